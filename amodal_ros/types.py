@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that travel through the inference path: validated where they are built, N = 0 valid everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from amodal_ros.boxes import as_boxes, check_boxes
+from amodal_ros.checks import check_array, check_hw, check_image
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.geometry import ResizeGeometry
+from amodal_ros.masks import mask_areas, mask_boxes
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What a detector found in one image.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float32, original pixels, finite, x0 < x1 and y0 < y1.
+        scores: (N,) float32 in [0, 1].
+        class_ids: N class names; empty: unknown.
+        detection_ids: N identities given by the detector; empty: none.
+        track_ids: (N,) int32, 0 and up: the track that the detection belongs to; -1: not known.
+    """
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    class_ids: tuple[str, ...]
+    detection_ids: tuple[str, ...]
+    track_ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Checks dtypes, lengths and ranges.
+
+        Raises:
+            InvalidInputError: naming the field and, for boxes and scores, the index and value.
+        """
+        count = len(check_array("boxes_xyxy", self.boxes_xyxy, np.float32, (None, 4)))
+        check_boxes("boxes_xyxy", self.boxes_xyxy)
+        check_array("scores", self.scores, np.float32, (count,))
+        check_array("track_ids", self.track_ids, np.int32, (count,))
+        for index in np.flatnonzero(~((self.scores >= 0) & (self.scores <= 1))):
+            raise InvalidInputError(
+                f"scores[{index}]: expected a number in [0, 1], got {self.scores[index]}"
+            )
+        for index in np.flatnonzero(self.track_ids < -1):
+            raise InvalidInputError(
+                f"track_ids[{index}]: expected -1 or more, got {self.track_ids[index]}"
+            )
+        for name in ("class_ids", "detection_ids"):
+            _check_strings(name, getattr(self, name), count)
+
+    @classmethod
+    def from_boxes(
+        cls,
+        boxes_xyxy: Any,
+        scores: Any = None,
+        class_ids: Sequence[str] | None = None,
+        detection_ids: Sequence[str] | None = None,
+        track_ids: Any = None,
+    ) -> Detections:
+        """Builds detections from anything array-like; what is left out is score 1, no class, no identity.
+
+        Raises:
+            InvalidInputError: see `__post_init__`.
+        """
+        boxes = as_boxes("boxes_xyxy", np.asarray(boxes_xyxy) if len(boxes_xyxy) else np.zeros((0, 4)))
+        count = len(boxes)
+        return cls(
+            boxes,
+            np.ones(count, np.float32) if scores is None else np.asarray(scores, np.float32),
+            ("",) * count if class_ids is None else tuple(class_ids),
+            ("",) * count if detection_ids is None else tuple(detection_ids),
+            np.full(count, -1, np.int32) if track_ids is None else np.asarray(track_ids, np.int32),
+        )
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No detection at all."""
+        return cls.from_boxes(())
+
+    def __len__(self) -> int:
+        """Number of detections N."""
+        return len(self.boxes_xyxy)
+
+    def select(self, index: Any) -> Detections:
+        """The detections at `index`: whole numbers (K,), or a mask (N,) bool."""
+        rows = np.arange(len(self))[index]
+        return Detections(
+            self.boxes_xyxy[rows],
+            self.scores[rows],
+            tuple(self.class_ids[row] for row in rows),
+            tuple(self.detection_ids[row] for row in rows),
+            self.track_ids[rows],
+        )
+
+
+def _check_strings(name: str, values: object, count: int) -> None:
+    """Raises InvalidInputError unless `values` is a tuple of `count` strings."""
+    if not isinstance(values, tuple) or not all(isinstance(value, str) for value in values):
+        raise InvalidInputError(f"{name}: expected a tuple of strings, got {values!r}")
+    if len(values) != count:
+        raise InvalidInputError(f"{name}: expected {count} strings, got {len(values)}")
+
+
+@dataclass(frozen=True, eq=False)
+class PointPrompt:
+    """Points of one object.
+
+    Attributes:
+        coords_xy: (P, 2) float32, original pixels, P >= 1.
+        labels: (P,) int32: 1 on the object, 0 off it; at least one is 1.
+    """
+
+    coords_xy: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Checks dtypes, lengths and values.
+
+        Raises:
+            InvalidInputError: naming the field and what came.
+        """
+        count = len(check_array("coords_xy", self.coords_xy, np.float32, (None, 2)))
+        check_array("labels", self.labels, np.int32, (count,))
+        if not np.isfinite(self.coords_xy).all():
+            raise InvalidInputError(
+                f"coords_xy: expected finite pixels, got {self.coords_xy.tolist()}"
+            )
+        if not np.isin(self.labels, (0, 1)).all() or not (self.labels == 1).any():
+            raise InvalidInputError(
+                f"labels: expected 0 and 1, at least one of them 1, got {self.labels.tolist()}"
+            )
+
+    @classmethod
+    def from_points(cls, coords_xy: Any, labels: Any = None) -> PointPrompt:
+        """Builds a prompt from anything array-like; without labels every point is on the object."""
+        coords = np.asarray(coords_xy, dtype=np.float32).reshape(-1, 2)
+        if labels is None:
+            return cls(coords, np.ones(len(coords), np.int32))
+        return cls(coords, np.asarray(labels, np.int32))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """An image, encoded once and given to every later call.
+
+    Attributes:
+        features: what the prefix computed, (1, C, h, w) float32, with a model of mode `full`; else None.
+        image: (H, W, 3) uint8 RGB, with a model of mode `roi`, where `predict` crops and encodes; else None.
+        geometry: how the image lies in the model's input, with `full`; else None.
+        original_hw: (height, width) of the image.
+        timings_ms: what `encode` spent, in milliseconds: `preprocess`, `prefix`.
+    """
+
+    features: np.ndarray | None
+    image: np.ndarray | None
+    geometry: ResizeGeometry | None
+    original_hw: tuple[int, int]
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks that it holds either features and geometry, or an image, of one size.
+
+        Raises:
+            InvalidInputError: when it holds both, none, or sizes differ.
+        """
+        hw = check_hw("original_hw", self.original_hw)
+        if self.image is None:
+            if self.features is None or self.geometry is None:
+                raise InvalidInputError("ImageFeatures: expected features with geometry, or an image")
+            found = self.geometry.original_hw
+        else:
+            if self.features is not None or self.geometry is not None:
+                raise InvalidInputError("ImageFeatures: expected either features or an image, got both")
+            found = check_image(self.image).shape[:2]
+        if found != hw:
+            raise InvalidInputError(f"ImageFeatures: expected size {hw} throughout, got {found}")
+
+
+@dataclass(frozen=True, eq=False)
+class AmodalPrediction:
+    """Visible and amodal masks of N objects in one image of H x W pixels.
+
+    Attributes:
+        raw_amodal_masks: (N, H, W) bool, as decoded.
+        visible_masks: (N, H, W) bool, from the pass with adapter gain 0.
+        predicted_iou: (N,) float32, the decoder's estimate for the amodal mask.
+        timings_ms: what `predict` spent, in milliseconds: `prior`, `suffix`, `decoder`, `postprocess`
+            (with mode `roi` also `preprocess` and `prefix`).
+    """
+
+    raw_amodal_masks: np.ndarray
+    visible_masks: np.ndarray
+    predicted_iou: np.ndarray
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks dtypes and that the shapes agree.
+
+        Raises:
+            InvalidInputError: naming the field and what came.
+        """
+        masks = check_array("raw_amodal_masks", self.raw_amodal_masks, np.bool_, (None, None, None))
+        check_array("visible_masks", self.visible_masks, np.bool_, masks.shape)
+        check_array("predicted_iou", self.predicted_iou, np.float32, (len(masks),))
+
+    @classmethod
+    def empty(
+        cls, image_hw: tuple[int, int], timings_ms: Mapping[str, float] | None = None
+    ) -> AmodalPrediction:
+        """The answer for no object at all."""
+        masks = np.zeros((0, *check_hw("image_hw", image_hw)), dtype=bool)
+        return cls(masks, masks, np.zeros(0, np.float32), dict(timings_ms or {}))
+
+    def __len__(self) -> int:
+        """Number of objects N."""
+        return len(self.raw_amodal_masks)
+
+    @cached_property
+    def amodal_masks(self) -> np.ndarray:
+        """Raw amodal or visible, (N, H, W) bool: visible is inside amodal by construction."""
+        return self.raw_amodal_masks | self.visible_masks
+
+    @cached_property
+    def occluded_masks(self) -> np.ndarray:
+        """Amodal and not visible, (N, H, W) bool."""
+        return self.raw_amodal_masks & ~self.visible_masks
+
+    @cached_property
+    def occlusion_rate(self) -> np.ndarray:
+        """1 - |visible| / |amodal|, (N,) float32 in [0, 1]; 0 for an empty amodal mask."""
+        amodal = mask_areas(self.amodal_masks)
+        hidden = amodal - mask_areas(self.visible_masks)
+        return (hidden / np.maximum(amodal, 1)).astype(np.float32)
+
+    @cached_property
+    def amodal_boxes_xyxy(self) -> np.ndarray:
+        """Tight half-open boxes (N, 4) int32 of the amodal masks, whole original pixels; zeros when empty."""
+        return mask_boxes(self.amodal_masks)
+
+    @cached_property
+    def visible_boxes_xyxy(self) -> np.ndarray:
+        """Tight half-open boxes (N, 4) int32 of the visible masks, whole original pixels; zeros when empty."""
+        return mask_boxes(self.visible_masks)
