@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amodal SAM: the ViT encoders of SAM with Spatial Completion Adapters (paper, 3.2, A.1.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from segment_anything.modeling import Sam
+from torch import nn
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.modeling.amodal_model import (
+    AmodalModel,
+    Features,
+    MaskPrediction,
+    ObjectEmbeddings,
+    build_adapter,
+)
+from amodal_ros.modeling.config import AmodalConfig
+from amodal_ros.modeling.decoder_adapters import (
+    DECODER_DIM,
+    DECODER_STRIDE,
+    adapted_transformer,
+    adapter_name,
+    decoder_positions,
+)
+from amodal_ros.modeling.object_prompts import ObjectPrompts
+from amodal_ros.modeling.sam_base import PATCH_SIZE
+from amodal_ros.modeling.sam_decoder import decode_objects
+
+
+class AmodalSam(AmodalModel):
+    """``segment_anything``'s SAM whose image encoder completes what M_spec points at.
+
+    The blocks before the first adapter are the prefix; the others and the neck the suffix.
+    """
+
+    def __init__(self, config: AmodalConfig, base: Sam, positions: tuple[int, ...]) -> None:
+        """Put adapters into ``base``.
+
+        Args:
+            config: Kind and width of the adapters, and whether they sit in the encoder.
+            base: The official model, built for ``config.image_size``.
+            positions: Blocks before which the encoder's adapters sit, where ``config`` names none.
+
+        Raises:
+            InvalidInputError: A position is not that of a block.
+        """
+        adapters = nn.ModuleDict()
+        depth = len(base.image_encoder.blocks)
+        self._first = depth
+        self._positions: tuple[int, ...] = ()
+        if config.place == "decoder":
+            for position in decoder_positions(config):
+                adapters[adapter_name(position)] = build_adapter(
+                    config, DECODER_DIM, DECODER_STRIDE
+                )
+        else:
+            positions = config.positions or positions
+            if positions[0] < 0 or positions[-1] >= depth:
+                raise InvalidInputError(
+                    f"positions must be block indices 0 to {depth - 1} of {config.base}, "
+                    f"got {positions}"
+                )
+            channels = base.image_encoder.patch_embed.proj.out_channels
+            for position in positions:
+                adapters[f"block_{position}"] = build_adapter(config, channels, PATCH_SIZE)
+            self._first, self._positions = positions[0], positions
+        super().__init__(config, base, adapters)
+
+    def base_parts(self) -> dict[str, list[nn.Module]]:
+        """Return the parts of SAM by the names of ``AmodalConfig.unfrozen``."""
+        base: Any = self.base
+        return {
+            "image_encoder": [base.image_encoder],
+            "prompt_encoder": [base.prompt_encoder],
+            "mask_decoder": [base.mask_decoder],
+        }
+
+    def prefix(self, images: torch.Tensor) -> Features:
+        """Run the blocks before the first adapter.
+
+        Args:
+            images: ``(B, 3, S, S)`` float32, normalised and padded, input frame.
+
+        Returns:
+            One tensor, ``(B, C, S / 16, S / 16)``; for adapters in the decoder it is the
+            embedding ``(B, 256, S / 16, S / 16)``.
+        """
+        base: Any = self.base
+        encoder = base.image_encoder
+        tokens = encoder.patch_embed(images)
+        if encoder.pos_embed is not None:
+            tokens = tokens + encoder.pos_embed
+        for block in encoder.blocks[: self._first]:
+            tokens = self._run(block, tokens)
+        features = tokens.permute(0, 3, 1, 2)
+        if not self._positions:
+            features = encoder.neck(features)
+        return (features,)
+
+    def _suffix(
+        self, features: Features, prior_masks: torch.Tensor, gain: torch.Tensor
+    ) -> ObjectEmbeddings:
+        base: Any = self.base
+        encoder = base.image_encoder
+        (image_map,) = features
+        if not self._positions:
+            embeddings = image_map.expand(len(prior_masks), -1, -1, -1)
+            return ObjectEmbeddings(embeddings, (), prior_masks, gain)
+        tokens = image_map.permute(0, 2, 3, 1)
+        for index in range(self._first, len(encoder.blocks)):
+            if index in self._positions:
+                adapter = self.adapters[f"block_{index}"]
+                image_map = self._run(adapter, tokens.permute(0, 3, 1, 2), prior_masks, gain)
+                tokens = image_map.permute(0, 2, 3, 1)
+            tokens = self._run(encoder.blocks[index], tokens)
+        return ObjectEmbeddings(
+            encoder.neck(tokens.permute(0, 3, 1, 2)), (), prior_masks, gain
+        )
+
+    def decode(
+        self,
+        embeddings: ObjectEmbeddings,
+        prompts: ObjectPrompts,
+        *,
+        multimask_output: bool = False,
+    ) -> MaskPrediction:
+        """Decode N objects with SAM's frozen prompt encoder and mask decoder."""
+        base: Any = self.base
+        with adapted_transformer(
+            base.mask_decoder.transformer,
+            self.adapters,
+            embeddings.prior_masks,
+            embeddings.adapter_gain,
+        ):
+            logits, predicted_iou = decode_objects(
+                base.prompt_encoder,
+                base.mask_decoder,
+                embeddings.embeddings,
+                prompts,
+                multimask_output=multimask_output,
+            )
+        return MaskPrediction(logits, predicted_iou, embeddings)

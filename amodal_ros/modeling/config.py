@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an amodal model is made of: its base, its adapters and where they sit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from amodal_ros.errors import InvalidInputError
+
+SAM_MEMBERS = ("sam_vit_b", "sam_vit_l", "sam_vit_h")
+SAM2_MEMBERS = tuple(
+    f"{generation}_hiera_{size}"
+    for generation in ("sam2", "sam2.1")
+    for size in ("t", "s", "b+", "l")
+)
+MOBILE_SAM_MEMBERS = ("mobile_sam",)
+MEMBERS = SAM_MEMBERS + SAM2_MEMBERS + MOBILE_SAM_MEMBERS
+
+ADAPTERS = ("sca", "conventional")
+PLACES = ("encoder", "decoder")
+FREEZABLE = ("image_encoder", "prompt_encoder", "mask_decoder", "memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmodalConfig:
+    """Everything that decides the shape of an amodal model; stored with its adapters.
+
+    Attributes:
+        base: Member of the family, one of :data:`MEMBERS`.
+        image_size: Side of the square input in pixels. Official weights are trained at 1024.
+        adapter: ``"sca"`` (Eq. 5), or ``"conventional"``: no gating and no M_spec (Table 4).
+        place: ``"encoder"`` (the paper's), or ``"decoder"`` (Table 4).
+        positions: Where the adapters sit, ascending; empty for the member's default. ViT: indices
+            of the blocks before which they sit. Hiera: numbers 1 to 4 of the stages. TinyViT: see
+            :mod:`amodal_ros.modeling.amodal_mobile_sam`. Decoder: 0 and 1 before that layer of the
+            two-way transformer, 2 after the last. Their number is the row of Table 5.
+        hidden_dim: Width of the adapters' bottleneck; None for the literal full-width form.
+        iterations: How often an SCA applies Eq. 5.
+        unfrozen: Parts of the base model that are trained too, out of :data:`FREEZABLE`.
+        sam2_postprocessing: What ``sam2`` calls ``apply_postprocessing``: the decoder falls back
+            to its multi-mask tokens where the single mask is unstable, and masks of prompted
+            frames enter the memory binarised. Meant for inference on video.
+    """
+
+    base: str
+    image_size: int = 1024
+    adapter: str = "sca"
+    place: str = "encoder"
+    positions: tuple[int, ...] = ()
+    hidden_dim: int | None = 64
+    iterations: int = 3
+    unfrozen: tuple[str, ...] = ()
+    sam2_postprocessing: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every value; see the class for what is allowed."""
+        _check_choice("base", self.base, MEMBERS)
+        _check_choice("adapter", self.adapter, ADAPTERS)
+        _check_choice("place", self.place, PLACES)
+        for part in self.unfrozen:
+            _check_choice("unfrozen", part, FREEZABLE)
+        object.__setattr__(self, "positions", tuple(int(p) for p in self.positions))
+        object.__setattr__(self, "unfrozen", tuple(self.unfrozen))
+        if list(self.positions) != sorted(set(self.positions)):
+            raise InvalidInputError(
+                f"positions must ascend without repetition, got {self.positions}"
+            )
+        if self.image_size < 32 or self.image_size % 32:
+            raise InvalidInputError(
+                f"image_size must be a positive multiple of 32, got {self.image_size}"
+            )
+        if self.iterations < 1:
+            raise InvalidInputError(f"iterations must be at least 1, got {self.iterations}")
+        if self.hidden_dim is not None and self.hidden_dim < 1:
+            raise InvalidInputError(f"hidden_dim must be at least 1, got {self.hidden_dim}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        values = asdict(self)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AmodalConfig:
+        """Rebuild a configuration from :meth:`to_dict`.
+
+        Raises:
+            InvalidInputError: A name is unknown, or a value is not allowed.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown or "base" not in values:
+            raise InvalidInputError(
+                f"a model configuration needs 'base' and knows {sorted(known)}, "
+                f"got {sorted(values)}"
+            )
+        return cls(
+            **{k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in values.items()}
+        )
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidInputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
