@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amodal datasets: official files, unchanged, read into one sample type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from training.datasets.amodal_coco import AmodalCocoDataset, AmodalCocoWriter
+from training.datasets.base import AmodalDataset, FrameKey
+from training.datasets.cocoa import CocoaDataset, Mp3dAmodalDataset
+from training.datasets.cocoa_cls import CocoaClsDataset
+from training.datasets.errors import BadRecords, CorruptRecordError, DatasetError
+from training.datasets.fishbowl import FishbowlDataset
+from training.datasets.kins import KinsDataset
+from training.datasets.movid_a import MovidADataset
+from training.datasets.sample import AmodalSample, ImageFile, Provenance
+
+__all__ = [
+    "DATASETS",
+    "AmodalCocoDataset",
+    "AmodalCocoWriter",
+    "AmodalDataset",
+    "AmodalSample",
+    "BadRecords",
+    "CocoaClsDataset",
+    "CocoaDataset",
+    "CorruptRecordError",
+    "DatasetError",
+    "FishbowlDataset",
+    "FrameKey",
+    "ImageFile",
+    "KinsDataset",
+    "MovidADataset",
+    "Mp3dAmodalDataset",
+    "Provenance",
+    "open_dataset",
+]
+
+DATASETS = (
+    AmodalCocoDataset,
+    CocoaDataset,
+    CocoaClsDataset,
+    FishbowlDataset,
+    KinsDataset,
+    MovidADataset,
+    Mp3dAmodalDataset,
+)
+
+
+def open_dataset(name: str, root: Path, annotations: Path) -> AmodalDataset:
+    """Open a dataset by name.
+
+    Args:
+        name: the ``name`` of one of `DATASETS`.
+        root: folder of the images.
+        annotations: the official annotation file (MOViD-A: the split's folder or list).
+
+    Raises:
+        DatasetError: an unknown name, or files that are missing or of another layout.
+    """
+    classes = {dataset.name: dataset for dataset in DATASETS}
+    if name not in classes:
+        raise DatasetError(f"unknown dataset {name!r}; there are {', '.join(sorted(classes))}")
+    return classes[name](root, annotations)

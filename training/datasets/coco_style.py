@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Datasets of one COCO-style annotation per object: the shared way from record to sample."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.datasets.base import AmodalDataset, FrameKey
+from training.datasets.coco_tables import CocoTables, find_image, image_hw
+from training.datasets.errors import reading_record
+from training.datasets.masks import decode_segmentation
+from training.datasets.sample import AmodalSample, ImageFile, Provenance
+
+Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
+class CocoStyleDataset(AmodalDataset):
+    """A COCO-style file whose ``annotations`` are single objects.
+
+    Subclasses say where images lie and which keys hold the two masks.
+    """
+
+    def __init__(self, root: Path, annotations: Path) -> None:
+        """Read the tables; masks and images are decoded later, one record at a time.
+
+        Args:
+            root: folder of the images, in the official layout or directly.
+            annotations: the official annotation file.
+
+        Raises:
+            DatasetError: a file is missing or is not of this kind.
+        """
+        super().__init__(root, annotations)
+        self.tables = CocoTables.from_json(annotations)
+
+    @abstractmethod
+    def image_folders(self, file_name: str) -> Sequence[str]:
+        """Folders under the root where the official release keeps this image."""
+
+    @abstractmethod
+    def masks(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+        """Amodal and visible mask, (H, W) bool each."""
+
+    def video(self, image: Mapping[str, Any]) -> tuple[int | str | None, int | None]:
+        """Video and frame number of an image record; stills by default."""
+        return None, None
+
+    def __len__(self) -> int:
+        return len(self.tables.annotations)
+
+    def frame_key(self, index: int) -> FrameKey:
+        """Image, video and frame, from the tables alone."""
+        annotation = self.tables.annotations[index]
+        image_id = annotation.get("image_id") if isinstance(annotation, Mapping) else None
+        video_id, frame = self.video(self.tables.images.get(image_id, {}))
+        return FrameKey(image=image_id, video=video_id, frame=frame or 0)
+
+    def __getitem__(self, index: int) -> AmodalSample:
+        annotation = self.tables.annotations[index]
+        record = f"annotation {index}"
+        if isinstance(annotation, Mapping) and "id" in annotation:
+            record += f" (id {annotation['id']})"
+        provenance = Provenance(self.annotations, record)
+        with reading_record(self.annotations, record):
+            image = self.tables.image(annotation)
+            hw = image_hw(image)
+            path = find_image(
+                self.root, image["file_name"], self.image_folders(image["file_name"])
+            )
+            amodal, visible = self.masks(annotation, hw)
+            video_id, frame = self.video(image)
+            category_id = annotation.get("category_id")
+            return AmodalSample(
+                image=ImageFile.open(path, hw, provenance),
+                amodal_mask=amodal,
+                visible_mask=visible,
+                category_id=category_id,
+                category_name=self.tables.category_name(category_id),
+                image_id=image["id"],
+                instance_id=annotation.get("id", index),
+                provenance=provenance,
+                video_id=video_id,
+                frame=frame,
+                track_id=annotation.get("track_id"),
+            )
+
+
+def visible_or_amodal(
+    annotation: Mapping[str, Any], amodal: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """The ``visible_mask``; where an annotation has none the object is not occluded (COCOA)."""
+    if annotation.get("visible_mask") is None:
+        return amodal
+    hw = (amodal.shape[0], amodal.shape[1])
+    return decode_segmentation(annotation["visible_mask"], hw)

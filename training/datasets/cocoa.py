@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COCOA (Zhu et al., CVPR 2017) and MP3D-Amodal (Zhan et al., CVPR 2024), of one skeleton.
+
+An annotation is an image; its ``regions`` are the objects.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.datasets.base import AmodalDataset, FrameKey
+from training.datasets.coco_style import Masks, visible_or_amodal
+from training.datasets.coco_tables import CocoTables, find_image, image_hw
+from training.datasets.cocoa_cls import coco_folders
+from training.datasets.errors import DatasetError, reading_record
+from training.datasets.masks import decode_segmentation
+from training.datasets.restricted_pickle import load_restricted
+from training.datasets.sample import AmodalSample, ImageFile, Provenance
+
+
+class RegionsDataset(AmodalDataset):
+    """COCOA's skeleton: annotations joined to images on ``image_id``, never on position."""
+
+    def __init__(self, root: Path, annotations: Path) -> None:
+        """Read the tables and number the regions of all images.
+
+        Args:
+            root: folder of the images, in the official layout or directly.
+            annotations: the official annotation file.
+
+        Raises:
+            DatasetError: a file is missing or is not of this kind.
+        """
+        super().__init__(root, annotations)
+        self.tables = self.read_tables(annotations)
+        self._places: list[tuple[int, int]] = []
+        for position, annotation in enumerate(self.tables.annotations):
+            regions = annotation.get("regions") if isinstance(annotation, Mapping) else None
+            if not isinstance(regions, list):
+                raise DatasetError(
+                    f"{annotations}: annotation {position} has no list 'regions'; this is not a "
+                    f"{self.name} file"
+                )
+            self._places += [(position, region) for region in range(len(regions))]
+
+    @abstractmethod
+    def read_tables(self, file: Path) -> CocoTables:
+        """Images and annotations."""
+
+    @abstractmethod
+    def image_folders(self, file_name: str) -> Sequence[str]:
+        """Folders under the root where the official release keeps this image."""
+
+    @abstractmethod
+    def masks(self, region: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+        """Amodal and visible mask, (H, W) bool each."""
+
+    @abstractmethod
+    def category(self, region: Mapping[str, Any]) -> tuple[int | str | None, str]:
+        """Category id and name."""
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def frame_key(self, index: int) -> FrameKey:
+        """Image, video and frame, from the tables alone."""
+        return FrameKey(image=self.tables.annotations[self._places[index][0]].get("image_id"))
+
+    def __getitem__(self, index: int) -> AmodalSample:
+        position, number = self._places[index]
+        annotation = self.tables.annotations[position]
+        record = f"annotation {position} (image_id {annotation.get('image_id')}), region {number}"
+        provenance = Provenance(self.annotations, record)
+        with reading_record(self.annotations, record):
+            image = self.tables.image(annotation)
+            hw = image_hw(image)
+            region = annotation["regions"][number]
+            file_name = image["file_name"]
+            path = find_image(self.root, file_name, self.image_folders(file_name))
+            amodal, visible = self.masks(region, hw)
+            category_id, category_name = self.category(region)
+            return AmodalSample(
+                image=ImageFile.open(path, hw, provenance),
+                amodal_mask=amodal,
+                visible_mask=visible,
+                category_id=category_id,
+                category_name=category_name,
+                image_id=image["id"],
+                instance_id=f"{annotation.get('id', position)}/{number}",
+                provenance=provenance,
+            )
+
+
+class CocoaDataset(RegionsDataset):
+    """``COCO_amodal_{train,val,test}2014.json``: one flat polygon per region.
+
+    No ``visible_mask`` means not occluded; an all-zero one means fully hidden. The image date may
+    be spelt ``data_captured``; nothing depends on it. Objects have names, not categories.
+    """
+
+    name = "cocoa"
+
+    def read_tables(self, file: Path) -> CocoTables:
+        """Read the JSON file."""
+        return CocoTables.from_json(file)
+
+    def image_folders(self, file_name: str) -> Sequence[str]:
+        """COCO's split folders."""
+        return coco_folders(file_name)
+
+    def masks(self, region: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+        """Amodal polygon; visible RLE, or the same mask where there is none."""
+        amodal = decode_segmentation(region["segmentation"], hw)
+        return amodal, visible_or_amodal(region, amodal)
+
+    def category(self, region: Mapping[str, Any]) -> tuple[int | str | None, str]:
+        """The annotator's free-text name."""
+        return None, str(region.get("name", ""))
+
+
+class Mp3dAmodalDataset(RegionsDataset):
+    """``MP3D_seleted_{eval,train}_10.29.pkl`` (their spelling), read with a restricted unpickler.
+
+    Both masks are RLE and every region has both: a COCOA reader, which expects polygons, fails.
+    """
+
+    name = "mp3d_amodal"
+
+    def read_tables(self, file: Path) -> CocoTables:
+        """Read the pickle without running anything from it."""
+        return CocoTables.from_content(file, load_restricted(file))
+
+    def image_folders(self, file_name: str) -> Sequence[str]:
+        """The release names images relative to its own root, sometimes under ``images``."""
+        return ["images"]
+
+    def masks(self, region: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+        """Both RLE; neither may be missing."""
+        amodal: NDArray[np.bool_] = decode_segmentation(region["segmentation"], hw)
+        return amodal, decode_segmentation(region["visible_mask"], hw)
+
+    def category(self, region: Mapping[str, Any]) -> tuple[int | str | None, str]:
+        """Category by id; the release stores names in some files."""
+        category_id = region["category_id"]
+        if not isinstance(category_id, int | str):
+            category_id = int(category_id)
+        return category_id, self.tables.category_name(category_id)
