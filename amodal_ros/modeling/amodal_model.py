@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.conventional_adapter import ConventionalAdapter
-from amodal_ros.modeling.object_prompts import ObjectPrompts
+from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sca import SpatialCompletionAdapter
 
 Features = tuple[torch.Tensor, ...]
@@ -119,7 +119,7 @@ class AmodalModel(nn.Module, ABC):
     def decode(
         self,
         embeddings: ObjectEmbeddings,
-        prompts: ObjectPrompts,
+        prompts: Prompts,
         *,
         multimask_output: bool = False,
     ) -> MaskPrediction:
@@ -127,9 +127,28 @@ class AmodalModel(nn.Module, ABC):
 
         Args:
             embeddings: Of N objects.
-            prompts: Of the same N objects, in pixels of the input frame.
+            prompts: From :meth:`build_prompts`, of the same N objects.
             multimask_output: Return three masks for an ambiguous prompt instead of one.
         """
+
+    def build_prompts(
+        self,
+        *,
+        boxes_xyxy: torch.Tensor | None = None,
+        points: torch.Tensor | None = None,
+        point_labels: torch.Tensor | None = None,
+    ) -> Prompts:
+        """Encode boxes, points, or both, as the official predictor of this family does.
+
+        Args:
+            boxes_xyxy: ``(N, 4)``, pixels of the input frame.
+            points: ``(N, K, 2)``, pixels of the input frame.
+            point_labels: ``(N, K)``: 1 inside the object, 0 outside it, -1 padding.
+
+        Raises:
+            InvalidInputError: Nothing was given, or sizes disagree.
+        """
+        return Prompts.build(boxes_xyxy=boxes_xyxy, points=points, point_labels=point_labels)
 
     def suffix(
         self,
@@ -163,7 +182,7 @@ class AmodalModel(nn.Module, ABC):
         self,
         images: torch.Tensor,
         prior_masks: torch.Tensor,
-        prompts: ObjectPrompts,
+        prompts: Prompts,
         *,
         image_index: torch.Tensor | None = None,
         adapter_gain: torch.Tensor | None = None,

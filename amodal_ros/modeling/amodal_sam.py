@@ -25,9 +25,9 @@ from amodal_ros.modeling.decoder_adapters import (
     adapter_name,
     decoder_positions,
 )
-from amodal_ros.modeling.object_prompts import ObjectPrompts
+from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_base import PATCH_SIZE
-from amodal_ros.modeling.sam_decoder import decode_objects
+from amodal_ros.modeling.sam_decoder import decode_masks
 
 
 class AmodalSam(AmodalModel):
@@ -123,7 +123,7 @@ class AmodalSam(AmodalModel):
     def decode(
         self,
         embeddings: ObjectEmbeddings,
-        prompts: ObjectPrompts,
+        prompts: Prompts,
         *,
         multimask_output: bool = False,
     ) -> MaskPrediction:
@@ -135,7 +135,7 @@ class AmodalSam(AmodalModel):
             embeddings.prior_masks,
             embeddings.adapter_gain,
         ):
-            logits, predicted_iou = decode_objects(
+            logits, predicted_iou = decode_masks(
                 base.prompt_encoder,
                 base.mask_decoder,
                 embeddings.embeddings,

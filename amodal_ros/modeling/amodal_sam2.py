@@ -26,7 +26,7 @@ from amodal_ros.modeling.decoder_adapters import (
     decoder_positions,
 )
 from amodal_ros.modeling.hiera_layout import STAGES, HieraLayout
-from amodal_ros.modeling.object_prompts import ObjectPrompts
+from amodal_ros.modeling.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Prompts
 from amodal_ros.modeling.sam2_base import STRIDES
 
 if TYPE_CHECKING:
@@ -79,6 +79,24 @@ class AmodalSam2(AmodalModel):
             "mask_decoder": [base.sam_mask_decoder],
             "memory": [base.memory_attention, base.memory_encoder],
         }
+
+    def build_prompts(
+        self,
+        *,
+        boxes_xyxy: torch.Tensor | None = None,
+        points: torch.Tensor | None = None,
+        point_labels: torch.Tensor | None = None,
+    ) -> Prompts:
+        """Encode boxes, points, or both; SAM 2 puts boxes first and always pads with one point."""
+        prompts = Prompts.build(boxes_xyxy=boxes_xyxy, points=points, point_labels=point_labels)
+        if boxes_xyxy is None:
+            return prompts
+        coords = boxes_xyxy.float().reshape(-1, 2, 2)
+        labels = coords.new_tensor([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]).expand(len(coords), 2)
+        if points is not None and point_labels is not None:
+            coords = torch.cat([coords, points.float()], dim=1)
+            labels = torch.cat([labels, point_labels.float()], dim=1)
+        return Prompts(F.pad(coords, (0, 0, 0, 1)), F.pad(labels, (0, 1), value=PADDING))
 
     def prefix(self, images: torch.Tensor) -> Features:
         """Run the blocks before the first adapter.
@@ -149,7 +167,7 @@ class AmodalSam2(AmodalModel):
     def decode(
         self,
         embeddings: ObjectEmbeddings,
-        prompts: ObjectPrompts,
+        prompts: Prompts,
         *,
         multimask_output: bool = False,
     ) -> MaskPrediction:
@@ -158,13 +176,13 @@ class AmodalSam2(AmodalModel):
         image = embeddings.embeddings
         if base.directly_add_no_mem_embed:
             image = image + base.no_mem_embed.view(1, -1, 1, 1)
-        sparse, dense = base.sam_prompt_encoder(
-            points=prompts.as_points(), boxes=None, masks=None
-        )
+        encoder = base.sam_prompt_encoder
+        sparse = encoder._embed_points(prompts.coords, prompts.labels, pad=False)
+        dense = encoder.no_mask_embed.weight.view(1, -1, 1, 1)
         with self.decoder_adapted(embeddings):
             logits, predicted_iou, _, _ = base.sam_mask_decoder(
                 image_embeddings=image,
-                image_pe=base.sam_prompt_encoder.get_dense_pe(),
+                image_pe=encoder.get_dense_pe(),
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,
                 multimask_output=multimask_output,
