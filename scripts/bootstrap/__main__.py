@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Called by scripts/environment.sh: ``python -m scripts.bootstrap demo|test``."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.bootstrap import environment, prerequisites, ros, workspace
+from scripts.bootstrap.steps import BootstrapError, say
+
+
+def prepare(root: Path, kind: str) -> None:
+    """Makes ``.venv`` and ``.ros`` in ``root``, or finds them ready.
+
+    Raises:
+        BootstrapError: a prerequisite is missing or a step failed.
+    """
+    start = time.monotonic()
+    prerequisites.check_python()
+    found = ros.detect(os.environ)
+    environ = ros.build_environment(found, root / ".venv", os.environ)
+    env = environment.Environment(root, found, environ)
+    say(f"Environment: {found.label}, Python {sys.version.split()[0]}")
+    env.workspace.mkdir(exist_ok=True)
+    with (env.workspace / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("  Another run is making this environment: waiting for it ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        environment.prepare(env, kind)
+        workspace.prepare(env)
+    say(f"Environment ready after {time.monotonic() - start:.1f} s")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the bootstrap; returns 2 where a prerequisite is missing or a step failed."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.bootstrap", description=__doc__)
+    parser.add_argument("kind", choices=("demo", "test"))
+    kind = parser.parse_args(argv).kind
+    try:
+        prepare(Path(__file__).resolve().parents[2], kind)
+    except BootstrapError as error:
+        print(f"scripts/{kind}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"scripts/{kind}: interrupted; run it again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

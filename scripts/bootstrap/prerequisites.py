@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be on the machine before anything can be made, and the command that installs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripts.bootstrap.ros import sudo
+from scripts.bootstrap.steps import BootstrapError
+
+_OLDEST, _NEWEST = (3, 10), (3, 13)
+
+
+def _found(programs: Iterable[str | None]) -> bool:
+    return any(program and shutil.which(program) for program in programs)
+
+
+def check_python() -> None:
+    """Checks the interpreter that runs this.
+
+    Raises:
+        BootstrapError: it is too old or too new.
+    """
+    if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
+        raise BootstrapError(
+            f"Python 3.10 to 3.13 needed, {sys.executable} is {sys.version.split()[0]}: "
+            f"{sudo()}apt install python3 python3-venv, or name one: PYTHON=/path/to/python3.12"
+        )
+
+
+def check_venv_module() -> None:
+    """Checks that this Python can make virtual environments (Debian packages that apart).
+
+    Raises:
+        BootstrapError: it cannot.
+    """
+    if not all(importlib.util.find_spec(module) for module in ("venv", "ensurepip")):
+        raise BootstrapError(
+            f"missing: Python's venv module: {sudo()}apt install {_python_package('venv')}"
+        )
+
+
+def check_build_tools() -> None:
+    """Checks for what compiles the message packages.
+
+    Raises:
+        BootstrapError: something is missing; one line names all of it.
+    """
+    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    needs = (
+        ("a C compiler", "build-essential", _found((os.environ.get("CC"), "cc", "gcc", "clang"))),
+        (
+            "a C++ compiler",
+            "build-essential",
+            _found((os.environ.get("CXX"), "c++", "g++", "clang++")),
+        ),
+        ("make", "build-essential", _found(("make",))),
+        ("CMake", "cmake", _found(("cmake",))),
+        ("Python's headers", _python_package("dev"), header.is_file()),
+    )
+    missing = [(what, package) for what, package, present in needs if not present]
+    if missing:
+        packages = " ".join(dict.fromkeys(package for _, package in missing))
+        names = ", ".join(what for what, _ in missing)
+        raise BootstrapError(f"missing: {names}: {sudo()}apt install {packages}")
+
+
+def check_disk(folder: Path, gigabytes: float) -> None:
+    """Checks for free space.
+
+    Raises:
+        BootstrapError: there is less than asked for.
+    """
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < gigabytes:
+        raise BootstrapError(
+            f"{gigabytes:.0f} GB of free disk needed in {folder}, {free:.1f} GB are free"
+        )
+
+
+def _python_package(kind: str) -> str:
+    return f"python3.{sys.version_info.minor}-{kind}"

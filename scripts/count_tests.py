@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prints the closing line of scripts/test from pytest's JUnit file: ``N passed, N failed``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+
+def count(junit_xml: Path) -> tuple[int, int, int]:
+    """Returns the numbers of passed, failed and skipped tests; no file means none ran.
+
+    A test whose set-up or tear-down breaks has failed, and counts once.
+    """
+    if not junit_xml.is_file():
+        return 0, 0, 0
+    outcomes: dict[tuple[str, str], str] = {}
+    for case in ElementTree.parse(junit_xml).iter("testcase"):
+        test = (case.get("classname", ""), case.get("name", ""))
+        tags = {child.tag for child in case}
+        if tags & {"failure", "error"}:
+            outcomes[test] = "failed"
+        else:
+            outcomes.setdefault(test, "skipped" if "skipped" in tags else "passed")
+    values = list(outcomes.values())
+    return values.count("passed"), values.count("failed"), values.count("skipped")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the line; returns 1 where a test failed or none passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("junit_xml", type=Path)
+    passed, failed, skipped = count(parser.parse_args(argv).junit_xml)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
