@@ -66,7 +66,7 @@ def check_boxes(
         image_hw: (height, width); when given, boxes outside the image are refused as well.
 
     Raises:
-        InvalidInputError: for a wrong shape, or a box that is not finite, inverted, empty or outside.
+        InvalidInputError: for a wrong shape, or a box not finite, inverted, empty or outside.
     """
     boxes = as_boxes(name, boxes_xyxy)
     for index, fault in enumerate(box_faults(boxes, image_hw)):
@@ -153,7 +153,7 @@ def boxes_to_masks(boxes_xyxy: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
     height, width = check_hw("hw", hw)
     boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
     masks = np.zeros((len(boxes), height, width), dtype=bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, boxes):
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
         if x0 < width and y0 < height and x1 > 0 and y1 > 0:
             mask[_covered_pixels(y0, y1, height), _covered_pixels(x0, x1, width)] = True
     return masks

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Argument checks shared by the core; every failure is an `InvalidInputError` that names the argument."""
+"""Argument checks of the core; a failure is an `InvalidInputError` that names the argument."""
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def check_array(
 def shape_fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
     """Whether `shape` has the lengths of `wanted`, None standing for any length."""
     return len(shape) == len(wanted) and all(
-        want in (None, size) for size, want in zip(shape, wanted)
+        want in (None, size) for size, want in zip(shape, wanted, strict=True)
     )
 
 

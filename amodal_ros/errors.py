@@ -17,7 +17,7 @@ class ManifestError(AmodalError):
 
 
 class BackendError(AmodalError, RuntimeError):
-    """An inference engine cannot be loaded, does not match its manifest, or failed while running."""
+    """An inference engine cannot be loaded, does not match its manifest, or failed."""
 
 
 class CheckpointError(AmodalError):

@@ -26,7 +26,9 @@ __all__ = [
     "mask_boxes",
 ]
 
-_MAX_ROI_SIDES = 8  # a region larger than this many image sides is a mistake, and would not fit in memory
+_MAX_ROI_SIDES = (
+    8  # a region larger than this many image sides is a mistake, and would not fit in memory
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class ResizeGeometry:
 
     Attributes:
         original_hw: (height, width) of the image.
-        source_xyxy: the region (x0, y0, x1, y1), in whole original pixels; it may reach outside the image.
-        content_hw: (height, width) that the region has in the input; the rest of the input is padding.
+        source_xyxy: the region (x0, y0, x1, y1), in whole original pixels; it may reach outside
+            the image.
+        content_hw: (height, width) of the region in the input; the rest is padding.
         input_hw: (height, width) of the input.
     """
 
@@ -55,7 +58,9 @@ class ResizeGeometry:
             check_hw(name, getattr(self, name))
         x0, y0, x1, y1 = self.source_xyxy
         if not (x0 < x1 and y0 < y1):
-            raise InvalidInputError(f"source_xyxy: expected x0 < x1, y0 < y1, got {self.source_xyxy}")
+            raise InvalidInputError(
+                f"source_xyxy: expected x0 < x1, y0 < y1, got {self.source_xyxy}"
+            )
         if self.content_hw[0] > self.input_hw[0] or self.content_hw[1] > self.input_hw[1]:
             raise InvalidInputError(
                 f"content_hw: expected at most input_hw {self.input_hw}, got {self.content_hw}"
@@ -83,7 +88,7 @@ class ResizeGeometry:
     def roi(
         cls, original_hw: tuple[int, int], box_xyxy: np.ndarray, input_size: int
     ) -> ResizeGeometry:
-        """A square region about the centre of a box, the smallest in whole pixels that contains it.
+        """A square about the centre of a box, the smallest in whole pixels that contains it.
 
         Args:
             original_hw: (height, width) of the image.
@@ -91,7 +96,7 @@ class ResizeGeometry:
             input_size: side of the input.
 
         Raises:
-            InvalidInputError: for a box that is not finite, inverted, empty, outside or far too large.
+            InvalidInputError: for a box not finite, inverted, empty, outside or far too large.
         """
         height, width = check_hw("original_hw", original_hw)
         box = check_boxes("box_xyxy", np.asarray(box_xyxy)[None], (height, width))[0]
@@ -151,10 +156,14 @@ class ResizeGeometry:
         """
         masks = check_array("masks", masks, np.bool_, (None, *self.original_hw))
         carried = np.zeros((len(masks), 1, *self.input_hw), dtype=np.float32)
-        rows, columns = self._original_under_input()
-        for mask, target in zip(masks, carried[:, 0]):
-            nearest_mask(mask, rows, columns, target)
+        for mask, target in zip(masks, carried[:, 0], strict=True):
+            self.mask_into(mask, target)
         return carried
+
+    def mask_into(self, mask: np.ndarray, target: np.ndarray) -> None:
+        """Does `masks_to_input` for one mask (H, W) bool into an array (S, S), 0 on entry."""
+        rows, columns = self._original_under_input()
+        nearest_mask(mask, rows, columns, target)
 
     def logits_to_original(self, logits: np.ndarray, threshold: float = 0.0) -> np.ndarray:
         """Carries low-res logits of the input frame to masks of the original image.
@@ -171,14 +180,14 @@ class ResizeGeometry:
         """
         logits = check_array("logits", logits, np.float32, (None, 1, None, None))
         masks = np.zeros((len(logits), *self.original_hw), dtype=bool)
-        self.logits_into(logits, threshold, masks)
+        for low_res, mask in zip(logits[:, 0], masks, strict=True):
+            self.logits_into(low_res, threshold, mask)
         return masks
 
-    def logits_into(self, logits: np.ndarray, threshold: float, masks: np.ndarray) -> None:
-        """Does `logits_to_original` into an array (N, H, W) bool that is False on entry."""
-        rows, columns = self._logits_under_original(logits.shape[2], logits.shape[3])
-        for low_res, mask in zip(logits[:, 0], masks):
-            threshold_logits(low_res, rows, columns, threshold, mask)
+    def logits_into(self, logits: np.ndarray, threshold: float, mask: np.ndarray) -> None:
+        """Does `logits_to_original` for one map (s, s) into a mask (H, W), False on entry."""
+        rows, columns = self._logits_under_original(*logits.shape)
+        threshold_logits(logits, rows, columns, threshold, mask)
 
     def _original_under_input(self) -> tuple[AxisMap, AxisMap]:
         """Where input rows and columns fall in the original image."""

@@ -10,7 +10,7 @@ from amodal_ros.errors import InvalidInputError
 
 
 def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Tight half-open box (x0, y0, x1, y1) in whole pixels of a mask (H, W) bool; zeros when empty."""
+    """Tight half-open box (x0, y0, x1, y1) of a mask (H, W) bool; zeros when empty."""
     x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
     if width == 0:
         return 0, 0, 0, 0
@@ -18,7 +18,7 @@ def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def mask_boxes(masks: np.ndarray) -> np.ndarray:
-    """Tight half-open boxes (N, 4) int32 in whole pixels of masks (N, H, W) bool; zeros when empty."""
+    """Tight half-open boxes (N, 4) int32 of masks (N, H, W) bool; zeros when empty."""
     boxes = np.zeros((len(masks), 4), dtype=np.int32)
     for index, mask in enumerate(masks):
         boxes[index] = mask_box(mask)
@@ -59,7 +59,7 @@ def dilate_mask(mask: np.ndarray, radius: float) -> np.ndarray:
     rows = slice(max(y0 - margin, 0), min(y1 + margin, mask.shape[0]))
     columns = slice(max(x0 - margin, 0), min(x1 + margin, mask.shape[1]))
     background = np.logical_not(mask[rows, columns]).view(np.uint8)
-    # The Euclidean distance costs the same for every radius; a large disk as structuring element does not.
+    # The distance costs the same for every radius; a large structuring element does not.
     distance = cv2.distanceTransform(background, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     dilated[rows, columns] = distance <= radius + 1e-4
     return dilated

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Separable resampling of masks and logits between two frames, restricted to where something is.
 
-Numpy rather than `cv2.warpAffine`: that rounds coordinates to 1/32 pixel, differently for each origin of the region,
-so a part of a warp would not equal the same part of the whole.
+Numpy rather than `cv2.warpAffine`: that rounds coordinates to 1/32 pixel, and differently for each
+origin of a region, so that a part of a warp would not equal the same part of the whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ROWS_PER_BLOCK = 48  # keeps the work arrays of a full-width block within the L
 
 @dataclass(frozen=True, eq=False)
 class AxisMap:
-    """Where the pixel centres of a target axis fall on a source axis: source = target * scale + offset.
+    """How a target axis lies on a source axis: source = target * scale + offset.
 
     Attributes:
         target_size: number of target pixels.
@@ -123,7 +123,7 @@ def _mix_columns(logits: np.ndarray, lower: np.ndarray, weights: np.ndarray) -> 
 def _mix_rows_above(
     wide: np.ndarray, lower: np.ndarray, weights: np.ndarray, threshold: float, out: np.ndarray
 ) -> None:
-    """Interpolates (s, w) at the given rows and writes into `out` (h, w) where it exceeds the threshold."""
+    """Interpolates (s, w) at the given rows; sets `out` (h, w) where above the threshold."""
     steps = np.diff(wide, axis=0, append=wide[-1:])
     for start in range(0, len(lower), _ROWS_PER_BLOCK):
         block = slice(start, start + _ROWS_PER_BLOCK)

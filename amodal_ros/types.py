@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that travel through the inference path: validated where they are built, N = 0 valid everywhere."""
+"""The values that travel: validated where they are built, N = 0 valid everywhere."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,12 +65,14 @@ class Detections:
         detection_ids: Sequence[str] | None = None,
         track_ids: Any = None,
     ) -> Detections:
-        """Builds detections from anything array-like; what is left out is score 1, no class, no identity.
+        """Builds detections from anything array-like; left out: score 1, no class, no identity.
 
         Raises:
             InvalidInputError: see `__post_init__`.
         """
-        boxes = as_boxes("boxes_xyxy", np.asarray(boxes_xyxy) if len(boxes_xyxy) else np.zeros((0, 4)))
+        boxes = as_boxes(
+            "boxes_xyxy", np.asarray(boxes_xyxy) if len(boxes_xyxy) else np.zeros((0, 4))
+        )
         count = len(boxes)
         return cls(
             boxes,
@@ -139,7 +142,7 @@ class PointPrompt:
 
     @classmethod
     def from_points(cls, coords_xy: Any, labels: Any = None) -> PointPrompt:
-        """Builds a prompt from anything array-like; without labels every point is on the object."""
+        """Builds a prompt from anything array-like; without labels all are on the object."""
         coords = np.asarray(coords_xy, dtype=np.float32).reshape(-1, 2)
         if labels is None:
             return cls(coords, np.ones(len(coords), np.int32))
@@ -151,9 +154,9 @@ class ImageFeatures:
     """An image, encoded once and given to every later call.
 
     Attributes:
-        features: what the prefix computed, (1, C, h, w) float32, with a model of mode `full`; else None.
-        image: (H, W, 3) uint8 RGB, with a model of mode `roi`, where `predict` crops and encodes; else None.
-        geometry: how the image lies in the model's input, with `full`; else None.
+        features: with a model of mode `full` what the prefix computed, (1, C, h, w); else None.
+        image: with mode `roi`, where `predict` crops and encodes, (H, W, 3) uint8 RGB; else None.
+        geometry: with mode `full` how the image lies in the model's input; else None.
         original_hw: (height, width) of the image.
         timings_ms: what `encode` spent, in milliseconds: `preprocess`, `prefix`.
     """
@@ -173,14 +176,29 @@ class ImageFeatures:
         hw = check_hw("original_hw", self.original_hw)
         if self.image is None:
             if self.features is None or self.geometry is None:
-                raise InvalidInputError("ImageFeatures: expected features with geometry, or an image")
+                raise InvalidInputError(
+                    "ImageFeatures: expected features with geometry, or an image"
+                )
             found = self.geometry.original_hw
         else:
             if self.features is not None or self.geometry is not None:
-                raise InvalidInputError("ImageFeatures: expected either features or an image, got both")
+                raise InvalidInputError(
+                    "ImageFeatures: expected either features or an image, got both"
+                )
             found = check_image(self.image).shape[:2]
         if found != hw:
             raise InvalidInputError(f"ImageFeatures: expected size {hw} throughout, got {found}")
+
+    @property
+    def encoded(self) -> tuple[np.ndarray, ResizeGeometry]:
+        """Features and geometry, with a model of mode `full`.
+
+        Raises:
+            InvalidInputError: when the image has not been encoded.
+        """
+        if self.features is None or self.geometry is None:
+            raise InvalidInputError("ImageFeatures: expected an encoded image, got an image")
+        return self.features, self.geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,8 +209,8 @@ class AmodalPrediction:
         raw_amodal_masks: (N, H, W) bool, as decoded.
         visible_masks: (N, H, W) bool, from the pass with adapter gain 0.
         predicted_iou: (N,) float32, the decoder's estimate for the amodal mask.
-        timings_ms: what `predict` spent, in milliseconds: `prior`, `suffix`, `decoder`, `postprocess`
-            (with mode `roi` also `preprocess` and `prefix`).
+        timings_ms: what `predict` spent, in milliseconds: `prior`, `suffix`, `decoder`,
+            `postprocess` (with mode `roi` also `preprocess` and `prefix`).
     """
 
     raw_amodal_masks: np.ndarray
@@ -206,7 +224,9 @@ class AmodalPrediction:
         Raises:
             InvalidInputError: naming the field and what came.
         """
-        masks = check_array("raw_amodal_masks", self.raw_amodal_masks, np.bool_, (None, None, None))
+        masks = check_array(
+            "raw_amodal_masks", self.raw_amodal_masks, np.bool_, (None, None, None)
+        )
         check_array("visible_masks", self.visible_masks, np.bool_, masks.shape)
         check_array("predicted_iou", self.predicted_iou, np.float32, (len(masks),))
 
@@ -241,10 +261,10 @@ class AmodalPrediction:
 
     @cached_property
     def amodal_boxes_xyxy(self) -> np.ndarray:
-        """Tight half-open boxes (N, 4) int32 of the amodal masks, whole original pixels; zeros when empty."""
+        """Tight half-open boxes (N, 4) int32 of the amodal masks; zeros when empty."""
         return mask_boxes(self.amodal_masks)
 
     @cached_property
     def visible_boxes_xyxy(self) -> np.ndarray:
-        """Tight half-open boxes (N, 4) int32 of the visible masks, whole original pixels; zeros when empty."""
+        """Tight half-open boxes (N, 4) int32 of the visible masks; zeros when empty."""
         return mask_boxes(self.visible_masks)
