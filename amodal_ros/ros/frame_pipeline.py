@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the messages of one frame to its answer: conversion, tracks, model, mask message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from amodal_msgs.msg import AmodalMaskArray
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.detection_conversion import detections_from_message
+from amodal_ros.ros.faults import Fault, FaultLog
+from amodal_ros.ros.image_conversion import image_to_rgb
+from amodal_ros.ros.mask_conversion import encode_masks
+from amodal_ros.ros.stamps import stamp_to_ns
+from amodal_ros.stopwatch import Stopwatch
+from amodal_ros.tracker import AmodalTracker, TrackedObject
+from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures
+
+
+class Predictor(Protocol):
+    """What the node needs of ``amodal_ros.predictor.AmodalPredictor``."""
+
+    def encode(self, image_rgb: np.ndarray) -> ImageFeatures:
+        """Encode an image once."""
+
+    def predict(
+        self,
+        features: ImageFeatures,
+        boxes_xyxy: np.ndarray,
+        prior_masks: Sequence[np.ndarray | None] | None = None,
+    ) -> AmodalPrediction:
+        """Masks of N objects."""
+
+    def warm_up(self) -> None:
+        """Run the whole model once."""
+
+    def close(self) -> None:
+        """Free the engine."""
+
+
+@dataclass(frozen=True)
+class FrameAnswer:
+    """What one frame led to.
+
+    Attributes:
+        masks: the message, with the source image's header.
+        objects: what the message was made of.
+        image_rgb: (H, W, 3) uint8, maybe a view of the source message.
+        timings_ms: ``convert`` (messages to arrays), ``preprocess``, ``prefix``, ``prior``,
+            ``suffix``, ``decoder``, ``postprocess``, ``track`` and ``message`` in milliseconds.
+    """
+
+    masks: AmodalMaskArray
+    objects: tuple[TrackedObject, ...]
+    image_rgb: np.ndarray
+    timings_ms: Mapping[str, float]
+
+
+class FramePipeline:
+    """Answers frames in their order; holds the tracks between them.
+
+    Args:
+        predictor: the loaded model.
+        tracker: its tracks are this camera's.
+        min_score: detections below it are ignored.
+        max_objects: at most so many detections of a frame are used.
+        faults: bad images, left out boxes and empty masks are counted there.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        tracker: AmodalTracker,
+        faults: FaultLog,
+        min_score: float = 0.0,
+        max_objects: int | None = None,
+    ) -> None:
+        self._predictor = predictor
+        self._tracker = tracker
+        self._faults = faults
+        self._min_score = min_score
+        self._max_objects = max_objects
+
+    def answer(
+        self,
+        image: Image,
+        detections: Detection2DArray,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> FrameAnswer | None:
+        """Answer one frame; None if its image is bad (counted), or if it was cancelled.
+
+        Raises:
+            AmodalError: if the engine fails; the tracks are then those of the frame before.
+        """
+        watch = Stopwatch("convert", "track", "message")
+        with watch.measure("convert"):
+            try:
+                rgb = image_to_rgb(image)
+            except InvalidInputError as error:
+                self._faults.report(Fault.BAD_IMAGE, f"image left out: {error}")
+                return None
+            image_hw = rgb.shape[:2]
+            found = self._usable(detections, image_hw)
+        with watch.measure("track"):
+            stamp_s = stamp_to_ns(image.header.stamp) / 1e9
+            plan = self._tracker.plan(found, stamp_s, image_hw)
+        engine_ms: dict[str, float] = {}
+        if len(plan.boxes_xyxy):
+            features = self._predictor.encode(rgb)
+            engine_ms.update(features.timings_ms)
+            if cancelled():
+                return None
+            prediction = self._predictor.predict(features, plan.boxes_xyxy, plan.prior_masks)
+            engine_ms.update(prediction.timings_ms)
+        else:
+            prediction = AmodalPrediction.empty(image_hw)
+        if cancelled():
+            return None
+        with watch.measure("track"):
+            objects = self._tracker.update(plan, prediction)
+        with watch.measure("message"):
+            encoded = encode_masks(objects, image.header, image_hw)
+        self._faults.count(Fault.EMPTY_MASK, encoded.empty)
+        return FrameAnswer(encoded.message, objects, rgb, {**engine_ms, **watch.timings_ms})
+
+    def _usable(self, message: Detection2DArray, image_hw: tuple[int, int]) -> Detections:
+        sanitised = detections_from_message(message, image_hw, self._min_score, self._max_objects)
+        for reason, times in sanitised.rejected.items():
+            fault = Fault.of_box(reason)
+            if fault is Fault.BOX_LOW_SCORE:
+                self._faults.count(fault, times)
+            else:
+                self._faults.report(
+                    fault,
+                    f"{times} of {len(message.detections)} boxes left out: "
+                    f"{reason.replace('_', ' ')}",
+                    times,
+                )
+        return sanitised.detections

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that is one lifecycle node: starts it, and ends it in time on SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from amodal_ros.errors import AmodalError
+
+# An inference engine cannot be interrupted in the middle of a call. The process does not wait
+# longer than this for it.
+_PATIENCE_S = 1.0
+
+
+def run_lifecycle_node(
+    make_node: Callable[[], Any],
+    args: Sequence[str] | None,
+    autostart: Callable[[Any], bool],
+) -> int:
+    """Run a lifecycle node until SIGINT or SIGTERM.
+
+    The node lives in a thread of its own and the main thread waits for signals, so that a signal
+    is answered even while a model is being loaded.
+
+    Args:
+        make_node: constructs it.
+        args: command line with ROS arguments; None: the process's.
+        autostart: whether to configure and activate the node; a failure of it ends the process.
+
+    Returns:
+        0, or 1 if the node could not start.
+    """
+    wake_read, wake_write = os.pipe()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os.write(wake_write, b"s"))
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = make_node()
+    except AmodalError as error:
+        rclpy.logging.get_logger("amodal_perception").fatal(f"cannot start: {error}")
+        rclpy.shutdown()
+        return 1
+    life = _NodeLife(node, autostart(node), on_end=lambda: os.write(wake_write, b"e"))
+    os.read(wake_read, 1)
+    if not life.end(_PATIENCE_S):
+        # The engine still computes a frame that nobody waits for.
+        rclpy.try_shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(life.exit_code)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return life.exit_code
+
+
+class _NodeLife:
+    """Starts, spins and shuts down a node in a thread of its own."""
+
+    def __init__(self, node: LifecycleNode, autostart: bool, on_end: Callable[[], object]) -> None:
+        self.exit_code = 0
+        self._node = node
+        self._autostart = autostart
+        self._on_end = on_end
+        self._ending = False
+        self._alarm = node.create_guard_condition(lambda: None)
+        self._thread = threading.Thread(target=self._run, name="node", daemon=True)
+        self._thread.start()
+
+    def end(self, timeout_s: float) -> bool:
+        """Shut the node down; returns whether that was done in time."""
+        self._ending = True
+        self._alarm.trigger()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            if self._autostart and not self._start():
+                self.exit_code = 1
+                return
+            self._spin()
+        except Exception:
+            self._node.get_logger().fatal(traceback.format_exc())
+            self.exit_code = 1
+        finally:
+            self._shut_down()
+            self._on_end()
+
+    def _start(self) -> bool:
+        for trigger in (self._node.trigger_configure, self._node.trigger_activate):
+            if not self._ending and trigger() != TransitionCallbackReturn.SUCCESS:
+                return False
+        return True
+
+    def _spin(self) -> None:
+        executor = SingleThreadedExecutor()
+        executor.add_node(self._node)
+        while not self._ending:
+            executor.spin_once()
+        executor.remove_node(self._node)
+        executor.shutdown()
+
+    def _shut_down(self) -> None:
+        # RCLError, a RuntimeError: somebody shut it down before, it is finalized.
+        with contextlib.suppress(RuntimeError):
+            self._node.trigger_shutdown()
