@@ -51,7 +51,7 @@ def test_kins_original(layout, kins, file, color):
     np.testing.assert_array_equal(sample.amodal_mask, whole)
     np.testing.assert_array_equal(sample.visible_mask, layout.rectangle(2, 3, 12, 9))
     assert sample.amodal_box_xyxy.tolist() == [2, 3, 33, 20]
-    assert sample.visible_box_xyxy.tolist() == [2, 3, 12, 9]
+    np.testing.assert_array_equal(sample.visible_box_xyxy, [2, 3, 12, 9])
     assert (sample.category_id, sample.category_name) == (4, "car")
     assert (sample.image.load() == color).all()
     assert str(sample.provenance) == f"{root / file}: annotation 0 (id 71)"

@@ -24,9 +24,9 @@ def masks(layout) -> tuple[np.ndarray, np.ndarray]:
     return layout.rectangle(40, 30, 110, 90, HW), layout.rectangle(40, 30, 80, 90, HW)
 
 
-def only(kind: str, **changes: object) -> PriorSamplingConfig:
-    weights = tuple(float(kind == k) for k in PRIOR_KINDS)
-    return PriorSamplingConfig(kind_weights=weights, **changes)
+def only(kind: str, **changes) -> PriorSamplingConfig:
+    a, b, c, d = (float(kind == k) for k in PRIOR_KINDS)
+    return PriorSamplingConfig(kind_weights=(a, b, c, d), **changes)
 
 
 def test_same_seed_same_samples_and_all_kinds_in_proportion(layout):

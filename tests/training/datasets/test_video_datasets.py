@@ -46,7 +46,7 @@ def test_fishbowl(layout, fishbowl):
     np.testing.assert_array_equal(samples[0].amodal_mask, whole)
     np.testing.assert_array_equal(samples[0].visible_mask, visible)
     np.testing.assert_array_equal(samples[0].loss_mask, certain)
-    assert samples[0].visible_box_xyxy.tolist() == [100, 40, 150, 90]
+    np.testing.assert_array_equal(samples[0].visible_box_xyxy, [100, 40, 150, 90])
     assert dataset.images() == [[0], [1, 2]]
 
 

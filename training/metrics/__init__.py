@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics of amodal segmentation. They differ between papers: each has a name here."""
+
+from __future__ import annotations
+
+from training.metrics.boundary import BoundaryF, boundary_f, davis_tolerance
+from training.metrics.buckets import BucketResult, OcclusionBuckets, bucket_label
+from training.metrics.miou import (
+    C2fMiou,
+    MiouResult,
+    OccludedOnlyMiou,
+    PooledMiou,
+    united_with_visible,
+)
+from training.metrics.overlap import Overlap, measure_overlap
+from training.metrics.video import C2fVideoMiou, VideoMiouResult, video_post
+
+__all__ = [
+    "BoundaryF",
+    "BucketResult",
+    "C2fMiou",
+    "C2fVideoMiou",
+    "MiouResult",
+    "OccludedOnlyMiou",
+    "OcclusionBuckets",
+    "Overlap",
+    "PooledMiou",
+    "VideoMiouResult",
+    "boundary_f",
+    "bucket_label",
+    "davis_tolerance",
+    "measure_overlap",
+    "united_with_visible",
+    "video_post",
+]
