@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TAOS: Target-Aware Occlusion Synthesis (paper 3.3), with numpy and OpenCV.
+
+Turns segmented photos, cut-outs and rendered models into composites whose amodal masks are
+known. Library use: `TaosDataset` (on the fly), `run_taos` (shards); command:
+``python -m training.taos``.
+"""
+
+from training.taos.config import TaosConfig
+from training.taos.dataset import TaosDataset, TaosShards
+from training.taos.errors import CorruptRecordError
+from training.taos.judge import CompositeJudge, GeometricJudge, JudgePanel, Verdict
+from training.taos.runner import TaosRun, run_taos
+from training.taos.sampler import TaosSampler
+from training.taos.types import TaosClip, TaosSample
+from training.taos.vlm_judge import VlmJudge, VlmJudgeConfig
+
+__all__ = [
+    "CompositeJudge",
+    "CorruptRecordError",
+    "GeometricJudge",
+    "JudgePanel",
+    "TaosClip",
+    "TaosConfig",
+    "TaosDataset",
+    "TaosRun",
+    "TaosSample",
+    "TaosSampler",
+    "TaosShards",
+    "Verdict",
+    "VlmJudge",
+    "VlmJudgeConfig",
+    "run_taos",
+]

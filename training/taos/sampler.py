@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sample i of a run, from nothing but the settings and i."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from amodal_ros.errors import InvalidInputError
+from training.taos.clips import compose_clip
+from training.taos.compose import compose_still
+from training.taos.config import TaosConfig
+from training.taos.errors import CorruptRecordError, RejectedError
+from training.taos.judge import CompositeJudge, GeometricJudge, Verdict
+from training.taos.materials import Materials
+from training.taos.sources import open_source
+from training.taos.types import DrawReport, TaosClip, TaosSample
+
+
+class TaosSampler:
+    """Draws samples by number; the same settings give the same sample in any process."""
+
+    def __init__(
+        self,
+        config: TaosConfig,
+        sources: Sequence[str],
+        *,
+        cache: Path,
+        weights: Sequence[float] | None = None,
+        judge: CompositeJudge | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        """Opens the sources.
+
+        Args:
+            config: settings.
+            sources: ``KIND:PATH`` strings.
+            cache: folder for rendered views and self-made masks.
+            weights: how often each source is drawn from; equal by default.
+            judge: decides about composites; geometric by default.
+            skip_bad: count and list corrupt records instead of raising.
+
+        Raises:
+            InvalidInputError: for no source, or weights that do not fit.
+            CorruptRecordError: for a source file that is unusable as a whole.
+        """
+        if not sources:
+            raise InvalidInputError("expected at least one source KIND:PATH, got none")
+        weights = [1.0] * len(sources) if weights is None else list(weights)
+        if len(weights) != len(sources) or min(weights) < 0 or sum(weights) <= 0:
+            raise InvalidInputError(
+                f"weights: expected {len(sources)} numbers, not negative, got {weights}"
+            )
+        self._config = config
+        self._judge = judge or GeometricJudge(config)
+        self._skip_bad = skip_bad
+        opened = [open_source(spec, config, cache) for spec in sources]
+        self._materials = Materials(opened, weights, config)
+        self._bound: int | None = None
+
+    def draw(self, index: int) -> DrawReport:
+        """Draws sample (or clip) `index`, trying up to `max_attempts` times.
+
+        Raises:
+            CorruptRecordError: for a corrupt record, unless `skip_bad` is set.
+        """
+        shard = index // self._config.shard_size
+        if shard != self._bound:
+            self._materials.bind(shard)
+            self._bound = shard
+        report = DrawReport(index)
+        for attempt in range(self._config.max_attempts):
+            seed = np.random.SeedSequence(self._config.seed, spawn_key=(index, attempt))
+            try:
+                result = self._compose(np.random.default_rng(seed), index, attempt)
+            except RejectedError as error:
+                report.reject(error.reason)
+                continue
+            except CorruptRecordError as error:
+                if not self._skip_bad:
+                    raise
+                report.reject("bad_record")
+                report.bad_records.append(str(error))
+                continue
+            verdict = self._verdict(result)
+            if verdict.accepted:
+                report.result = result
+                return report
+            report.reject(verdict.reason)
+            if not verdict.conclusive:
+                return report
+        report.reject("gave_up")
+        return report
+
+    def _compose(
+        self, rng: np.random.Generator, index: int, attempt: int
+    ) -> TaosSample | TaosClip:
+        made_by = {"seed": self._config.seed, "index": index, "attempt": attempt}
+        if self._config.frames == 1:
+            return _note(compose_still(rng, self._materials, self._config), made_by)
+        clip = compose_clip(rng, self._materials, self._config)
+        made_by["video_id"] = index
+        return TaosClip(tuple(_note(frame, made_by) for frame in clip.frames))
+
+    def _verdict(self, result: TaosSample | TaosClip) -> Verdict:
+        """A clip stands or falls with each of its frames; the most hidden one is asked first."""
+        if isinstance(result, TaosSample):
+            return self._judge.judge(result)
+        frames = sorted(result.frames, key=lambda frame: -frame.occlusion_rate)
+        for frame in frames:
+            verdict = self._judge.judge(frame)
+            if not verdict.accepted:
+                return verdict
+        return Verdict(accepted=True)
+
+
+def _note(sample: TaosSample, made_by: dict[str, int]) -> TaosSample:
+    provenance = {
+        **sample.provenance,
+        **made_by,
+        "occlusion_rate": round(sample.occlusion_rate, 5),
+        "hw": list(sample.amodal.shape),
+    }
+    return dataclasses.replace(sample, provenance=provenance)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WebDataset shards: plain tars, byte for byte the same for the same samples.
+
+Written with `tarfile`, not with the `webdataset` package, because importing that imports
+torch wherever torch is installed, and this path must run without; `webdataset` reads them.
+Members of a sample share a key: ``000000012.image.jpg`` (occluded), ``.original.jpg``,
+``.amodal.png``, ``.visible.png``, ``.occlusion.png``, ``.occluder.png``, ``.json``; frames of
+a clip are ``000000012_003.image.jpg`` and so on.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+
+from training.taos.config import TaosConfig
+from training.taos.errors import CorruptRecordError
+from training.taos.images import MAX_FILE_BYTES
+from training.taos.types import TaosClip, TaosSample
+
+MASKS = ("amodal", "visible", "occlusion", "occluder")
+
+
+def sample_key(sample: TaosSample) -> str:
+    """Key in a shard: the number of the sample, and of the frame in a clip."""
+    key = f"{sample.provenance['index']:09d}"
+    frame = sample.provenance.get("frame")
+    return key if frame is None else f"{key}_{frame:03d}"
+
+
+def encode_sample(sample: TaosSample, config: TaosConfig) -> dict[str, bytes]:
+    """Files of one sample, by extension, in the order they are written."""
+    suffix = config.image_format
+    if suffix == "jpg":
+        options = [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality]
+    else:
+        options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    files = {
+        f"image.{suffix}": _encode(sample.image[..., ::-1], suffix, options),
+        f"original.{suffix}": _encode(sample.original[..., ::-1], suffix, options),
+    }
+    for name in MASKS:
+        mask = getattr(sample, name).astype(np.uint8) * 255
+        files[f"{name}.png"] = _encode(mask, "png", [cv2.IMWRITE_PNG_BILEVEL, 1])
+    files["json"] = json.dumps(sample.provenance, sort_keys=True).encode("utf-8")
+    return files
+
+
+def _encode(image: np.ndarray, suffix: str, options: list[int]) -> bytes:
+    done, data = cv2.imencode(f".{suffix}", np.ascontiguousarray(image), options)
+    if not done:
+        raise OSError(f"OpenCV could not encode a {image.shape} image as {suffix}")
+    return data.tobytes()
+
+
+class ShardWriter:
+    """Writes samples into one tar with fixed metadata (no time, no owner)."""
+
+    def __init__(self, file: BinaryIO, config: TaosConfig) -> None:
+        """Starts a USTAR archive in an open binary file."""
+        self._config = config
+        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+
+    def write(self, sample: TaosSample) -> None:
+        """Appends one sample."""
+        key = sample_key(sample)
+        for suffix, data in encode_sample(sample, self._config).items():
+            info = tarfile.TarInfo(f"{key}.{suffix}")
+            info.size, info.mode, info.mtime = len(data), 0o644, 0
+            self._tar.addfile(info, io.BytesIO(data))
+
+    def close(self) -> None:
+        """Writes the end of the archive."""
+        self._tar.close()
+
+
+def samples_of(result: TaosSample | TaosClip) -> tuple[TaosSample, ...]:
+    """The sample itself, or the frames of a clip."""
+    return result.frames if isinstance(result, TaosClip) else (result,)
+
+
+def read_shard(path: Path) -> Iterator[TaosSample]:
+    """Samples of one shard, streamed in the order they were written.
+
+    Raises:
+        CorruptRecordError: naming the shard and the sample.
+    """
+    key, files = "", {}
+    try:
+        with tarfile.open(path, "r|") as archive:
+            for member in archive:
+                name, _, suffix = member.name.partition(".")
+                stream = archive.extractfile(member)
+                if stream is None or member.size > MAX_FILE_BYTES:
+                    raise CorruptRecordError(path, member.name, "expected a small regular file")
+                if name != key and files:
+                    yield _decode_sample(path, key, files)
+                    files = {}
+                key = name
+                files[suffix] = stream.read()
+    except (tarfile.TarError, EOFError) as error:
+        raise CorruptRecordError(path, key or "file", f"damaged tar: {error}") from error
+    if files:
+        yield _decode_sample(path, key, files)
+
+
+def shard_files(folder: Path) -> list[Path]:
+    """Finished shards of a folder, in order."""
+    return sorted(folder.glob("taos-*.tar"))
+
+
+def _decode_sample(path: Path, key: str, files: dict[str, bytes]) -> TaosSample:
+    images: dict[str, np.ndarray] = {}
+    for name in ("image", "original"):
+        data = files.get(f"{name}.jpg", files.get(f"{name}.png"))
+        images[name] = _decode(path, key, name, data, cv2.IMREAD_COLOR)[..., ::-1]
+    for name in MASKS:
+        data = files.get(f"{name}.png")
+        images[name] = _decode(path, key, name, data, cv2.IMREAD_GRAYSCALE) > 127
+    try:
+        provenance: dict[str, Any] = json.loads(files["json"])
+    except (KeyError, ValueError) as error:
+        raise CorruptRecordError(path, key, f"expected a .json member: {error!r}") from error
+    return TaosSample(
+        **{name: np.ascontiguousarray(image) for name, image in images.items()},
+        provenance=provenance,
+    )
+
+
+def _decode(path: Path, key: str, name: str, data: bytes | None, flag: int) -> np.ndarray:
+    image = None if not data else cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if image is None:
+        raise CorruptRecordError(path, key, f"member {name!r} is missing or cannot be decoded")
+    return image

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SA-1B: a folder of ``sa_*.tar`` shards, read in place, or of ``sa_*.jpg`` + ``sa_*.json``."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amodal_ros.errors import InvalidInputError
+from training.taos.errors import CorruptRecordError
+from training.taos.images import checked_hw, read_bytes
+from training.taos.sources.base import PhotoSource, make_photo, rle_object
+from training.taos.sources.tar_index import TarPair, index_tar, read_member
+from training.taos.types import Photo
+
+Key = tuple[str, int]
+
+
+class Sa1bSource(PhotoSource):
+    """Streams SA-1B without unpacking it.
+
+    Output shard k reads one contiguous stretch of `window` records of one tar: the tars are
+    visited in a seeded order, round after round, each round `window` records further on. So
+    a run touches every tar before it reads any of them again, and one worker never needs
+    more than one tar's headers and one stretch of its bodies.
+    """
+
+    kind = "sa1b"
+
+    def __init__(self, spec: str, root: Path, seed: int, window: int) -> None:
+        """Lists the shards (or loose records) without opening them.
+
+        Raises:
+            InvalidInputError: if there is neither a tar nor a loose record.
+        """
+        self.spec = spec
+        self._root = root
+        self._window = window
+        tars = sorted(root.glob("*.tar")) if root.is_dir() else []
+        if root.is_file():
+            tars = [root]
+        order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0, len(tars))))
+        self._tars = [tars[i] for i in order.permutation(len(tars))]
+        self._loose = [] if tars or not root.is_dir() else sorted(root.glob("*.json"))
+        if not self._tars and not self._loose:
+            raise InvalidInputError(
+                f"source {spec}: expected sa_*.tar, or sa_*.jpg with sa_*.json, in {root}"
+            )
+        self._index = functools.lru_cache(maxsize=4)(index_tar)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The cache of tar indices stays behind when the source travels to a worker."""
+        return {k: v for k, v in self.__dict__.items() if k != "_index"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Starts with an empty cache."""
+        self.__dict__.update(state)
+        self._index = functools.lru_cache(maxsize=4)(index_tar)
+
+    def pool(self, shard: int) -> Sequence[Key]:
+        """The stretch of records of output shard `shard` (all of them in a loose folder)."""
+        if self._loose:
+            return [(str(path), -1) for path in self._loose]
+        tar = self._tars[shard % len(self._tars)]
+        records = len(self._index(tar))
+        start = (shard // len(self._tars)) * self._window
+        return [(str(tar), (start + i) % records) for i in range(min(self._window, records))]
+
+    def photo(self, key: Key, long_side: int) -> Photo:
+        """Reads one pair (see `PhotoSource.photo`)."""
+        path = Path(key[0])
+        if key[1] < 0:
+            image_path = path.with_suffix(".jpg")
+            return self._photo(
+                path.stem, read_bytes(path, path.stem), read_bytes(image_path, path.stem),
+                path, long_side,
+            )  # fmt: skip
+        pair = self._index(path)[key[1]]
+        if pair.image is None or pair.annotation is None:
+            raise CorruptRecordError(path, pair.stem, pair.problem or _missing(pair))
+        annotation = read_member(path, pair.annotation)
+        image = read_member(path, pair.image)
+        return self._photo(pair.stem, annotation, image, path, long_side)
+
+    def _photo(
+        self, stem: str, annotation: bytes, image: bytes, file: Path, long_side: int
+    ) -> Photo:
+        place = (file, stem)
+        content = _parse(annotation, place)
+        native_hw = checked_hw(image, file, stem)
+        stated = (content["image"].get("height"), content["image"].get("width"))
+        if stated != native_hw:
+            raise CorruptRecordError(
+                *place, f"says (height, width) {stated}, its image has {native_hw}"
+            )
+        objects = []
+        for index, entry in enumerate(content["annotations"]):
+            if not isinstance(entry, dict) or not isinstance(entry.get("segmentation"), dict):
+                raise CorruptRecordError(*place, f"annotations[{index}]: expected an RLE")
+            object_id = str(entry.get("id", index))
+            objects.append(rle_object(object_id, "", entry["segmentation"], native_hw, place))
+        return make_photo(
+            record=stem,
+            native_hw=native_hw,
+            long_side=long_side,
+            objects=objects,
+            read_data=lambda: image,
+            place=place,
+            background_annotated=True,
+            origin={
+                "source": self.spec, "kind": self.kind, "file": file.name, "record": stem,
+            },
+        )  # fmt: skip
+
+
+def _missing(pair: TarPair) -> str:
+    return "has no image" if pair.image is None else "has no .json"
+
+
+def _parse(data: bytes, place: tuple[object, object]) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise CorruptRecordError(*place, f"expected JSON: {error}") from error
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("image"), dict)
+        or not isinstance(content.get("annotations"), list)
+    ):
+        raise CorruptRecordError(*place, "expected the SA-1B keys 'image' and 'annotations'")
+    return content

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which photo objects may be targets: those that nothing cuts.
+
+Annotations of photos are visible masks. A target that is itself cut teaches wrong shapes, so
+an object is taken only if its outline gives no hint of being cut: not at the image border,
+nearly as full as its convex hull, in one piece, and not touched by another annotated object.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from training.taos.config import TaosConfig
+from training.taos.types import Photo, PhotoObject
+
+_CONTACT_PX = 3
+_NESTED = 0.9
+_HULL_BITE = 0.03
+_BACKGROUND_RATIO = 4.0
+
+
+def cheap_reason(photo: Photo, item: PhotoObject, config: TaosConfig) -> str:
+    """Judges by box and area alone; returns a reason, or "" when nothing speaks against it."""
+    height, width = photo.native_hw
+    share = item.area / (height * width)
+    if share < config.target_area[0]:
+        return "target_small"
+    if share > config.target_area[1]:
+        return "target_large"
+    margin = config.border_margin * max(photo.native_hw) / max(photo.hw)
+    x0, y0, x1, y1 = item.box_xyxy
+    if x0 < margin or y0 < margin or x1 > width - margin or y1 > height - margin:
+        return "target_at_border"
+    return ""
+
+
+def mask_reason(photo: Photo, item: PhotoObject, mask: np.ndarray, config: TaosConfig) -> str:
+    """Judges the drawn mask and its neighbours; returns a reason, or "".
+
+    Args:
+        photo: the photo `item` belongs to.
+        item: the candidate.
+        mask: (H, W) bool at the photo's working size.
+        config: limits.
+    """
+    area = int(np.count_nonzero(mask))
+    if area < 64:
+        return "target_small"
+    binary = mask.astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
+    if stats[1:count, cv2.CC_STAT_AREA].max() < 0.97 * area:
+        return "target_in_pieces"
+    outlines, _ = cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = max(outlines, key=len)
+    hull = cv2.convexHull(outline)
+    hull_mask = cv2.fillConvexPoly(np.zeros_like(binary), hull, 1)
+    if area < config.min_solidity * int(hull_mask.sum()):
+        return "target_not_solid"
+    return _neighbour_reason(photo, item, binary, hull_mask, config)
+
+
+def _neighbour_reason(
+    photo: Photo, item: PhotoObject, binary: np.ndarray, hull: np.ndarray, config: TaosConfig
+) -> str:
+    area = int(binary.sum())
+    scale = photo.hw[1] / photo.native_hw[1]
+    reach = _CONTACT_PX / scale
+    kernel = np.ones((2 * _CONTACT_PX + 1, 2 * _CONTACT_PX + 1), np.uint8)
+    rim = binary - cv2.erode(binary, np.ones((3, 3), np.uint8))
+    for other in photo.objects:
+        if other is item or not _boxes_meet(item.box_xyxy, other.box_xyxy, reach):
+            continue
+        neighbour = other.rasterise(photo.hw).astype(np.uint8)
+        shared = int((neighbour & binary).sum())
+        size = int(neighbour.sum())
+        if size == 0 or shared >= _NESTED * size or shared >= _NESTED * area:
+            continue  # a part of the target, or a whole of which the target is a part
+        if photo.background_annotated and size > _BACKGROUND_RATIO * area:
+            continue  # ground or wall: everything stands on or before some
+        if int((neighbour & hull & (1 - binary)).sum()) > _HULL_BITE * area:
+            return "target_bitten"
+        contact = int((cv2.dilate(neighbour, kernel) & rim).sum())
+        if contact > config.max_contact * int(rim.sum()):
+            return "target_touched"
+    return ""
+
+
+def _boxes_meet(a: tuple[float, ...], b: tuple[float, ...], reach: float) -> bool:
+    return (
+        a[0] - reach < b[2] and b[0] - reach < a[2] and a[1] - reach < b[3] and b[1] - reach < a[3]
+    )
