@@ -17,12 +17,17 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.geometry import ResizeGeometry
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.conventional_adapter import ConventionalAdapter
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sca import SpatialCompletionAdapter
 
 Features = tuple[torch.Tensor, ...]
+
+# Of all members of the family, RGB, range 0 to 255.
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +135,10 @@ class AmodalModel(nn.Module, ABC):
             prompts: From :meth:`build_prompts`, of the same N objects.
             multimask_output: Return three masks for an ambiguous prompt instead of one.
         """
+
+    def geometry(self, original_hw: tuple[int, int]) -> ResizeGeometry:
+        """Return how an image of this (height, width) lies in the model's input."""
+        return ResizeGeometry.letterbox(original_hw, self.config.image_size)
 
     def build_prompts(
         self,

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.geometry import ResizeGeometry
 from amodal_ros.modeling.amodal_model import (
     AmodalModel,
     Features,
@@ -79,6 +80,10 @@ class AmodalSam2(AmodalModel):
             "mask_decoder": [base.sam_mask_decoder],
             "memory": [base.memory_attention, base.memory_encoder],
         }
+
+    def geometry(self, original_hw: tuple[int, int]) -> ResizeGeometry:
+        """Return how an image of this (height, width) lies in the input: SAM 2 stretches it."""
+        return ResizeGeometry.stretch(original_hw, self.config.image_size)
 
     def build_prompts(
         self,

@@ -17,8 +17,6 @@ from torch import nn
 
 PATCH_SIZE = 16
 PROMPT_DIM = 256
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,5 @@ def build_sam(spec: VitSpec, image_size: int = 1024) -> Sam:
                 depth=2, embedding_dim=PROMPT_DIM, mlp_dim=2048, num_heads=8
             ),
         ),
-        pixel_mean=list(PIXEL_MEAN),
-        pixel_std=list(PIXEL_STD),
     )
     return sam.eval()
