@@ -18,7 +18,7 @@ from training.taos.blend import (
     place_mask,
     unpremultiply,
 )
-from training.taos.compose import draw_patch
+from training.taos.compose import Plan, draw_patch
 from training.taos.config import TaosConfig
 from training.taos.errors import RejectedError
 from training.taos.materials import Materials, PhotoTarget, record_name
@@ -74,11 +74,20 @@ def smooth_path(rng: np.random.Generator, frames: int, size: int, reach: float) 
     return path * (reach / 3.0)
 
 
-def compose_clip(rng: np.random.Generator, materials: Materials, config: TaosConfig) -> TaosClip:
+def compose_clip(
+    rng: np.random.Generator, plan: Plan, materials: Materials, config: TaosConfig
+) -> TaosClip:
     """One clip of `config.frames` frames with one target.
 
     In occluded clips the occluder crosses the target: at one moment it covers a share within
-    the overlap range, and in no frame more. Other clips have no occluder at all.
+    the overlap range, and in no frame more than the range allows. Other clips have no
+    occluder at all.
+
+    Args:
+        rng: of this attempt.
+        plan: what is to come of it.
+        materials: sources to draw from.
+        config: settings.
 
     Raises:
         RejectedError: if this attempt came to nothing.
@@ -101,9 +110,11 @@ def compose_clip(rng: np.random.Generator, materials: Materials, config: TaosCon
         "track_id": TRACK_ID,
     }
     occluder = None
-    if rng.random() >= config.unoccluded_share:
+    if plan.mode == "occluded":
         record = record_name(cut.origin)
-        occluder, origin = _occluder_sprite(rng, materials, target, views, config, record)
+        occluder, origin = _occluder_sprite(
+            rng, materials, target, views, config, record, plan.overlap
+        )
         provenance |= {"mode": "occluded", "occluders": [origin]}
     frames = tuple(
         _frame(views[t], t, target, occluder, config, provenance) for t in range(config.frames)
@@ -192,6 +203,7 @@ def _occluder_sprite(
     views: list[np.ndarray],
     config: TaosConfig,
     record: str,
+    wanted: float,
 ) -> tuple[Sprite, dict[str, Any]]:
     """An occluder that reaches the wanted overlap at one moment and drifts away from it."""
     frames = config.frames
@@ -201,8 +213,7 @@ def _occluder_sprite(
     area = int(np.count_nonzero(amodal))
     if area == 0:
         raise RejectedError("target_small")
-    rgb, alpha, origin = draw_patch(rng, materials, config, area, record)
-    wanted = float(rng.uniform(*config.overlap))
+    rgb, alpha, origin = draw_patch(rng, materials, config, area, record, cover=wanted)
     place = place_with_overlap(rng, amodal, alpha > 0.5, wanted, config.overlap)
     if place is None:
         raise RejectedError("no_place")

@@ -44,10 +44,41 @@ class Scene:
     provenance: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a sample is to be, drawn once and kept over all attempts.
+
+    Were it drawn anew with each attempt, what is hard to make would become rare.
+
+    Attributes:
+        mode: "occluded", "touching" or "unoccluded".
+        overlap: share of the target to cover, for "occluded".
+    """
+
+    mode: str
+    overlap: float
+
+
+def draw_plan(rng: np.random.Generator, config: TaosConfig) -> Plan:
+    """Draws mode and overlap by the configured shares; clips have no "touching"."""
+    draw, overlap = rng.random(), float(rng.uniform(*config.overlap))
+    if draw < config.unoccluded_share:
+        return Plan("unoccluded", overlap)
+    if draw < config.unoccluded_share + config.touching_share and config.frames == 1:
+        return Plan("touching", overlap)
+    return Plan("occluded", overlap)
+
+
 def compose_still(
-    rng: np.random.Generator, materials: Materials, config: TaosConfig
+    rng: np.random.Generator, plan: Plan, materials: Materials, config: TaosConfig
 ) -> TaosSample:
     """One composite.
+
+    Args:
+        rng: of this attempt.
+        plan: what is to come of it.
+        materials: sources to draw from.
+        config: settings.
 
     Raises:
         RejectedError: if this attempt came to nothing.
@@ -55,18 +86,13 @@ def compose_still(
     """
     scene = draw_scene(rng, materials, config)
     canvas = _Canvas(scene, config)
-    draw = rng.random()
-    if draw < config.unoccluded_share:
-        mode = "unoccluded"
-        if rng.random() < 0.5:
-            _add_apart(rng, canvas, materials)
-    elif draw < config.unoccluded_share + config.touching_share:
-        mode = "touching"
+    if plan.mode == "occluded":
+        _add_occluders(rng, canvas, materials, plan.overlap)
+    elif plan.mode == "touching":
         _add_neighbour(rng, canvas, materials)
-    else:
-        mode = "occluded"
-        _add_occluders(rng, canvas, materials)
-    return canvas.sample(mode)
+    elif rng.random() < 0.5:
+        _add_apart(rng, canvas, materials)
+    return canvas.sample(plan.mode)
 
 
 class _Canvas:
@@ -190,8 +216,17 @@ def draw_patch(
     config: TaosConfig,
     target_area: int,
     record: str,
+    cover: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """An occluder (or part of one) from another image, of suitable size for the target.
+
+    Args:
+        rng: of this attempt.
+        materials: sources to draw from.
+        config: settings.
+        target_area: in pixels.
+        record: the target's image, which the occluder must not come from.
+        cover: share of the target it is to cover; it is not made smaller than that needs.
 
     Returns:
         rgb (h, w, 3) uint8, alpha (h, w) float32, provenance.
@@ -204,6 +239,7 @@ def draw_patch(
     if rng.random() < config.part_share:
         cut, part = take_part(rng, cut)
     low, high = config.occluder_ratio
+    low = min(max(low, 1.15 * cover), high)
     possible = config.max_upscale**2 * cut.area / target_area
     if possible < low:
         raise RejectedError("occluder_small")
@@ -237,22 +273,25 @@ def take_part(rng: np.random.Generator, cut: CutOut) -> tuple[CutOut, dict[str, 
     return CutOut(cut.rgb, alpha, cut.soft, cut.origin), description
 
 
-def _add_occluders(rng: np.random.Generator, canvas: _Canvas, materials: Materials) -> None:
+def _add_occluders(
+    rng: np.random.Generator, canvas: _Canvas, materials: Materials, total: float
+) -> None:
     config, amodal = canvas.config, canvas.scene.amodal
     area = int(np.count_nonzero(amodal))
     low, high = config.overlap
-    total = float(rng.uniform(low, high))
     count = 1 + int(rng.choice(len(config.occluder_counts), p=config.occluder_counts))
     for number in range(count):
         free = amodal & ~canvas.occluder
         left = int(np.count_nonzero(free))
         done = 1.0 - left / area
-        rgb, alpha, origin = draw_patch(rng, materials, config, area, canvas.scene.record)
         wanted = (total - done) / (count - number)
         least = low - done if number == count - 1 else 0.0
         limits = (max(0.02, least), high - done)  # of the whole target
         if wanted <= 0.02 or limits[0] >= limits[1]:
             break
+        rgb, alpha, origin = draw_patch(
+            rng, materials, config, area, canvas.scene.record, cover=wanted
+        )
         ratio = area / left
         place = place_with_overlap(
             rng, free, alpha > 0.5, wanted * ratio, (limits[0] * ratio, limits[1] * ratio)

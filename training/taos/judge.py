@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from training.taos.config import TaosConfig
+from training.taos.pieces import piece_areas
 from training.taos.types import TaosSample
 
 _MIN_VISIBLE_PX = 150
@@ -66,9 +66,7 @@ class GeometricJudge:
             return "judge_overlap_low"
         if int(np.count_nonzero(sample.visible)) < _MIN_VISIBLE_PX:
             return "judge_visible_small"
-        _, _, stats, _ = cv2.connectedComponentsWithStats(sample.visible.astype(np.uint8))
-        pieces = stats[1:, cv2.CC_STAT_AREA]
-        if int(np.count_nonzero(pieces >= 0.03 * area)) > config.max_fragments:
+        if int(np.count_nonzero(piece_areas(sample.visible) >= 0.03 * area)) > config.max_fragments:
             return "judge_fragments"
         return ""
 

@@ -14,12 +14,12 @@ import numpy as np
 from training.taos.blend import cut_from_photo
 from training.taos.config import TaosConfig
 from training.taos.errors import RejectedError
+from training.taos.pieces import largest_piece_share
 from training.taos.sources.base import CutOutSource, PhotoSource, Source
-from training.taos.sources.cutouts import largest_piece_share
 from training.taos.target_filter import cheap_reason, mask_reason
 from training.taos.types import CutOut, Photo, PhotoObject
 
-_CACHED_PHOTOS = 96
+_CACHED_PHOTOS = 160
 _CACHED_VERDICTS = 500_000
 _MIN_OCCLUDER_AREA = 24 * 24
 _OCCLUDER_PHOTOS = 6
@@ -140,7 +140,7 @@ class Materials:
             if not _MIN_OCCLUDER_AREA <= item.area * scale**2 <= 0.6 * photo.hw[0] * photo.hw[1]:
                 continue
             mask = item.rasterise(photo.hw)
-            if not mask.any() or largest_piece_share(mask.view(np.uint8)) < 0.95:
+            if largest_piece_share(mask) < 0.95:
                 continue
             rgb, alpha = cut_from_photo(photo.read_rgb(), mask, _ERODE_PX)
             if np.count_nonzero(alpha) >= _MIN_OCCLUDER_AREA // 2:

@@ -11,7 +11,7 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from training.taos.clips import compose_clip
-from training.taos.compose import compose_still
+from training.taos.compose import Plan, compose_still, draw_plan
 from training.taos.config import TaosConfig
 from training.taos.errors import CorruptRecordError, RejectedError
 from training.taos.judge import CompositeJudge, GeometricJudge, Verdict
@@ -72,10 +72,12 @@ class TaosSampler:
             self._materials.bind(shard)
             self._bound = shard
         report = DrawReport(index)
+        whole = np.random.SeedSequence(self._config.seed, spawn_key=(index,))
+        plan = draw_plan(np.random.default_rng(whole), self._config)
         for attempt in range(self._config.max_attempts):
             seed = np.random.SeedSequence(self._config.seed, spawn_key=(index, attempt))
             try:
-                result = self._compose(np.random.default_rng(seed), index, attempt)
+                result = self._compose(np.random.default_rng(seed), plan, index, attempt)
             except RejectedError as error:
                 report.reject(error.reason)
                 continue
@@ -96,12 +98,12 @@ class TaosSampler:
         return report
 
     def _compose(
-        self, rng: np.random.Generator, index: int, attempt: int
+        self, rng: np.random.Generator, plan: Plan, index: int, attempt: int
     ) -> TaosSample | TaosClip:
         made_by = {"seed": self._config.seed, "index": index, "attempt": attempt}
         if self._config.frames == 1:
-            return _note(compose_still(rng, self._materials, self._config), made_by)
-        clip = compose_clip(rng, self._materials, self._config)
+            return _note(compose_still(rng, plan, self._materials, self._config), made_by)
+        clip = compose_clip(rng, plan, self._materials, self._config)
         made_by["video_id"] = index
         return TaosClip(tuple(_note(frame, made_by) for frame in clip.frames))
 

@@ -43,8 +43,8 @@ def encode_sample(sample: TaosSample, config: TaosConfig) -> dict[str, bytes]:
     else:
         options = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     files = {
-        f"image.{suffix}": _encode(sample.image[..., ::-1], suffix, options),
-        f"original.{suffix}": _encode(sample.original[..., ::-1], suffix, options),
+        f"image.{suffix}": _encode(_bgr(sample.image), suffix, options),
+        f"original.{suffix}": _encode(_bgr(sample.original), suffix, options),
     }
     for name in MASKS:
         mask = getattr(sample, name).astype(np.uint8) * 255
@@ -53,8 +53,12 @@ def encode_sample(sample: TaosSample, config: TaosConfig) -> dict[str, bytes]:
     return files
 
 
+def _bgr(rgb: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+
+
 def _encode(image: np.ndarray, suffix: str, options: list[int]) -> bytes:
-    done, data = cv2.imencode(f".{suffix}", np.ascontiguousarray(image), options)
+    done, data = cv2.imencode(f".{suffix}", image, options)
     if not done:
         raise OSError(f"OpenCV could not encode a {image.shape} image as {suffix}")
     return data.tobytes()

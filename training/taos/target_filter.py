@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from training.taos.config import TaosConfig
+from training.taos.pieces import largest_piece_share
 from training.taos.types import Photo, PhotoObject
 
 _CONTACT_PX = 3
@@ -48,8 +49,7 @@ def mask_reason(photo: Photo, item: PhotoObject, mask: np.ndarray, config: TaosC
     if area < 64:
         return "target_small"
     binary = mask.astype(np.uint8)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
-    if stats[1:count, cv2.CC_STAT_AREA].max() < 0.97 * area:
+    if largest_piece_share(binary) < 0.97:
         return "target_in_pieces"
     outlines, _ = cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = max(outlines, key=len)

@@ -12,6 +12,7 @@ import numpy as np
 from amodal_ros.errors import InvalidInputError
 from training.taos.errors import CorruptRecordError, RejectedError
 from training.taos.images import decode_rgba, read_bytes
+from training.taos.pieces import largest_piece_share
 from training.taos.sources.base import CutOutSource
 from training.taos.types import CutOut
 
@@ -84,10 +85,3 @@ def cut_out_from_rgba(
         soft=True,
         origin=origin,
     )
-
-
-def largest_piece_share(mask: np.ndarray) -> float:
-    """Share of a non-empty uint8 mask that its largest connected piece holds."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    pieces = stats[1:, cv2.CC_STAT_AREA]
-    return float(pieces.max() / pieces.sum())
