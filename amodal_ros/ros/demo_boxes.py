@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.rle import decode_rle
 
 # Of an object that is hidden further than this, a detector would find nothing.
 LEAST_VISIBLE_SHARE = 0.1
@@ -127,13 +128,11 @@ def plan_from_annotations(annotations: Mapping[str, Any]) -> BoxPlan:
     Args:
         annotations: The parsed file; `visible_bbox`, `visible_mask`, `area` and `name` are used.
     """
-    from pycocotools import mask as coco_mask
-
     names = {category["id"]: category["name"] for category in annotations["categories"]}
     index_of = {image["id"]: image["frame"] for image in annotations["images"]}
     frames: dict[int, list[PromptBox]] = {index: [] for index in index_of.values()}
     for record in annotations["annotations"]:
-        visible = float(coco_mask.area(record["visible_mask"]))
+        visible = int(decode_rle(record["visible_mask"]).sum())
         if visible < LEAST_VISIBLE_SHARE * record["area"]:
             continue
         x, y, width, height = record["visible_bbox"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo writes as JSON: a record per object and frame, the camera's report, the summary."""
+"""What the demo writes as JSON: a record per object and frame, camera report, summary."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.masks import mask_box
+from amodal_ros.rle import decode_rle, encode_rle
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,21 @@ def object_record(frame: int, stamp_ns: int, found: PublishedObject) -> dict[str
     }
 
 
+def object_from_record(record: Mapping[str, Any]) -> PublishedObject:
+    """The reverse of `object_record`."""
+    return PublishedObject(
+        track_id=record["track_id"],
+        class_id=record["class_id"],
+        detection_id=record["detection_id"],
+        score=record["score"],
+        predicted_iou=record["predicted_iou"],
+        occlusion_rate=record["occlusion_rate"],
+        coasting=record["coasting"],
+        visible_mask=decode_rle(record["visible_mask"]),
+        amodal_mask=decode_rle(record["amodal_mask"]),
+    )
+
+
 def build_summary(
     *,
     frames_sent: int,
@@ -130,14 +146,6 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             value = summary[key]
             table.add_row(label, "-" if value is None else f"{value:.1f} %")
     Console().print(table)
-
-
-def encode_rle(mask: np.ndarray) -> dict[str, Any]:
-    """(H, W) bool to COCO's compressed RLE with `counts` as text."""
-    from pycocotools import mask as coco_mask
-
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
 def _xywh(mask: np.ndarray) -> list[int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clip that comes along: its true masks, and the metric c2f of published masks against them."""
+"""The clip that comes along: its true masks, and the metric c2f against them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.masks import mask_iou
+from amodal_ros.rle import decode_rle
 
 CLIP_FOLDER = Path(__file__).resolve().parent.parent / "demo_clip"
 CLIP_VIDEO = CLIP_FOLDER / "clip.mp4"
@@ -94,13 +95,6 @@ def load_annotations(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in keys):
         raise InvalidInputError(f"{path}: expected COCO JSON with the lists {', '.join(keys)}")
     return data
-
-
-def decode_rle(rle: Mapping[str, Any]) -> np.ndarray:
-    """COCO's compressed RLE to (H, W) bool."""
-    from pycocotools import mask as coco_mask
-
-    return coco_mask.decode(rle).astype(bool)
 
 
 def _percent(total: float, count: int) -> float | None:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo clip's stage: six things on a table, a rolling ball, a camera that walks round them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from . import textures
+from .renderer import SceneRenderer
+from .scene import SceneObject, Slab, Vector
+from .sweethome import CatalogueEntry, load_model, read_catalogue
+
+VERTICAL_FOV = 32.0
+BALL_SCALE = 0.62
+_TARGET: Vector = (0.03, 0.12, 0.13)
+_DISTANCE = 1.45
+
+
+@dataclass(frozen=True)
+class Prop:
+    """A model of the library at its place on the table (metres, degrees about z)."""
+
+    name: str
+    category: str
+    model_id: str
+    position: Vector
+    yaw: float
+    scale: float = 1.0
+
+
+PROPS = (
+    Prop("teddy", "teddy bear", "teddyBear", (0.13, 0.0, 0.0), -8),
+    Prop("milk", "milk carton", "tetrapak", (-0.2, -0.06, 0.0), 24),
+    Prop("mixer", "mixer", "kitchenaid", (0.03, 0.54, 0.0), -60),
+    Prop("ball", "ball", "basketball", (-0.43, 0.2, 0.0), 0, BALL_SCALE),
+    Prop("cactus", "cactus", "cactus", (0.45, 0.30, 0.0), 30),
+    Prop("cup", "cup", "plasticCup", (-0.265, 0.33, 0.0), 0),
+)
+_ROLL = 0.76  # metres that the ball travels to the right
+
+
+def catalogue_entries(library: Path) -> dict[str, CatalogueEntry]:
+    """The library's entry of each prop, by prop name."""
+    catalogue = read_catalogue(library)
+    return {prop.name: catalogue[prop.model_id] for prop in PROPS}
+
+
+def load_objects(library: Path, folder: Path) -> list[SceneObject]:
+    """Unpacks and scales the models; `folder` must live as long as the result (textures)."""
+    entries = catalogue_entries(library)
+    objects = []
+    for prop in PROPS:
+        lift = _ball_radius(entries["ball"]) if prop.name == "ball" else 0.0
+        parts = [
+            replace(part, vertices=part.vertices * prop.scale - (0.0, 0.0, lift))
+            for part in load_model(library, entries[prop.name], folder)
+        ]
+        objects.append(SceneObject(prop.name, prop.category, parts))
+    return objects
+
+
+def backdrop(seed: int) -> list[Slab]:
+    """A wooden table in front of a panelled wall with a painting."""
+    rng = np.random.default_rng(seed)
+    table = textures.wood(rng, (2048, 3072), (98, 60, 34), (170, 116, 72), 13)
+    wall = textures.plaster(rng, (1024, 1536), (158, 178, 172))
+    panels = textures.panelling(rng, (512, 2048), (226, 224, 214), 26)
+    rail = textures.plaster(rng, (64, 512), (232, 230, 222))
+    frame = textures.wood(rng, (128, 256), (60, 38, 24), (96, 64, 40), 1)
+    picture = textures.painting(rng, (480, 640))
+    return [
+        Slab("table", (0, -0.2, -0.03), (1.5, 1.0, 0.03), table, specular=0.2, shininess=0.3),
+        Slab("wall", (0, 1.3, 0.6), (3, 0.05, 1.8), wall, specular=0, shininess=0),
+        Slab("panels", (0, 1.24, -0.35), (3, 0.02, 0.72), panels, specular=0.05),
+        Slab("rail", (0, 1.23, 0.39), (3, 0.045, 0.025), rail, specular=0.05),
+        Slab("frame", (0.42, 1.23, 0.73), (0.36, 0.02, 0.27), frame),
+        Slab("picture", (0.42, 1.205, 0.73), (0.335, 0.01, 0.245), picture, specular=0),
+    ]
+
+
+def pose(renderer: SceneRenderer, radius: float, progress: float) -> None:
+    """Sets everything that moves; `progress` runs from 0 (first frame) to 1 (last frame)."""
+    for prop in PROPS:
+        if prop.name == "ball":
+            rolled = _ROLL * progress
+            x, y, _ = prop.position
+            renderer.place("ball", (x + rolled, y, radius), _about_y(rolled / radius))
+        else:
+            renderer.place(prop.name, prop.position, _about_z(np.radians(prop.yaw)))
+    angle = np.radians(-22.0 + 44.0 * progress)
+    height = 0.50 - 0.08 * float(np.sin(np.pi * progress))
+    eye = (_DISTANCE * float(np.sin(angle)), 0.12 - _DISTANCE * float(np.cos(angle)), height)
+    renderer.look(eye, _TARGET)
+
+
+def ball_radius(library: Path) -> float:
+    """Radius of the rolling ball in metres."""
+    return _ball_radius(catalogue_entries(library)["ball"])
+
+
+def _ball_radius(entry: CatalogueEntry) -> float:
+    return entry.size_m[2] * BALL_SCALE / 2
+
+
+def _about_z(angle: float) -> np.ndarray:
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]])
+
+
+def _about_y(angle: float) -> np.ndarray:
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, 0, sine], [0, 1.0, 0], [-sine, 0, cosine]])
