@@ -13,8 +13,8 @@ from pathlib import Path
 
 # Lines of pip and colcon that tell somebody who waits what is going on.
 _PROGRESS = re.compile(
-    r"Downloading \S+ \(\d{2,}\.?\d* MB\)|Building wheel for \S+ |Installing collected packages"
-    r"|(?:Starting >>>|Finished <<<|Failed +<<<) .*"
+    r"Downloading \S+ \(\d{2,}\.?\d* MB\)|Building wheel for \S+(?= .*started)"
+    r"|Installing collected packages|(?:Starting >>>|Finished <<<|Failed +<<<) .*"
 )
 _OFFLINE = re.compile(
     r"NewConnectionError|NameResolutionError|Temporary failure in name resolution"

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: a ROS domain of their own, and the checkout's root."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+# With Linux's usual ephemeral ports, domains up to 101 have ports that nobody else gets.
+# 0 is everybody's default.
+_DOMAINS = range(1, 102)
+
+
+@pytest.fixture(scope="session")
+def repository_root() -> Path:
+    """The checkout's root."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ros_domain_id() -> Iterator[int]:
+    """A ROS domain that nobody on this machine uses, set for this process and its children.
+
+    Discovery stays on this machine, so that two machines on one network do not meet either.
+    """
+    with ExitStack() as held:
+        domain = next((d for d in random.sample(_DOMAINS, len(_DOMAINS)) if _claim(d, held)), None)
+        if domain is None:
+            pytest.fail(f"no free ROS domain among {_DOMAINS}")
+        patch = held.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("ROS_DOMAIN_ID", str(domain))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        yield domain
+
+
+def _claim(domain: int, held: ExitStack) -> bool:
+    """Takes a domain unless another test session holds it or a ROS process is in it."""
+    path = Path(tempfile.gettempdir()) / f"amodal_ros_domain_{domain}_{os.getuid()}.lock"
+    lock = held.enter_context(path.open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # The DDS standard's ports: discovery multicast, and the first participant's own.
+    return all(_port_is_free(7400 + 250 * domain + offset) for offset in (0, 10))
+
+
+def _port_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
