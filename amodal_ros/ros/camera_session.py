@@ -84,7 +84,7 @@ class CameraSession:
         self._expiry = node.create_timer(_EXPIRY_PERIOD_S, self._on_expiry)
 
     def close(self) -> None:
-        """Unsubscribe; returns when the worker has ended, at the latest after the frame in work."""
+        """Unsubscribe, and end the worker after the frame in work."""
         self._node.destroy_subscription(self._images)
         self._node.destroy_subscription(self._detections)
         self._node.destroy_timer(self._expiry)

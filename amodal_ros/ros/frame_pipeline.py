@@ -143,3 +143,19 @@ class FramePipeline:
                     times,
                 )
         return sanitised.detections
+
+
+def warm_up(predictor: Predictor) -> None:
+    """Run the model and a tracker once, so that no frame pays for what is made on first use.
+
+    Raises:
+        AmodalError: if the engine fails.
+    """
+    predictor.warm_up()
+    tracker, image_hw = AmodalTracker(), (64, 64)
+    mask = np.zeros((1, *image_hw), bool)
+    mask[:, 16:48, 16:48] = True
+    prediction = AmodalPrediction(mask, mask, np.ones(1, np.float32))
+    for stamp_s in (1.0, 2.0):  # the second one continues a track
+        found = Detections.from_boxes([[16.0, 16.0, 48.0, 48.0]])
+        tracker.update(tracker.plan(found, stamp_s, image_hw), prediction)

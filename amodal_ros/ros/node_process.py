@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
 from amodal_ros.errors import AmodalError
+from amodal_ros.ros.log_bridge import forward_python_log
 
 # An inference engine cannot be interrupted in the middle of a call. The process does not wait
 # longer than this for it.
@@ -45,13 +46,16 @@ def run_lifecycle_node(
     wake_read, wake_write = os.pipe()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os.write(wake_write, b"s"))
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(
+        args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
+    )
     try:
         node = make_node()
     except AmodalError as error:
         rclpy.logging.get_logger("amodal_perception").fatal(f"cannot start: {error}")
         rclpy.shutdown()
         return 1
+    forward_python_log(node)
     life = _NodeLife(node, autostart(node), on_end=lambda: os.write(wake_write, b"e"))
     os.read(wake_read, 1)
     if not life.end(_PATIENCE_S):

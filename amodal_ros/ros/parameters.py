@@ -129,7 +129,10 @@ class PerceptionParameters:
         16, "Most objects of one image, the best scores first; more are counted", 1, 256
     )
     max_coast: float = _parameter(
-        1.0, "Seconds that a track lives without a detection; -1: for ever", -1.0, 3600.0
+        1.0,
+        "Seconds that a track lives without a detection; 0: not at all, -1: for ever",
+        -1.0,
+        3600.0,
     )
     prior_dilation: float = _parameter(
         0.1,
@@ -139,7 +142,10 @@ class PerceptionParameters:
         1.0,
     )
     match_iou: float = _parameter(
-        0.3, "Smallest overlap of a box with a track's last box that continues the track", 0.0, 1.0
+        0.3,
+        "Smallest overlap of a box with a track's last box that continues the track",
+        0.01,
+        1.0,
     )
     autostart: bool = _parameter(
         True, "Configure and activate by itself; false: wait for lifecycle transitions"

@@ -16,7 +16,7 @@ from amodal_ros.manifest import default_model_dir
 from amodal_ros.predictor import AmodalPredictor
 from amodal_ros.ros.camera_session import CameraSession
 from amodal_ros.ros.faults import FaultLog
-from amodal_ros.ros.frame_pipeline import Predictor
+from amodal_ros.ros.frame_pipeline import Predictor, warm_up
 from amodal_ros.ros.lifecycle_service import refuse_impossible_transitions
 from amodal_ros.ros.node_process import run_lifecycle_node
 from amodal_ros.ros.outputs import Outputs
@@ -70,7 +70,7 @@ class PerceptionNode(LifecycleNode):
         self._faults = FaultLog(self.get_logger().warning)
         refuse_impossible_transitions(self)
         try:
-            self._parameters = declare_parameters(self)
+            self._settings = declare_parameters(self)
         except AmodalError:
             self.destroy_node()
             raise
@@ -79,7 +79,7 @@ class PerceptionNode(LifecycleNode):
     @property
     def autostart(self) -> bool:
         """Whether the process should configure and activate the node by itself."""
-        return self._parameters.autostart
+        return self._settings.autostart
 
     @property
     def fault_counts(self) -> Mapping[str, int]:
@@ -90,9 +90,9 @@ class PerceptionNode(LifecycleNode):
         """Load, check and warm up the model; on failure the log says why."""
         started = perf_counter()
         try:
-            self._parameters = read_parameters(self)
-            self._predictor = self._make_predictor(self._parameters)
-            self._predictor.warm_up()
+            self._settings = read_parameters(self)
+            self._predictor = self._make_predictor(self._settings)
+            warm_up(self._predictor)
         except AmodalError as error:
             self.get_logger().fatal(f"cannot configure: {error}")
             self._release()
@@ -109,7 +109,7 @@ class PerceptionNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
         activated = super().on_activate(state)
-        parameters = self._parameters
+        parameters = self._settings
         if self._predictor is None or self._outputs is None:
             self.get_logger().fatal("cannot activate: the node is not configured")
             return TransitionCallbackReturn.FAILURE

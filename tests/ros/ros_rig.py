@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What node tests stand on: a fast predictor, and a camera with a subscriber over real DDS."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from amodal_msgs.msg import AmodalMaskArray
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray
+
+from amodal_ros.ros.perception_node import PerceptionNode
+from amodal_ros.ros.stamps import ns_to_stamp
+from amodal_ros.types import AmodalPrediction, ImageFeatures
+
+TIMEOUT_S = 20.0
+FRAME_PERIOD_NS = 33_000_000
+Box = tuple[float, float, float, float]
+
+
+class FakePredictor:
+    """Amodal mask = the box, visible mask = its left half; may be slow, and may fail."""
+
+    def __init__(self) -> None:
+        self.delay_s = 0.0
+        self.failures: list[Exception] = []
+        self.images: list[np.ndarray] = []
+        self.priors: list[Sequence[np.ndarray | None] | None] = []
+        self.warm = False
+        self.closed = False
+
+    def warm_up(self) -> None:
+        self.warm = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def encode(self, image_rgb: np.ndarray) -> ImageFeatures:
+        self.images.append(image_rgb.copy())
+        hw = image_rgb.shape[:2]
+        return ImageFeatures(None, image_rgb, None, hw, {"preprocess": 1.0, "prefix": 2.0})
+
+    def predict(self, features, boxes_xyxy, prior_masks=None) -> AmodalPrediction:
+        time.sleep(self.delay_s)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.priors.append(prior_masks)
+        amodal = np.zeros((len(boxes_xyxy), *features.original_hw), bool)
+        visible = amodal.copy()
+        for row, (x0, y0, x1, y1) in enumerate(np.round(boxes_xyxy).astype(int)):
+            amodal[row, y0:y1, x0:x1] = True
+            visible[row, y0:y1, x0 : (x0 + x1) // 2] = True
+        iou = np.full(len(boxes_xyxy), 0.75, np.float32)
+        timings = {"prior": 0.5, "suffix": 3.0, "decoder": 1.5, "postprocess": 0.25}
+        return AmodalPrediction(amodal, visible, iou, timings)
+
+
+def picture(height: int = 120, width: int = 160, seed: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 noise."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def image_message(rgb: np.ndarray, header: Header) -> Image:
+    """An rgb8 message."""
+    height, width = rgb.shape[:2]
+    message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
+    message.data = array.array("B", rgb.tobytes())
+    return message
+
+
+def boxes_message(
+    boxes: Sequence[Box], header: Header, ids: Sequence[str] = ()
+) -> Detection2DArray:
+    """Boxes x0, y0, x1, y1 without hypotheses."""
+    message = Detection2DArray(header=header)
+    for index, (x0, y0, x1, y1) in enumerate(boxes):
+        detection = Detection2D(header=header, id=ids[index] if ids else "")
+        center = detection.bbox.center.position
+        center.x, center.y = (x0 + x1) / 2, (y0 + y1) / 2
+        detection.bbox.size_x, detection.bbox.size_y = float(x1 - x0), float(y1 - y0)
+        message.detections.append(detection)
+    return message
+
+
+class Camera:
+    """Publishes images and boxes, and keeps the masks that come back."""
+
+    def __init__(
+        self,
+        context: Context,
+        image_topic: str = "camera/image_raw",
+        reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+    ) -> None:
+        self.node = Node("test_camera", context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.node)
+        qos = QoSProfile(depth=50, reliability=reliability)
+        self.images = self.node.create_publisher(Image, image_topic, qos)
+        self.boxes = self.node.create_publisher(Detection2DArray, "detections", qos)
+        self.answers: list[AmodalMaskArray] = []
+        self.node.create_subscription(AmodalMaskArray, "amodal/masks", self.answers.append, 50)
+        self._stamp_ns = 0
+
+    def subscribe(self, message_type: type, topic: str) -> list:
+        """A list that grows with what is published."""
+        received: list = []
+        self.node.create_subscription(message_type, topic, received.append, 50)
+        return received
+
+    def header(self) -> Header:
+        """A new stamp: now, but later than the last by a frame at least."""
+        now_ns = self.node.get_clock().now().nanoseconds
+        self._stamp_ns = max(now_ns, self._stamp_ns + FRAME_PERIOD_NS)
+        return Header(stamp=ns_to_stamp(self._stamp_ns), frame_id="test_camera_optical")
+
+    def send(self, rgb: np.ndarray, boxes: Sequence[Box], ids: Sequence[str] = ()) -> Header:
+        """Publish a frame; returns its header."""
+        header = self.header()
+        self.images.publish(image_message(rgb, header))
+        self.boxes.publish(boxes_message(boxes, header, ids))
+        return header
+
+    def ask(
+        self, rgb: np.ndarray, boxes: Sequence[Box], ids: Sequence[str] = ()
+    ) -> AmodalMaskArray:
+        """Publish a frame and wait for its answer."""
+        return self.wait_answer(self.send(rgb, boxes, ids))
+
+    def wait_answer(self, header: Header) -> AmodalMaskArray:
+        """The answer to a frame."""
+
+        def found() -> list[AmodalMaskArray]:
+            return [answer for answer in self.answers if answer.header == header]
+
+        self.wait(lambda: bool(found()), f"the answer to {header.stamp}")
+        return found()[0]
+
+    def wait(
+        self, condition: Callable[[], object], what: str, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        """Spin until something is true."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} did not come within {timeout_s:g} s")
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def spin_for(self, seconds: float) -> None:
+        """Spin for a while."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def call(self, service_type: type, name: str, request: object, timeout_s: float = TIMEOUT_S):
+        """Call a service and wait for its response."""
+        client = self.node.create_client(service_type, name)
+        self.wait(client.service_is_ready, f"service {name}")
+        future = client.call_async(request)
+        self.wait(future.done, f"response of {name}", timeout_s)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def change_state(self, transition_id: int) -> bool:
+        """Ask the perception node for a lifecycle transition."""
+        request = ChangeState.Request()
+        request.transition.id = transition_id
+        return self.call(ChangeState, "amodal_perception/change_state", request).success
+
+    def close(self) -> None:
+        """Destroy the node."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+
+class PerceptionRig:
+    """A perception node with a fake predictor that spins in a thread, and a camera for it."""
+
+    def __init__(self, context: Context, activate: bool = True, **parameters: object) -> None:
+        self.predictors: list[FakePredictor] = []
+        self.node = PerceptionNode(
+            self._make_predictor,
+            context=context,
+            parameter_overrides=[Parameter(n, value=v) for n, v in parameters.items()],
+        )
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.node)
+        self._closing = False
+        self._alarm = self.node.create_guard_condition(lambda: None)
+        if activate:
+            self.node.trigger_configure()
+            self.node.trigger_activate()
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+        self.camera = Camera(context, str(parameters.get("image_topic", "camera/image_raw")))
+        if activate:
+            self.wait_connected(self.camera)
+
+    @property
+    def predictor(self) -> FakePredictor:
+        """Of the last configuration."""
+        return self.predictors[-1]
+
+    def counts(self, name: str) -> int:
+        """One of the node's fault counters."""
+        return self.node.fault_counts[name]
+
+    def wait_connected(self, camera: Camera) -> None:
+        """Wait until no message is lost for want of a subscriber."""
+        masks = next(p for p in self.node.publishers if p.topic_name == "/amodal/masks")
+        camera.wait(
+            lambda: (
+                camera.images.get_subscription_count()
+                and camera.boxes.get_subscription_count()
+                and masks.get_subscription_count()
+            ),
+            "the connection of camera and node",
+        )
+
+    def close(self) -> None:
+        """End node, thread and camera."""
+        self._closing = True
+        self._alarm.trigger()
+        self._thread.join(TIMEOUT_S)
+        assert not self._thread.is_alive()
+        with contextlib.suppress(RuntimeError):  # the test has finalized it
+            self.node.trigger_shutdown()
+        self._executor.shutdown()
+        self.camera.close()
+        self.node.destroy_node()
+
+    def _make_predictor(self, parameters: object) -> FakePredictor:
+        self.predictors.append(FakePredictor())
+        return self.predictors[-1]
+
+    def _spin(self) -> None:
+        while not self._closing:
+            self._executor.spin_once()
+
+
+def timing_values(message: DiagnosticArray) -> dict[str, float]:
+    """Keys and values of a timing message, read as any subscriber would."""
+    return {entry.key: float(entry.value) for entry in message.status[0].values}
