@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import cv2
@@ -23,13 +23,17 @@ _SMALLEST_SIDE = 480  # smaller pictures are enlarged, so that labels can be rea
 
 
 def overlay_frame(
-    image_rgb: np.ndarray, objects: Sequence[PublishedObject] | None, caption: str
+    image_rgb: np.ndarray,
+    objects: Sequence[PublishedObject] | None,
+    names: Mapping[int, str],
+    caption: str,
 ) -> np.ndarray:
     """One frame of the overlay video.
 
     Args:
         image_rgb: (H, W, 3) uint8.
         objects: The answer to this very frame; None: it was not answered.
+        names: Of the tracks.
         caption: Text for the lower left corner.
 
     Returns:
@@ -43,18 +47,21 @@ def overlay_frame(
         canvas = (canvas * 0.55).astype(np.uint8)
         caption += "  no answer"
     else:
-        _draw_objects(canvas, objects, "amodal")
+        _draw_objects(canvas, objects, names, "amodal")
     _tag(canvas, caption, (6, canvas.shape[0] - 6), (24, 24, 24), (255, 255, 255))
     return canvas
 
 
 def contact_sheet(
-    rows: Sequence[tuple[str, np.ndarray, Sequence[PublishedObject]]], title: str
+    rows: Sequence[tuple[str, np.ndarray, Sequence[PublishedObject]]],
+    names: Mapping[int, str],
+    title: str,
 ) -> np.ndarray:
     """A page with a row for each chosen frame: picture, visible masks, amodal masks.
 
     Args:
         rows: Label, picture (H, W, 3) uint8 RGB and its objects; all pictures of one size.
+        names: Of the tracks.
         title: Text above everything.
 
     Returns:
@@ -72,8 +79,8 @@ def contact_sheet(
         small = cv2.resize(image_rgb, panel, interpolation=cv2.INTER_AREA)
         seen = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         whole = seen.copy()
-        _draw_objects(seen, objects, "visible")
-        _draw_objects(whole, objects, "amodal")
+        _draw_objects(seen, objects, names, "visible")
+        _draw_objects(whole, objects, names, "amodal")
         _tag(small, label, (6, panel[1] - 6), (24, 24, 24), (255, 255, 255))
         for column, picture in enumerate((small, seen, whole)):
             x, y = _MARGIN + column * (panel[0] + _MARGIN), header + row * line
@@ -99,7 +106,9 @@ def choose_rows(frames: Sequence[int], hidden_pixels: Sequence[int], count: int)
     return chosen
 
 
-def _draw_objects(canvas: np.ndarray, objects: Sequence[PublishedObject], kind: str) -> None:
+def _draw_objects(
+    canvas: np.ndarray, objects: Sequence[PublishedObject], names: Mapping[int, str], kind: str
+) -> None:
     """Draws masks and name tags into `canvas` (any size), "visible" or "amodal" ones."""
     hw = canvas.shape[:2]
     drawn = []
@@ -111,20 +120,13 @@ def _draw_objects(canvas: np.ndarray, objects: Sequence[PublishedObject], kind: 
     taken: list[tuple[int, int, int, int]] = []
     for found, mask in drawn:
         if mask.any():
-            text = _name(found) if kind == "visible" else _name_and_share(found)
+            percent = round(100 * found.occlusion_rate) if kind == "amodal" else 0
+            # OpenCV's built-in font knows ASCII alone.
+            text = names[found.track_id].encode("ascii", "replace").decode()
+            text += f" {percent}% hidden" if percent else ""
             place = _free_place(canvas, text, mask_box(mask), taken)
             colour = object_colour(found.track_id)
             _tag(canvas, text, place, colour, (255, 255, 255) if sum(colour) < 400 else (0, 0, 0))
-
-
-def _name(found: PublishedObject) -> str:
-    name = found.class_id or found.detection_id or f"#{found.track_id}"
-    return name.encode("ascii", "replace").decode()
-
-
-def _name_and_share(found: PublishedObject) -> str:
-    percent = round(100 * found.occlusion_rate)
-    return f"{_name(found)} {percent}% hidden" if percent else _name(found)
 
 
 def _bottom(mask: np.ndarray) -> int:

@@ -65,6 +65,7 @@ class Recording:
         self._latencies_ms: dict[int, float] = {}
         self._kept: list[_Kept] = []
         self._keep_every = 1
+        self._names: dict[int, str] = {}
 
     def add_image(self, stamp_ns: int, image_rgb: np.ndarray) -> None:
         """Takes a picture (H, W, 3) uint8; it waits for its answer."""
@@ -130,13 +131,18 @@ class Recording:
         while next(iter(self._pending)) != stamp_ns:
             self._write_unanswered(*self._pending.popitem(last=False))
         image_rgb = self._pending.pop(stamp_ns)
-        self._video.add(overlay_frame(image_rgb, objects, self._caption(stamp_ns)))
+        for found in objects:
+            name = found.class_id or found.detection_id
+            if name or found.track_id not in self._names:
+                self._names[found.track_id] = name or f"#{found.track_id}"
+        caption = self._caption(stamp_ns)
+        self._video.add(overlay_frame(image_rgb, objects, self._names, caption))
         self._answers[stamp_ns] = [object_record(-1, stamp_ns, found) for found in objects]
         hidden = sum(int((o.amodal_mask & ~o.visible_mask).sum()) for o in objects)
         self._keep(stamp_ns, image_rgb, hidden)
 
     def _write_unanswered(self, stamp_ns: int, image_rgb: np.ndarray) -> None:
-        self._video.add(overlay_frame(image_rgb, None, self._caption(stamp_ns)))
+        self._video.add(overlay_frame(image_rgb, None, {}, self._caption(stamp_ns)))
 
     def _caption(self, stamp_ns: int) -> str:
         return f"frame {self._stamps[stamp_ns]}"
@@ -163,7 +169,7 @@ class Recording:
             )
             for position in chosen
         ]
-        page = contact_sheet(rows, self._title)
+        page = contact_sheet(rows, self._names, self._title)
         cv2.imwrite(str(self._out / "contact_sheet.png"), cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
 
     def _accuracy(self, truth: Truth, index_of: dict[int, int]) -> dict[str, float | None]:

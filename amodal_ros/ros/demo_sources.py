@@ -171,7 +171,8 @@ class VideoSource:
                 f"{self._path} cannot be read as a video ({error}): expected a video file, an "
                 f"image ({', '.join(IMAGE_SUFFIXES)}) or a folder of images"
             ) from error
-        if not container.streams.video:
+        # FFmpeg would draw any text file as a terminal ("tty").
+        if not container.streams.video or container.format.name == "tty":
             container.close()
             raise InvalidInputError(f"{self._path} has no video stream")
         return container
