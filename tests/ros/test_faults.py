@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from amodal_ros.ros.detection_conversion import REJECTION_REASONS
 from amodal_ros.ros.faults import Fault, FaultLog
 
@@ -37,3 +39,8 @@ def test_kinds_are_throttled_apart():
 def test_every_reason_to_reject_a_box_has_a_counter():
     for reason in REJECTION_REASONS:
         assert Fault.of_box(reason).value == f"boxes_{reason}"
+
+
+def test_the_documentation_has_every_counter():
+    text = (Path(__file__).parents[2] / "docs" / "node.md").read_text()
+    assert [fault.value for fault in Fault if f"| `{fault.value}` |" not in text] == []

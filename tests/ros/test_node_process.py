@@ -105,16 +105,12 @@ def camera(context) -> Iterator[Camera]:
 
 
 def connect(camera: Camera) -> None:
-    """Wait until both directions are matched, as far as a stranger's process can be seen."""
-    camera.wait(
-        lambda: (
-            camera.images.get_subscription_count()
-            and camera.boxes.get_subscription_count()
-            and camera.node.count_publishers("amodal/masks")
-        ),
-        "the node",
-    )
-    camera.spin_for(0.5)
+    """Send frames without objects until one is answered: then both directions are matched."""
+    deadline = time.monotonic() + START_S
+    while not camera.answers:
+        assert time.monotonic() < deadline, "no answer"
+        camera.send(picture(), [])
+        camera.spin_for(0.3)
 
 
 def fake(delay_s: float = 0.0, warm_up_s: float = 0.0) -> list[str]:
