@@ -5,25 +5,29 @@
 
 project_root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
+supported='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'
+
 # Prints the interpreter to build on. With a ROS sourced, it must be the one that ROS was built for.
 find_python() {
-  local candidate supported='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'
-  [ -n "${ROS_DISTRO:-}" ] && supported="import rclpy; $supported"
+  local candidate probe=$supported
+  [ -n "${ROS_DISTRO:-}" ] && probe="import rclpy; $supported"
   for candidate in python3 /usr/bin/python3 python3.12 python3.11 python3.10 python3.13; do
-    if "$candidate" -c "$supported" > /dev/null 2>&1; then
+    if "$candidate" -c "$probe" > /dev/null 2>&1; then
       echo "$candidate"
       return
     fi
   done
-  command -v python3  # fits not; the bootstrap says why
+  echo python3
 }
 
 # use_environment demo|test: makes .venv and .ros where necessary, then enters them.
 use_environment() {
   local python=${PYTHON:-$(find_python)}
-  if ! command -v "$python" > /dev/null; then
-    echo "scripts/$1: missing: Python 3.10 to 3.13${python:+ ($python)}:" \
-      "sudo apt install python3 python3-venv" >&2
+  if ! "$python" -c "$supported" > /dev/null 2>&1; then
+    local found="not found"
+    command -v "$python" > /dev/null && found=$("$python" -V 2>&1)
+    echo "scripts/$1: missing: Python 3.10 to 3.13 ($python: $found):" \
+      "sudo apt install python3 python3-venv, or name one: PYTHON=/path/to/python3.12" >&2
     exit 2
   fi
   (cd "$project_root" && exec "$python" -m scripts.bootstrap "$1") || exit $?

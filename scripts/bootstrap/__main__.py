@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.bootstrap import environment, prerequisites, ros, workspace
+from scripts.bootstrap import environment, ros, workspace
 from scripts.bootstrap.steps import BootstrapError, say
 
 
@@ -22,7 +22,6 @@ def prepare(root: Path, kind: str) -> None:
         BootstrapError: a prerequisite is missing or a step failed.
     """
     start = time.monotonic()
-    prerequisites.check_python()
     found = ros.detect(os.environ)
     environ = ros.build_environment(found, root / ".venv", os.environ)
     env = environment.Environment(root, found, environ)

@@ -88,7 +88,7 @@ def _create(env: Environment, kind: str) -> None:
     found = stamp.get("venv")
     if found == wanted and not stamp.interrupted():
         return
-    prerequisites.check_venv_module()
+    prerequisites.check_tools(venv=True)
     prerequisites.check_disk(env.root, _DISK[kind])
     if stamp.interrupted():
         say("  The last run was interrupted: making the environment anew.")
@@ -112,7 +112,7 @@ def _layer(env: Environment, layer: str, wanted: str, kind: str) -> None:
     stamp = env.stamp
     if stamp.get(layer) == wanted:
         return
-    prerequisites.check_build_tools()
+    prerequisites.check_tools(venv=False)
     prerequisites.check_disk(env.root, _DISK[kind] / 2)
     stamp.begin(layer)
     try:

@@ -14,46 +14,18 @@ from pathlib import Path
 from scripts.bootstrap.ros import sudo
 from scripts.bootstrap.steps import BootstrapError
 
-_OLDEST, _NEWEST = (3, 10), (3, 13)
-
 
 def _found(programs: Iterable[str | None]) -> bool:
     return any(program and shutil.which(program) for program in programs)
 
 
-def check_python() -> None:
-    """Checks the interpreter that runs this.
-
-    Raises:
-        BootstrapError: it is too old or too new.
-    """
-    if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
-        raise BootstrapError(
-            f"Python 3.10 to 3.13 needed, {sys.executable} is {sys.version.split()[0]}: "
-            f"{sudo()}apt install python3 python3-venv, or name one: PYTHON=/path/to/python3.12"
-        )
-
-
-def check_venv_module() -> None:
-    """Checks that this Python can make virtual environments (Debian packages that apart).
-
-    Raises:
-        BootstrapError: it cannot.
-    """
-    if not all(importlib.util.find_spec(module) for module in ("venv", "ensurepip")):
-        raise BootstrapError(
-            f"missing: Python's venv module: {sudo()}apt install {_python_package('venv')}"
-        )
-
-
-def check_build_tools() -> None:
-    """Checks for what compiles the message packages.
+def check_tools(*, venv: bool) -> None:
+    """Checks for what compiles the message packages and, if asked, makes environments.
 
     Raises:
         BootstrapError: something is missing; one line names all of it.
     """
-    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    needs = (
+    needs = [
         ("a C compiler", "build-essential", _found((os.environ.get("CC"), "cc", "gcc", "clang"))),
         (
             "a C++ compiler",
@@ -62,8 +34,12 @@ def check_build_tools() -> None:
         ),
         ("make", "build-essential", _found(("make",))),
         ("CMake", "cmake", _found(("cmake",))),
-        ("Python's headers", _python_package("dev"), header.is_file()),
-    )
+        ("Python's headers", _python_package("dev"), _python_header().is_file()),
+    ]
+    if venv:
+        # Debian packages this part of the standard library apart.
+        modules = [importlib.util.find_spec(module) for module in ("venv", "ensurepip")]
+        needs.append(("Python's venv module", _python_package("venv"), all(modules)))
     missing = [(what, package) for what, package, present in needs if not present]
     if missing:
         packages = " ".join(dict.fromkeys(package for _, package in missing))
@@ -82,6 +58,10 @@ def check_disk(folder: Path, gigabytes: float) -> None:
         raise BootstrapError(
             f"{gigabytes:.0f} GB of free disk needed in {folder}, {free:.1f} GB are free"
         )
+
+
+def _python_header() -> Path:
+    return Path(sysconfig.get_paths()["include"]) / "Python.h"
 
 
 def _python_package(kind: str) -> str:

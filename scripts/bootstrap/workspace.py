@@ -23,7 +23,7 @@ def prepare(env: Environment) -> None:
     # A new virtual environment is another Python, numpy and ROS to build for.
     wanted = digest(sources, env.stamp.get("venv"), env.stamp.get("demo"))
     if stamp.get("messages") != wanted:
-        prerequisites.check_build_tools()
+        prerequisites.check_tools(venv=False)
         stamp.begin("messages")
         _build(env, packages)
         stamp.end("messages", wanted)

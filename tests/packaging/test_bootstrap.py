@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of the bootstrap: what it refuses, and what it remembers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.bootstrap import environment, prerequisites, ros, workspace
+from scripts.bootstrap.steps import BootstrapError, Stamp, digest, run
+
+WHEELS = ros.Ros("", ())
+
+
+@pytest.fixture
+def plain_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+
+@pytest.mark.usefixtures("plain_user")
+def test_missing_tools_give_one_apt_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "ensurepip" else find_spec(name)
+    )
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(prerequisites, "_python_header", lambda: Path("/nowhere/Python.h"))
+    minor = sys.version_info.minor
+    with pytest.raises(BootstrapError) as caught:
+        prerequisites.check_tools(venv=True)
+    assert str(caught.value) == (
+        "missing: a C compiler, a C++ compiler, make, CMake, Python's headers, Python's venv "
+        f"module: sudo apt install build-essential cmake python3.{minor}-dev python3.{minor}-venv"
+    )
+
+
+def test_root_needs_no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "cmake" else f"/bin/{name}")
+    monkeypatch.setattr(prerequisites, "_python_header", lambda: Path(__file__))
+    with pytest.raises(BootstrapError, match=r"^missing: CMake: apt install cmake$"):
+        prerequisites.check_tools(venv=False)
+
+
+def test_disk_space_is_stated(tmp_path: Path) -> None:
+    with pytest.raises(BootstrapError, match=r"1000000 GB of free disk needed in .*GB are free"):
+        prerequisites.check_disk(tmp_path, 1e6)
+
+
+def test_no_wheels_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(BootstrapError, match=r"x86_64 .* has aarch64 .*: install ROS 2"):
+        ros.detect({})
+
+
+@pytest.mark.usefixtures("plain_user")
+def test_sourced_ros_without_vision_msgs(tmp_path: Path) -> None:
+    for package in ("diagnostic_msgs", "lifecycle_msgs", "sensor_msgs", "std_srvs"):
+        make_package(tmp_path, package)
+    make_package(tmp_path, "rosidl_default_generators")
+    environ = {"ROS_DISTRO": "humble", "AMENT_PREFIX_PATH": f"/nowhere:{tmp_path}"}
+    with pytest.raises(BootstrapError) as caught:
+        ros.detect(environ)
+    expected = "missing in ROS 2 humble: sudo apt install ros-humble-vision-msgs"
+    assert str(caught.value) == expected
+
+
+def test_sourced_ros_of_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(BootstrapError, match=r"/bin/false cannot import its rclpy .*PYTHON="):
+        ros.detect({"ROS_DISTRO": "humble"})
+
+
+def test_sourced_ros_is_used(tmp_path: Path) -> None:
+    for package in ros._REQUIRED_PACKAGES:
+        make_package(tmp_path, package)
+    found = ros.detect({"ROS_DISTRO": "jazzy", "AMENT_PREFIX_PATH": str(tmp_path)})
+    assert found == ros.Ros("jazzy", (str(tmp_path),))
+    environ = {"AMENT_PREFIX_PATH": str(tmp_path), "PYTHONPATH": "/ros", "PATH": "/bin"}
+    built = ros.build_environment(found, tmp_path / "venv", environ)
+    assert built["AMENT_PREFIX_PATH"] == str(tmp_path)
+    assert built["PYTHONPATH"] == "/ros"
+    env = environment.Environment(tmp_path, found, built)
+    assert [folder.name for folder in workspace._packages(env)] == ["msg"]
+
+
+def test_wheels_see_no_other_ros(tmp_path: Path) -> None:
+    environ = {"AMENT_PREFIX_PATH": "/opt/ros/x", "PYTHONPATH": "/opt/ros/x", "PATH": "/bin"}
+    built = ros.build_environment(WHEELS, tmp_path, environ)
+    assert built["AMENT_PREFIX_PATH"] == str(tmp_path)
+    assert "PYTHONPATH" not in built
+    env = environment.Environment(tmp_path, WHEELS, built)
+    assert [folder.name for folder in workspace._packages(env)] == ["msg", "vision_msgs"]
+
+
+def make_package(prefix: Path, name: str) -> None:
+    marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / name
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+
+def test_offline_is_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = "echo 'NewConnectionError: Temporary failure in name resolution'; exit 1"
+    with pytest.raises(BootstrapError, match=r"Packages: no connection to the Python package"):
+        run("Packages", ["sh", "-c", script], tmp_path / "log.txt", env=os.environ, cwd=tmp_path)
+    assert "NewConnectionError" not in capsys.readouterr().out
+
+
+def test_failed_step_shows_the_end_of_its_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = "echo 'Finished <<< one [1s]'; seq 100; exit 3"
+    with pytest.raises(BootstrapError, match=r"^Build failed with exit status 3 \(output: .*log"):
+        run("Build", ["sh", "-c", script], tmp_path / "log.txt", env=os.environ, cwd=tmp_path)
+    shown = capsys.readouterr().out
+    assert "Finished <<< one [1s]" in shown
+    assert "| 100\n" in shown
+    assert "| 50\n" not in shown
+
+
+def test_stamp_remembers_layers_and_interruptions(tmp_path: Path) -> None:
+    stamp = Stamp(tmp_path / "venv" / "stamp.json")
+    assert stamp.get("demo") is None
+    assert not stamp.interrupted()
+    stamp.begin("demo")
+    assert stamp.interrupted()
+    stamp.end("demo", "abc")
+    assert stamp.get("demo") == "abc"
+    assert not stamp.interrupted()
+    stamp.begin("demo")
+    assert stamp.get("demo") is None
+    stamp.end("demo", None)
+    assert not stamp.interrupted()
+    assert stamp.get("demo") is None
+
+
+def test_damaged_stamp_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "stamp.json").write_text('{"demo": "ab')
+    assert Stamp(tmp_path / "stamp.json").get("demo") is None
+
+
+def test_digest_changes_with_content_name_and_facts(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.msg", tmp_path / "b.msg"
+    first.write_text("int32 x\n")
+    second.write_text("int32 y\n")
+    known = {
+        digest([first]),
+        digest([second]),
+        digest([first, second]),
+        digest([first], "numpy 1"),
+    }
+    first.write_text("int32 z\n")
+    known.add(digest([first]))
+    assert len(known) == 5
+    assert digest([second, first]) == digest([first, second])
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[environment.Environment, list]:
+    """An environment whose steps are only noted, over a tree with the files they depend on."""
+    for name in ("setup.cfg", "setup.py", "msg/A.msg", "scripts/requirements/build.txt"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    for folder in ("scripts/ros_wheels/vision_msgs", ".ros"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "scripts/ros_wheels/requirements-jazzy.txt").write_text("x")
+    steps: list[str] = []
+    for module in (environment, workspace):
+        monkeypatch.setattr(module, "run", lambda title, *_, **__: steps.append(title))
+    return environment.Environment(tmp_path, WHEELS, dict(os.environ)), steps
+
+
+def titles(env: environment.Environment, steps: list[str], kind: str = "demo") -> str:
+    steps.clear()
+    environment.prepare(env, kind)
+    workspace.prepare(env)
+    return " ".join(step.split(" ")[0] for step in steps)
+
+
+def test_only_what_changed_is_made_again(made: tuple[environment.Environment, list[str]]) -> None:
+    env, steps = made
+    assert titles(env, steps) == "Virtual ROS The amodal_ros Message"
+    assert titles(env, steps) == ""
+    (env.root / "msg" / "A.msg").write_text("y")
+    assert titles(env, steps) == "Message"
+    assert titles(env, steps, "test") == "PyTorch, SAM"
+    assert titles(env, steps, "test") == ""
+    assert titles(env, steps, "demo") == ""
+    (env.root / "setup.cfg").write_text("y")
+    assert titles(env, steps, "test") == "ROS The amodal_ros PyTorch, SAM Message"
+
+
+def test_interrupted_installation_starts_anew(
+    made: tuple[environment.Environment, list[str]],
+) -> None:
+    env, steps = made
+    titles(env, steps)
+    env.stamp.begin("test")
+    assert titles(env, steps, "test") == "Virtual ROS The amodal_ros PyTorch, SAM"
+
+
+def test_another_ros_means_another_environment(
+    made: tuple[environment.Environment, list[str]], tmp_path: Path
+) -> None:
+    env, steps = made
+    titles(env, steps)
+    sourced = environment.Environment(tmp_path, ros.Ros("jazzy", ()), env.environ)
+    assert titles(sourced, steps) == "Virtual Build amodal_ros Message"
