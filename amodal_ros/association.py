@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amodal_ros.assignment import assign
 from amodal_ros.boxes import box_iou
 from amodal_ros.types import Detections
 
@@ -92,9 +93,6 @@ def _assign_by_overlap(
     """Pairs (detection, track) of the given rows and columns with the greatest sum of IoU."""
     if not rows or not columns:
         return []
-    # scipy takes a moment to import; streams without a track to match do not pay for it.
-    from scipy.optimize import linear_sum_assignment
-
     overlap = np.zeros((len(rows), len(columns)), dtype=np.float32)
     for at_column, column in enumerate(columns):
         candidate = candidates[column]
@@ -104,5 +102,6 @@ def _assign_by_overlap(
             if identities[row] and candidate.detection_id not in ("", identities[row]):
                 overlap[at_row, at_column] = 0.0
     overlap[overlap < min_iou] = 0.0
-    pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
-    return [(rows[row], columns[column]) for row, column in pairs if overlap[row, column] > 0]
+    return [
+        (rows[row], columns[column]) for row, column in assign(overlap) if overlap[row, column] > 0
+    ]

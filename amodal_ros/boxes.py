@@ -36,7 +36,7 @@ def box_faults(
     Returns:
         For each box None, `"not finite"`, `"inverted"`, `"zero area"` or `"outside"`.
     """
-    boxes = np.asarray(boxes_xyxy, dtype=np.float32)
+    boxes = as_boxes("boxes_xyxy", boxes_xyxy)
     x0, y0, x1, y1 = boxes.T
     with np.errstate(invalid="ignore"):
         tests = [

@@ -175,7 +175,7 @@ class AmodalPredictor:
             prompts = decoder_prompts(queries, geometries)
         if queries.priors_known:
             priors = self._priors(queries, queries.boxes_xyxy, geometries, len(encoded), runner)
-            unadapted, adapted = _both_passes(runner, encoded, priors)
+            unadapted, adapted = self._both_passes(runner, encoded, priors)
             visible, _ = self._decode(runner, unadapted, prompts, geometries)
         else:
             blank = np.zeros((len(encoded), 1, *geometries[0].input_hw), dtype=np.float32)
@@ -252,24 +252,23 @@ class AmodalPredictor:
         with runner.watch.measure("postprocess"):
             return masks_from_logits(logits, geometries, self.manifest.mask_threshold), iou
 
+    def _both_passes(
+        self, runner: GraphRunner, features: np.ndarray, priors: np.ndarray
+    ) -> tuple[Embeddings, Embeddings]:
+        """Embeddings of the pass with gain 0 (visible masks) and with gain 1 (amodal masks).
 
-def _both_passes(
-    runner: GraphRunner, features: np.ndarray, priors: np.ndarray
-) -> tuple[Embeddings, Embeddings]:
-    """Embeddings of the pass with gain 0 (visible masks) and with gain 1 (amodal masks).
+        Args:
+            runner: of the graphs.
+            features: (1, C, h, w) of the image, or (n, C, h, w) of n crops.
+            priors: as many empty rows as there are features, then the objects' n rows.
 
-    Args:
-        runner: of the graphs.
-        features: (1, C, h, w) of the image, or (n, C, h, w) of n crops.
-        priors: as many empty rows as there are features, then the objects' n rows.
-
-    Returns:
-        Embeddings with as many rows as there are features, and with n rows.
-    """
-    blank, count = len(features), len(priors) - len(features)
-    if blank > 1:
-        unadapted = runner.suffix(features, priors[:blank], [0.0] * blank)
-        return unadapted, runner.suffix(features, priors[blank:], [1.0] * count)
-    both = runner.suffix(features, priors, [0.0] + [1.0] * count)
-    unadapted = {name: values[:1] for name, values in both.items()}
-    return unadapted, {name: values[1:] for name, values in both.items()}
+        Returns:
+            Embeddings with as many rows as there are features, and with n rows.
+        """
+        blank, count = len(features), len(priors) - len(features)
+        if self.manifest.mode == "roi":
+            unadapted = runner.suffix(features, priors[:blank], [0.0] * blank)
+            return unadapted, runner.suffix(features, priors[blank:], [1.0] * count)
+        both = runner.suffix(features, priors, [0.0] + [1.0] * count)
+        unadapted = {name: values[:1] for name, values in both.items()}
+        return unadapted, {name: values[1:] for name, values in both.items()}

@@ -177,7 +177,7 @@ class ImageFeatures:
         if self.image is None:
             if self.features is None or self.geometry is None:
                 raise InvalidInputError(
-                    "ImageFeatures: expected features with geometry, or an image"
+                    "ImageFeatures: expected features and geometry, or an image"
                 )
             found = self.geometry.original_hw
         else:

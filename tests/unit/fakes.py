@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model small enough to reason about: its masks are ellipses in the prompt box, and M_spec shows."""
+"""A model small enough to reason about: its masks are the prompt box and, with a gain, M_spec."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
 from amodal_ros.backends.base import check_tensors
 from amodal_ros.manifest import ModelManifest, parse_manifest
 
-SIZE, LOW, EMBED = 64, 16, 4
+SIZE, LOW, EMBED = 64, 32, 4
 FILE = {"file": "x.onnx", "sha256": "0" * 64, "bytes": 1}
 
 
@@ -139,6 +140,6 @@ class FakeBackend:
                 inside = np.minimum(np.minimum(x - x0, x1 - x), np.minimum(y - y0, y1 - y))
             else:
                 inside = 8 - np.hypot(x - coords[0, 0], y - coords[0, 1])
-            logits[row, 0] = np.maximum(inside, np.where(spec > 0.5, 1.0, -1e3))
+            logits[row, 0] = np.maximum(np.clip(inside, -2, 2), 4 * spec - 2)
         iou = embeddings[:, 1].mean(axis=(1, 2))
         return {"low_res_logits": logits, "predicted_iou": iou.astype(np.float32)}
