@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from amodal_ros.checks import check_hw
 from amodal_ros.errors import InvalidInputError
 
 
-def as_boxes(name: str, boxes_xyxy: object) -> np.ndarray:
+def as_boxes(name: str, boxes_xyxy: ArrayLike) -> np.ndarray:
     """Converts numbers of shape (N, 4) to float32, without a look at their values.
 
     Raises:
@@ -24,9 +25,7 @@ def as_boxes(name: str, boxes_xyxy: object) -> np.ndarray:
         return boxes.astype(np.float32)
 
 
-def box_faults(
-    boxes_xyxy: np.ndarray, image_hw: tuple[int, int] | None = None
-) -> list[str | None]:
+def box_faults(boxes_xyxy: ArrayLike, image_hw: tuple[int, int] | None = None) -> list[str | None]:
     """Says for each box (N, 4) float32 what is wrong with it; None for a good one.
 
     Args:
@@ -56,7 +55,7 @@ def box_faults(
 
 
 def check_boxes(
-    name: str, boxes_xyxy: object, image_hw: tuple[int, int] | None = None
+    name: str, boxes_xyxy: ArrayLike, image_hw: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Converts boxes to (N, 4) float32 and refuses the first faulty one by index and value.
 
@@ -80,7 +79,7 @@ def check_boxes(
 
 
 def clip_boxes(
-    boxes_xyxy: object, image_hw: tuple[int, int]
+    boxes_xyxy: ArrayLike, image_hw: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Sorts a detector's boxes into good ones, clipped to the image, and faulty ones.
 
@@ -109,7 +108,7 @@ def clip_boxes(
 
 
 def expand_boxes(
-    boxes_xyxy: np.ndarray, factor: float = 1.2, image_hw: tuple[int, int] | None = None
+    boxes_xyxy: ArrayLike, factor: float = 1.2, image_hw: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Scales width and height of each box about its centre: the region of M_spec (paper 3.2, 4.1).
 
@@ -131,7 +130,7 @@ def expand_boxes(
     return np.clip(expanded, 0, np.array([width, height, width, height], dtype=np.float32))
 
 
-def box_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+def box_iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> np.ndarray:
     """Intersection over union of every box of (N, 4) with every box of (M, 4): (N, M) float32.
 
     Boxes without area have IoU 0 with everything.
@@ -145,7 +144,7 @@ def box_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     return iou.astype(np.float32)
 
 
-def boxes_to_masks(boxes_xyxy: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
+def boxes_to_masks(boxes_xyxy: ArrayLike, hw: tuple[int, int]) -> np.ndarray:
     """Draws each box as a filled mask (N, H, W) bool: the pixels whose centres it contains.
 
     A box that overlaps the image but holds no pixel centre marks the one pixel under its centre.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from amodal_ros.boxes import box_iou, boxes_to_masks, check_boxes, clip_boxes, expand_boxes
 from amodal_ros.checks import check_array, check_hw
@@ -86,7 +87,7 @@ class ResizeGeometry:
 
     @classmethod
     def roi(
-        cls, original_hw: tuple[int, int], box_xyxy: np.ndarray, input_size: int
+        cls, original_hw: tuple[int, int], box_xyxy: ArrayLike, input_size: int
     ) -> ResizeGeometry:
         """A square about the centre of a box, the smallest in whole pixels that contains it.
 
@@ -125,22 +126,22 @@ class ResizeGeometry:
         (scale_x, scale_y), (x0, y0, _, _) = self.scale_xy, self.source_xyxy
         return np.array([[scale_x, 0, -x0 * scale_x], [0, scale_y, -y0 * scale_y]])
 
-    def points_to_input(self, points: np.ndarray) -> np.ndarray:
+    def points_to_input(self, points: ArrayLike) -> np.ndarray:
         """Maps points (..., 2) as x, y from original to input pixels; float32."""
         scaled = np.asarray(points, dtype=np.float64) - self.source_xyxy[:2]
         return (scaled * self.scale_xy).astype(np.float32)
 
-    def points_to_original(self, points: np.ndarray) -> np.ndarray:
+    def points_to_original(self, points: ArrayLike) -> np.ndarray:
         """Maps points (..., 2) as x, y from input to original pixels; float32."""
         scaled = np.asarray(points, dtype=np.float64) / self.scale_xy
         return (scaled + self.source_xyxy[:2]).astype(np.float32)
 
-    def boxes_to_input(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+    def boxes_to_input(self, boxes_xyxy: ArrayLike) -> np.ndarray:
         """Maps boxes (N, 4) from original to input pixels; float32."""
         corners = np.asarray(boxes_xyxy).reshape(-1, 2, 2)
         return self.points_to_input(corners).reshape(-1, 4)
 
-    def boxes_to_original(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+    def boxes_to_original(self, boxes_xyxy: ArrayLike) -> np.ndarray:
         """Maps boxes (N, 4) from input to original pixels; float32."""
         corners = np.asarray(boxes_xyxy).reshape(-1, 2, 2)
         return self.points_to_original(corners).reshape(-1, 4)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime_backend import CPU_PROVIDER, OnnxRuntimeBackend
@@ -114,7 +115,7 @@ class AmodalPredictor:
     def predict(
         self,
         features: ImageFeatures,
-        boxes_xyxy: np.ndarray | None = None,
+        boxes_xyxy: ArrayLike | None = None,
         prior_masks: Sequence[np.ndarray | None] | None = None,
         *,
         points: Sequence[PointPrompt | None] | None = None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from amodal_ros.boxes import boxes_to_masks, check_boxes, expand_boxes
 from amodal_ros.checks import check_array, describe
@@ -67,7 +68,7 @@ class ObjectQueries:
 
 def check_queries(
     image_hw: tuple[int, int],
-    boxes_xyxy: object | None,
+    boxes_xyxy: ArrayLike | None,
     prior_masks: Sequence[np.ndarray | None] | None,
     points: Sequence[PointPrompt | None] | None,
 ) -> ObjectQueries:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,13 +48,13 @@ def test_check_names_index_and_value() -> None:
 
 
 @pytest.mark.parametrize("bad", [[1, 2, 3, 4], np.zeros((2, 5)), [["a", "b", "c", "d"]]])
-def test_arrays_of_another_form_are_refused(bad: object) -> None:
+def test_arrays_of_another_form_are_refused(bad: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"expected numbers of shape \(N, 4\)"):
         check_boxes("boxes", bad)
 
 
 def test_clip_keeps_good_boxes_and_says_why_others_went() -> None:
-    boxes = [
+    boxes: Any = [
         [-5, -5, 5, 5],
         [NAN, 0, 1, 1],
         [3, 3, 2, 9],

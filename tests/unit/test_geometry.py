@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -93,7 +95,7 @@ def test_mask_lands_where_its_box_does(geometry: ResizeGeometry, seed: int) -> N
     assert set(np.unique(carried)) <= {0.0, 1.0}
     found = mask_box(carried[0, 0] > 0)
     limits = np.array([*geometry.content_hw[::-1]] * 2)
-    expected = np.clip(geometry.boxes_to_input([[x0, y0, x1, y1]])[0], 0, limits)
+    expected = np.clip(geometry.boxes_to_input(np.array([[x0, y0, x1, y1]]))[0], 0, limits)
     if found == (0, 0, 0, 0):  # thinner than an input pixel, or outside the region
         assert ((expected[2:] - expected[:2]) <= 1).any()
     else:
@@ -179,6 +181,6 @@ def test_no_objects() -> None:
         (lambda g: ResizeGeometry((3, 4), (4, 0, 4, 3), (8, 8), (8, 8)), "expected x0 < x1"),
     ],
 )
-def test_wrong_arguments_are_named(call: object, message: str) -> None:
+def test_wrong_arguments_are_named(call: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         call(ResizeGeometry.letterbox((3, 4), 8))

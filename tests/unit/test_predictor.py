@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ HW = (90, 120)
 BOXES = np.array([[10, 20, 50, 60], [60, 60, 110, 85]], np.float32)
 
 
-def make(mode: str = "full", geometry: str = "letterbox", **options: int) -> AmodalPredictor:
+def make(mode: str = "full", geometry: str = "letterbox", **options: int) -> Any:
+    """A predictor on the fake backend, into which the tests look."""
     manifest = fake_manifest(mode, geometry)
     return AmodalPredictor(manifest, FakeBackend(manifest), **options)
 
@@ -277,7 +279,7 @@ def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), None]
 )
-def test_wrong_images_are_refused(image: object) -> None:
+def test_wrong_images_are_refused(image: Any) -> None:
     for mode, geometry in MODES:
         with pytest.raises(InvalidInputError, match="image_rgb"):
             make(mode, geometry).encode(image)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -118,7 +120,7 @@ def test_odd_sizes(size: tuple[int, int]) -> None:
         ("picture", "got str"),
     ],
 )
-def test_other_images_are_refused(image: object, message: str) -> None:
+def test_other_images_are_refused(image: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         preprocess_image(image, ResizeGeometry.letterbox((4, 5), 64), MEAN, STD)
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,11 +24,11 @@ def filled(box: Box, hw: tuple[int, int] = HW) -> np.ndarray:
 
 def answer(raw: list[Box], visible: list[Box] | None = None) -> AmodalPrediction:
     """A prediction of boxes; (0, 0, 0, 0) is an empty mask."""
-    masks = [
+    raw_masks, visible_masks = (
         np.array([filled(box) for box in boxes], bool).reshape(-1, *HW)
         for boxes in (raw, visible or raw)
-    ]
-    return AmodalPrediction(*masks, np.full(len(raw), 0.8, np.float32))
+    )
+    return AmodalPrediction(raw_masks, visible_masks, np.full(len(raw), 0.8, np.float32))
 
 
 def step(
@@ -40,7 +42,7 @@ def step(
     return plan, tracker.update(plan, answer(raw, visible))
 
 
-def see(*boxes: Box, **fields: object) -> Detections:
+def see(*boxes: Box, **fields: Any) -> Detections:
     return Detections.from_boxes(boxes, **fields)
 
 
@@ -65,6 +67,7 @@ def test_previous_amodal_mask_grown_is_the_next_m_spec() -> None:
     step(tracker, 0.0, see(A), [A], [(10, 10, 30, 20)])
     plan, _ = step(tracker, 0.1, see(A), [A])
     radius = 0.2 * np.sqrt(20 * 30)
+    assert plan.prior_masks[0] is not None
     assert np.array_equal(plan.prior_masks[0], dilate_mask(filled(A), radius))
     assert plan.track_ids.tolist() == [0]
 
@@ -286,7 +289,7 @@ def test_memory_does_not_grow_with_time() -> None:
         ),
     ],
 )
-def test_wrong_arguments_are_named(call: object, message: str) -> None:
+def test_wrong_arguments_are_named(call: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         call(AmodalTracker())
 
@@ -302,6 +305,6 @@ def test_wrong_arguments_are_named(call: object, message: str) -> None:
         ("max_objects", 0),
     ],
 )
-def test_wrong_settings_are_named(field: str, value: float) -> None:
+def test_wrong_settings_are_named(field: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"{field}: expected"):
         TrackerConfig(**{field: value})

@@ -41,15 +41,18 @@ def test_select_by_numbers_and_by_mask() -> None:
     [
         ({"boxes_xyxy": np.zeros((1, 4))}, "boxes_xyxy: expected a float32 array"),
         ({"boxes_xyxy": np.zeros((1, 5), np.float32)}, r"shape \(any, 4\)"),
-        ({"boxes_xyxy": np.float32([[2, 0, 1, 1]])}, r"boxes_xyxy\[0\]: inverted"),
+        ({"boxes_xyxy": np.array([[2, 0, 1, 1]], np.float32)}, r"boxes_xyxy\[0\]: inverted"),
         ({"scores": np.ones(2, np.float32)}, r"scores: expected a float32 array of shape \(1\)"),
-        ({"scores": np.float32([1.5])}, r"scores\[0\]: expected a number in \[0, 1\], got 1.5"),
-        ({"scores": np.float32([np.nan])}, r"scores\[0\]"),
+        (
+            {"scores": np.array([1.5], np.float32)},
+            r"scores\[0\]: expected a number in \[0, 1\], got 1.5",
+        ),
+        ({"scores": np.array([np.nan], np.float32)}, r"scores\[0\]"),
         ({"class_ids": ("a", "b")}, "class_ids: expected 1 strings, got 2"),
         ({"class_ids": (1,)}, "class_ids: expected a tuple of strings"),
         ({"detection_ids": ["a"]}, "detection_ids: expected a tuple of strings"),
         ({"track_ids": np.array([1])}, "track_ids: expected a int32 array"),
-        ({"track_ids": np.int32([-2])}, r"track_ids\[0\]: expected -1 or more, got -2"),
+        ({"track_ids": np.array([-2], np.int32)}, r"track_ids\[0\]: expected -1 or more, got -2"),
     ],
 )
 def test_detections_refuse(changes: dict, message: str) -> None:
