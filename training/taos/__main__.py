@@ -7,7 +7,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from training.taos.config import TaosConfig
@@ -38,16 +38,25 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--source", action="append", required=True, metavar="KIND:PATH", help="see below")
-    add("--weight", action="append", type=float, metavar="W", help="one for each --source: how "
-        "often it is drawn from (default: equally often)")  # fmt: skip
+    add(
+        "--weight",
+        action="append",
+        type=float,
+        metavar="W",
+        help="one for each --source: how often it is drawn from (default: equally often)",
+    )
     add("--count", type=int, required=True, metavar="N", help="composites (or clips) to make")
     add("--out", type=Path, required=True, metavar="SHARDS", help="folder to write")
     add("--seed", type=int, default=0, metavar="S")
     add("--workers", type=int, default=1, metavar="W", help="processes, or Ray actors")
     add("--engine", choices=("local", "ray"), default="local")
     add("--frames", type=int, default=1, metavar="T", help="frames per clip; 1 makes stills")
-    add("--format", choices=("webdataset", "amodal_coco"), default="webdataset",
-        help="amodal_coco also writes images/ and annotations.json for evaluation")  # fmt: skip
+    add(
+        "--format",
+        choices=("webdataset", "amodal_coco"),
+        default="webdataset",
+        help="amodal_coco also writes images/ and annotations.json for evaluation",
+    )
     add("--skip-bad", action="store_true", help="count and list corrupt records, do not stop")
     add("--cache", type=Path, help="rendered views and self-made masks (default: OUT/cache)")
     add("--preview", type=int, default=64, metavar="N", help="composites on preview.png; 0: none")
@@ -58,14 +67,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_composition(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    pair = {"nargs": 2, "type": float, "metavar": ("LOW", "HIGH")}
+    pair: dict[str, Any] = {"nargs": 2, "type": float, "metavar": ("LOW", "HIGH")}
     add("--target-area", default=(0.02, 0.40), help="share of the image", **pair)
     add("--occluder-ratio", default=(0.3, 1.5), help="occluder / target area", **pair)
     add("--overlap", default=(0.10, 0.70), help="share of the target covered", **pair)
-    add("--occluders", nargs="+", type=float, default=(0.72, 0.21, 0.07), metavar="P",
-        help="probabilities of 1, 2, ... occluders")  # fmt: skip
-    add("--touching-share", type=float, default=0.15, metavar="P",
-        help="samples whose neighbour touches without covering")  # fmt: skip
+    add(
+        "--occluders",
+        nargs="+",
+        type=float,
+        default=(0.72, 0.21, 0.07),
+        metavar="P",
+        help="probabilities of 1, 2, ... occluders",
+    )
+    add(
+        "--touching-share",
+        type=float,
+        default=0.15,
+        metavar="P",
+        help="samples whose neighbour touches without covering",
+    )
     add("--unoccluded-share", type=float, default=0.15, metavar="P")
     add("--part-share", type=float, default=0.2, metavar="P", help="occluders cut to a part")
     add("--blur-size", type=int, default=5, metavar="PX", help="Eq. 6 kernel; 0: no blur")
@@ -77,8 +97,13 @@ def _add_composition(group: argparse._ArgumentGroup) -> None:
     add("--shard-size", type=int, default=256, metavar="N", help="samples (clips) per shard")
     add("--image-format", choices=("jpg", "png"), default="jpg")
     add("--jpeg-quality", type=int, default=95, metavar="Q")
-    add("--licence", nargs="+", default=("CC0-1.0", "CC-BY-3.0"), metavar="ID",
-        help="licences a 3D model may have")  # fmt: skip
+    add(
+        "--licence",
+        nargs="+",
+        default=("CC0-1.0", "CC-BY-3.0"),
+        metavar="ID",
+        help="licences a 3D model may have",
+    )
     add("--render-views", type=int, default=8, metavar="N", help="viewpoints per 3D model")
     add("--render-size", type=int, default=448, metavar="PX", help="side of a rendered view")
     add("--photos-grid", type=int, default=12, metavar="N", help="points per side for photos:")
@@ -89,8 +114,12 @@ def _add_judge(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--judge-url", metavar="URL", help="for example http://host:8000/v1")
     add("--judge-model", default="", metavar="NAME")
-    add("--judge-key-variable", default="OPENAI_API_KEY", metavar="VAR",
-        help="environment variable that holds the API key")  # fmt: skip
+    add(
+        "--judge-key-variable",
+        default="OPENAI_API_KEY",
+        metavar="VAR",
+        help="environment variable that holds the API key",
+    )
     add("--judge-timeout", type=float, default=30.0, metavar="S")
     add("--judge-retries", type=int, default=2, metavar="N")
 

@@ -47,7 +47,7 @@ def cut_from_photo(rgb: np.ndarray, mask: np.ndarray, erode_px: int) -> tuple[np
         (h, w) float32 of zeros and ones.
     """
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    part = np.pad(mask[y : y + height, x : x + width].astype(np.uint8), 1)
+    part: np.ndarray = np.pad(mask[y : y + height, x : x + width].astype(np.uint8), 1)
     if erode_px:
         part = cv2.erode(part, _disc(erode_px))
     alpha = part[1:-1, 1:-1].astype(np.float32)
@@ -133,8 +133,8 @@ def harmonise(patch: Patch, scene: np.ndarray, strength: float) -> Patch:
     scene_mean, scene_std = (v.ravel() for v in cv2.meanStdDev(around))
     own_mean, own_std = (v.ravel() for v in cv2.meanStdDev(own, mask=patch.solid.astype(np.uint8)))
     gain = np.ones(3)
-    gain[0] = np.clip((scene_std[0] + 8.0) / (own_std[0] + 8.0), 0.7, 1.4) ** strength
-    limit = np.array([40.0, 12.0, 12.0])
+    gain[0] = np.clip((scene_std[0] + 8.0) / (own_std[0] + 8.0), 0.8, 1.25) ** strength
+    limit = np.array([25.0, 10.0, 10.0])
     shift = np.clip(strength * (scene_mean - own_mean), -limit, limit)
     levels = np.arange(256, dtype=np.float64)[:, None]
     table = np.clip((levels - own_mean) * gain + own_mean + shift + 0.5, 0, 255).astype(np.uint8)

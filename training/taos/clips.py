@@ -143,7 +143,7 @@ def _pan(rng: np.random.Generator, background: np.ndarray, frames: int) -> list[
                 (width, height),
                 flags=cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
-            )  # fmt: skip
+            )
         )
     return views
 
@@ -184,9 +184,10 @@ def _target_sprite(
     centres = middle + smooth_path(rng, frames, 2, 1.0) * centre_room
     centre = tuple(int(v) for v in centres[0])
     toned = harmonise(
-        Patch(cut.rgb, cut.alpha), _around(scene, centre, cut.alpha.shape),
+        Patch(cut.rgb, cut.alpha),
+        _around(scene, centre, cut.alpha.shape),
         float(rng.uniform(*config.harmonise)),
-    )  # fmt: skip
+    )
     return _sprite(CutOut(toned.rgb, cut.alpha, cut.soft, cut.origin), centres, scales, angles)
 
 
@@ -235,9 +236,12 @@ def _occluder_sprite(
     cut = CutOut(toned.rgb, alpha, not hard, origin)
     sprite = _sprite(cut, centres, np.ones(frames), turn - turn[moment])
     return sprite, {
-        **origin, "relation": "front", "covered": round(covered, 4),
-        "moment": moment, "harmonise": round(strength, 4),
-    }  # fmt: skip
+        **origin,
+        "relation": "front",
+        "covered": round(covered, 4),
+        "moment": moment,
+        "harmonise": round(strength, 4),
+    }
 
 
 def _frame(

@@ -102,7 +102,7 @@ class _Canvas:
         self.scene = scene
         self.config = config
         self.image = scene.rgb.copy()
-        self.occluder = np.zeros(scene.amodal.shape, bool)
+        self.occluder: np.ndarray = np.zeros(scene.amodal.shape, bool)
         self.pasted: list[dict[str, Any]] = []
 
     def add(self, patch: Patch, origin: dict[str, Any], *, behind_target: bool = False) -> None:

@@ -98,9 +98,15 @@ class TaosConfig:
                 f"{self.touching_share} + {self.unoccluded_share}"
             )
         for name in (
-            "frames", "long_side", "max_attempts", "shard_size", "render_views",
-            "render_size", "photos_grid", "max_fragments",
-        ):  # fmt: skip
+            "frames",
+            "long_side",
+            "max_attempts",
+            "shard_size",
+            "render_views",
+            "render_size",
+            "photos_grid",
+            "max_fragments",
+        ):
             _check_number(name, getattr(self, name), 1, float("inf"))
         _check_number("seed", self.seed, 0, float("inf"))
         _check_number("jpeg_quality", self.jpeg_quality, 1, 100)

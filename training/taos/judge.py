@@ -66,7 +66,8 @@ class GeometricJudge:
             return "judge_overlap_low"
         if int(np.count_nonzero(sample.visible)) < _MIN_VISIBLE_PX:
             return "judge_visible_small"
-        if int(np.count_nonzero(piece_areas(sample.visible) >= 0.03 * area)) > config.max_fragments:
+        pieces = int(np.count_nonzero(piece_areas(sample.visible) >= 0.03 * area))
+        if pieces > config.max_fragments:
             return "judge_fragments"
         return ""
 

@@ -22,3 +22,13 @@ def largest_piece_share(mask: np.ndarray) -> float:
     """Share of the mask that its largest piece holds; 0 for an empty mask."""
     areas = piece_areas(mask)
     return float(areas.max() / areas.sum()) if len(areas) else 0.0
+
+
+def solidity(mask: np.ndarray) -> float:
+    """Area of a mask divided by the area of its convex hull; 0 for an empty mask."""
+    binary = np.ascontiguousarray(mask).astype(np.uint8)
+    points = cv2.findNonZero(binary)
+    if points is None:
+        return 0.0
+    hull = cv2.fillConvexPoly(np.zeros_like(binary), cv2.convexHull(points), 1)
+    return float(binary.sum() / hull.sum())

@@ -45,7 +45,7 @@ def coverage_map(target: np.ndarray, patch: np.ndarray, margin_px: int = 0) -> C
     """
     x, y, width, height = cv2.boundingRect(target.view(np.uint8))
     step = max(1.0, max(width, height, *patch.shape) / _COARSE_SIDE)
-    crop = target[y : y + height, x : x + width].astype(np.float32)
+    crop: np.ndarray = target[y : y + height, x : x + width].astype(np.float32)
     if margin_px:
         crop = np.pad(crop, margin_px)
         crop = cv2.dilate(crop, np.ones((2 * margin_px + 1, 2 * margin_px + 1), np.uint8))
@@ -131,7 +131,7 @@ def _slide_to_contact(
     target: np.ndarray, patch: np.ndarray, start: np.ndarray, centre: np.ndarray
 ) -> tuple[int, int] | None:
     """Moves along the line to the target's centre until the next pixel would overlap."""
-    middle = start + (patch.shape[1] / 2, patch.shape[0] / 2)
+    middle = start + np.array(patch.shape[::-1]) / 2
     direction = centre - middle
     length = float(np.hypot(*direction))
     if length < 1.0:

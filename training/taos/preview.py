@@ -32,8 +32,9 @@ def preview_sheet(samples: Sequence[TaosSample]) -> np.ndarray:
     columns = min(_COLUMNS, max(1, len(cells)))
     cells += [blank] * (-len(cells) % columns or (columns if not cells else 0))
     gap = 6
-    framed = [cv2.copyMakeBorder(c, 0, gap, 0, gap, cv2.BORDER_CONSTANT, value=(255,) * 3)
-              for c in cells]  # fmt: skip
+    framed = [
+        cv2.copyMakeBorder(c, 0, gap, 0, gap, cv2.BORDER_CONSTANT, value=(255,) * 3) for c in cells
+    ]
     rows = [np.hstack(framed[i : i + columns]) for i in range(0, len(framed), columns)]
     return np.vstack(rows)
 

@@ -27,9 +27,7 @@ class ShardMaker:
         return {"report": np.array([json.dumps(report) for report in reports], dtype=object)}
 
 
-def make_shards_on_ray(
-    run: TaosRun, shards: list[int], workers: int
-) -> Iterator[dict[str, Any]]:
+def make_shards_on_ray(run: TaosRun, shards: list[int], workers: int) -> Iterator[dict[str, Any]]:
     """Makes the shards on `workers` actors of the connected (or a new local) Ray cluster.
 
     Yields:
@@ -42,9 +40,7 @@ def make_shards_on_ray(
         import ray
         import ray.data
     except ImportError as error:
-        raise InvalidInputError(
-            "--engine ray needs Ray Data: pip install 'ray[data]'"
-        ) from error
+        raise InvalidInputError("--engine ray needs Ray Data: pip install 'ray[data]'") from error
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     actors = min(workers, len(shards))

@@ -17,7 +17,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,9 @@ def prepare(run: TaosRun) -> None:
     wanted = run.manifest()
     if not path.exists():
         if any(run.out.glob("taos-*.tar")):
-            raise InvalidInputError(f"{run.out} holds shards but no manifest.json: another folder?")
+            raise InvalidInputError(
+                f"{run.out} holds shards but no manifest.json: another folder?"
+            )
         write_atomically(path, _dump(wanted))
         return
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -254,7 +256,7 @@ def _dump(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
-def _local(run: TaosRun, shards: list[int], workers: int) -> Iterable[dict[str, Any]]:
+def _local(run: TaosRun, shards: list[int], workers: int) -> Iterator[dict[str, Any]]:
     if workers == 1 or len(shards) <= 1:
         sampler = run.sampler()
         yield from (make_shard(run, sampler, shard) for shard in shards)

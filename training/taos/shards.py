@@ -96,7 +96,8 @@ def read_shard(path: Path) -> Iterator[TaosSample]:
     Raises:
         CorruptRecordError: naming the shard and the sample.
     """
-    key, files = "", {}
+    key = ""
+    files: dict[str, bytes] = {}
     try:
         with tarfile.open(path, "r|") as archive:
             for member in archive:

@@ -100,8 +100,13 @@ class TaosStatistics:
 
 
 _COUNTERS = (
-    "by_source", "occluders_by_source", "by_mode", "occlusion_histogram", "rejects", "licences",
-)  # fmt: skip
+    "by_source",
+    "occluders_by_source",
+    "by_mode",
+    "occlusion_histogram",
+    "rejects",
+    "licences",
+)
 
 
 def _bin(rate: float) -> str:

@@ -80,8 +80,8 @@ def _neighbour_reason(
             continue  # ground or wall: everything stands on or before some
         if int((neighbour & hull & (1 - binary)).sum()) > _HULL_BITE * area:
             return "target_bitten"
-        contact = int((cv2.dilate(neighbour, kernel) & rim).sum())
-        if contact > config.max_contact * int(rim.sum()):
+        contact = int(np.count_nonzero((cv2.dilate(neighbour, kernel) > 0) & (rim > 0)))
+        if contact > config.max_contact * int(np.count_nonzero(rim)):
             return "target_touched"
     return ""
 

@@ -130,8 +130,10 @@ class VlmJudge:
         if self._silent >= self._config.pause_after:
             LOGGER.error(
                 "judge %s: %d samples in a row without an answer; not asked for %.0f s",
-                self._url, self._silent, self._config.pause_s,
-            )  # fmt: skip
+                self._url,
+                self._silent,
+                self._config.pause_s,
+            )
             self._silent = 0
             self._resume_at = time.monotonic() + self._config.pause_s
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,11 +12,12 @@ import numpy as np
 from amodal_ros.errors import InvalidInputError
 from training.taos.errors import CorruptRecordError, RejectedError
 from training.taos.images import decode_rgba, read_bytes
-from training.taos.pieces import largest_piece_share
+from training.taos.pieces import largest_piece_share, solidity
 from training.taos.sources.base import CutOutSource
 from training.taos.types import CutOut
 
 MIN_AREA = 24 * 24
+MIN_SOLIDITY = 0.3
 
 
 class CutOutFolder(CutOutSource):
@@ -53,7 +54,7 @@ class CutOutFolder(CutOutSource):
 
 
 def cut_out_from_rgba(
-    rgba: np.ndarray, origin: dict[str, object], place: tuple[object, object]
+    rgba: np.ndarray, origin: Mapping[str, object], place: tuple[object, object]
 ) -> CutOut:
     """A cut-out trimmed to where alpha is above 0.
 
@@ -64,7 +65,8 @@ def cut_out_from_rgba(
 
     Raises:
         CorruptRecordError: if nothing in it is opaque.
-        RejectedError: if it is opaque to the frame (no cut-out), too small, or in pieces.
+        RejectedError: if it is opaque to the frame (no cut-out), too small, in pieces,
+            or all outline (a drawing of lines).
     """
     alpha = rgba[..., 3]
     opaque = (alpha > 127).astype(np.uint8)
@@ -77,6 +79,8 @@ def cut_out_from_rgba(
         raise RejectedError("cutout_without_outline")
     if largest_piece_share(opaque) < 0.9:
         raise RejectedError("cutout_in_pieces")
+    if solidity(opaque) < MIN_SOLIDITY:
+        raise RejectedError("cutout_thin")
     x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
     crop = rgba[y : y + height, x : x + width]
     return CutOut(

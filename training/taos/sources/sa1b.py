@@ -77,9 +77,12 @@ class Sa1bSource(PhotoSource):
         if key[1] < 0:
             image_path = path.with_suffix(".jpg")
             return self._photo(
-                path.stem, read_bytes(path, path.stem), read_bytes(image_path, path.stem),
-                path, long_side,
-            )  # fmt: skip
+                path.stem,
+                read_bytes(path, path.stem),
+                read_bytes(image_path, path.stem),
+                path,
+                long_side,
+            )
         pair = self._index(path)[key[1]]
         if pair.image is None or pair.annotation is None:
             raise CorruptRecordError(path, pair.stem, pair.problem or _missing(pair))
@@ -113,9 +116,12 @@ class Sa1bSource(PhotoSource):
             place=place,
             background_annotated=True,
             origin={
-                "source": self.spec, "kind": self.kind, "file": file.name, "record": stem,
+                "source": self.spec,
+                "kind": self.kind,
+                "file": file.name,
+                "record": stem,
             },
-        )  # fmt: skip
+        )
 
 
 def _missing(pair: TarPair) -> str:

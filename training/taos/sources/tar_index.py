@@ -49,7 +49,6 @@ def index_tar(path: Path) -> tuple[TarPair, ...]:
             try:
                 while (member := archive.next()) is not None:
                     _note(found, member)
-                    archive.members = []  # the list grows without end otherwise
             except (tarfile.TarError, OSError, ValueError) as error:
                 problem = f"tar ends early or is damaged: {error}"
     except (tarfile.TarError, OSError) as error:

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rendered 3D models as cut-outs, kept in a cache folder once made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from amodal_ros.errors import InvalidInputError
+from training.taos.config import TaosConfig
+from training.taos.errors import CorruptRecordError, RejectedError
+from training.taos.images import decode_rgba, read_bytes
+from training.taos.sources.base import CutOutSource
+from training.taos.sources.cutouts import cut_out_from_rgba
+from training.taos.sources.mujoco_views import render_views
+from training.taos.sources.obj_model import parse_obj, shape_reason
+from training.taos.sources.sh3f import (
+    CatalogueModel,
+    inside,
+    member_names,
+    read_catalogue,
+    read_zip_member,
+)
+from training.taos.types import CutOut
+
+_RECIPE = 1
+Key = tuple[int, int]
+
+
+class RenderSource(CutOutSource):
+    """Models of ``.sh3f`` catalogues whose licence is listed, from seeded viewpoints.
+
+    All views of a model are rendered when the first of them is wanted.
+    """
+
+    kind = "render"
+
+    def __init__(self, spec: str, root: Path, config: TaosConfig, cache: Path) -> None:
+        """Reads the catalogues and sifts their models by licence.
+
+        Raises:
+            InvalidInputError: if no catalogue is there or no model has a listed licence.
+            CorruptRecordError: if a catalogue cannot be read.
+        """
+        self.spec = spec
+        self._config = config
+        self._cache = cache / "render"
+        catalogues = [root] if root.is_file() else sorted(root.rglob("*.sh3f"))
+        if not catalogues:
+            raise InvalidInputError(f"source {spec}: no .sh3f in {root}")
+        models = [model for path in catalogues for model in read_catalogue(path)]
+        self._models = [model for model in models if model.licence in config.licences]
+        if not self._models:
+            found = sorted({model.licence for model in models})
+            raise InvalidInputError(
+                f"source {spec}: no model under {list(config.licences)}; found {found}"
+            )
+
+    def pool(self, shard: int) -> Sequence[Key]:
+        """(model, view) for all models and views."""
+        views = range(self._config.render_views)
+        return [(model, view) for model in range(len(self._models)) for view in views]
+
+    def cut_out(self, key: Key) -> CutOut:
+        """One view of one model (see `CutOutSource.cut_out`)."""
+        model = self._models[key[0]]
+        stem = self._stem(model)
+        picture, refusal = self._cache / f"{stem}_{key[1]}.png", self._cache / f"{stem}.rejected"
+        if refusal.exists():
+            raise RejectedError(refusal.read_text(encoding="ascii"))
+        if not picture.exists():
+            self._render(model, stem)
+        place = (model.catalogue, model.model_id)
+        rgba = decode_rgba(read_bytes(picture, model.model_id), *place)
+        origin = {
+            "source": self.spec,
+            "kind": self.kind,
+            "file": Path(model.catalogue).name,
+            "record": model.model_id,
+            "view": key[1],
+            "category": model.name,
+            "licence": model.licence,
+            "creator": model.creator,
+        }
+        return cut_out_from_rgba(rgba, origin, place)
+
+    def _render(self, model: CatalogueModel, stem: str) -> None:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        archive = Path(model.catalogue)
+
+        def read(name: str) -> bytes:
+            return read_zip_member(archive, inside(archive, name))
+
+        try:
+            meshes = parse_obj(model.member, read)
+            textures = {mesh.texture for mesh in meshes if mesh.texture}
+            # Some models of the official catalogues name files of their author's own disk.
+            known = textures <= member_names(archive)
+            reason = shape_reason(meshes) if known else "model_texture_missing"
+            if reason:
+                self._keep(f"{stem}.rejected", reason.encode("ascii"))
+                raise RejectedError(reason)
+            seeds = [
+                np.random.SeedSequence(
+                    [self._config.seed, zlib.crc32(model.model_id.encode("utf-8")), view]
+                )
+                for view in range(self._config.render_views)
+            ]
+            views = render_views(meshes, read, self._config.render_size, seeds)
+        except ValueError as error:
+            if isinstance(error, CorruptRecordError):
+                raise
+            raise CorruptRecordError(archive, model.model_id, str(error)) from error
+        for number, rgba in enumerate(views):
+            done, data = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
+            if not done:
+                raise OSError(f"OpenCV could not encode a view of {model.model_id}")
+            self._keep(f"{stem}_{number}.png", data.tobytes())
+
+    def _keep(self, name: str, data: bytes) -> None:
+        """Several workers may make the same file; each appears whole, and they are equal."""
+        temporary = self._cache / f".{name}.{os.getpid()}.tmp"
+        temporary.write_bytes(data)
+        os.replace(temporary, self._cache / name)
+
+    def _stem(self, model: CatalogueModel) -> str:
+        config = self._config
+        recipe = (
+            _RECIPE,
+            Path(model.catalogue).name,
+            os.path.getsize(model.catalogue),
+            model.model_id,
+            config.seed,
+            config.render_size,
+            config.render_views,
+        )
+        return hashlib.sha256(repr(recipe).encode("utf-8")).hexdigest()[:24]
