@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
@@ -38,6 +40,9 @@ _OVERRIDES = (
 
 
 def _perception_node(context):
+    params_file = LaunchConfiguration("params_file").perform(context)
+    if not Path(params_file).is_file():  # launch_ros would warn and go on without it
+        raise FileNotFoundError(f"params_file {params_file}: no such file")
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=kind)
         for name, kind, _ in _OVERRIDES
@@ -48,8 +53,8 @@ def _perception_node(context):
         executable="amodal_perception",
         name="amodal_perception",
         namespace=LaunchConfiguration("namespace"),
-        parameters=[LaunchConfiguration("params_file"), given],
-        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        parameters=[params_file, given],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",
         emulate_tty=True,
     )

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launch file.
+
+The wheels have no ``launch``: there the file is run with recorders in its place, which shows what
+it declares and starts. Where the real one is importable it launches the node as well.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import runpy
+import subprocess
+import sys
+import types
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from amodal_ros.ros.parameters import PARAMETERS
+
+ROOT = Path(__file__).parents[2]
+LAUNCH_FILE = ROOT / "launch" / "perception.launch.py"
+SPECS = {spec.name: spec for spec in PARAMETERS}
+
+
+class Recorder:
+    """Stands for a class of ``launch``: keeps what it was constructed with."""
+
+    def __init__(self, *args, **kwargs):
+        self.args, self.kwargs = args, kwargs
+
+    def perform(self, context):
+        return context[self.args[0]]
+
+
+@pytest.fixture
+def launch_file(monkeypatch):
+    """The launch file's globals, run on recorders."""
+    names = {
+        "launch": ["LaunchDescription"],
+        "launch.actions": ["DeclareLaunchArgument", "OpaqueFunction"],
+        "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
+        "launch_ros": [],
+        "launch_ros.actions": ["LifecycleNode"],
+        "launch_ros.parameter_descriptions": ["ParameterValue"],
+        "launch_ros.substitutions": ["FindPackageShare"],
+    }
+    for module, classes in names.items():
+        stand_in = types.ModuleType(module)
+        for name in classes:
+            setattr(stand_in, name, type(name, (Recorder,), {}))
+        monkeypatch.setitem(sys.modules, module, stand_in)
+    return runpy.run_path(str(LAUNCH_FILE))
+
+
+def entities(launch_file) -> dict[str, Recorder]:
+    """Declared arguments by name, and the function that makes the node under ``node``."""
+    (listed,) = launch_file["generate_launch_description"]().args
+    arguments = {e.args[0]: e for e in listed if type(e).__name__ == "DeclareLaunchArgument"}
+    (function,) = (e for e in listed if type(e).__name__ == "OpaqueFunction")
+    return {**arguments, "node": function}
+
+
+def start(launch_file, **given: str) -> dict:
+    """What the node action is made with."""
+    declared = entities(launch_file)
+    context = {name: "" for name in declared if name != "node"}
+    context["params_file"] = str(ROOT / "config" / "perception.yaml")
+    (node,) = declared["node"].kwargs["function"]({**context, **given})
+    return node.kwargs
+
+
+def test_every_argument_is_described_and_has_a_default(launch_file):
+    declared = entities(launch_file)
+    del declared["node"]
+    needed = {"image_topic", "detections_topic", "model_dir", "autostart", "log_level"}
+    assert needed | {"params_file", "namespace"} <= set(declared)
+    for name, argument in declared.items():
+        assert len(argument.kwargs["description"]) > 15, name
+        assert "default_value" in argument.kwargs, name
+
+
+def test_every_parameter_argument_is_a_parameter_of_the_same_type(launch_file):
+    types_of = {name: kind for name, kind, _ in launch_file["_OVERRIDES"]}
+    assert types_of.pop("use_sim_time") is bool
+    assert types_of == {name: type(SPECS[name].default) for name in types_of}
+
+
+def test_arguments_left_empty_leave_the_parameter_file_in_charge(launch_file):
+    file, overrides = start(launch_file)["parameters"]
+    assert file == str(ROOT / "config" / "perception.yaml")
+    assert overrides == {}
+
+
+def test_arguments_become_parameters_of_the_node(launch_file):
+    _, overrides = start(launch_file, image_topic="/left/image", slop="0.02")["parameters"]
+    assert list(overrides) == ["image_topic", "slop"]
+    assert overrides["slop"].kwargs == {"value_type": float}
+    assert overrides["slop"].args[0].args == ("slop",)
+
+
+def test_a_parameter_file_that_is_not_there_is_refused(launch_file):
+    with pytest.raises(FileNotFoundError, match=r"params_file /no/such\.yaml: no such"):
+        start(launch_file, params_file="/no/such.yaml")
+
+
+def test_the_executable_is_the_packages(launch_file):
+    node = start(launch_file)
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    scripts = setup["options.entry_points"]["console_scripts"]
+    assert f"{node['executable']} = amodal_ros.ros.perception_node:main" in scripts
+    assert (node["package"], node["name"]) == ("amodal_ros", "amodal_perception")
+
+
+if importlib.util.find_spec("launch") and importlib.util.find_spec("launch_ros"):
+
+    @pytest.mark.parametrize(
+        ("argument", "text"),
+        [
+            ("model_dir:=/no/such/folder", "cannot configure: /no/such/folder"),
+            ("slop:=7.0", "cannot start: parameter slop is 7.0"),
+            ("params_file:=/no/such.yaml", "params_file /no/such.yaml: no such file"),
+        ],
+    )
+    def test_real_launch_hands_arguments_on(argument, text):
+        code = (
+            "import sys; from launch import LaunchService; "
+            "from launch.actions import IncludeLaunchDescription; "
+            "from launch.launch_description_sources import PythonLaunchDescriptionSource; "
+            "name, value = sys.argv[2].split(':='); service = LaunchService(); "
+            "source = PythonLaunchDescriptionSource(sys.argv[1]); "
+            "arguments = {name: value}.items(); "
+            "service.include_launch_description(IncludeLaunchDescription("
+            "source, launch_arguments=arguments)); service.run()"
+        )
+        finished = subprocess.run(
+            [sys.executable, "-c", code, str(LAUNCH_FILE), argument],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ.copy(),
+            check=False,
+        )
+        assert text in finished.stdout + finished.stderr
