@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A camera with boxes for benchmarks: sends the next frame when the last one was answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import rclpy
+from amodal_msgs.msg import AmodalMaskArray
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray
+
+from amodal_ros.ros.image_conversion import rgb_to_image
+from amodal_ros.ros.stamps import stamp_to_ns
+from amodal_ros.ros.timing import TIMING_KEYS, read_timing
+
+TIMEOUT_S = 60.0
+
+
+class LockstepCamera:
+    """Publishes a picture of overlapping ellipses with one box for each.
+
+    Args:
+        width: of the picture.
+        height: of the picture.
+        objects: number of ellipses.
+        seed: of their places and colours.
+    """
+
+    def __init__(self, width: int, height: int, objects: int, seed: int) -> None:
+        rclpy.init()
+        self._node = Node("benchmark_camera")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._images = self._node.create_publisher(
+            Image, "camera/image_raw", qos_profile_sensor_data
+        )
+        self._boxes = self._node.create_publisher(Detection2DArray, "detections", 10)
+        self._masks: dict[int, tuple[int, float]] = {}
+        self._timings: dict[int, dict[str, float]] = {}
+        self._node.create_subscription(AmodalMaskArray, "amodal/masks", self._on_masks, 10)
+        self._node.create_subscription(DiagnosticArray, "amodal/timing", self._on_timing, 10)
+        self._picture, self._boxes_xyxy = _scene(width, height, objects, seed)
+
+    def connect(self) -> None:
+        """Send frames until one is answered with masks and timing."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not (self._masks and self._timings):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the node does not answer")
+            self._send()
+            self._spin_until(lambda: bool(self._masks and self._timings), 2.0)
+        self._spin_until(lambda: False, 1.0)
+
+    def frame(self) -> dict[str, float]:
+        """Send a frame and wait for its answer.
+
+        Returns:
+            Milliseconds by ``TIMING_KEYS`` and ``arrival``, and the number of ``objects``.
+
+        Raises:
+            TimeoutError: if the answer does not come.
+        """
+        self._masks.clear()
+        self._timings.clear()
+        stamp_ns = self._send()
+        if not self._spin_until(
+            lambda: stamp_ns in self._masks and stamp_ns in self._timings, TIMEOUT_S
+        ):
+            raise TimeoutError(f"no answer within {TIMEOUT_S:g} s")
+        objects, arrival_ms = self._masks[stamp_ns]
+        timing = {key: self._timings[stamp_ns][key] for key in TIMING_KEYS}
+        return {**timing, "arrival": arrival_ms, "objects": objects}
+
+    def close(self) -> None:
+        """Leave the ROS network."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def _send(self) -> int:
+        picture = rgb_to_image(self._picture, Header())
+        boxes = Detection2DArray()
+        for index, (x0, y0, x1, y1) in enumerate(self._boxes_xyxy):
+            detection = Detection2D(id=str(index))
+            detection.bbox.center.position.x = (x0 + x1) / 2
+            detection.bbox.center.position.y = (y0 + y1) / 2
+            detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
+            boxes.detections.append(detection)
+        header = Header(frame_id="camera", stamp=self._node.get_clock().now().to_msg())
+        picture.header = boxes.header = header
+        self._images.publish(picture)
+        self._boxes.publish(boxes)
+        return stamp_to_ns(header.stamp)
+
+    def _spin_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            remaining_s = deadline - time.monotonic()
+            if remaining_s <= 0:
+                return False
+            self._executor.spin_once(timeout_sec=remaining_s)
+        return True
+
+    def _on_masks(self, message: AmodalMaskArray) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        arrival_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        self._masks[stamp_ns] = (len(message.masks), arrival_ms)
+
+    def _on_timing(self, message: DiagnosticArray) -> None:
+        self._timings[stamp_to_ns(message.header.stamp)] = read_timing(message)
+
+
+def _scene(
+    width: int, height: int, objects: int, seed: int
+) -> tuple[np.ndarray, list[tuple[float, float, float, float]]]:
+    """A picture (H, W, 3) uint8 RGB and the boxes of its ellipses."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(60, 180, (9, 16, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    boxes = []
+    for index in range(objects):
+        center = (width * (index + 1) / (objects + 1), height * rng.uniform(0.4, 0.6))
+        half = (width * rng.uniform(0.08, 0.15), height * rng.uniform(0.15, 0.25))
+        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+        middle = (round(center[0]), round(center[1]))
+        axes = (round(half[0]), round(half[1]))
+        cv2.ellipse(picture, middle, axes, 0, 0, 360, colour, cv2.FILLED, cv2.LINE_AA)
+        boxes.append(
+            (center[0] - half[0], center[1] - half[1], center[0] + half[0], center[1] + half[1])
+        )
+    return picture, boxes
