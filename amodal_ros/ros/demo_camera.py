@@ -40,7 +40,7 @@ DETECTIONS_TOPIC = "detections"
 MASKS_TOPIC = "amodal/masks"
 FRAME_ID = "demo_camera"
 _DEPTH = 10
-_SETTLE_S = 0.3  # between finding the subscribers and the first picture: they must find us too
+_SETTLE_S = 0.5  # between finding the others and the first picture: they must find us too
 
 
 class DemoCamera(Node):
@@ -56,14 +56,23 @@ class DemoCamera(Node):
         self._by_stamp: dict[int, SentFrame] = {}
         self.stopping = False
 
-    def wait_for_subscribers(self, image_subscribers: int, timeout_s: float) -> bool:
-        """Waits until somebody takes images and boxes and somebody publishes masks."""
+    def wait_for_partners(
+        self, image_subscribers: int, ready_file: Path | None, timeout_s: float
+    ) -> bool:
+        """Waits until somebody takes images and boxes and somebody publishes masks.
+
+        Args:
+            image_subscribers: So many of the image.
+            ready_file: Must exist as well, where given.
+            timeout_s: Seconds to wait.
+        """
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and not self.stopping:
             ready = (
                 self._images.get_subscription_count() >= image_subscribers
                 and self._detections.get_subscription_count() >= 1
                 and self.count_publishers(MASKS_TOPIC) >= 1
+                and (ready_file is None or ready_file.exists())
             )
             if ready:
                 self.spin_for(_SETTLE_S)
@@ -164,6 +173,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="subscribers of the image to wait for before the first frame (default 1)",
     )
     parser.add_argument(
+        "--wait-for", type=Path, metavar="FILE", help="wait until this file exists as well"
+    )
+    parser.add_argument(
         "--start-timeout",
         type=float,
         default=120.0,
@@ -204,7 +216,9 @@ def _run(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    if not camera.wait_for_subscribers(arguments.image_subscribers, arguments.start_timeout):
+    if not camera.wait_for_partners(
+        arguments.image_subscribers, arguments.wait_for, arguments.start_timeout
+    ):
         if camera.stopping:
             return 0
         camera.get_logger().error(

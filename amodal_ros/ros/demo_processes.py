@@ -12,13 +12,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from amodal_ros.errors import AmodalError
+from amodal_ros.ros.demo_events import parse_event
 
 _PATIENCE_S = 10.0  # after SIGINT, before SIGTERM
 _KILL_AFTER_S = 5.0  # after SIGTERM, before SIGKILL
@@ -78,10 +78,14 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
-    @property
-    def tail(self) -> str:
-        """Its last lines."""
-        return "\n".join(self._tail)
+    def failure(self) -> ChildError:
+        """What to tell about its end: the reason and the last lines of its output."""
+        if self._reader is not None:
+            self._reader.join(timeout=1.0)
+        code = self.exit_code
+        reason = "it still runs" if code is None else _reason(code)
+        lines = [f"the {self.name} process failed ({reason}); all of its output: {self.log}"]
+        return ChildError("\n".join([*lines, *self._tail]))
 
     def follow(self, on_line: Callable[[Child, str], None]) -> None:
         """Reads the output in a thread: into the log and, line by line, to `on_line`."""
@@ -120,7 +124,8 @@ class Child:
             for line in stream:
                 log.write(line)
                 log.flush()
-                self._tail.append(line.rstrip())
+                if parse_event(line) is None:
+                    self._tail.append(line.rstrip())
                 on_line(self, line.rstrip())
 
 
@@ -163,13 +168,8 @@ class Family:
             ChildError: One has ended; the message gives the end of its output.
         """
         for child in required:
-            code = child.exit_code
-            if code is not None:
-                time.sleep(0.2)  # its last lines
-                raise ChildError(
-                    f"the {child.name} process ended early ({_reason(code)}); its last output "
-                    f"(all of it: {child.log}):\n{child.tail or '(none)'}"
-                )
+            if child.exit_code is not None:
+                raise child.failure()
 
 
 def ros_environment(domain_id: int | None) -> dict[str, str]:

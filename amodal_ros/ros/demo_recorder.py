@@ -35,6 +35,7 @@ from amodal_ros.ros.stamps import stamp_to_ns
 from amodal_ros.ros.timing import read_timing
 
 TIMING_TOPIC = "amodal/timing"
+TOPICS = (IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC)
 _DEPTH = 100
 _QUIET_S = 0.7  # after the end is asked for: nothing has arrived for so long
 
@@ -52,10 +53,17 @@ class DemoRecorder(Node):
         self.create_subscription(AmodalMaskArray, MASKS_TOPIC, self._on_masks, qos)
         self.create_subscription(DiagnosticArray, TIMING_TOPIC, self._on_timing, qos)
 
-    def record(self) -> None:
-        """Spins until a signal has come and the topics are quiet; a second signal ends at once."""
+    def record(self, ready_file: Path | None) -> None:
+        """Spins until a signal has come and the topics are quiet; a second signal ends at once.
+
+        Args:
+            ready_file: Made as soon as all three topics have a publisher.
+        """
         while self.signals < 2:
             rclpy.spin_once(self, timeout_sec=0.1)
+            if ready_file is not None and all(map(self.count_publishers, TOPICS)):
+                ready_file.touch()
+                ready_file = None
             if self.signals and time.monotonic() - self.last_message_s > _QUIET_S:
                 return
 
@@ -114,6 +122,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--title", default="amodal_ros", help="of the contact sheet")
     parser.add_argument("--report", type=Path, help="the demo camera's report")
     parser.add_argument("--annotations", type=Path, help="true masks of the clip (amodal_coco)")
+    parser.add_argument("--ready", type=Path, help="file to make when all topics are there")
     parser.add_argument("--events", action="store_true", help="tell the parent, print no table")
     return parser.parse_args(argv)
 
@@ -140,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     try:
-        recorder.record()
+        recorder.record(arguments.ready)
         report = None if arguments.report is None else CameraReport.load(arguments.report)
         summary = recording.finish(report, truth)
     except AmodalError as error:

@@ -24,7 +24,7 @@ from rich.progress import (
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.demo_events import parse_event
-from amodal_ros.ros.demo_processes import Child, ChildError, Family, ros_environment
+from amodal_ros.ros.demo_processes import Child, Family, ros_environment
 from amodal_ros.ros.demo_results import print_summary
 from amodal_ros.ros.demo_stage import Stage
 
@@ -33,6 +33,8 @@ FILES = ("overlay.mp4", "contact_sheet.png", "masks.json", "summary.json")
 # object has been hidden in the pictures.
 LOCKSTEP_COAST_S = 60.0
 _FOR_EVER = -1.0
+_REPORT = "logs/camera.json"  # the camera tells the recorder what it sent
+_READY = "logs/recorder.ready"  # the recorder tells the camera that it listens
 _WRITING_TIMEOUT_S = 120.0
 _WORTH_SHOWING = ("[WARN]", "[ERROR]", "[FATAL]")
 
@@ -45,7 +47,7 @@ def run_demo(arguments: argparse.Namespace, stage: Stage, out: Path) -> None:
     """
     logs = out / "logs"
     logs.mkdir(exist_ok=True)
-    for name in (*FILES, "camera.json"):
+    for name in (*FILES, _REPORT, _READY):
         (out / name).unlink(missing_ok=True)
     environment = ros_environment(arguments.domain_id)
     console = Console(stderr=True)
@@ -65,7 +67,7 @@ def run_demo(arguments: argparse.Namespace, stage: Stage, out: Path) -> None:
             _let_write(recorder)
             raise
         if camera.wait(10.0) != 0:
-            raise ChildError(f"the camera process failed:\n{camera.tail}")
+            raise camera.failure()
         _let_write(recorder)
         family.check(perception)
     print_summary(json.loads((out / "summary.json").read_text()))
@@ -99,7 +101,8 @@ def recorder_command(arguments: argparse.Namespace, stage: Stage, out: Path) -> 
     """The recorder's command line."""
     info = stage.source.info
     command = [sys.executable, "-m", "amodal_ros.ros.demo_recorder", "--events"]
-    command += ["--out", str(out), "--report", str(out / "camera.json")]
+    command += ["--out", str(out), "--report", str(out / _REPORT)]
+    command += ["--ready", str(out / _READY)]
     command += ["--video-rate", str(arguments.rate or info.frame_rate)]
     command += ["--title", f"{info.name}: visible and amodal masks"]
     if stage.annotations is not None:
@@ -110,7 +113,8 @@ def recorder_command(arguments: argparse.Namespace, stage: Stage, out: Path) -> 
 def camera_command(arguments: argparse.Namespace, out: Path) -> list[str]:
     """The camera's command line; the perception node and the recorder take its pictures."""
     command = [sys.executable, "-m", "amodal_ros.ros.demo_camera", "--events"]
-    command += ["--image-subscribers", "2", "--report", str(out / "camera.json")]
+    command += ["--image-subscribers", "2", "--report", str(out / _REPORT)]
+    command += ["--wait-for", str(out / _READY)]
     for name in ("source", "boxes", "rate", "frames", "timeout"):
         value = getattr(arguments, name)
         if value is not None:
@@ -191,7 +195,5 @@ def _let_write(recorder: Child) -> None:
         ChildError: It could not write them.
     """
     recorder.interrupt()
-    code = recorder.wait(_WRITING_TIMEOUT_S)
-    if code != 0:
-        time.sleep(0.2)
-        raise ChildError(f"the recorder process failed:\n{recorder.tail}")
+    if recorder.wait(_WRITING_TIMEOUT_S) != 0:
+        raise recorder.failure()

@@ -31,7 +31,7 @@ def test_a_box_from_the_command_line():
     "text", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "5,2,3,4", "1,4,3,4", "nan,0,3,4", "0,0,inf,4"]
 )
 def test_a_bad_box_says_what_came_and_what_was_expected(text):
-    with pytest.raises(InvalidInputError, match="--box: got .*expected x0,y0,x1,y1"):
+    with pytest.raises(InvalidInputError, match=r"--box: got .*expected x0,y0,x1,y1"):
         parse_box(text)
 
 
@@ -88,7 +88,7 @@ def test_a_missing_boxes_file(tmp_path):
 
 def test_a_box_outside_the_picture_is_refused():
     plan = BoxPlan({2: [PromptBox((700, 0, 720, 20))]})
-    with pytest.raises(InvalidInputError, match="700,0,720,20 of frame 2.*640x480"):
+    with pytest.raises(InvalidInputError, match=r"700,0,720,20 of frame 2.*640x480"):
         plan.check_inside((480, 640))
 
 

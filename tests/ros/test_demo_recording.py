@@ -20,7 +20,7 @@ from amodal_ros.ros.demo_results import (
     object_record,
 )
 from amodal_ros.ros.demo_sources import open_source
-from amodal_ros.ros.demo_truth import C2fMeter, Truth, TrueObject
+from amodal_ros.ros.demo_truth import C2fMeter, TrueObject, Truth
 
 HW = (60, 80)
 SUMMARY_KEYS = [
