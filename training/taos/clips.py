@@ -18,10 +18,11 @@ from training.taos.blend import (
     place_mask,
     unpremultiply,
 )
-from training.taos.compose import Plan, draw_patch
+from training.taos.compose import Plan
 from training.taos.config import TaosConfig
 from training.taos.errors import RejectedError
 from training.taos.materials import Materials, PhotoTarget, record_name
+from training.taos.occluders import draw_patch
 from training.taos.placement import place_with_overlap
 from training.taos.types import CutOut, TaosClip, TaosSample
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from training.taos.blend import (
@@ -16,32 +15,14 @@ from training.taos.blend import (
     overlap_window,
     paste,
     place_mask,
-    transform,
 )
 from training.taos.config import TaosConfig
 from training.taos.errors import RejectedError
-from training.taos.materials import Materials, PhotoTarget, record_name
+from training.taos.materials import Materials
+from training.taos.occluders import draw_patch
 from training.taos.placement import place_apart, place_touching, place_with_overlap
-from training.taos.types import CutOut, TaosSample
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """The original picture with its target, before anything is put over it.
-
-    Attributes:
-        rgb: (H, W, 3) uint8.
-        amodal: (H, W) bool.
-        alpha: (H, W) float32, soft where the target's source has soft alpha.
-        record: image the target came from.
-        provenance: of the target and its background.
-    """
-
-    rgb: np.ndarray
-    amodal: np.ndarray
-    alpha: np.ndarray
-    record: str
-    provenance: dict[str, Any]
+from training.taos.scene import Scene, draw_scene
+from training.taos.types import TaosSample
 
 
 @dataclass(frozen=True)
@@ -138,139 +119,6 @@ class _Canvas:
                 "blur": blur if self.config.blur_size else None,
             },
         )
-
-
-def draw_scene(rng: np.random.Generator, materials: Materials, config: TaosConfig) -> Scene:
-    """Draws a target: in its own photo, or pasted over a background."""
-    target = materials.draw_target(rng)
-    if isinstance(target, PhotoTarget):
-        return Scene(
-            rgb=target.photo.read_rgb(),
-            amodal=target.mask,
-            alpha=target.mask.astype(np.float32),
-            record=record_name(target.origin),
-            provenance={"target": target.origin, "background": None},
-        )
-    background, background_origin = materials.draw_background(rng)
-    patch, move = _fit_target(rng, target, background.shape[:2], config)
-    strength = float(rng.uniform(*config.harmonise))
-    patch = harmonise(patch, background, strength)
-    rgb = background.copy()
-    paste(rgb, patch)
-    amodal = place_mask(patch.solid, patch.x, patch.y, rgb.shape[:2])
-    blur_boundary(rgb, amodal, config.blur_size, config.blur_sigma)
-    alpha = np.zeros(rgb.shape[:2], np.float32)
-    height, width = patch.alpha.shape
-    alpha[patch.y : patch.y + height, patch.x : patch.x + width] = patch.alpha
-    return Scene(
-        rgb=rgb,
-        amodal=amodal,
-        alpha=alpha,
-        record=record_name(target.origin),
-        provenance={
-            "target": {**target.origin, "transform": move, "harmonise": round(strength, 4)},
-            "background": background_origin,
-        },
-    )
-
-
-def _fit_target(
-    rng: np.random.Generator, cut: CutOut, hw: tuple[int, int], config: TaosConfig
-) -> tuple[Patch, dict[str, Any]]:
-    """Scales a cut-out into the size range and puts it wholly inside the picture."""
-    pixels = hw[0] * hw[1]
-    low, high = config.target_area
-    share = float(np.exp(rng.uniform(np.log(max(low, 1e-4)), np.log(high))))
-    scale = float(np.sqrt(share * pixels / cut.area))
-    margin = 2 * config.border_margin + 2
-    room = min((hw[0] - margin) / cut.alpha.shape[0], (hw[1] - margin) / cut.alpha.shape[1])
-    scale = min(scale, config.max_upscale, 0.97 * room)
-    rgb, alpha, move = move_cut_out(rng, cut, scale, config)
-    height, width = alpha.shape
-    area = int(np.count_nonzero(alpha > 0.5))
-    if not low * pixels <= area <= high * pixels:
-        raise RejectedError("target_small" if area < low * pixels else "target_large")
-    free = (hw[0] - height - 2 * config.border_margin, hw[1] - width - 2 * config.border_margin)
-    if min(free) < 1:
-        raise RejectedError("target_does_not_fit")
-    y = config.border_margin + int(rng.integers(free[0]))
-    x = config.border_margin + int(rng.integers(free[1]))
-    return Patch(rgb, alpha, x, y), {**move, "x": x, "y": y}
-
-
-def move_cut_out(
-    rng: np.random.Generator, cut: CutOut, scale: float, config: TaosConfig
-) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Mirrors and rotates at random, scales as told; returns rgb, alpha and what was done."""
-    flip = bool(rng.random() < 0.5)
-    turned = rng.random() < 0.5
-    angle = float(rng.uniform(-config.rotation_deg, config.rotation_deg)) if turned else 0.0
-    rgb, alpha = transform(cut, scale, angle, flip)
-    move = {"scale": round(scale, 5), "rotation_deg": round(angle, 3), "flip": flip}
-    return rgb, alpha, move
-
-
-def draw_patch(
-    rng: np.random.Generator,
-    materials: Materials,
-    config: TaosConfig,
-    target_area: int,
-    record: str,
-    cover: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """An occluder (or part of one) from another image, of suitable size for the target.
-
-    Args:
-        rng: of this attempt.
-        materials: sources to draw from.
-        config: settings.
-        target_area: in pixels.
-        record: the target's image, which the occluder must not come from.
-        cover: share of the target it is to cover; it is not made smaller than that needs.
-
-    Returns:
-        rgb (h, w, 3) uint8, alpha (h, w) float32, provenance.
-
-    Raises:
-        RejectedError: if the object would have to be enlarged too much.
-    """
-    cut = materials.draw_occluder(rng, other_than=record)
-    part = None
-    if rng.random() < config.part_share:
-        cut, part = take_part(rng, cut)
-    low, high = config.occluder_ratio
-    low = min(max(low, 1.15 * cover), high)
-    possible = config.max_upscale**2 * cut.area / target_area
-    if possible < low:
-        raise RejectedError("occluder_small")
-    ratio = float(rng.uniform(low, min(high, possible)))
-    scale = float(np.sqrt(ratio * target_area / cut.area))
-    rgb, alpha, move = move_cut_out(rng, cut, scale, config)
-    real = float(np.count_nonzero(alpha > 0.5)) / target_area
-    if not low * 0.95 <= real <= high * 1.05:
-        raise RejectedError("occluder_size")
-    return rgb, alpha, {**cut.origin, "part": part, "transform": move, "ratio": round(real, 4)}
-
-
-def take_part(rng: np.random.Generator, cut: CutOut) -> tuple[CutOut, dict[str, float]]:
-    """Keeps 30 to 80 % of an object: what lies on one side of a slightly curved line."""
-    angle = float(rng.uniform(0, 2 * np.pi))
-    bend = float(rng.uniform(-0.6, 0.6))
-    share = float(rng.uniform(0.3, 0.8))
-    height, width = cut.alpha.shape
-    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    side = float(max(height, width))
-    u, v = (xs - width / 2) / side, (ys - height / 2) / side
-    along = -u * np.sin(angle) + v * np.cos(angle)
-    field = u * np.cos(angle) + v * np.sin(angle) + bend * along**2
-    keep = field <= np.quantile(field[cut.alpha > 0.5], share)
-    alpha = np.where(keep, cut.alpha, np.float32(0.0))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).astype(np.uint8))
-    if count > 2:  # only the largest piece: a part is one thing
-        largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-        alpha = np.where(labels == largest, alpha, np.float32(0.0))
-    description = {"angle": round(angle, 4), "bend": round(bend, 4), "share": round(share, 4)}
-    return CutOut(cut.rgb, alpha, cut.soft, cut.origin), description
 
 
 def _add_occluders(
