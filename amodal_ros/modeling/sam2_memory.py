@@ -38,7 +38,7 @@ class ObjectMemory:
         self._model = model
         self._base: Any = model.base
         self._max_conditioning_frames = max_conditioning_frames
-        self._num_frames = clip_length or self._base.max_obj_ptrs_in_encoder
+        self._clip_length = clip_length
         self._prompted: dict[int, dict[str, Any]] = {}
         self._tracked: dict[int, dict[str, Any]] = {}
         self._position: list[torch.Tensor] | None = None
@@ -132,13 +132,19 @@ class ObjectMemory:
                     "cond_frame_outputs": self._prompted,
                     "non_cond_frame_outputs": self._tracked,
                 },
-                num_frames=self._num_frames,
+                num_frames=self._frames_in_clip(frame_index),
                 track_in_reverse=False,
                 prev_sam_mask_logits=None,
             )
         _, _, predicted_iou, logits, high_res, pointer, score = outputs
         best_iou = predicted_iou.max(dim=1).values
         return features, sizes, (logits, best_iou, high_res, pointer, score)
+
+    def _frames_in_clip(self, frame_index: int) -> int:
+        """Return the number of frames that SAM 2 is told; a stream is as long as it may look."""
+        if self._clip_length is not None:
+            return self._clip_length
+        return max(frame_index + 1, int(self._base.max_obj_ptrs_in_encoder))
 
     def _remember(
         self,
