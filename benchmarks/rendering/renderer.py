@@ -65,7 +65,13 @@ class SceneRenderer:
         self._object_of_geom = np.full(self.model.ngeom + 1, -1)
         for index, body in enumerate(bodies):
             self._object_of_geom[:-1][self.model.geom_bodyid == body.id] = index
-        self._renderer = mujoco.Renderer(self.model, *hw)
+        try:
+            self._renderer = mujoco.Renderer(self.model, *hw)
+        except (ImportError, AttributeError, RuntimeError) as error:
+            raise BackendError(
+                f"MuJoCo cannot draw ({error}); without a screen it needs `apt install "
+                "libosmesa6` and MUJOCO_GL=osmesa"
+            ) from error
 
     def close(self) -> None:
         """Frees the render context."""
