@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.bootstrap import prerequisites
 from scripts.bootstrap.ros import Ros
-from scripts.bootstrap.steps import BootstrapError, Stamp, digest, run, say
+from scripts.bootstrap.steps import BootstrapError, Stamp, StepKilledError, digest, run, say
 
 # Free disk in GB that each kind of environment needs, with pip's downloads.
 _DISK = {"demo": 4.0, "test": 14.0}
@@ -117,6 +117,8 @@ def _layer(env: Environment, layer: str, wanted: str, kind: str) -> None:
     stamp.begin(layer)
     try:
         (_install_demo if layer == "demo" else _install_test)(env)
+    except StepKilledError:
+        raise  # counts as interrupted
     except BootstrapError:
         stamp.end(layer, None)
         raise

@@ -26,6 +26,10 @@ class BootstrapError(Exception):
     """The environment cannot be made; the message is one line that says what to do."""
 
 
+class StepKilledError(BootstrapError):
+    """A step was ended by a signal; what it left behind cannot be trusted."""
+
+
 def say(text: str) -> None:
     """Prints at once, also into a pipe."""
     print(text, flush=True)
@@ -42,6 +46,7 @@ def run(
     """Runs a command, shows its milestones and its duration, and writes its output to a file.
 
     Raises:
+        StepKilledError: a signal ended the command.
         BootstrapError: the command failed; the end of its output has been printed.
     """
     say(f"  {title} ...")
@@ -72,13 +77,15 @@ def run(
 
 
 def _fail(title: str, status: int, log: Path) -> None:
+    if status < 0:
+        raise StepKilledError(f"{title}: killed by signal {-status}; run it again")
     output = log.read_text(encoding="utf-8")
     if _OFFLINE.search(output):
         raise BootstrapError(
-            f"{title}: no connection to the Python package index; the first run needs one, "
-            f"later runs do not (output: {log})"
+            f"{title}: no connection to the Python package index; it is needed in the first run "
+            f"and when requirements have changed (output: {log})"
         )
-    say("\n".join("    | " + line for line in output.splitlines()[-20:]))
+    say("\n".join("    | " + line[:160] for line in output.splitlines()[-20:]))
     raise BootstrapError(f"{title} failed with exit status {status} (output: {log})")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scripts.bootstrap import environment, prerequisites, ros, workspace
-from scripts.bootstrap.steps import BootstrapError, Stamp, digest, run
+from scripts.bootstrap.steps import BootstrapError, Stamp, StepKilledError, digest, run
 
 WHEELS = ros.Ros("", ())
 
@@ -204,6 +204,34 @@ def test_interrupted_installation_starts_anew(
     titles(env, steps)
     env.stamp.begin("test")
     assert titles(env, steps, "test") == "Virtual ROS The amodal_ros PyTorch, SAM"
+
+
+def test_killed_installation_starts_anew_and_failed_one_does_not(
+    made: tuple[environment.Environment, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, steps = made
+    titles(env, steps)
+    note = environment.run
+
+    def fail_with(error: BootstrapError) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(environment, "run", fail)
+        with pytest.raises(type(error)):
+            environment.prepare(env, "test")
+        monkeypatch.setattr(environment, "run", note)
+
+    fail_with(BootstrapError("no connection"))
+    assert titles(env, steps, "test") == "PyTorch, SAM"
+    (env.root / "setup.py").write_text("changed")
+    fail_with(StepKilledError("killed"))
+    assert titles(env, steps, "test").startswith("Virtual ROS")
+
+
+def test_killed_step_is_told_from_a_failed_one(tmp_path: Path) -> None:
+    with pytest.raises(StepKilledError, match=r"^Install: killed by signal 9; run it again$"):
+        run("Install", ["sh", "-c", "kill -9 $$"], tmp_path / "l", env=os.environ, cwd=tmp_path)
 
 
 def test_another_ros_means_another_environment(
