@@ -55,6 +55,12 @@ def check_graphs(manifest: ModelManifest) -> None:
             )
 
 
+def decoder_broadcasts(manifest: ModelManifest) -> bool:
+    """Whether the decoder takes one row of embeddings for N objects: its lengths have two names."""
+    rows = {tensor.name: tensor.shape[0] for tensor in manifest.graphs["decoder"].inputs}
+    return rows["embeddings"] != rows["point_coords"]
+
+
 @dataclass(frozen=True, eq=False)
 class GraphRunner:
     """Runs the graphs for one call of the predictor.
@@ -63,11 +69,14 @@ class GraphRunner:
         backend: the engine.
         max_batch: rows given to the engine in one call.
         watch: measures the steps `prefix`, `suffix` and `decoder`: the engine alone.
+        broadcasts: the decoder takes one row of embeddings for all objects (see
+            `decoder_broadcasts`).
     """
 
     backend: Backend
     max_batch: int
     watch: Stopwatch
+    broadcasts: bool = False
 
     def prefix(self, images: np.ndarray) -> np.ndarray:
         """Encodes (n, 3, S, S) float32 as far as nothing depends on M_spec: (n, C, h, w)."""
@@ -122,7 +131,7 @@ class GraphRunner:
                 inputs = {
                     "point_coords": group.coords[part],
                     "point_labels": group.labels[part],
-                    **_rows_of(embeddings, group.rows[part]),
+                    **self._rows_of(embeddings, group.rows[part]),
                 }
                 outputs = self._run("decoder", inputs)
                 results.append(
@@ -132,6 +141,19 @@ class GraphRunner:
         logits = _joined([logits for _, logits, _ in results])
         iou = _joined([iou for _, _, iou in results])
         return logits[order], iou[order]
+
+    def _rows_of(self, embeddings: Embeddings, rows: np.ndarray) -> Embeddings:
+        """The embeddings of some objects, without a copy where they are one run of rows."""
+        picked = {}
+        for name, values in embeddings.items():
+            if len(values) == 1:
+                repeats = 1 if self.broadcasts else len(rows)
+                picked[name] = values if repeats == 1 else np.repeat(values, repeats, axis=0)
+            elif rows[-1] - rows[0] == len(rows) - 1:
+                picked[name] = values[rows[0] : rows[-1] + 1]
+            else:
+                picked[name] = values[rows]
+        return picked
 
     def _run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         with self.watch.measure(graph):
@@ -147,19 +169,6 @@ def even_slices(count: int, limit: int) -> list[slice]:
     parts = -(-count // limit)
     bounds = [-(-count * part // parts) for part in range(parts + 1)]
     return [slice(start, stop) for start, stop in pairwise(bounds)]
-
-
-def _rows_of(embeddings: Embeddings, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The embeddings of some objects, without a copy where they are one run of rows."""
-    picked = {}
-    for name, values in embeddings.items():
-        if len(values) == 1:
-            picked[name] = values if len(rows) == 1 else np.repeat(values, len(rows), axis=0)
-        elif rows[-1] - rows[0] == len(rows) - 1:
-            picked[name] = values[rows[0] : rows[-1] + 1]
-        else:
-            picked[name] = values[rows]
-    return picked
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -15,7 +15,13 @@ from amodal_ros.boxes import clip_boxes, expand_boxes
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.geometry import ResizeGeometry
-from amodal_ros.graph_runner import Embeddings, GraphRunner, check_graphs, even_slices
+from amodal_ros.graph_runner import (
+    Embeddings,
+    GraphRunner,
+    check_graphs,
+    decoder_broadcasts,
+    even_slices,
+)
 from amodal_ros.manifest import ModelManifest, load_manifest
 from amodal_ros.masks import mask_boxes
 from amodal_ros.postprocess import masks_from_logits
@@ -59,6 +65,7 @@ class AmodalPredictor:
         self.manifest = manifest
         self.backend = backend
         self._max_batch = max_batch
+        self._broadcasts = decoder_broadcasts(manifest)
 
     @classmethod
     def from_model_dir(
@@ -108,7 +115,7 @@ class AmodalPredictor:
         if self.manifest.mode == "roi":
             return ImageFeatures(None, image, None, hw, watch.timings_ms)
         geometry = self._whole_image(hw)
-        runner = GraphRunner(self.backend, self._max_batch, watch)
+        runner = self._runner(watch)
         features = runner.prefix(self._preprocess(image, [geometry], runner))
         return ImageFeatures(features, None, geometry, hw, watch.timings_ms)
 
@@ -138,7 +145,7 @@ class AmodalPredictor:
         watch = Stopwatch(*steps)
         if not len(queries):
             return AmodalPrediction.empty(features.original_hw, watch.timings_ms)
-        runner = GraphRunner(self.backend, self._max_batch, watch)
+        runner = self._runner(watch)
         parts = [
             self._segment(features, queries.part(rows), runner)
             for rows in even_slices(len(queries), self._max_batch)
@@ -166,6 +173,9 @@ class AmodalPredictor:
     def close(self) -> None:
         """Frees the engine."""
         self.backend.close()
+
+    def _runner(self, watch: Stopwatch) -> GraphRunner:
+        return GraphRunner(self.backend, self._max_batch, watch, self._broadcasts)
 
     def _segment(
         self, features: ImageFeatures, queries: ObjectQueries, runner: GraphRunner

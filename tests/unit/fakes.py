@@ -129,6 +129,7 @@ class FakeBackend:
         self, embeddings: np.ndarray, point_coords: np.ndarray, point_labels: np.ndarray
     ) -> dict[str, np.ndarray]:
         step = SIZE // LOW
+        embeddings = np.broadcast_to(embeddings, (len(point_coords), *embeddings.shape[1:]))
         centres = (np.arange(LOW) + 0.5) * step
         x, y = centres[None, :], centres[:, None]
         logits = np.empty((len(embeddings), 1, LOW, LOW), np.float32)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,21 @@ def test_no_objects_run_no_engine(mode: str, geometry: str) -> None:
     assert {"prior", "suffix", "decoder", "postprocess"} <= set(got.timings_ms)
     assert len(predictor.predict(features, points=[])) == 0
     assert len(predictor.backend.calls) == calls
+
+
+def test_decoder_that_broadcasts_is_given_one_row_for_the_visible_masks() -> None:
+    usual = make()
+    expected = usual.predict(encoded(usual), BOXES)
+    content = manifest_content()
+    content["graphs"]["decoder"]["inputs"][0]["shape"][0] = "E"
+    manifest = parse_manifest(content, Path("nowhere"))
+    backend = FakeBackend(manifest)
+    predictor = AmodalPredictor(manifest, backend)
+    got = predictor.predict(encoded(predictor), BOXES)
+    rows = [len(inputs["embeddings"]) for name, inputs in backend.calls if name == "decoder"]
+    assert rows == [1, 2]
+    assert np.array_equal(got.visible_masks, expected.visible_masks)
+    assert np.array_equal(got.raw_amodal_masks, expected.raw_amodal_masks)
 
 
 def test_engine_calls_are_batched() -> None:
