@@ -56,7 +56,7 @@ def check_graphs(manifest: ModelManifest) -> None:
 
 
 def decoder_broadcasts(manifest: ModelManifest) -> bool:
-    """Whether the decoder takes one row of embeddings for N objects: its lengths have two names."""
+    """Whether the decoder takes one row of embeddings for N objects (named apart: E, not N)."""
     rows = {tensor.name: tensor.shape[0] for tensor in manifest.graphs["decoder"].inputs}
     return rows["embeddings"] != rows["point_coords"]
 
