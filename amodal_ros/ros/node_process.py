@@ -15,6 +15,7 @@ from typing import Any
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 
 from amodal_ros.errors import AmodalError
@@ -52,7 +53,7 @@ def run_lifecycle_node(
     try:
         node = make_node()
     except AmodalError as error:
-        rclpy.logging.get_logger("amodal_perception").fatal(f"cannot start: {error}")
+        get_logger("amodal_perception").fatal(f"cannot start: {error}")
         rclpy.shutdown()
         return 1
     forward_python_log(node)

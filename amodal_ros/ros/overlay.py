@@ -28,6 +28,7 @@ _HIDDEN_OPACITY = 0.20
 _HATCH_OPACITY = 0.85
 _HATCH_PERIOD_PX = 8
 _HATCH_WIDTH_PX = 2
+_OUTLINE_PX = 2
 
 
 class DrawnObject(Protocol):
@@ -137,17 +138,21 @@ def _check_size(image_rgb: np.ndarray, drawn: DrawnObject) -> None:
 def _tint(
     window: np.ndarray, where: np.ndarray, colour: tuple[int, int, int], opacity: float
 ) -> None:
-    window[where] = window[where] * (1.0 - opacity) + np.array(colour) * opacity
+    tinted = cv2.LUT(window, _blend_table(colour, opacity))
+    cv2.copyTo(tinted, np.ascontiguousarray(where).view(np.uint8), window)
+
+
+def _blend_table(colour: tuple[int, int, int], opacity: float) -> np.ndarray:
+    """(1, 256, 3) uint8: what becomes of each value of each channel."""
+    values = np.arange(256, dtype=np.float32)[None, :, None]
+    return np.round(values * (1.0 - opacity) + np.array(colour, np.float32) * opacity).astype(np.uint8)
 
 
 def _outline(window: np.ndarray, amodal: np.ndarray, colour: tuple[int, int, int]) -> None:
     contours, _ = cv2.findContours(
         np.ascontiguousarray(amodal).view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
     )
-    # OpenCV draws into contiguous memory only; the window is a part of a picture.
-    drawing = np.ascontiguousarray(window)
-    cv2.drawContours(drawing, contours, -1, colour, 1)
-    window[...] = drawing
+    cv2.drawContours(window, contours, -1, colour, _OUTLINE_PX)
 
 
 def _draw_label(canvas: np.ndarray, drawn: DrawnObject) -> None:
