@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -49,8 +50,10 @@ def _build(env: Environment, packages: list[Path]) -> None:
     command += ["--build-base", env.workspace / "build"]
     command += ["--install-base", env.workspace / "install"]
     command += ["--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={env.python}"]
-    # The user's own colcon defaults must not change this build.
-    environ = {**env.environ, "COLCON_HOME": str(env.workspace / "colcon")}
+    # The user's own colcon defaults must not change this build. colcon by itself would also limit
+    # make by the machine's load, which in a container is that of everybody else.
+    jobs = f"-j{len(os.sched_getaffinity(0))}"
+    environ = {"MAKEFLAGS": jobs, **env.environ, "COLCON_HOME": str(env.workspace / "colcon")}
     run(
         f"Message packages {names} (about 15 s each)",
         command,
