@@ -66,6 +66,11 @@ class AmodalMobileSam(AmodalModel):
         self._encoder = (encoder,)
         super().__init__(config, base, adapters)
 
+    @property
+    def encoder(self) -> AmodalTinyViT | None:
+        """The adapted encoder; None where the adapters sit in the decoder."""
+        return self._encoder[0]
+
     def base_parts(self) -> dict[str, list[nn.Module]]:
         """Return the parts of MobileSAM by the names of ``AmodalConfig.unfrozen``."""
         base: Any = self.base

@@ -14,7 +14,7 @@ import torch
 from mobile_sam.modeling import TinyViT
 from mobile_sam.modeling.tiny_vit_sam import Attention, MBConv, PatchMerging, TinyViTBlock
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from amodal_ros.errors import InvalidInputError
@@ -222,6 +222,7 @@ def _attend(attention: Attention, x: torch.Tensor) -> torch.Tensor:
     qkv = attention.qkv(attention.norm(x)).unflatten(2, (attention.num_heads, -1))
     sizes = [attention.key_dim, attention.key_dim, attention.d]
     q, k, v = (part.transpose(1, 2) for part in qkv.split(sizes, dim=3))
-    bias = attention.attention_biases[:, attention.attention_bias_idxs]
+    index = attention.attention_bias_idxs
+    bias = attention.attention_biases.index_select(1, index.flatten()).unflatten(1, index.shape)
     weights = ((q @ k.transpose(-2, -1)) * attention.scale + bias).softmax(dim=-1)
     return attention.proj((weights @ v).transpose(1, 2).flatten(2))

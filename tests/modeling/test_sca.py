@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.conventional_adapter import ConventionalAdapter

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From torch to ONNX files on a robot: export, parity gate, engines."""

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One torch module to one clean ONNX graph with a free number of objects and points."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx
+import onnxslim
+import torch
+from mobile_sam.modeling.tiny_vit_sam import Conv2d_BN
+from torch import nn
+from torch.nn import functional as F
+
+OPSET = 18
+# Constants above this size in bytes are left to be computed where the graph is loaded: a gathered
+# table of attention biases, for example, is many times as large as what it is gathered from.
+FOLD_LIMIT = 512 * 1024
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a graph as the manifest has it.
+
+    Attributes:
+        name: Its name.
+        shape: Sizes; a string names one that is free.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """An exported graph.
+
+    Attributes:
+        name: ``prefix``, ``suffix`` or ``decoder``.
+        model: The graph, weights in float32.
+        inputs: All float32.
+        outputs: All float32.
+    """
+
+    name: str
+    model: onnx.ModelProto
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def export_component(
+    name: str,
+    module: nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    *,
+    renamed: Mapping[str, Mapping[int, str]] | None = None,
+) -> Component:
+    """Export a module with ``torch.export``, simplify it, and strip what is not the model.
+
+    Args:
+        name: Of the graph.
+        module: In evaluation mode; called with the inputs in order.
+        examples: One tensor per input; free sizes at least 2, or they would be frozen.
+        inputs: Names and shapes; equal names of free sizes are one size.
+        outputs: Names and shapes.
+        renamed: Free sizes of inputs that get a name of their own after the export, where the
+            graph also broadcasts size 1.
+    """
+    names = sorted({size for tensor in inputs for size in tensor.shape if isinstance(size, str)})
+    sizes = {size: torch.export.Dim(size) for size in names}
+    dynamic = tuple(
+        {axis: sizes[size] for axis, size in enumerate(tensor.shape) if isinstance(size, str)}
+        for tensor in inputs
+    )
+    program = torch.onnx.export(
+        module,
+        examples,
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[tensor.name for tensor in inputs],
+        output_names=[tensor.name for tensor in outputs],
+        dynamic_shapes=dynamic,
+        optimize=True,
+        external_data=False,
+        verbose=False,
+    )
+    model = onnxslim.slim(program.model_proto, size_threshold=FOLD_LIMIT)
+    renamed_inputs = tuple(
+        _rename(tensor, (renamed or {}).get(tensor.name, {})) for tensor in inputs
+    )
+    clean(model, name, renamed_inputs, outputs)
+    return Component(name, model, renamed_inputs, outputs)
+
+
+def _rename(tensor: Tensor, axes: Mapping[int, str]) -> Tensor:
+    return Tensor(tensor.name, tuple(axes.get(i, size) for i, size in enumerate(tensor.shape)))
+
+
+def clean(
+    model: onnx.ModelProto, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]
+) -> None:
+    """Remove traces of the machine and versions that exported it; state the shapes.
+
+    The same weights then give the same bytes.
+    """
+    model.producer_name, model.producer_version, model.doc_string = "amodal_ros", "", ""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.name, graph.doc_string = name, ""
+    del graph.metadata_props[:]
+    del graph.value_info[:]
+    for node in graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for field, tensors in ((graph.input, inputs), (graph.output, outputs)):
+        del field[:]
+        field.extend(
+            onnx.helper.make_tensor_value_info(
+                tensor.name, onnx.TensorProto.FLOAT, list(tensor.shape)
+            )
+            for tensor in tensors
+        )
+    _share_equal_initializers(graph)
+    onnx.checker.check_model(model, full_check=True)
+
+
+def _share_equal_initializers(graph: onnx.GraphProto) -> None:
+    """Keep one of several equal constants, such as the index tables of equal windows."""
+    first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    renamed: dict[str, str] = {}
+    for tensor in graph.initializer:
+        content = onnx.numpy_helper.to_array(tensor).tobytes()
+        name = first.setdefault((tensor.data_type, tuple(tensor.dims), content), tensor.name)
+        if name != tensor.name:
+            renamed[tensor.name] = name
+    kept = [tensor for tensor in graph.initializer if tensor.name not in renamed]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = renamed.get(name, name)
+
+
+class ChannelLayerNorm(nn.Module):
+    """SAM's ``LayerNorm2d`` as a real layer normalisation between two permutations.
+
+    Written from primitives, as it is officially, it overflows in float16 engines.
+    """
+
+    def __init__(self, norm: nn.Module) -> None:
+        """Take over weight, bias and epsilon of a ``LayerNorm2d``."""
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise ``(N, C, h, w)`` over C."""
+        channels_last = x.permute(0, 2, 3, 1)
+        normed = F.layer_norm(
+            channels_last, (x.shape[1],), self.weight, self.bias, float(self.eps)
+        )
+        return normed.permute(0, 3, 1, 2)
+
+
+class ErfGelu(nn.Module):
+    """GELU in the order of operations that ONNX Runtime fuses into one kernel.
+
+    The exporter's own order, ``x * (0.5 * (1 + erf))``, is not recognised: it doubles the time of
+    TinyViT's first stage.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute ``x * (1 + erf(x / sqrt(2))) * 0.5``."""
+        return x * (torch.erf(x / math.sqrt(2.0)) + 1.0) * 0.5
+
+
+def prepare(module: nn.Module) -> nn.Module:
+    """Copy a module for export, in evaluation mode.
+
+    Batch norms are folded; ``LayerNorm2d`` and GELU are replaced by the forms above.
+    """
+    prepared = copy.deepcopy(module).eval()
+    _replace(prepared)
+    return prepared
+
+
+def _replace(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, Conv2d_BN):
+            setattr(module, name, child.fuse())
+        elif type(child).__name__ == "LayerNorm2d":
+            setattr(module, name, ChannelLayerNorm(child))
+        elif isinstance(child, nn.GELU):
+            setattr(module, name, ErfGelu())
+        else:
+            _replace(child)
