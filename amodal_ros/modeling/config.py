@@ -33,8 +33,8 @@ class AmodalConfig:
         adapter: ``"sca"`` (Eq. 5), or ``"conventional"``: no gating and no M_spec (Table 4).
         place: ``"encoder"`` (the paper's), or ``"decoder"`` (Table 4).
         positions: Where the adapters sit, ascending; empty for the member's default. ViT: indices
-            of the blocks before which they sit. Hiera: numbers 1 to 4 of the stages. TinyViT: 1 to
-            3 before that stage, 4 before the neck. Decoder: 0 and 1 before that layer of the
+            of the blocks before which they sit. Hiera: numbers 1 to 4 of the stages. TinyViT:
+            indices of its blocks, over all stages, and one more for the neck. Decoder: 0 and 1 before that layer of the
             two-way transformer, 2 after the last. Their number is the row of Table 5.
         hidden_dim: Width of the adapters' bottleneck; None for the literal full-width form.
         iterations: How often an SCA applies Eq. 5.

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.amodal_sam import AmodalSam
 from amodal_ros.modeling.amodal_sam2 import AmodalSam2
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
-from amodal_ros.modeling.mobile_sam_member import AmodalMobileSamModel
 from amodal_ros.modeling.sam_base import VitSpec, build_sam
 
 SMALL = 128
@@ -173,7 +173,7 @@ def make_case(name: str) -> Case:
         config = AmodalConfig(base=name, image_size=SMALL, **options)
         if name == "sam_vit_b":
             return AmodalSam(config, base, TINY_VIT.default_positions()).eval()
-        member = AmodalMobileSamModel if name == "mobile_sam" else AmodalSam2
+        member = AmodalMobileSam if name == "mobile_sam" else AmodalSam2
         return member(config, base).eval()
 
     return Case(name, build, official)

@@ -135,7 +135,7 @@ def _hooked_official(case, model, image, prior):
             place, layout = encoder.trunk.blocks[first + (stage > 1)], "NHWC"
         else:
             place = encoder.get_submodule(name.replace("_", "."))
-            layout = "NCHW" if name == "neck" else "NLC"
+            layout = "NCHW" if name == "neck" or name.startswith("layers_0") else "NLC"
         hooks.append(place.register_forward_pre_hook(_adapt(adapter, prior, gain, layout)))
     try:
         return case.embed(image)
