@@ -100,8 +100,9 @@ def choose_rows(frames: Sequence[int], hidden_pixels: Sequence[int], count: int)
         return list(range(len(frames)))
     chosen = [0]
     edges = np.linspace(1, len(frames), count).astype(int)
+    apart = len(frames) // (2 * count)  # neighbours look the same
     for start, stop in pairwise(edges):
-        stretch = range(start, stop)
+        stretch = range(min(max(start, chosen[-1] + apart), stop - 1), stop)
         chosen.append(max(stretch, key=lambda position: hidden_pixels[position]))
     return chosen
 

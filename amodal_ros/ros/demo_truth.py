@@ -98,4 +98,4 @@ def load_annotations(path: Path) -> dict[str, Any]:
 
 
 def _percent(total: float, count: int) -> float | None:
-    return round(100.0 * total / count, 2) if count else None
+    return round(100.0 * float(total) / count, 2) if count else None
