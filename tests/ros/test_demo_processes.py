@@ -40,6 +40,7 @@ class Demo:
         self._children: dict[str, int] = {}
 
     def finish(self) -> tuple[int, str]:
+        """Exit code and everything it wrote."""
         output, _ = self.process.communicate(timeout=TIMEOUT_S)
         return self.process.returncode, output
 
@@ -231,8 +232,23 @@ def test_a_recorder_that_saw_nothing_says_so(tmp_path):
     assert "none of 0 frames was answered" in output
 
 
-def test_help_is_there_without_a_graph(repository_root):
-    command = [sys.executable, "-m", "amodal_ros.ros.demo", "--help"]
+def test_the_models_own_masks(repository_root, tmp_path):
+    """The whole chain with nothing replaced: the command that `scripts/demo` runs."""
+    command = [sys.executable, "-m", "amodal_ros.ros.demo", "--frames", "2", "--timeout", "200"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], cwd=repository_root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["frames_sent"], summary["frames_answered"]) == (2, 2)
+    assert summary["objects_published"] == 12
+    assert summary["miou_full"] > 75
+    records = json.loads((tmp_path / "masks.json").read_text())
+    assert all(record["predicted_iou"] > 0.5 for record in records)
+
+
+def test_help_needs_no_package_at_all(repository_root):
+    command = [sys.executable, "-S", "-m", "amodal_ros.ros.demo", "--help"]
     done = subprocess.run(command, cwd=repository_root, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0
     for option in ("--source", "--box", "--boxes", "--rate", "--frames", "--out", "--model"):
