@@ -42,8 +42,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--domain-id",
         type=int,
+        choices=range(233),
         metavar="N",
-        help="ROS domain (default: ROS_DOMAIN_ID, or else a free one, on this machine only)",
+        help="ROS domain, 0 to 232 (default: ROS_DOMAIN_ID, or else a free one, on this machine only)",
     )
     return parser.parse_args(argv)
 
@@ -68,8 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             load_manifest(arguments.model)
         out = arguments.out or DEFAULT_OUT / stage.source.info.name
         out.mkdir(parents=True, exist_ok=True)
-    except (AmodalError, OSError) as error:
+    except AmodalError as error:
         print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"demo: --out cannot be made a folder: {error}", file=sys.stderr)
         return 2
     try:
         run_demo(arguments, stage, out)

@@ -50,14 +50,16 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive_number(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"got {text}, expected a number above 0")
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number above 0")
     return value
 
 
 def _positive_count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"got {text}, expected a whole number above 0")
-    return value
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number above 0")
+    return int(text)

@@ -102,6 +102,17 @@ def test_the_source_is_looked_at_before_its_boxes():
         load_stage(parse_arguments(["--source", "no_such_video.mp4"]))
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--rate", "0"], ["--rate", "x"], ["--frames", "0"], ["--frames", "1.5"]]
+)
+def test_a_bad_number_says_what_was_expected(arguments, capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(arguments)
+    message = capsys.readouterr().err
+    assert f"got '{arguments[1]}', expected a" in message
+    assert "above 0" in message
+
+
 def test_box_and_boxes_exclude_each_other(tmp_path):
     path = boxes_file(tmp_path, one_box())
     with pytest.raises(InvalidInputError, match="exclude each other"):
