@@ -44,7 +44,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=int,
         choices=range(233),
         metavar="N",
-        help="ROS domain, 0 to 232 (default: ROS_DOMAIN_ID, or else a free one, on this machine only)",
+        help="ROS domain, 0 to 232 (default: ROS_DOMAIN_ID, or else a free one for this machine "
+        "alone)",
     )
     return parser.parse_args(argv)
 

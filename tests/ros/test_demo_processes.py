@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from amodal_ros.ros import demo_processes
 from amodal_ros.ros.demo_sources import open_source
 from amodal_ros.ros.demo_truth import CLIP_ANNOTATIONS
 
@@ -215,6 +217,34 @@ def test_an_ended_parent_leaves_no_process(start, tmp_path, number):
     demo.process.send_signal(number)
     demo.process.communicate(timeout=TIMEOUT_S)
     assert demo.survivors() == []
+
+
+def test_a_domain_in_use_is_avoided(monkeypatch):
+    monkeypatch.setattr(demo_processes, "_DOMAINS", (61, 62))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
+        first.bind(("", 7410 + 250 * 61))
+        assert demo_processes.free_domain_id() == 62
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
+            second.bind(("", 7410 + 250 * 62))
+            with pytest.raises(demo_processes.ChildError, match="--domain-id"):
+                demo_processes.free_domain_id()
+
+
+def test_the_users_ros_domain_is_kept(monkeypatch):
+    discovery = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    monkeypatch.delenv(discovery, raising=False)
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    assert demo_processes.ros_environment(None)["ROS_DOMAIN_ID"] == "7"
+    assert discovery not in demo_processes.ros_environment(None)
+    assert demo_processes.ros_environment(9)["ROS_DOMAIN_ID"] == "9"
+    monkeypatch.delenv("ROS_DOMAIN_ID")
+    monkeypatch.delenv("ROS_LOCALHOST_ONLY", raising=False)
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    alone = demo_processes.ros_environment(None)
+    assert 1 <= int(alone["ROS_DOMAIN_ID"]) <= 101
+    assert alone[discovery] == "LOCALHOST"
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    assert demo_processes.ros_environment(None)["ROS_LOCALHOST_ONLY"] == "1"
 
 
 def test_a_recorder_that_saw_nothing_says_so(tmp_path):
