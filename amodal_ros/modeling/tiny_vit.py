@@ -117,19 +117,6 @@ def adapter_steps(base: TinyViT) -> tuple[str, ...]:
     return tuple(name for name in step_names(base) if ".blocks." in name or name == NECK)
 
 
-def resolve_place(base: TinyViT, place: str) -> str:
-    """Turn a place such as ``layers.2`` (its first block) or ``neck`` into a step's name.
-
-    Raises:
-        InvalidInputError: There is no such place.
-    """
-    names = step_names(base)
-    name = f"{place}.blocks.0" if place.count(".") == 1 else place
-    if name not in names[1:]:
-        raise InvalidInputError(f"no place {place!r} for an adapter; there are {names[1:]}")
-    return name
-
-
 def step_index(steps: Sequence[str], name: str) -> int:
     """Find a step.
 
@@ -148,9 +135,6 @@ def step_shape(base: TinyViT, name: str) -> tuple[int, int]:
         return last.dim, base.img_size // last.input_resolution[0]
     layer = base.layers[int(name.split(".")[1])]
     return layer.dim, base.img_size // layer.input_resolution[0]
-
-
-place_shape = step_shape
 
 
 def _key(name: str) -> str:
