@@ -12,8 +12,6 @@ from amodal_ros.errors import BackendError
 
 from .scene import SceneSource, Vector
 
-os.environ.setdefault("MUJOCO_GL", "osmesa")  # read when mujoco is first imported
-
 
 @dataclass(frozen=True)
 class Lighting:
@@ -44,6 +42,7 @@ class SceneRenderer:
     def __init__(
         self, source: SceneSource, object_names: list[str], hw: tuple[int, int], lighting: Lighting
     ) -> None:
+        os.environ.setdefault("MUJOCO_GL", "osmesa")  # read when mujoco is first imported
         try:
             import mujoco
         except (ImportError, AttributeError) as error:  # AttributeError: libOSMesa missing
