@@ -59,7 +59,14 @@ def sam2_hydra() -> Any:
     GlobalHydra.instance().clear()
 
 
-def official_sam2(member: str, size: int, *, video: bool = False, postprocessing: bool = False):
+def official_sam2(
+    member: str,
+    size: int,
+    *,
+    video: bool = False,
+    postprocessing: bool = False,
+    device: str = "cpu",
+) -> Any:
     """Build SAM 2 as its users do: with its own builder."""
     with sam2_hydra():
         from sam2.build_sam import build_sam2, build_sam2_video_predictor
@@ -67,7 +74,7 @@ def official_sam2(member: str, size: int, *, video: bool = False, postprocessing
         build = build_sam2_video_predictor if video else build_sam2
         return build(
             f"configs/{member.partition('_')[0]}/{member}.yaml",
-            device="cpu",
+            device=device,
             apply_postprocessing=postprocessing,
             hydra_overrides_extra=[f"++model.image_size={size}"],
         )
