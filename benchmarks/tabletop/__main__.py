@@ -19,11 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from amodal_ros.errors import AmodalError
     from benchmarks.tabletop.assets import default_cache
-    from benchmarks.tabletop.generate import generate
+    from benchmarks.tabletop.generate import Plan, generate
     from benchmarks.tabletop.statistics import write_statistics
 
     try:
-        summary = generate(
+        plan = Plan(
             out=arguments.out,
             stills=arguments.stills,
             clips=arguments.clips,
@@ -33,18 +33,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             workers=arguments.workers,
             cache=arguments.cache or default_cache(),
         )
-        table = write_statistics(summary)
+        summary = generate(plan)
+        tables = write_statistics(summary.files)
     except AmodalError as error:
         logging.getLogger(__name__).error("%s", error)
         return 1
     console = Console()
-    console.print(table)
+    for table in tables:
+        console.print(table)
     left_out = ", ".join(f"{count} {reason}" for reason, count in summary.left_out.items())
-    console.print(
-        f"{summary.images} pictures, {summary.instances} objects in {summary.seconds:.0f} s "
-        f"(left out: {left_out})"
-    )
-    console.print(f"wrote {summary.annotations}")
+    console.print(f"{summary.images} pictures in {summary.seconds:.0f} s (left out: {left_out})")
+    console.print(f"wrote {', '.join(str(file) for file in summary.files)}")
     return 0
 
 

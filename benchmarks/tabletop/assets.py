@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -118,6 +117,6 @@ def _shrunk(data: bytes) -> bytes:
         return buffer.getvalue()
 
 
-def wheel_lines(object_set: str) -> Sequence[str]:
+def wheel_lines(object_set: str) -> list[str]:
     """Name, version and sha256 of each wheel, for the dataset's ``info``."""
     return [f"{w.name} {w.version} sha256 {w.sha256}" for w in OBJECT_WHEELS[object_set]]

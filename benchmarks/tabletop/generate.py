@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All shots of a benchmark, on several processes, written as one ``amodal_coco`` dataset."""
+"""All shots of a benchmark, on several processes, written as ``amodal_coco`` datasets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,52 @@ from benchmarks.tabletop.catalog import OBJECT_SETS
 from training.datasets import AmodalCocoWriter
 
 if TYPE_CHECKING:
-    from benchmarks.tabletop.shots import FrameRecord, Shot
+    from benchmarks.tabletop.shots import FrameRecord, Kind, Shot
+
+FILES: dict[Kind, str] = {"still": "stills.json", "clip": "clips.json"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to render; the result depends on everything but `workers` and `cache`.
+
+    Attributes:
+        out: new or empty folder for ``images/``, ``stills.json`` and ``clips.json``.
+        stills: number of single pictures.
+        clips: number of clips.
+        frames: pictures in each clip, at least 2.
+        seed: of everything, at least 0.
+        object_set: key of the catalogue's sets.
+        workers: processes.
+        cache: where wheels and unpacked objects are kept.
+    """
+
+    out: Path
+    stills: int
+    clips: int
+    frames: int
+    seed: int
+    object_set: str
+    workers: int
+    cache: Path
+
+    def __post_init__(self) -> None:
+        """Refuse counts that make no sense.
+
+        Raises:
+            InvalidInputError: naming them.
+        """
+        counts = (self.stills, self.clips, self.seed)
+        if min(counts) < 0 or self.stills + self.clips == 0 or self.frames < 2 or self.workers < 1:
+            raise InvalidInputError(
+                f"stills {self.stills}, clips {self.clips}, frames {self.frames}, seed "
+                f"{self.seed}, workers {self.workers}: at least one still or clip, two frames, "
+                "one worker and no negative number are needed"
+            )
+        if self.object_set not in OBJECT_SETS:
+            raise InvalidInputError(
+                f"unknown object set {self.object_set!r}; there are {', '.join(OBJECT_SETS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -29,118 +74,90 @@ class Summary:
     """What was rendered.
 
     Attributes:
-        annotations: the dataset's file.
+        files: the datasets' annotation files: stills, then clips, as far as asked for.
         images: number of pictures.
-        instances: number of annotated objects.
         left_out: objects not annotated, by reason.
         seconds: wall-clock time, download not included.
     """
 
-    annotations: Path
+    files: tuple[Path, ...]
     images: int
-    instances: int
     left_out: dict[str, int]
     seconds: float
 
 
-def generate(
-    out: Path,
-    stills: int,
-    clips: int,
-    frames: int,
-    seed: int,
-    object_set: str,
-    workers: int,
-    cache: Path,
-) -> Summary:
-    """Render a benchmark; the result depends on everything but `workers` and `cache`.
-
-    Args:
-        out: new or empty folder for ``images/`` and ``annotations.json``.
-        stills: number of single pictures.
-        clips: number of clips.
-        frames: pictures in each clip, at least 2.
-        seed: of everything.
-        object_set: key of the catalogue's sets.
-        workers: processes.
-        cache: where wheels and unpacked objects are kept.
+def generate(plan: Plan) -> Summary:
+    """Render a benchmark.
 
     Raises:
-        InvalidInputError: counts that make no sense, or a folder that is not empty.
+        InvalidInputError: the folder is not empty.
         AssetError: the objects cannot be fetched.
     """
-    if stills < 0 or clips < 0 or stills + clips == 0 or frames < 2 or workers < 1:
-        raise InvalidInputError(
-            f"stills {stills}, clips {clips}, frames {frames}, workers {workers}: at least one "
-            "still or clip, two frames and one worker are needed"
-        )
-    if out.exists() and any(out.iterdir()):
-        raise InvalidInputError(f"{out} is not empty")
-    assets = prepare_assets(object_set, cache)
-    (out / "images").mkdir(parents=True, exist_ok=True)
+    if plan.out.exists() and any(plan.out.iterdir()):
+        raise InvalidInputError(f"{plan.out} is not empty")
+    assets = prepare_assets(plan.object_set, plan.cache)
+    (plan.out / "images").mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    writer = AmodalCocoWriter(
-        {
-            "description": f"amodal_ros tabletop benchmark, {object_set} objects",
-            "seed": seed,
-            "stills": stills,
-            "clips": clips,
-            "frames": frames,
-            "sources": list(wheel_lines(object_set)),
-        },
-        sorted(item.name for item in OBJECT_SETS[object_set]),
-    )
-    hw = _image_hw()
+    writers: dict[Kind, AmodalCocoWriter] = {}
     left_out: Counter[str] = Counter()
-    images = instances = 0
-    shots = _shots(out, stills, clips, frames, seed, object_set, assets)
-    for shot, records in zip(shots, _render_all(shots, workers), strict=True):
+    images = 0
+    shots = _shots(plan, assets)
+    for shot, records in zip(shots, _render_all(shots, plan.workers), strict=True):
+        writer = writers.setdefault(shot.kind, _writer(plan))
         for record in records:
-            video_id = shot.number + 1 if shot.kind == "clip" else None
-            image_id = writer.add_image(
-                record.file_name,
-                hw,
-                video_id=video_id,
-                frame=record.frame if video_id is not None else None,
-            )
-            images += 1
+            _add_frame(writer, shot, record)
             left_out.update(record.left_out)
-            for number, category, amodal, visible in record.objects:
-                track_id = number + 1 if video_id is not None else None
-                writer.add_object(image_id, category, amodal, visible, track_id)
-                instances += 1
-    annotations = out / "annotations.json"
-    writer.write(annotations)
-    return Summary(annotations, images, instances, dict(left_out), time.monotonic() - start)
+            images += 1
+    for kind, writer in writers.items():
+        writer.write(plan.out / FILES[kind])
+    return Summary(
+        files=tuple(plan.out / FILES[kind] for kind in writers),
+        images=images,
+        left_out=dict(left_out),
+        seconds=time.monotonic() - start,
+    )
 
 
-def _use_software_renderer() -> None:
-    """Before mujoco is first imported: OSMesa, which needs no display, with one thread."""
+def _writer(plan: Plan) -> AmodalCocoWriter:
+    return AmodalCocoWriter(
+        {
+            "description": f"amodal_ros tabletop benchmark, {plan.object_set} objects",
+            "seed": plan.seed,
+            "stills": plan.stills,
+            "clips": plan.clips,
+            "frames": plan.frames,
+            "sources": wheel_lines(plan.object_set),
+        },
+        sorted(item.name for item in OBJECT_SETS[plan.object_set]),
+    )
+
+
+def _add_frame(writer: AmodalCocoWriter, shot: Shot, record: FrameRecord) -> None:
+    is_clip = shot.kind == "clip"
+    image_id = writer.add_image(
+        record.file_name,
+        record.hw,
+        video_id=shot.number + 1 if is_clip else None,
+        frame=record.frame if is_clip else None,
+    )
+    for number, category, amodal, visible in record.objects:
+        writer.add_object(image_id, category, amodal, visible, number + 1 if is_clip else None)
+
+
+def _shots(plan: Plan, assets: Path) -> list[Shot]:
+    # Before mujoco is first imported: OSMesa needs no display; one thread for each process.
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     os.environ.setdefault("LP_NUM_THREADS", "1")
-
-
-def _image_hw() -> tuple[int, int]:
-    _use_software_renderer()
-    from benchmarks.tabletop.shots import HW
-
-    return HW
-
-
-def _shots(
-    out: Path,
-    stills: int,
-    clips: int,
-    frames: int,
-    seed: int,
-    object_set: str,
-    assets: Path,
-) -> list[Shot]:
-    _use_software_renderer()
     from benchmarks.tabletop.shots import Shot
 
-    return [Shot("still", n, seed, 1, object_set, assets, out) for n in range(stills)] + [
-        Shot("clip", n, seed, frames, object_set, assets, out) for n in range(clips)
+    counts: tuple[tuple[Kind, int, int], ...] = (
+        ("still", plan.stills, 1),
+        ("clip", plan.clips, plan.frames),
+    )
+    return [
+        Shot(kind, number, plan.seed, frames, plan.object_set, assets, plan.out)
+        for kind, count, frames in counts
+        for number in range(count)
     ]
 
 

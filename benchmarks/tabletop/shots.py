@@ -52,12 +52,14 @@ class FrameRecord:
 
     Attributes:
         file_name: relative to the dataset.
+        hw: its size.
         frame: number in the clip.
         objects: track number, category, amodal and visible mask of each object that is kept.
         left_out: how many were not, by reason.
     """
 
     file_name: str
+    hw: tuple[int, int]
     frame: int
     objects: tuple[tuple[int, str, NDArray[np.bool_], NDArray[np.bool_]], ...]
     left_out: dict[str, int]
@@ -98,7 +100,7 @@ def _record(
             left_out["hidden"] += 1
         else:
             objects.append((number, item.name, amodal, visible))
-    return FrameRecord(name, frame, tuple(objects), left_out)
+    return FrameRecord(name, HW, frame, tuple(objects), left_out)
 
 
 def _is_sliver(hidden: NDArray[np.bool_]) -> bool:

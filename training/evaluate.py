@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m training.evaluate``: measure a model on an amodal dataset."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate, print the table, write the reports; 1 with a message when that is impossible."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+
+    from amodal_ros.errors import AmodalError
+
+    try:
+        _run(arguments)
+    except AmodalError as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    from training.datasets import BadRecords, open_dataset
+    from training.evaluation.markdown import report_markdown
+    from training.evaluation.prompting import Prompter
+    from training.evaluation.report import build_report, build_table, write_report
+    from training.evaluation.runner import evaluate
+    from training.evaluation.segmenters import open_segmenter
+    from training.evaluation.sheet import write_sheet
+
+    dataset = open_dataset(arguments.dataset, arguments.root, arguments.annotations)
+    segmenter = open_segmenter(
+        arguments.model, arguments.adapter_gain, arguments.base, arguments.threads
+    )
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    bad = BadRecords()
+    prompter = Prompter(segmenter, arguments.prompt, arguments.track, arguments.seed)
+    evaluation = evaluate(
+        dataset,
+        prompter,
+        limit=arguments.limit,
+        bad=bad if arguments.skip_bad else None,
+        progress=lambda images: iter(track(images, "evaluating")),
+    )
+    report = build_report(
+        evaluation,
+        segmenter.description,
+        dataset,
+        arguments.prompt,
+        arguments.track,
+        arguments.seed,
+        bad,
+    )
+    write_report(arguments.out, report, evaluation)
+    write_sheet(arguments.out / "sheet.png", evaluation.instances)
+    text = "# Evaluation\n\n" + report_markdown(report, "sheet.png")
+    (arguments.out / "report.md").write_text(text, encoding="utf-8")
+    for line in bad.lines():
+        logger.warning("skipped %s", line)
+    console = Console()
+    if not console.is_terminal:  # rich takes 80 columns there, too few for the table
+        console = Console(width=140)
+    console.print(build_table(report))
+    logger.info("wrote report.json, report.md, instances.jsonl and sheet.png to %s", arguments.out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate", description="Measure a model on an amodal dataset."
+    )
+    parser.add_argument(
+        "--model", type=Path, required=True, help="ONNX model folder or .safetensors checkpoint"
+    )
+    parser.add_argument(
+        "--base", type=Path, help="with a checkpoint: the base weights it was trained on"
+    )
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        help="amodal_coco, cocoa, cocoa_cls, fishbowl, kins, movid_a or mp3d_amodal",
+    )
+    parser.add_argument("--root", type=Path, required=True, help="folder of the images")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, help="the dataset's annotation file"
+    )
+    parser.add_argument(
+        "--prompt",
+        choices=("visible_box", "amodal_box", "points"),
+        default="visible_box",
+        help="what the model is given of each object (visible_box)",
+    )
+    parser.add_argument(
+        "--track", action="store_true", help="M_spec from the previous frame's amodal mask"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the reports")
+    parser.add_argument("--limit", type=int, help="stop after this many instances")
+    parser.add_argument("--adapter-gain", type=float, default=1.0, help="0: the base model (1)")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave corrupt records out and list them"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the points (0)")
+    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime (0: all cores)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report as Markdown, and generated blocks of it in a document.
+
+``python -m training.evaluation.markdown docs/evaluation.md NAME=report.json …`` rewrites what
+stands between ``<!-- report NAME -->`` and ``<!-- end report -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from amodal_ros.errors import AmodalError, InvalidInputError
+from training.evaluation.report import figure_text, result_rows, table_columns
+
+
+def report_markdown(report: Mapping[str, Any], sheet: str | None = None) -> str:
+    """The whole report: what was run, results with baselines, buckets; no machine paths."""
+    dataset, model = report["dataset"], report["model"]
+    lines = [
+        f"Model `{model['name']}` ({model['kind']}, "
+        f"{'trained' if model['trained'] else 'untrained'}, adapter gain "
+        f"{model['adapter_gain']:g}), sha256 `{model['sha256'][:16]}`; dataset "
+        f"`{dataset['name']}`, `{Path(dataset['annotations']).name}`"
+        + (
+            f", sha256 `{dataset['annotations_sha256'][:16]}`"
+            if dataset["annotations_sha256"]
+            else ""
+        )
+        + f"; prompt `{report['prompt']}`"
+        + (", M_spec from the previous frame's amodal mask" if report["track"] else "")
+        + f". {dataset['images']} images, {dataset['instances']} instances "
+        f"({dataset['unprompted']} unprompted, {dataset['skipped']} records skipped). Percent.",
+        "",
+    ]
+    columns = table_columns(report)
+    lines += _table(
+        ["prediction", *(heading for heading, _, _ in columns)],
+        [
+            [name, *(figure_text(m.get(metric, {}).get(key)) for _, metric, key in columns)]
+            for name, m in result_rows(report)
+        ],
+    )
+    lines += [
+        "",
+        "By occlusion rate (`c2f`, raw; the hull of the true visible mask beside it):",
+        "",
+    ]
+    hull = report["baselines"].get("convex hull of the true visible mask", {}).get("buckets", {})
+    lines += _table(
+        ["occlusion", "instances", "full", "occ", "boundary F", "hull full", "hull occ"],
+        [
+            [
+                label,
+                str(figures["n"]),
+                *(figure_text(figures[k]) for k in ("miou_full", "miou_occ", "boundary_f")),
+                *(figure_text(hull[label][k]) for k in ("miou_full", "miou_occ")),
+            ]
+            for label, figures in report["buckets"].items()
+        ],
+    )
+    if sheet is not None:
+        lines += ["", f"![best, median and worst cases]({sheet})"]
+    return "\n".join(lines) + "\n"
+
+
+def replace_block(document: str, name: str, content: str) -> str:
+    """Replace a generated block of a document.
+
+    Raises:
+        InvalidInputError: the document has no such block.
+    """
+    pattern = re.compile(
+        rf"(<!-- report {re.escape(name)} -->\n).*?(<!-- end report -->)", re.DOTALL
+    )
+    if not pattern.search(document):
+        raise InvalidInputError(f"the document has no block '<!-- report {name} -->'")
+    return pattern.sub(lambda match: match[1] + "\n" + content + "\n" + match[2], document)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---", *("---:" for _ in headings[1:])]
+    return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rewrite the blocks of a document from reports."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if len(arguments) < 2 or not all("=" in argument for argument in arguments[1:]):
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    document = Path(arguments[0])
+    try:
+        text = document.read_text(encoding="utf-8")
+        for argument in arguments[1:]:
+            name, _, file = argument.partition("=")
+            report = json.loads(Path(file).read_text(encoding="utf-8"))
+            text = replace_block(text, name, report_markdown(report))
+    except (AmodalError, OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    document.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

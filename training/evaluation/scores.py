@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All metrics at once, for the model and for every baseline, in the form of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.metrics import (
+    BoundaryF,
+    C2fMiou,
+    C2fVideoMiou,
+    OccludedOnlyMiou,
+    OcclusionBuckets,
+    Overlap,
+    PooledMiou,
+    boundary_f,
+    davis_tolerance,
+    measure_overlap,
+)
+
+
+@dataclass(frozen=True)
+class InstanceScore:
+    """One prediction of one instance.
+
+    Attributes:
+        overlap: pixel counts.
+        boundary_f: in [0, 1].
+    """
+
+    overlap: Overlap
+    boundary_f: float
+
+
+def score_instance(
+    prediction: NDArray[np.bool_], amodal: NDArray[np.bool_], visible: NDArray[np.bool_]
+) -> InstanceScore:
+    """Measure one prediction, masks (H, W) bool."""
+    tolerance = davis_tolerance((amodal.shape[0], amodal.shape[1]))
+    return InstanceScore(
+        overlap=measure_overlap(prediction, amodal, visible),
+        boundary_f=boundary_f(prediction, amodal, tolerance),
+    )
+
+
+class ScoreBoard:
+    """Every metric for one predictor; ``compute`` gives percent, rounded to 0.01."""
+
+    def __init__(self) -> None:
+        self._c2f = C2fMiou()
+        self._pooled = PooledMiou()
+        self._occluded_only = OccludedOnlyMiou()
+        self._boundary = BoundaryF()
+        self._video = C2fVideoMiou()
+        self._buckets = OcclusionBuckets()
+
+    def add(self, score: InstanceScore, clip: Hashable | None) -> None:
+        """Add one instance; `clip` says which object of which video, None for a still."""
+        for metric in (self._c2f, self._pooled, self._occluded_only):
+            metric.add(score.overlap)
+        self._boundary.add(score.boundary_f)
+        self._buckets.add(score.overlap, score.boundary_f)
+        if clip is not None:
+            self._video.add(clip, score.overlap)
+
+    def compute(self) -> dict[str, dict[str, Any]]:
+        """Metric name to its figures; ``c2f-video`` only where there were videos."""
+        c2f = self._c2f.compute()
+        metrics: dict[str, dict[str, Any]] = {
+            "c2f": in_percent(asdict(c2f)),
+            "pooled": in_percent(asdict(self._pooled.compute())),
+            "occluded-only": in_percent(asdict(self._occluded_only.compute())),
+            "boundary-f": {"f": percent(self._boundary.compute()), "n": c2f.n},
+        }
+        video = self._video.compute()
+        if video.n:
+            metrics["c2f-video"] = in_percent(asdict(video))
+        return metrics
+
+    def buckets(self) -> dict[str, dict[str, Any]]:
+        """Occlusion bucket to its figures."""
+        return {
+            label: {
+                **in_percent(asdict(result.miou)),
+                "boundary_f": percent(result.boundary_f),
+            }
+            for label, result in self._buckets.compute().items()
+        }
+
+
+def percent(fraction: float | None) -> float | None:
+    """A fraction in percent, rounded to 0.01; None stays None."""
+    return None if fraction is None else round(100 * fraction, 2)
+
+
+def in_percent(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``miou_…`` figures in percent, the counts as they are."""
+    return {k: percent(v) if k.startswith("miou") else v for k, v in figures.items()}

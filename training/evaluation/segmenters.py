@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One interface for what is evaluated: ONNX model folders and torch checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amodal_ros.backends.base import Backend
+from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.manifest import MANIFEST_NAME, load_manifest
+from amodal_ros.predictor import AmodalPredictor
+from amodal_ros.types import AmodalPrediction, PointPrompt
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a report says about the model.
+
+    Attributes:
+        name: for people.
+        kind: ``onnx`` or ``torch``.
+        path: as given.
+        sha256: of ``manifest.json`` (which holds the digests of all other files) or of the
+            checkpoint.
+        trained: whether its adapters were trained.
+        adapter_gain: factor on the adapters' residual; 1 is the amodal model, 0 the base model.
+        details: base weights, precision and the like.
+    """
+
+    name: str
+    kind: str
+    path: str
+    sha256: str
+    trained: bool
+    adapter_gain: float
+    details: Mapping[str, Any]
+
+
+class Segmenter(Protocol):
+    """Encodes an image once and segments objects in it."""
+
+    description: ModelDescription
+
+    def encode(self, image_rgb: NDArray[np.uint8]) -> Any:
+        """What does not depend on the objects, from (H, W, 3) uint8 RGB."""
+
+    def predict(
+        self,
+        features: Any,
+        boxes_xyxy: NDArray[np.float32] | None,
+        prior_masks: Sequence[NDArray[np.bool_] | None],
+        points: Sequence[PointPrompt] | None,
+    ) -> AmodalPrediction:
+        """Segment N objects given by boxes (N, 4) in original pixels, or by points.
+
+        Args:
+            features: from `encode`.
+            boxes_xyxy: (N, 4) float32; None with points.
+            prior_masks: M_spec of each object, (H, W) bool; None: its expanded box.
+            points: of each object; None with boxes.
+        """
+
+
+class PredictorSegmenter:
+    """The node's own predictor behind this interface."""
+
+    def __init__(self, predictor: AmodalPredictor, description: ModelDescription) -> None:
+        self._predictor = predictor
+        self.description = description
+
+    def encode(self, image_rgb: NDArray[np.uint8]) -> Any:
+        """See `Segmenter`."""
+        return self._predictor.encode(image_rgb)
+
+    def predict(
+        self,
+        features: Any,
+        boxes_xyxy: NDArray[np.float32] | None,
+        prior_masks: Sequence[NDArray[np.bool_] | None],
+        points: Sequence[PointPrompt] | None,
+    ) -> AmodalPrediction:
+        """See `Segmenter`."""
+        return self._predictor.predict(features, boxes_xyxy, prior_masks, points=points)
+
+
+class ScaledGainBackend:
+    """An engine whose suffix gets every adapter gain times a factor."""
+
+    def __init__(self, engine: Backend, factor: float) -> None:
+        self._engine = engine
+        self._factor = np.float32(factor)
+
+    @property
+    def name(self) -> str:
+        """The engine's name and the factor."""
+        return f"{self._engine.name}, adapter gain times {self._factor:g}"
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run one graph of the engine."""
+        if graph == "suffix":
+            inputs = {**inputs, "adapter_gain": inputs["adapter_gain"] * self._factor}
+        return self._engine.run(graph, inputs)
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._engine.close()
+
+
+def open_model_folder(folder: Path, adapter_gain: float, threads: int = 0) -> PredictorSegmenter:
+    """Open a model folder, to be run as the node runs it.
+
+    Args:
+        folder: with ``manifest.json``.
+        adapter_gain: see `ModelDescription`.
+        threads: within an operator; 0: the number of cores.
+
+    Raises:
+        ManifestError: a file is missing, altered or unusable.
+        BackendError: the engine cannot be loaded.
+    """
+    manifest = load_manifest(folder)
+    engine: Backend = OnnxRuntimeBackend(manifest, intra_op_threads=threads)
+    if adapter_gain != 1.0:
+        engine = ScaledGainBackend(engine, adapter_gain)
+    description = ModelDescription(
+        name=manifest.name,
+        kind="onnx",
+        path=str(folder),
+        sha256=file_sha256(folder / MANIFEST_NAME),
+        trained=manifest.trained,
+        adapter_gain=adapter_gain,
+        details={
+            "mode": manifest.mode,
+            "weights_precision": manifest.weights_precision,
+            "graphs": {name: spec.file.sha256 for name, spec in manifest.graphs.items()},
+            "source": dict(manifest.source),
+        },
+    )
+    return PredictorSegmenter(AmodalPredictor(manifest, engine), description)
+
+
+def open_segmenter(
+    model: Path, adapter_gain: float = 1.0, base: Path | None = None, threads: int = 0
+) -> Segmenter:
+    """Open a model folder or a checkpoint.
+
+    Args:
+        model: a folder with ``manifest.json``, or a ``.safetensors`` checkpoint.
+        adapter_gain: see `ModelDescription`.
+        base: base weights that a checkpoint belongs to: an official checkpoint, or a folder with
+            the two ONNX files; needed for checkpoints only.
+        threads: for ONNX; 0: the number of cores.
+
+    Raises:
+        InvalidInputError: neither, or base weights are missing or not wanted.
+        AmodalError: the files cannot be loaded.
+    """
+    if model.is_dir():
+        if base is not None:
+            raise InvalidInputError(f"{model} is a model folder and needs no base weights")
+        return open_model_folder(model, adapter_gain, threads)
+    if not model.is_file():
+        raise InvalidInputError(f"{model}: no such model folder or checkpoint")
+    if base is None:
+        raise InvalidInputError(f"{model} is a checkpoint: its base weights are needed too")
+    from training.evaluation.torch_segmenter import TorchSegmenter
+
+    return TorchSegmenter(model, base, adapter_gain)
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
