@@ -47,8 +47,8 @@ class NodeProcess:
     """The perception node in a process of its own; its log is shown if it does not start."""
 
     def __init__(self, parameters: dict[str, object]) -> None:
-        arguments = [f"-p{name}:={value}" for name, value in parameters.items()]
-        flags = [part for argument in arguments for part in ("-p", argument[2:])]
+        pairs = [("-p", f"{name}:={value}") for name, value in parameters.items()]
+        flags = [part for pair in pairs for part in pair]
         self._log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "amodal_ros.ros.perception_node", "--ros-args", *flags],
@@ -87,7 +87,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure; returns the results of the JSON file."""
     from benchmarks.lockstep_camera import LockstepCamera
 
-    parameters: dict[str, object] = {"threads": options.threads, "max_coast": 0.0}
+    parameters: dict[str, object] = {
+        "threads": options.threads,
+        "max_coast": 0.0,
+        "image_reliability": "reliable",
+    }
     if options.model:
         parameters["model_dir"] = options.model.resolve()
     node = NodeProcess(parameters)

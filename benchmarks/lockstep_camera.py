@@ -13,7 +13,7 @@ from amodal_msgs.msg import AmodalMaskArray
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
@@ -40,9 +40,9 @@ class LockstepCamera:
         self._node = Node("benchmark_camera")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
-        self._images = self._node.create_publisher(
-            Image, "camera/image_raw", qos_profile_sensor_data
-        )
+        # Best effort loses large images on loopback, and a lost frame would stop the lockstep.
+        reliable = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        self._images = self._node.create_publisher(Image, "camera/image_raw", reliable)
         self._boxes = self._node.create_publisher(Detection2DArray, "detections", 10)
         self._masks: dict[int, tuple[int, float]] = {}
         self._timings: dict[int, dict[str, float]] = {}

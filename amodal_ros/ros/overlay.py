@@ -145,7 +145,9 @@ def _tint(
 def _blend_table(colour: tuple[int, int, int], opacity: float) -> np.ndarray:
     """(1, 256, 3) uint8: what becomes of each value of each channel."""
     values = np.arange(256, dtype=np.float32)[None, :, None]
-    return np.round(values * (1.0 - opacity) + np.array(colour, np.float32) * opacity).astype(np.uint8)
+    return np.round(values * (1.0 - opacity) + np.array(colour, np.float32) * opacity).astype(
+        np.uint8
+    )
 
 
 def _outline(window: np.ndarray, amodal: np.ndarray, colour: tuple[int, int, int]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from amodal_msgs.msg import AmodalMaskArray
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -26,7 +27,9 @@ from amodal_ros.ros.perception_node import PerceptionNode
 from amodal_ros.ros.stamps import ns_to_stamp
 from amodal_ros.types import AmodalPrediction, ImageFeatures
 
-TIMEOUT_S = 20.0
+START_S = 120.0
+TIMEOUT_S = 30.0
+SETTLE_S = 0.2
 FRAME_PERIOD_NS = 33_000_000
 Box = tuple[float, float, float, float]
 
@@ -113,6 +116,7 @@ class Camera:
         self.answers: list[AmodalMaskArray] = []
         self.node.create_subscription(AmodalMaskArray, "amodal/masks", self.answers.append, 50)
         self._stamp_ns = 0
+        self._clients: dict[str, Client] = {}
 
     def subscribe(self, message_type: type, topic: str) -> list:
         """A list that grows with what is published."""
@@ -164,13 +168,16 @@ class Camera:
         while time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.02)
 
-    def call(self, service_type: type, name: str, request: object, timeout_s: float = TIMEOUT_S):
+    def call(self, service_type: type, name: str, request: object):
         """Call a service and wait for its response."""
-        client = self.node.create_client(service_type, name)
-        self.wait(client.service_is_ready, f"service {name}")
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self.node.create_client(service_type, name)
+            self.wait(client.service_is_ready, f"service {name}", START_S)
+            # A response that is sent before the server has found the client's reader is lost.
+            self.spin_for(SETTLE_S)
         future = client.call_async(request)
-        self.wait(future.done, f"response of {name}", timeout_s)
-        self.node.destroy_client(client)
+        self.wait(future.done, f"response of {name}")
         return future.result()
 
     def change_state(self, transition_id: int) -> bool:

@@ -18,11 +18,10 @@ from lifecycle_msgs.srv import GetState
 
 from amodal_ros.manifest import default_model_dir
 from amodal_ros.ros.mask_conversion import decode_masks
-from tests.ros.ros_rig import Camera, picture
+from tests.ros.ros_rig import START_S, Camera, picture
 
 ROOT = Path(__file__).parents[2]
 BOX = (40.0, 40.0, 120.0, 100.0)
-START_S = 60.0
 FAKE_NODE = """
 import sys
 from amodal_ros.ros.node_process import run_lifecycle_node
@@ -177,8 +176,7 @@ def test_a_signal_while_the_model_is_loaded(start):
 
 def test_without_autostart_it_waits_unconfigured(start, camera):
     process = start(fake(), autostart=False)
-    request = GetState.Request()
-    state = camera.call(GetState, "amodal_perception/get_state", request, 30.0)
+    state = camera.call(GetState, "amodal_perception/get_state", GetState.Request())
     assert state.current_state.label == "unconfigured"
     assert camera.change_state(1)
     assert camera.change_state(3)
