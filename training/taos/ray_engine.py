@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
+from training.taos.errors import CorruptRecordError
 from training.taos.runner import TaosRun, make_shard
 
 
@@ -23,8 +24,15 @@ class ShardMaker:
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Makes the shards numbered in ``batch["shard"]``; returns their reports as JSON."""
-        reports = [make_shard(self._run, self._sampler, int(s)) for s in batch["shard"]]
+        reports = [self._make(int(shard)) for shard in batch["shard"]]
         return {"report": np.array([json.dumps(report) for report in reports], dtype=object)}
+
+    def _make(self, shard: int) -> dict[str, Any]:
+        """A corrupt record travels as data: Ray wraps exceptions beyond recognition."""
+        try:
+            return make_shard(self._run, self._sampler, shard)
+        except CorruptRecordError as error:
+            return {"corrupt": [error.file, error.record, error.reason]}
 
 
 def make_shards_on_ray(run: TaosRun, shards: list[int], workers: int) -> Iterator[dict[str, Any]]:
@@ -35,6 +43,7 @@ def make_shards_on_ray(run: TaosRun, shards: list[int], workers: int) -> Iterato
 
     Raises:
         InvalidInputError: if Ray is not installed.
+        CorruptRecordError: for a corrupt record, unless ``run.skip_bad``.
     """
     try:
         import ray
@@ -44,13 +53,19 @@ def make_shards_on_ray(run: TaosRun, shards: list[int], workers: int) -> Iterato
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     actors = min(workers, len(shards))
-    dataset = ray.data.from_items([{"shard": shard} for shard in shards])
-    made = dataset.repartition(len(shards)).map_batches(
+    # One block for each shard from the start: repartitioning would need a CPU that the actors
+    # may all hold, and then wait for ever.
+    numbers = [{"shard": shard} for shard in shards]
+    dataset = ray.data.from_items(numbers, override_num_blocks=len(shards))
+    made = dataset.map_batches(
         ShardMaker,
         fn_constructor_args=(run,),
         batch_size=1,
-        concurrency=actors,
+        concurrency=(1, actors),
         num_cpus=1,
     )
     for row in made.iter_rows():
-        yield json.loads(row["report"])
+        report = json.loads(row["report"])
+        if "corrupt" in report:
+            raise CorruptRecordError(*report["corrupt"])
+        yield report

@@ -147,7 +147,7 @@ def _raster_rle(
     packed: dict[str, Any], object_id: str, place: tuple[object, object], hw: tuple[int, int]
 ) -> np.ndarray:
     try:
-        mask = np.asarray(coco_mask.decode(packed), np.uint8)
+        mask = np.ascontiguousarray(coco_mask.decode(packed), np.uint8)  # it comes by columns
     except (TypeError, ValueError) as error:
         raise CorruptRecordError(
             *place, f"RLE of object {object_id} cannot be decoded: {error}"
