@@ -103,7 +103,8 @@ def choose_rows(frames: Sequence[int], hidden_pixels: Sequence[int], count: int)
     apart = len(frames) // (2 * count)  # neighbours look the same
     for start, stop in pairwise(edges):
         stretch = range(min(max(start, chosen[-1] + apart), stop - 1), stop)
-        chosen.append(max(stretch, key=lambda position: hidden_pixels[position]))
+        by_middle = sorted(stretch, key=lambda position: abs(2 * position - start - stop))
+        chosen.append(max(by_middle, key=lambda position: hidden_pixels[position]))
     return chosen
 
 

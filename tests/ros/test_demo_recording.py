@@ -198,6 +198,7 @@ def test_the_chosen_frames_hold_the_first_and_the_most_hidden():
     assert len(set(chosen)) == 5
     assert chosen == sorted(chosen)
     assert {0, 13, 37} <= set(chosen)
+    assert choose_rows(list(range(41)), [0] * 41, 5) == [0, 6, 16, 26, 36]
     rising = choose_rows(list(range(48)), list(range(48)), 5)
     falling = choose_rows(list(range(48)), list(range(48, 0, -1)), 5)
     for chosen in (rising, falling):
