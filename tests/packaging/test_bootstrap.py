@@ -164,7 +164,9 @@ def test_digest_changes_with_content_name_and_facts(tmp_path: Path) -> None:
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[environment.Environment, list]:
     """An environment whose steps are only noted, over a tree with the files they depend on."""
-    for name in ("setup.cfg", "setup.py", "msg/A.msg", "scripts/requirements/build.txt"):
+    names = ("build.txt", "constraints.txt", "constraints-sourced-ros.txt")
+    requirements = [f"scripts/requirements/{name}" for name in names]
+    for name in ("setup.cfg", "setup.py", "msg/A.msg", *requirements):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("x")
@@ -194,7 +196,9 @@ def test_only_what_changed_is_made_again(made: tuple[environment.Environment, li
     assert titles(env, steps, "test") == ""
     assert titles(env, steps, "demo") == ""
     (env.root / "setup.cfg").write_text("y")
-    assert titles(env, steps, "test") == "ROS The amodal_ros PyTorch, SAM Message"
+    assert titles(env, steps, "test") == "amodal_ros PyTorch, SAM"
+    (env.root / "scripts/requirements/build.txt").write_text("y")
+    assert titles(env, steps, "test") == "ROS The Message"
 
 
 def test_interrupted_installation_starts_anew(
