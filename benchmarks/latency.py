@@ -38,8 +38,9 @@ GROUPS = {
 }
 BUT_ENGINE_LIMIT_MS = 40.0
 RSS_LIMIT_MIB = 1.2e9 / 2**20
-# Growth over the run, after its first tenth, that is still called flat.
+# Growth over the run, after its first tenth, that is still called flat; of a long run only.
 GROWTH_LIMIT = 0.02
+FRAMES_FOR_GROWTH = 100
 START_TIMEOUT_S = 120.0
 
 
@@ -71,8 +72,15 @@ class NodeProcess:
 
     def rss_mib(self) -> float:
         """Its resident memory in MiB."""
+        return self._status_mib("VmRSS")
+
+    def peak_rss_mib(self) -> float:
+        """The most that its resident memory ever was, in MiB; also within a frame."""
+        return self._status_mib("VmHWM")
+
+    def _status_mib(self, field: str) -> float:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+        (line,) = (line for line in status.splitlines() if line.startswith(f"{field}:"))
         return int(line.split()[1]) / 1024
 
     def end(self) -> None:
@@ -109,8 +117,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def _measure(
     node: NodeProcess, camera: LockstepCamera, options: argparse.Namespace
 ) -> dict[str, Any]:
-    camera.connect()
     rss_start = node.rss_mib()
+    camera.connect()
     for _ in range(options.warm_up):
         camera.frame()
     timings: list[dict[str, float]] = []
@@ -119,11 +127,12 @@ def _measure(
     while len(timings) < options.frames or time.monotonic() - start < options.minutes * 60:
         timings.append(camera.frame())
         memory.append((time.monotonic() - start, node.rss_mib()))
+    peak = node.peak_rss_mib()
     return {
         "milliseconds": _latencies(timings),
         "objects_published": summarise(timing["objects"] for timing in timings),
-        "memory_mib": {"start": round(rss_start, 1), **_memory(memory)},
-        "marks": _marks(timings, memory),
+        "memory_mib": {"start": round(rss_start, 1), "peak": round(peak, 1), **_memory(memory)},
+        "marks": _marks(timings, memory, peak),
     }
 
 
@@ -145,28 +154,28 @@ def _memory(memory: Sequence[tuple[float, float]]) -> dict[str, Any]:
     slope = np.polyfit(seconds / 60, mib, 1)[0] if len(memory) > 2 else 0.0
     return {
         "end": round(float(mib[-1]), 1),
-        "peak": round(float(mib.max()), 1),
         "slope_mib_per_minute": round(float(slope), 3),
         "minutes": round(float(seconds[-1] / 60), 2),
     }
 
 
 def _marks(
-    timings: Sequence[dict[str, float]], memory: Sequence[tuple[float, float]]
+    timings: Sequence[dict[str, float]], memory: Sequence[tuple[float, float]], peak_mib: float
 ) -> dict[str, Any]:
     import numpy as np
 
     mib = np.array([value for _, value in memory])
-    settled = mib[len(mib) // 10 :]
-    growth = np.median(settled[-max(len(settled) // 10, 1) :]) / np.median(
-        settled[: max(len(settled) // 10, 1)]
-    )
     but_engine = summarise(map(_but_engine, timings))["median"]
-    return {
+    marks = {
         "everything_but_engine_median": mark(but_engine, BUT_ENGINE_LIMIT_MS, "ms"),
-        "rss_peak": mark(float(mib.max()), round(RSS_LIMIT_MIB, 1), "MiB"),
-        "rss_growth": mark(float(growth - 1), GROWTH_LIMIT, "relative"),
+        "rss_peak": mark(peak_mib, round(RSS_LIMIT_MIB, 1), "MiB"),
     }
+    if len(mib) >= FRAMES_FOR_GROWTH:
+        settled = mib[len(mib) // 10 :]
+        tenth = len(settled) // 10
+        growth = np.median(settled[-tenth:]) / np.median(settled[:tenth]) - 1
+        marks["rss_growth"] = mark(float(growth), GROWTH_LIMIT, "relative")
+    return marks
 
 
 def _sum(timing: dict[str, float], parts: Sequence[str]) -> float:
