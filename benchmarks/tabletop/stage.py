@@ -65,7 +65,9 @@ def build_stage(
     """
     catalogue = OBJECT_SETS[object_set]
     count = min(int(rng.integers(9, 14)), len(catalogue))
-    chosen = [catalogue[k] for k in rng.choice(len(catalogue), size=count, replace=False)]
+    weights = np.array([item.weight for item in catalogue])
+    picks = rng.choice(len(catalogue), size=count, replace=False, p=weights / weights.sum())
+    chosen = [catalogue[k] for k in picks]
     spec = _empty_room(assets, rng, hw)
     for number, item in enumerate(chosen):
         _add_object(spec, assets, item, number)
