@@ -14,6 +14,8 @@ import pytest
 
 import amodal_ros
 
+LICENCE_LINE = "# SPDX-License-Identifier: Apache-2.0"
+
 
 @pytest.fixture(scope="module")
 def setup_cfg(repository_root: Path) -> configparser.ConfigParser:
@@ -87,7 +89,8 @@ def test_every_source_file_has_its_licence_line(repository_root: Path) -> None:
     bare = [
         str(file.relative_to(repository_root))
         for file in files
-        if not file.read_text(encoding="utf-8").startswith("# SPDX-License-Identifier: Apache-2.0")
+        # A script that can be executed has its interpreter in the first line.
+        if LICENCE_LINE not in file.read_text(encoding="utf-8").splitlines()[:2]
     ]
     assert bare == []
 
