@@ -11,6 +11,7 @@ import numpy as np
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.geometry import ResizeGeometry
+from amodal_ros.resize import resize_image
 
 
 def preprocess_image(
@@ -40,7 +41,7 @@ def preprocess_image(
             f"image_rgb: expected the geometry's {geometry.original_hw}, got {image.shape[:2]}"
         )
     tables = _normalisation_tables(mean, std)
-    content = _resize(_cut(image, geometry), geometry.content_hw)
+    content = resize_image(np.ascontiguousarray(_cut(image, geometry)), geometry.content_hw)
     height, width = geometry.content_hw
     tensor = np.zeros((1, 3, *geometry.input_hw), dtype=np.float32)
     for channel, (plane, table) in enumerate(zip(cv2.split(content), tables, strict=True)):
@@ -69,15 +70,6 @@ def _cut(image: np.ndarray, geometry: ResizeGeometry) -> np.ndarray:
     if not any(margins):
         return inside
     return cv2.copyMakeBorder(inside, *margins, cv2.BORDER_REPLICATE)
-
-
-def _resize(image: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
-    """Resizes to (height, width) = `hw`, averaging where pixels would be skipped otherwise."""
-    if image.shape[:2] == hw:
-        return image
-    skips = image.shape[0] > 2 * hw[0] or image.shape[1] > 2 * hw[1]
-    method = cv2.INTER_AREA if skips else cv2.INTER_LINEAR
-    return cv2.resize(np.ascontiguousarray(image), hw[::-1], interpolation=method)
 
 
 def _clear_outside(tensor: np.ndarray, geometry: ResizeGeometry) -> None:

@@ -32,18 +32,20 @@ def official(image: np.ndarray) -> np.ndarray:
 def test_enlarged_photo_equals_the_official_input(name: str) -> None:
     image = getattr(data, name)()
     got = preprocess_image(image, ResizeGeometry.letterbox(image.shape[:2], 1024), MEAN, STD)
-    expected = official(image)
-    assert got.shape == expected.shape
-    assert np.abs(got - expected).max() <= 1.01 / min(STD)  # a grey level: rounding of the resize
+    levels = np.abs(got - official(image)) * np.reshape(STD, (1, 3, 1, 1))
+    assert got.shape == (1, 3, 1024, 1024)
+    assert levels.max() <= 2.01
+    assert (levels > 0.5).mean() < 0.02  # where Pillow rounds half a level otherwise
 
 
 @pytest.mark.parametrize(
-    ("hw", "mean_levels"), [((1300, 1170), 1.0), ((720, 1280), 1.0), ((2500, 3000), 1.2)]
+    ("hw", "mean_levels"),
+    [((720, 1280), 0.7), ((1080, 1920), 0.4), ((2500, 3000), 0.9), ((1300, 1170), 0.7)],
 )
 def test_shrunk_photo_is_close_to_the_official_input(
     hw: tuple[int, int], mean_levels: float
 ) -> None:
-    """Pillow smooths while it shrinks, by any factor: so a mean difference of a grey level."""
+    """On tiles as sharp as a photo gets; linear interpolation alone is off by 1 to 5 levels."""
     photo = np.tile(data.coffee(), (7, 5, 1))[: hw[0], : hw[1]]
     got = preprocess_image(photo, ResizeGeometry.letterbox(hw, 1024), MEAN, STD)
     levels = np.abs(got - official(photo)) * np.reshape(STD, (1, 3, 1, 1))
