@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def load_reference(path: str | Path) -> Reference:
         for name in ("prior_masks", "amodal_masks", "visible_masks"):
             values[name] = np.unpackbits(values[name], axis=-1, count=width).astype(bool)
         return Reference(**values)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError) as error:
         raise ManifestError(f"{path}: expected a reference file, got: {error}") from error
 
 
