@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +46,8 @@ def make_shards_on_ray(run: TaosRun, shards: list[int], workers: int) -> Iterato
         InvalidInputError: if Ray is not installed.
         CorruptRecordError: for a corrupt record, unless ``run.skip_bad``.
     """
+    # Ray reports usage to its makers unless told not to; a user may still ask for it.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         import ray.data

@@ -26,6 +26,7 @@ MIN_STABILITY = 0.90
 STABILITY_OFFSET = 1.0
 SAME_IOU = 0.7
 MIN_AREA_SHARE = 0.0015
+_SKIP_SHARE = 0.08
 _BATCH = 8
 
 
@@ -51,8 +52,7 @@ def segment_everything(
 ) -> list[SelfMask]:
     """All stable masks of a photo, best first.
 
-    Points inside masks found so far are skipped: a coarse part of the grid comes first and
-    finds the large things.
+    Points inside small masks found so far are skipped; inside large ones there may be more.
 
     Args:
         predictor: any model folder's.
@@ -78,7 +78,7 @@ def segment_everything(
                 continue
             x, y = (float(v) for v in fresh[row])
             found.append(SelfMask(mask, float(quality[row]), float(stability[row]), (x, y)))
-            if np.count_nonzero(mask) < 0.5 * mask.size:
+            if np.count_nonzero(mask) < _SKIP_SHARE * mask.size:
                 seen |= mask
     return _without_doubles(found)
 
