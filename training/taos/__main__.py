@@ -93,7 +93,7 @@ def _add_composition(group: argparse._ArgumentGroup) -> None:
     add("--harmonise", default=(0.1, 0.5), help="strength of colour matching", **pair)
     add("--long-side", type=int, default=640, metavar="PX", help="of the composites")
     add("--min-solidity", type=float, default=0.8, help="of targets from photos")
-    add("--max-attempts", type=int, default=60, metavar="N", help="draws per sample")
+    add("--max-attempts", type=int, default=200, metavar="N", help="draws per sample")
     add("--shard-size", type=int, default=256, metavar="N", help="samples (clips) per shard")
     add("--image-format", choices=("jpg", "png"), default="jpg")
     add("--jpeg-quality", type=int, default=95, metavar="Q")

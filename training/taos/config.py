@@ -67,7 +67,7 @@ class TaosConfig:
     max_contact: float = 0.08
     border_margin: int = 3
     max_fragments: int = 3
-    max_attempts: int = 60
+    max_attempts: int = 200
     shard_size: int = 256
     image_format: str = "jpg"
     jpeg_quality: int = 95
