@@ -116,9 +116,7 @@ class AmodalSam(AmodalModel):
                 image_map = self._run(adapter, tokens.permute(0, 3, 1, 2), prior_masks, gain)
                 tokens = image_map.permute(0, 2, 3, 1)
             tokens = self._run(encoder.blocks[index], tokens)
-        return ObjectEmbeddings(
-            encoder.neck(tokens.permute(0, 3, 1, 2)), (), prior_masks, gain
-        )
+        return ObjectEmbeddings(encoder.neck(tokens.permute(0, 3, 1, 2)), (), prior_masks, gain)
 
     def decode(
         self,

@@ -34,8 +34,9 @@ class AmodalConfig:
         place: ``"encoder"`` (the paper's), or ``"decoder"`` (Table 4).
         positions: Where the adapters sit, ascending; empty for the member's default. ViT: indices
             of the blocks before which they sit. Hiera: numbers 1 to 4 of the stages. TinyViT:
-            indices of its blocks, over all stages, and one more for the neck. Decoder: 0 and 1 before that layer of the
-            two-way transformer, 2 after the last. Their number is the row of Table 5.
+            indices of its blocks, over all stages, and one more for the neck. Decoder: 0 and 1
+            before that layer of the two-way transformer, 2 after the last. Their number is the
+            row of Table 5.
         hidden_dim: Width of the adapters' bottleneck; None for the literal full-width form.
         iterations: How often an SCA applies Eq. 5.
         unfrozen: Parts of the base model that are trained too, out of :data:`FREEZABLE`.
@@ -98,9 +99,11 @@ class AmodalConfig:
                 f"a model configuration needs 'base' and knows {sorted(known)}, "
                 f"got {sorted(values)}"
             )
-        return cls(
-            **{k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in values.items()}
-        )
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**plain)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

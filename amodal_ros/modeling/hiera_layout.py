@@ -40,7 +40,8 @@ class HieraLayout:
         """
         last = tuple(trunk.stage_ends)
         first = (0, *(end + 1 for end in last[:-1]))
-        if len(last) != len(STAGES) or any(a == b for a, b in zip(first[1:], last[1:])):
+        is_short = any(a == b for a, b in zip(first[1:], last[1:], strict=True))
+        if len(last) != len(STAGES) or is_short:
             raise InvalidInputError(
                 f"expected a Hiera of four stages, all but the first of two blocks or more, "
                 f"got stages that end at blocks {last}"

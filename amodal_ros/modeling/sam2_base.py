@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amodal_ros.errors import InvalidInputError
 
@@ -65,7 +65,8 @@ def build_sam2(member: str, image_size: int = 1024, *, postprocessing: bool = Fa
     file = folder / "configs" / member.partition("_")[0] / f"{member}.yaml"
     if not file.is_file():
         raise InvalidInputError(f"the installed sam2 has no configuration {file} for {member}")
-    options = OmegaConf.to_container(OmegaConf.load(file))["model"]  # type: ignore[index, call-overload]
+    config: Any = OmegaConf.to_container(OmegaConf.load(file))
+    options = config["model"]
     options["image_size"] = image_size
     if postprocessing:
         options["sam_mask_decoder_extra_args"] = dict(POSTPROCESSING)

@@ -221,9 +221,7 @@ class AmodalVideoPredictor:
         if prompt.mask is not None:
             mask = torch.from_numpy(geometry.masks_to_input(prompt.mask[None])).to(self._device)
             return target.memory.prompt(frame_index, embeddings, None, mask)
-        return target.memory.prompt(
-            frame_index, embeddings, self._prompts(prompt, geometry), None
-        )
+        return target.memory.prompt(frame_index, embeddings, self._prompts(prompt, geometry), None)
 
     def _prompts(self, prompt: VideoPrompt, geometry: ResizeGeometry) -> Prompts:
         box = points = labels = None

@@ -43,7 +43,10 @@ def test_counts_without_weights_are_those_with():
     image, prior, gain = torch.zeros(1, 3, 128, 128), torch.zeros(1, 1, 128, 128), torch.ones(1)
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         features = model.prefix(image)
-        on_cpu = [count_flops(model.prefix, image), count_flops(model.suffix, features, prior, gain)]
+        on_cpu = [
+            count_flops(model.prefix, image),
+            count_flops(model.suffix, features, prior, gain),
+        ]
     empty = model_family._build(model.config)
     moved = tuple(f.to("meta") for f in features)
     assert on_cpu == [

@@ -53,7 +53,8 @@ def test_settings_are_those_of_sam2(member, postprocessing):
         plain = {
             key: value
             for key, value in vars(theirs[name]).items()
-            if isinstance(value, (bool, int, float, str, tuple, list)) and key not in predictor_only
+            if isinstance(value, (bool, int, float, str, tuple, list))
+            and key not in predictor_only
         }
         assert {key: vars(module)[key] for key in plain} == plain, name
 

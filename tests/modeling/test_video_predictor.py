@@ -135,13 +135,16 @@ def test_an_object_does_not_depend_on_the_others(sam21):
         np.testing.assert_allclose(both.low_res_logits[0], one.low_res_logits[0], atol=1e-4)
 
 
-def test_previous_amodal_mask_is_the_next_prior(sam21):
+def test_previous_amodal_mask_is_the_next_prior(sam21, monkeypatch):
     model = activate(sam21.amodal())
     priors: list[torch.Tensor] = []
     suffix = model.suffix
-    model.suffix = lambda features, prior, gain: (  # type: ignore[method-assign]
-        priors.append(prior.clone()) or suffix(features, prior, gain)
-    )
+
+    def watched(features, prior, gain):
+        priors.append(prior.clone())
+        return suffix(features, prior, gain)
+
+    monkeypatch.setattr(model, "suffix", watched)
     predictor = AmodalVideoPredictor(model)
     frames = [
         predictor.step(image, {1: BOX} if index == 0 else None)
@@ -190,10 +193,9 @@ def test_image_models_run_without_memory(name):
     predictor = AmodalVideoPredictor(model, VideoOptions(use_memory=False))
     clip = [np.ascontiguousarray(f[:96]) for f in moving_square_clip(3, 128)]
     prompt = VideoPrompt(box_xyxy=np.array([16, 30, 60, 70], np.float32))
-    frame = None
-    for index, image in enumerate(clip):
-        previous = frame
-        frame = predictor.step(image, {4: prompt} if index == 0 else None)
+    previous = frame = predictor.step(clip[0], {4: prompt})
+    for image in clip[1:]:
+        previous, frame = frame, predictor.step(image)
         assert frame.amodal_masks.shape == (1, 96, 128)
         assert predictor.remembered_frames(4) == 0
     # The last frame alone, prompted as the predictor prompted it.
