@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -82,7 +83,7 @@ class Comparison:
 
 def save_reference(path: str | Path, reference: Reference) -> None:
     """Writes a reference file; masks are stored as packed bits."""
-    packed = {
+    packed: dict[str, Any] = {
         name: np.packbits(getattr(reference, name), axis=-1)
         for name in ("prior_masks", "amodal_masks", "visible_masks")
     }
