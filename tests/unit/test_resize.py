@@ -18,7 +18,7 @@ def by_pillow(image: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
 def test_enlarging_equals_pillow(hw: tuple[int, int]) -> None:
     difference = np.abs(resize_image(data.coffee(), hw) - by_pillow(data.coffee(), hw))
     assert difference.max() <= 2
-    assert difference.mean() < 0.02
+    assert difference.mean() < 0.05
 
 
 @pytest.mark.parametrize("hw", [(200, 300), (320, 480), (350, 150), (55, 70), (390, 130)])
