@@ -107,7 +107,7 @@ class AmodalSam(AmodalModel):
         encoder = base.image_encoder
         (image_map,) = features
         if not self._positions:
-            embeddings = image_map.expand(len(prior_masks), -1, -1, -1)
+            embeddings = image_map.expand(prior_masks.shape[0], -1, -1, -1)
             return ObjectEmbeddings(embeddings, (), prior_masks, gain)
         tokens = image_map.permute(0, 2, 3, 1)
         for index in range(self._first, len(encoder.blocks)):

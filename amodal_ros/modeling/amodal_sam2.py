@@ -134,7 +134,7 @@ class AmodalSam2(AmodalModel):
         blocks = base.image_encoder.trunk.blocks
         image_map, *laterals = features
         if not self._stage_at_block:
-            embeddings = image_map.expand(len(prior_masks), -1, -1, -1)
+            embeddings = image_map.expand(prior_masks.shape[0], -1, -1, -1)
             return ObjectEmbeddings(embeddings, tuple(laterals), prior_masks, gain)
         tokens = image_map.permute(0, 2, 3, 1)
         for index in range(self._first, len(blocks)):

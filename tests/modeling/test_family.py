@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.modeling import amodal_model, tiny_vit
 from tests.modeling.family_support import activate, box_prior, make_case, random_image
 
 MEMBERS = ["sam_vit_b", "sam2.1_hiera_t", "mobile_sam"]
@@ -229,6 +231,63 @@ def test_gradient_checkpointing_gives_the_same_gradients(case):
         assert gradient.abs().max() > 0, name
         tolerance = 1e-4 * float(gradient.abs().max())
         torch.testing.assert_close(gradients[1][name], gradient, rtol=0, atol=tolerance)
+
+
+def test_gradient_checkpointing_keeps_less_for_the_backward_pass(case, monkeypatch):
+    model = activate(case.build()).train()
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    def checkpoint_and_keep(function, *inputs, use_reentrant):
+        for value in inputs:  # what a recomputed block holds on to
+            if isinstance(value, torch.Tensor):
+                keep(value)
+        return checkpoint(function, *inputs, use_reentrant=use_reentrant)
+
+    for module in (amodal_model, tiny_vit):
+        monkeypatch.setattr(module, "checkpoint", checkpoint_and_keep)
+    totals = []
+    for checkpointing in (False, True):
+        kept.clear()
+        model.gradient_checkpointing = checkpointing
+        features = model.prefix(random_image())
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            embeddings = model.suffix(features, box_prior(BOXES)).embeddings
+        assert embeddings.requires_grad
+        totals.append(sum(kept.values()))
+    assert totals[1] < 0.6 * totals[0]
+
+
+@torch.no_grad()
+def test_traces_with_any_number_of_objects(case):
+    """What the export needs: traced with two objects, a graph that serves one and five."""
+    model = activate(case.build())
+    features = model.prefix(random_image())
+
+    suffix = _Suffix(model)
+    boxes = [*BOXES, BOXES[0], BOXES[1]]
+    example = (box_prior(boxes[:2]), torch.ones(2), *features)
+    traced = torch.jit.trace(suffix, example, check_trace=False)
+    for count in (1, 5):
+        inputs = (box_prior(boxes[:count]), torch.linspace(0, 1, count), *features)
+        for ours, expected in zip(traced(*inputs), suffix(*inputs), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+class _Suffix(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, prior, gain, *features):
+        embeddings = self.model.suffix(features, prior, gain)
+        return embeddings.embeddings, *embeddings.high_res
 
 
 def test_trains_in_bfloat16(case):
