@@ -59,14 +59,13 @@ def run_lifecycle_node(
     forward_python_log(node)
     life = _NodeLife(node, autostart(node), on_end=lambda: os.write(wake_write, b"e"))
     os.read(wake_read, 1)
-    if not life.end(_PATIENCE_S):
-        # The engine still computes a frame that nobody waits for.
-        rclpy.try_shutdown()
+    ended = life.end(_PATIENCE_S)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    if not ended:  # the engine still computes a frame that nobody waits for
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(life.exit_code)
-    node.destroy_node()
-    rclpy.try_shutdown()
     return life.exit_code
 
 

@@ -143,6 +143,13 @@ class PerceptionNode(LifecycleNode):
         self._release()
         return super().on_error(state)
 
+    def destroy_node(self) -> None:
+        """Leave the ROS network at once."""
+        super().destroy_node()
+        # It holds the node in the network until it is collected, and others would take the node
+        # for alive; rclpy has no public way to destroy it.
+        self._state_machine.destroy_when_not_in_use()
+
     def _end_session(self) -> None:
         if self._session is not None:
             self._session.close()

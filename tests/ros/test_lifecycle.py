@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 
 import pytest
@@ -199,3 +200,21 @@ def test_parameters_change_between_configurations_only(rig):
     rig.camera.change_state(CLEANUP)
     (taken,) = rig.node.set_parameters([Parameter("min_score", value=0.5)])
     assert taken.successful
+
+
+def test_a_destroyed_node_has_left_the_ros_network(context, make_node):
+    observer = make_node("observer")
+    node = PerceptionNode(lambda parameters: FakePredictor(), context=context)
+    node.trigger_configure()
+
+    def seen(wanted: bool) -> bool:
+        deadline = time.monotonic() + 10
+        while ("amodal_perception" in observer.get_node_names()) != wanted:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    assert seen(True)
+    node.destroy_node()
+    assert seen(False)
