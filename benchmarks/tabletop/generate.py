@@ -11,17 +11,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.progress import track
 
 from amodal_ros.errors import InvalidInputError
 from benchmarks.tabletop.assets import prepare_assets, wheel_lines
 from benchmarks.tabletop.catalog import OBJECT_SETS
+from benchmarks.tabletop.shot_types import FrameRecord, Kind, Shot
 from training.datasets import AmodalCocoWriter
-
-if TYPE_CHECKING:
-    from benchmarks.tabletop.shots import FrameRecord, Kind, Shot
 
 FILES: dict[Kind, str] = {"still": "stills.json", "clip": "clips.json"}
 
@@ -145,28 +142,32 @@ def _add_frame(writer: AmodalCocoWriter, shot: Shot, record: FrameRecord) -> Non
 
 
 def _shots(plan: Plan, assets: Path) -> list[Shot]:
-    # Before mujoco is first imported: OSMesa needs no display; one thread for each process.
-    os.environ.setdefault("MUJOCO_GL", "osmesa")
-    os.environ.setdefault("LP_NUM_THREADS", "1")
-    from benchmarks.tabletop.shots import Shot
-
     counts: tuple[tuple[Kind, int, int], ...] = (
         ("still", plan.stills, 1),
         ("clip", plan.clips, plan.frames),
     )
+    objects = OBJECT_SETS[plan.object_set]
     return [
-        Shot(kind, number, plan.seed, frames, plan.object_set, assets, plan.out)
+        Shot(kind, number, plan.seed, frames, objects, assets, plan.out)
         for kind, count, frames in counts
         for number in range(count)
     ]
 
 
 def _render_all(shots: Sequence[Shot], workers: int) -> Iterator[list[FrameRecord]]:
-    """Records of the shots in order; each process renders its own."""
+    """Records of the shots in order.
+
+    Always in processes of their own: OSMesa and torch's triton each bring an LLVM, and a process
+    that loads both dies.
+    """
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from track(pool.map(_render, shots), "rendering", total=len(shots))
+
+
+def _render(shot: Shot) -> list[FrameRecord]:
+    # Before mujoco is first imported: OSMesa needs no display; one thread for each process.
+    os.environ.setdefault("MUJOCO_GL", "osmesa")
+    os.environ.setdefault("LP_NUM_THREADS", "1")
     from benchmarks.tabletop.shots import render_shot
 
-    if workers == 1:
-        yield from track(map(render_shot, shots), "rendering", total=len(shots))
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from track(pool.map(render_shot, shots), "rendering", total=len(shots))
+    return render_shot(shot)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
 
 import mujoco
 import numpy as np
@@ -14,61 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.tabletop.cameraman import Cameraman, Picture, View
+from benchmarks.tabletop.shot_types import FrameRecord, Shot
 from benchmarks.tabletop.stage import TIME_STEP_S, Stage, build_stage
 
 HW = (480, 640)
 FRAME_RATE_HZ = 12.0
 MIN_VISIBLE_PX = 40
 MIN_HIDDEN_PX = 10  # fewer are the outline's rasterisation, not an occlusion
-Kind = Literal["still", "clip"]
-
-
-@dataclass(frozen=True)
-class Shot:
-    """What to render.
-
-    Attributes:
-        kind: a still or a clip.
-        number: counts from 0 within its kind.
-        seed: of the whole benchmark.
-        frames: 1 for a still.
-        object_set: key of the catalogue's sets.
-        assets: folder that the catalogue's paths are relative to.
-        out: folder of the dataset.
-    """
-
-    kind: Kind
-    number: int
-    seed: int
-    frames: int
-    object_set: str
-    assets: Path
-    out: Path
-
-
-@dataclass(frozen=True)
-class FrameRecord:
-    """A written picture and its objects, ready for ``amodal_coco``.
-
-    Attributes:
-        file_name: relative to the dataset.
-        hw: its size.
-        frame: number in the clip.
-        objects: track number, category, amodal and visible mask of each object that is kept.
-        left_out: how many were not, by reason.
-    """
-
-    file_name: str
-    hw: tuple[int, int]
-    frame: int
-    objects: tuple[tuple[int, str, NDArray[np.bool_], NDArray[np.bool_]], ...]
-    left_out: dict[str, int]
 
 
 def render_shot(shot: Shot) -> list[FrameRecord]:
     """Render a shot and write its pictures."""
     rng = np.random.default_rng([shot.seed, 0 if shot.kind == "still" else 1, shot.number])
-    stage = build_stage(shot.assets, shot.object_set, rng, HW)
+    stage = build_stage(shot.assets, shot.objects, rng, HW)
     view = _view(stage, rng)
     records = []
     with Cameraman(stage, HW) as cameraman:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from benchmarks.tabletop.catalog import (
     FLOOR_TEXTURES,
-    OBJECT_SETS,
     TABLE_TEXTURES,
     WALL_TEXTURES,
     TabletopObject,
@@ -53,17 +52,19 @@ class Stage:
 
 
 def build_stage(
-    assets: Path, object_set: str, rng: np.random.Generator, hw: tuple[int, int]
+    assets: Path,
+    catalogue: Sequence[TabletopObject],
+    rng: np.random.Generator,
+    hw: tuple[int, int],
 ) -> Stage:
     """Choose objects, place them, drop them and let them come to rest.
 
     Args:
         assets: folder that the catalogue's paths are relative to.
-        object_set: key of `OBJECT_SETS`.
+        catalogue: objects to choose from.
         rng: the only source of randomness.
         hw: size of the pictures to come.
     """
-    catalogue = OBJECT_SETS[object_set]
     count = min(int(rng.integers(9, 14)), len(catalogue))
     weights = np.array([item.weight for item in catalogue])
     picks = rng.choice(len(catalogue), size=count, replace=False, p=weights / weights.sum())
