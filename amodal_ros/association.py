@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from amodal_ros.assignment import assign
 from amodal_ros.boxes import box_iou
 from amodal_ros.types import Detections
 
@@ -102,6 +102,5 @@ def _assign_by_overlap(
             if identities[row] and candidate.detection_id not in ("", identities[row]):
                 overlap[at_row, at_column] = 0.0
     overlap[overlap < min_iou] = 0.0
-    return [
-        (rows[row], columns[column]) for row, column in assign(overlap) if overlap[row, column] > 0
-    ]
+    pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
+    return [(rows[row], columns[column]) for row, column in pairs if overlap[row, column] > 0]

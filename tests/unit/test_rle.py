@@ -44,13 +44,13 @@ def test_uncompressed_runs() -> None:
 @pytest.mark.parametrize(
     ("rle", "message"),
     [
-        ({"counts": "0"}, "size: expected"),
-        ({"size": [2, -2], "counts": "0"}, "size: expected"),
-        ({"size": [2, 2]}, "counts: expected a string"),
-        ({"size": [2, 2], "counts": [1, 2]}, "fill 2x2 = 4 pixels, got 2 runs of 3"),
-        ({"size": [2, 2], "counts": [5, -1]}, "fill 2x2"),
+        ({"counts": "0"}, "RLE size: expected"),
+        ({"size": [2, -2], "counts": "0"}, "RLE size: expected"),
+        ({"size": [2, 2]}, "RLE counts are a NoneType"),
+        ({"size": [2, 2], "counts": [1, 2]}, "add up to 3 pixels, the image has 4"),
+        ({"size": [2, 2], "counts": [5, -1]}, "negative run length -1"),
         ({"size": [2, 2], "counts": "\x01"}, "unexpected character"),
-        ({"size": [2, 2], "counts": "T"}, "complete number"),
+        ({"size": [2, 2], "counts": "T"}, "middle of a number"),
     ],
 )
 def test_broken_encodings_are_refused(rle: dict, message: str) -> None:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.masks import mask_box
+from amodal_ros.rle import encode_rle
 from training.datasets.coco_style import CocoStyleDataset, Masks
-from training.datasets.masks import decode_segmentation, encode_rle
+from training.datasets.masks import decode_segmentation
 
 
 class AmodalCocoDataset(CocoStyleDataset):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amodal_ros.rle import encode_rle
 from training.datasets import AmodalDataset, AmodalSample, BadRecords, CorruptRecordError
-from training.datasets.masks import encode_rle
 from training.evaluation.baselines import BASE_VISIBLE, geometric_baselines
 from training.evaluation.prompting import ImageAnswers, Prompter
 from training.evaluation.scores import ScoreBoard, percent, score_instance
