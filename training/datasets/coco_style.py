@@ -58,6 +58,8 @@ class CocoStyleDataset(AmodalDataset):
         """Image, video and frame, from the tables alone."""
         annotation = self.tables.annotations[index]
         image_id = annotation.get("image_id") if isinstance(annotation, Mapping) else None
+        if not isinstance(image_id, int | str):  # corrupt; the record says so when it is read
+            image_id = None
         video_id, frame = self.video(self.tables.images.get(image_id, {}))
         return FrameKey(image=image_id, video=video_id, frame=frame or 0)
 

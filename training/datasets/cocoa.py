@@ -70,7 +70,9 @@ class RegionsDataset(AmodalDataset):
 
     def frame_key(self, index: int) -> FrameKey:
         """Image, video and frame, from the tables alone."""
-        return FrameKey(image=self.tables.annotations[self._places[index][0]].get("image_id"))
+        image_id = self.tables.annotations[self._places[index][0]].get("image_id")
+        # Of another type it is corrupt; the record says so when it is read.
+        return FrameKey(image=image_id if isinstance(image_id, int | str) else None)
 
     def __getitem__(self, index: int) -> AmodalSample:
         position, number = self._places[index]

@@ -188,6 +188,8 @@ def break_at(content: dict, index: int, **changes: object) -> None:
         ({"segmentation": {"size": [24, 40], "counts": "zz"}}, "RLE|number"),
         ({"segmentation": {"size": [40, 24], "counts": [960]}}, "does not match the image's"),
         ({"image_id": 77}, "refers to image_id 77, which is not among the images"),
+        ({"image_id": [1]}, "unhashable"),
+        ({"visible_mask": [[1.0, 2.0, 3.0]]}, "polygon of 3 numbers"),
     ],
 )
 def test_a_corrupt_record_is_named_and_can_be_skipped(layout, written, changes, message):
@@ -202,6 +204,7 @@ def test_a_corrupt_record_is_named_and_can_be_skipped(layout, written, changes, 
         list(dataset)
     assert "annotations.json: annotation 3 (id 4)" in str(caught.value)
     bad = BadRecords()
+    assert sorted(index for image in dataset.images() for index in image) == [0, 1, 2, 3, 4]
     kept = list(dataset.read(bad=bad))
     assert [s.instance_id for s in kept] == [1, 2, 3, 5]
     assert len(bad) == 1

@@ -237,3 +237,54 @@ def test_blocks_of_a_document_are_replaced(tmp_path, dataset, fake_model):
     assert markdown_main([str(document), f"missing={file}"]) == 1
     assert markdown_main([]) == 2
     assert replace_block(text, "tabletop", "x").count("<!-- end report -->") == 2
+
+
+def test_the_command_on_cocoa_cls(monkeypatch, dataset_folder, fake_model):
+    """The same objects as an official file has them: iscrowd set, whole objects without V."""
+    file = dataset_folder / "annotations.json"
+    content = json.loads(file.read_text())
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+        del annotation["visible_bbox"]
+        if annotation["visible_mask"] == annotation["segmentation"]:
+            del annotation["visible_mask"]
+    official = dataset_folder / "COCO_amodal_val2014_with_classes.json"
+    official.write_text(json.dumps(content))
+    options = ("--dataset", "cocoa_cls", "--annotations", str(official))
+    assert run_command(monkeypatch, dataset_folder, fake_model(), *options) == 0
+    as_cocoa_cls = json.loads((dataset_folder / "out/report.json").read_text())
+    assert run_command(monkeypatch, dataset_folder, fake_model()) == 0
+    as_amodal_coco = json.loads((dataset_folder / "out/report.json").read_text())
+    assert as_cocoa_cls["dataset"]["name"] == "cocoa_cls"
+    for metric in ("c2f", "pooled", "occluded-only", "boundary-f"):
+        assert as_cocoa_cls["metrics"][metric] == as_amodal_coco["metrics"][metric]
+
+
+@pytest.mark.slow
+def test_the_embedded_model(tmp_path, repository_root):
+    """True size: the model that ships, on a picture of a box that is partly covered."""
+    from training.datasets import AmodalCocoWriter
+
+    image = np.full((240, 320, 3), 200, dtype=np.uint8)
+    image[60:180, 80:200] = (200, 40, 40)
+    image[40:200, 160:260] = (30, 60, 200)
+    Image.fromarray(image).save(tmp_path / "boxes.png")
+    masks = np.zeros((2, 240, 320), dtype=bool)
+    masks[0, 60:180, 80:200] = True
+    masks[1, 60:180, 80:160] = True
+    writer = AmodalCocoWriter({}, ["box"])
+    writer.add_object(writer.add_image("boxes.png", (240, 320)), "box", masks[0], masks[1])
+    writer.write(tmp_path / "annotations.json")
+    model = repository_root / "amodal_ros/models/amodal_mobilesam"
+    arguments = ["--model", str(model), "--dataset", "amodal_coco", "--root", str(tmp_path)]
+    arguments += [
+        "--annotations",
+        str(tmp_path / "annotations.json"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert command.main([*arguments, "--adapter-gain", "0"]) == 0
+    report = json.loads((tmp_path / "o/report.json").read_text())
+    assert report["model"]["name"] == "amodal_mobilesam"
+    assert report["metrics"]["c2f"] == report["baselines"]["base model's visible mask"]["c2f"]
+    assert report["metrics"]["c2f"]["miou_full"] > 55
