@@ -16,13 +16,17 @@ from amodal_ros.preprocess import preprocess_image
 from tests.modeling.family_support import official_sam2, randomise
 
 
-def random_video_sam2(member: str, size: int, *, postprocessing: bool, visible: float) -> Any:
+def random_video_sam2(
+    member: str, size: int, *, postprocessing: bool, visible: float, narrow: bool = False
+) -> Any:
     """Build sam2's video predictor with random weights.
 
     ``visible`` is added to the object score, which decides whether SAM 2 sees an object at all.
     """
     torch.manual_seed(0)
-    official: Any = official_sam2(member, size, video=True, postprocessing=postprocessing)
+    official: Any = official_sam2(
+        member, size, video=True, postprocessing=postprocessing, narrow=narrow
+    )
     randomise(official)
     # Filling holes needs a CUDA extension; without it sam2 warns and leaves them.
     official.fill_hole_area = 0

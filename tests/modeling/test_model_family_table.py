@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from amodal_ros.modeling.build import build_amodal
+from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.cost import count_flops
 from benchmarks import model_family
 from tests.modeling.family_support import TINY_VIT, make_case
@@ -39,7 +41,7 @@ def test_every_variant_is_in_the_document():
 
 def test_counts_without_weights_are_those_with():
     """On the CPU with plain attention, whose products the counter sees."""
-    model = make_case("sam2.1_hiera_t").build()
+    model = build_amodal(AmodalConfig(base="sam2.1_hiera_t", image_size=128))
     image, prior, gain = torch.zeros(1, 3, 128, 128), torch.zeros(1, 1, 128, 128), torch.ones(1)
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         features = model.prefix(image)

@@ -11,12 +11,11 @@ from amodal_ros.masks import dilate_mask, mask_box
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from amodal_ros.modeling.amodal_sam2 import AmodalSam2
 from amodal_ros.modeling.config import AmodalConfig
-from amodal_ros.modeling.sam2_base import build_sam2
 from amodal_ros.modeling.video_predictor import AmodalVideoPredictor
 from amodal_ros.modeling.video_types import VideoOptions, VideoPrompt
 from amodal_ros.preprocess import preprocess_image
 from amodal_ros.types import PointPrompt
-from tests.modeling.family_support import activate, make_case, moving_square_clip
+from tests.modeling.family_support import activate, make_case, moving_square_clip, official_sam2
 from tests.modeling.official_video import OfficialRun, random_video_sam2
 
 SIZE = 64
@@ -32,8 +31,10 @@ class Twins:
 
     def __init__(self, member: str) -> None:
         self.member = member
-        self.official = random_video_sam2(member, SIZE, postprocessing=True, visible=0.6)
-        self.base = build_sam2(member, SIZE, postprocessing=True)
+        self.official = random_video_sam2(
+            member, SIZE, postprocessing=True, visible=0.6, narrow=True
+        )
+        self.base = official_sam2(member, SIZE, video=True, postprocessing=True, narrow=True)
         self.base.load_state_dict(self.official.state_dict())
 
     def amodal(self, **options) -> AmodalSam2:
