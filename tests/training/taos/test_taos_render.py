@@ -77,7 +77,7 @@ def test_obj_with_materials() -> None:
     assert mesh.faces.shape == (12, 3)  # quads become triangles
     assert mesh.colour == (0.9, 0.1, 0.1)
     assert mesh.texture == "a/wood.jpg"
-    with pytest.raises(ValueError, match="face corner '99'"):
+    with pytest.raises(ValueError, match=r"face corner 99/0: expected indices within 1, 0"):
         parse_obj("x", {"x": b"v 0 0 0\nf 1 1 99"}.__getitem__)
     with pytest.raises(ValueError, match="expected faces"):
         parse_obj("x", {"x": b"v 0 0 0\n"}.__getitem__)
@@ -165,7 +165,16 @@ def test_textures_are_used_or_the_model_dropped(tmp_path: Path, small: TaosConfi
     catalogue(tmp_path / "a.sh3f", {"cube": CUBE}, mtl=MTL + b"map_Kd C:/author/x.png\n")
     with pytest.raises(RejectedError) as caught:
         open_source(f"render:{tmp_path}", small, tmp_path / "2").cut_out((0, 0))
-    assert caught.value.reason == "model_texture_missing"
+    assert caught.value.reason == "model_file_missing"
+
+
+def test_slivers_do_no_harm(tmp_path: Path, small: TaosConfig) -> None:
+    line = b"\nusemtl other\nv 1 1 1\nv 1 1 2\nv 1 1 3\nv 1 1 4\nf -1 -2 -3\nf -2 -3 -4"
+    catalogue(tmp_path / "a.sh3f", {"cube": CUBE + line})
+    with_it = open_source(f"render:{tmp_path}", small, tmp_path / "1").cut_out((0, 0))
+    catalogue(tmp_path / "a.sh3f", {"cube": CUBE})
+    without = open_source(f"render:{tmp_path}", small, tmp_path / "2").cut_out((0, 0))
+    assert (with_it.alpha == without.alpha).all()
 
 
 def test_licences(tmp_path: Path, small: TaosConfig) -> None:

@@ -101,8 +101,8 @@ def _scene(
     assets: dict[str, bytes] = {}
     parts, geoms = [], []
     for number, mesh in enumerate(meshes):
-        if len(np.unique(mesh.vertices, axis=0)) < 4:
-            continue  # MuJoCo wants four vertices; such a sliver is not seen
+        if len(np.unique(mesh.vertices, axis=0)) < 4 or _area(mesh) < 1e-7 * radius**2:
+            continue  # MuJoCo wants four vertices and a surface; such a sliver is not seen
         assets[f"m{number}.obj"] = _obj_bytes(mesh, centre, radius)
         look = 'rgba="{:.4f} {:.4f} {:.4f} 1"'.format(*mesh.colour)
         if mesh.texture:
@@ -128,6 +128,12 @@ def _scene(
         f"{''.join(geoms)}</worldbody></mujoco>"
     )
     return xml, assets
+
+
+def _area(mesh: MaterialMesh) -> float:
+    corners = mesh.vertices[mesh.faces]
+    sides = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return 0.5 * float(np.linalg.norm(sides, axis=1).sum())
 
 
 def _obj_bytes(mesh: MaterialMesh, centre: np.ndarray, radius: float) -> bytes:

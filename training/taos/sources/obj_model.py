@@ -85,9 +85,9 @@ def _corner(word: str, vertices: int, textures: int) -> tuple[int, int]:
     texture = int(parts[1]) if len(parts) > 1 and parts[1] else 0
     vertex = vertex - 1 if vertex > 0 else vertices + vertex
     texture = texture - 1 if texture >= 0 else textures + texture
-    if not 0 <= vertex < vertices or texture >= textures:
+    if vertex < 0 or texture < -1:
         raise ValueError(f"face corner {word!r}: expected indices within {vertices}, {textures}")
-    return vertex, texture
+    return vertex, texture  # upper bounds are checked at the end: faces may come first
 
 
 def _meshes(
@@ -101,6 +101,12 @@ def _meshes(
         if not group:
             continue
         unique, index = np.unique(np.array(group), axis=0, return_inverse=True)
+        largest = unique.max(axis=0)
+        if largest[0] >= len(vertices) or largest[1] >= len(textures):
+            raise ValueError(
+                f"face corner {largest[0] + 1}/{largest[1] + 1}: expected indices within "
+                f"{len(vertices)}, {len(textures)}"
+            )
         uv = np.zeros((len(unique), 2))
         known = unique[:, 1] >= 0
         if known.any():

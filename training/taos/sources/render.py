@@ -93,18 +93,17 @@ class RenderSource(CutOutSource):
     def _render(self, model: CatalogueModel, stem: str) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
         archive = Path(model.catalogue)
+        members = member_names(archive)
 
         def read(name: str) -> bytes:
+            if name not in members:
+                # Some models of the official catalogues name files of their author's own disk.
+                raise RejectedError("model_file_missing")
             return read_zip_member(archive, inside(archive, name))
 
         try:
             meshes = parse_obj(model.member, read)
-            textures = {mesh.texture for mesh in meshes if mesh.texture}
-            # Some models of the official catalogues name files of their author's own disk.
-            known = textures <= member_names(archive)
-            reason = shape_reason(meshes) if known else "model_texture_missing"
-            if reason:
-                self._keep(f"{stem}.rejected", reason.encode("ascii"))
+            if reason := shape_reason(meshes):
                 raise RejectedError(reason)
             seeds = [
                 np.random.SeedSequence(
@@ -113,6 +112,9 @@ class RenderSource(CutOutSource):
                 for view in range(self._config.render_views)
             ]
             views = render_views(meshes, read, self._config.render_size, seeds)
+        except RejectedError as error:
+            self._keep(f"{stem}.rejected", error.reason.encode("ascii"))
+            raise
         except ValueError as error:
             if isinstance(error, CorruptRecordError):
                 raise
