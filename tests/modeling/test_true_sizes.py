@@ -14,6 +14,7 @@ from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD, AmodalModel
 from amodal_ros.modeling.amodal_sam import AmodalSam
 from amodal_ros.modeling.amodal_sam2 import AmodalSam2
+from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import MEMBERS, SAM2_MEMBERS, SAM_MEMBERS, AmodalConfig
 from amodal_ros.modeling.sam2_base import build_sam2
 from amodal_ros.modeling.sam_base import VIT_SPECS
@@ -115,3 +116,26 @@ def test_video_equals_sam2(monkeypatch):
     for index, image in enumerate(clip):
         frame = predictor.step(image, {1: prompt} if index == 0 else None)
         np.testing.assert_allclose(frame.low_res_logits[0], expected[index][1], atol=1e-4)
+
+
+@pytest.mark.parametrize("member", ["sam2.1_hiera_t", "mobile_sam"])
+def test_trains_at_the_true_size(member):
+    """One step of two objects: mixed precision, gradient checkpointing."""
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    model = build_amodal(AmodalConfig(base=member)).train()
+    model.gradient_checkpointing = True
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    before = {name: value.clone() for name, value in model.trainable_state().items()}
+    boxes = [BOX, [600, 100, 1000, 500]]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        prompts = model.build_prompts(boxes_xyxy=torch.tensor(boxes, dtype=torch.float32))
+        logits = model(torch.randn(1, 3, SIZE, SIZE), box_prior(boxes, SIZE), prompts)
+    loss = torch.nn.functional.softplus(-logits.low_res_logits.float()).mean()
+    loss.backward()
+    optimiser.step()
+    after = model.trainable_state()
+    assert all(value.isfinite().all() for value in after.values())
+    moved = [name for name in before if not torch.equal(before[name], after[name])]
+    assert any(".expand." in name for name in moved)
+    assert {name.split(".")[1] for name in moved} == set(model.adapters)
