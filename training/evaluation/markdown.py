@@ -7,7 +7,9 @@ stands between ``<!-- report NAME -->`` and ``<!-- end report -->``.
 
 from __future__ import annotations
 
+import argparse
 import json
+import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,8 @@ from typing import Any
 
 from amodal_ros.errors import AmodalError, InvalidInputError
 from training.evaluation.report import figure_text, result_rows, table_columns
+
+logger = logging.getLogger(__name__)
 
 
 def report_markdown(report: Mapping[str, Any], sheet: str | None = None) -> str:
@@ -88,22 +92,27 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Rewrite the blocks of a document from reports."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if len(arguments) < 2 or not all("=" in argument for argument in arguments[1:]):
-        sys.stderr.write(f"{__doc__}\n")
-        return 2
-    document = Path(arguments[0])
+    """Rewrite the blocks of a document from reports; 1 with a message when that is impossible."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluation.markdown",
+        description="Rewrite the generated blocks of a document from reports.",
+    )
+    parser.add_argument("document", type=Path, help="with blocks '<!-- report NAME -->'")
+    parser.add_argument("reports", nargs="+", metavar="NAME=report.json")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
-        text = document.read_text(encoding="utf-8")
-        for argument in arguments[1:]:
-            name, _, file = argument.partition("=")
+        text = arguments.document.read_text(encoding="utf-8")
+        for argument in arguments.reports:
+            name, equals, file = argument.partition("=")
+            if not equals:
+                raise InvalidInputError(f"expected NAME=report.json, got {argument!r}")
             report = json.loads(Path(file).read_text(encoding="utf-8"))
             text = replace_block(text, name, report_markdown(report))
     except (AmodalError, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        logger.error("%s", error)
         return 1
-    document.write_text(text, encoding="utf-8")
+    arguments.document.write_text(text, encoding="utf-8")
     return 0
 
 
