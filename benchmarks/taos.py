@@ -71,6 +71,8 @@ def measure_rate(
                 rejected += sum(report.rejects.values())
                 pixels += [sample.amodal.size for sample in made]
     wall = time.perf_counter() - started
+    if not pictures:
+        raise ValueError(f"the sources gave no composite; {rejected} attempts were rejected")
     return {
         "pictures": pictures,
         "per_second_of_processor_time": round(pictures / (sum(processor_ms) / 1e3), 2),
