@@ -37,6 +37,19 @@ def test_masks_are_exact(sa1b_root: Path, config: TaosConfig) -> None:
                 assert item.area == mask.sum()
 
 
+def test_masks_shrink_with_the_photo(sa1b_root: Path, config: TaosConfig) -> None:
+    source = open_sa1b(sa1b_root, config)
+    photo = source.photo(source.pool(0)[0], 120)
+    masks = draw_photo(20 + int(photo.record.removeprefix("sa_")))[1]
+    assert photo.hw == (90, 120)
+    for item, mask in zip(photo.objects, masks, strict=True):
+        small = item.rasterise(photo.hw)
+        share = mask.astype(float).reshape(90, 2, 120, 2).mean(axis=(1, 3))
+        assert small[share == 1].all()
+        assert not small[share == 0].any()
+        assert small.sum() == pytest.approx(mask.sum() / 4, rel=0.05)
+
+
 def test_one_output_shard_reads_one_stretch_of_one_tar(tmp_path: Path) -> None:
     for shard in range(3):
         with tarfile.open(tmp_path / f"sa_{shard:06d}.tar", "w") as archive:
