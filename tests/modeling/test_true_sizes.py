@@ -36,8 +36,10 @@ BOX = [200, 250, 700, 800]
 pytestmark = pytest.mark.slow
 
 
-def official_results(member: str, image: np.ndarray) -> tuple[Any, torch.Tensor, torch.Tensor]:
-    """Run the package's own model and predictor: model, embedding, low-resolution logits."""
+def official_results(
+    member: str, image: np.ndarray
+) -> tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Run the package's own model and predictor: model, input, embedding, low-res logits."""
     torch.manual_seed(0)
     if member in SAM2_MEMBERS:
         from sam2.sam2_image_predictor import SAM2ImagePredictor
@@ -46,7 +48,8 @@ def official_results(member: str, image: np.ndarray) -> tuple[Any, torch.Tensor,
         predictor: Any = SAM2ImagePredictor(model)
         predictor.set_image(image)
         _, _, logits = predictor.predict(box=np.array(BOX), multimask_output=False)
-        return model, predictor.get_image_embedding(), torch.from_numpy(logits)
+        tensor = predictor._transforms(image)[None]
+        return model, tensor, predictor.get_image_embedding(), torch.from_numpy(logits)
     if member in SAM_MEMBERS:
         import segment_anything as package
 
@@ -59,7 +62,8 @@ def official_results(member: str, image: np.ndarray) -> tuple[Any, torch.Tensor,
     predictor = package.SamPredictor(model)
     predictor.set_image(image)
     _, _, logits = predictor.predict(box=np.array(BOX), multimask_output=False)
-    return model, predictor.get_image_embedding(), torch.from_numpy(logits)
+    tensor = model.preprocess(torch.from_numpy(image).permute(2, 0, 1)[None])
+    return model, tensor, predictor.get_image_embedding(), torch.from_numpy(logits)
 
 
 def adapt(member: str, official: Any) -> AmodalModel:
@@ -76,10 +80,11 @@ def adapt(member: str, official: Any) -> AmodalModel:
 def test_equals_the_official_predictor(member):
     torch.set_num_threads(2)
     image = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
-    official, embedding, logits = official_results(member, image)
+    official, tensor, embedding, logits = official_results(member, image)
     model = activate(adapt(member, official), std=0.02)
-    tensor = preprocess_image(image, model.geometry((SIZE, SIZE)), PIXEL_MEAN, PIXEL_STD)
-    features = model.prefix(torch.from_numpy(tensor))
+    ours = preprocess_image(image, model.geometry((SIZE, SIZE)), PIXEL_MEAN, PIXEL_STD)
+    assert float((torch.from_numpy(ours) - tensor).abs().max()) < 1e-5
+    features = model.prefix(tensor)
     prior = box_prior([BOX], SIZE)
 
     base = model.suffix(features, prior, torch.zeros(1))
