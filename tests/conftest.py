@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,17 @@ _DOMAINS = range(1, 102)
 def repository_root() -> Path:
     """The checkout's root."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible_children() -> None:
+    """Ctrl-C reaches the processes that tests start.
+
+    A shell starts background jobs (a CI runner's, say) with SIGINT ignored, and ignored signals
+    are inherited; a handler is not.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
