@@ -30,6 +30,10 @@ class CorruptRecordError(DatasetError):
         self.record = record
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type, tuple[Path, str, str]]:
+        """Pickle by the three parts, so that it crosses the borders of worker processes."""
+        return type(self), (self.file, self.record, self.reason)
+
 
 @dataclass
 class BadRecords:
