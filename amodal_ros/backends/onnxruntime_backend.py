@@ -104,6 +104,8 @@ class OnnxRuntimeBackend:
         options.inter_op_num_threads = 1
         # Plans of memory are made for one number of objects, which varies from frame to frame.
         options.enable_mem_pattern = False
+        # Idle engine threads that spin would keep DDS and the node's own work off the cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = ort.InferenceSession(
                 str(path), sess_options=options, providers=list(self._providers)

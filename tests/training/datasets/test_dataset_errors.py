@@ -17,13 +17,17 @@ def test_a_corrupt_record_crosses_process_borders():
 
 
 def test_whatever_a_record_provokes_names_it():
-    with pytest.raises(CorruptRecordError, match=r"a\.json: image 7: has no key 'width'"):
-        with reading_record(Path("a.json"), "image 7"):
-            {}["width"]
+    with (
+        pytest.raises(CorruptRecordError, match=r"a\.json: image 7: has no key 'width'"),
+        reading_record(Path("a.json"), "image 7"),
+    ):
+        {}["width"]
 
 
 def test_an_error_of_the_whole_dataset_stays_one():
-    with pytest.raises(DatasetError, match="no folder") as caught:
-        with reading_record(Path("a.json"), "image 7"):
-            raise DatasetError("no folder")
+    with (
+        pytest.raises(DatasetError, match="no folder") as caught,
+        reading_record(Path("a.json"), "image 7"),
+    ):
+        raise DatasetError("no folder")
     assert not isinstance(caught.value, CorruptRecordError)
