@@ -108,7 +108,7 @@ class AmodalMobileSam(AmodalModel):
     ) -> ObjectEmbeddings:
         encoder = self._encoder[0]
         if encoder is None:
-            embeddings = features[0].expand(len(prior_masks), -1, -1, -1)
+            embeddings = features[0].expand(prior_masks.shape[0], -1, -1, -1)
         else:
             encoder.gradient_checkpointing = self.gradient_checkpointing
             embeddings = encoder.suffix(features[0], prior_masks, gain)
