@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
-    from rich.progress import track
-
     from training.datasets import BadRecords, open_dataset
     from training.evaluation.markdown import report_markdown
     from training.evaluation.prompting import Prompter
@@ -51,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> None:
         prompter,
         limit=arguments.limit,
         bad=bad if arguments.skip_bad else None,
-        progress=lambda images: iter(track(images, "evaluating")),
+        progress=_progress,
     )
     report = build_report(
         evaluation,
@@ -73,6 +71,21 @@ def _run(arguments: argparse.Namespace) -> None:
         console = Console(width=140)
     console.print(build_table(report))
     logger.info("wrote report.json, report.md, instances.jsonl and sheet.png to %s", arguments.out)
+
+
+def _progress(images: Sequence[list[int]]) -> Iterator[list[int]]:
+    """A bar on a terminal; elsewhere, where it would only show at the end, some lines."""
+    from rich.console import Console
+    from rich.progress import track
+
+    if Console().is_terminal:
+        yield from track(images, "evaluating")
+        return
+    step = max(len(images) // 20, 1)
+    for count, indices in enumerate(images, start=1):
+        yield indices
+        if count % step == 0 or count == len(images):
+            logger.info("%d of %d images", count, len(images))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -179,7 +179,8 @@ def run_command(monkeypatch, folder, model, *options: str) -> int:
     )
 
 
-def test_the_command_writes_everything(monkeypatch, capsys, dataset_folder, fake_model):
+def test_the_command_writes_everything(monkeypatch, capsys, caplog, dataset_folder, fake_model):
+    caplog.set_level("INFO")
     assert run_command(monkeypatch, dataset_folder, fake_model(), "--track") == 0
     out = dataset_folder / "out"
     report = json.loads((out / "report.json").read_text())
@@ -199,6 +200,7 @@ def test_the_command_writes_everything(monkeypatch, capsys, dataset_folder, fake
     printed = capsys.readouterr().out
     assert "base model's visible mask" in printed
     assert "6 instances, 5 occluded, 1 unprompted, 0 skipped" in printed
+    assert "5 of 5 images" in caplog.text
 
 
 def test_the_command_says_what_is_wrong(monkeypatch, caplog, dataset_folder, fake_model):
