@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
+
     from training.datasets import BadRecords, open_dataset
     from training.evaluation.markdown import report_markdown
     from training.evaluation.prompting import Prompter

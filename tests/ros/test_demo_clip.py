@@ -22,7 +22,7 @@ LIBRARY = Path("/usr/share/sweethome3d/furniture/BlendSwap-CC-0.sh3f")
 
 
 @pytest.fixture(scope="module")
-def annotations() -> dict:
+def clip_record() -> dict:
     return json.loads(CLIP_ANNOTATIONS.read_text())
 
 
@@ -49,11 +49,11 @@ def check_annotations(data: dict, frames: int, hw: tuple[int, int]) -> None:
     assert len(set(pairs)) == len(pairs)
 
 
-def test_the_annotations_are_consistent_and_fit_the_video(annotations):
+def test_the_annotations_are_consistent_and_fit_the_video(clip_record):
     source = open_source(str(CLIP_VIDEO))
     frames = sum(1 for _ in source.frames())
     assert frames == source.info.frame_count == 48
-    check_annotations(annotations, frames, source.info.image_hw)
+    check_annotations(clip_record, frames, source.info.image_hw)
     assert source.info.image_hw == (480, 640)
 
 
@@ -61,9 +61,9 @@ def test_clip_and_annotations_stay_small():
     assert sum(path.stat().st_size for path in CLIP_FOLDER.iterdir()) <= LIMIT_BYTES
 
 
-def test_objects_are_seen_partly_hidden_and_fully_hidden(annotations):
+def test_objects_are_seen_partly_hidden_and_fully_hidden(clip_record):
     rates = defaultdict(list)
-    for record in annotations["annotations"]:
+    for record in clip_record["annotations"]:
         visible = int(coco_mask.area(record["visible_mask"]))
         rates[record["name"]].append(1 - visible / record["area"])
     assert len(rates) >= 4
@@ -73,10 +73,10 @@ def test_objects_are_seen_partly_hidden_and_fully_hidden(annotations):
     assert any(rate == 1.0 for of_object in rates.values() for rate in of_object)
 
 
-def test_every_model_of_the_clip_has_author_and_licence(annotations):
+def test_every_model_of_the_clip_has_author_and_licence(clip_record):
     text = (CLIP_FOLDER / "PROVENANCE.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
-    names = {record["name"] for record in annotations["annotations"]}
+    names = {record["name"] for record in clip_record["annotations"]}
     assert {row.split("|")[1].strip() for row in rows} == names
     assert all("CC0" in row and row.split("|")[3].strip() for row in rows)
 
@@ -101,11 +101,11 @@ def rendered(tmp_path_factory, repository_root: Path) -> Path:
 
 
 @needs_models
-def test_the_script_renders_the_clips_own_scene(rendered, annotations):
+def test_the_script_renders_the_clips_own_scene(rendered, clip_record):
     data = json.loads((rendered / "annotations.json").read_text())
     check_annotations(data, 3, (120, 160))
     ours = {record["name"]: record for record in data["annotations"] if record["image_id"] == 1}
-    for record in annotations["annotations"]:
+    for record in clip_record["annotations"]:
         if record["image_id"] == 1:
             small = coco_mask.decode(ours[record["name"]]["segmentation"]).astype(bool)
             large = coco_mask.decode(record["segmentation"]).astype(bool)[2::4, 2::4]
