@@ -31,7 +31,9 @@ def write_sheet(file: Path, instances: Sequence[Mapping[str, Any]]) -> None:
     """
     key = "iou_occ" if any(i["iou_occ"] is not None for i in instances) else "iou_full"
     scored = [i for i in instances if i[key] is not None and i["prompted"]]
-    ranked = _one_per_track(sorted(scored, key=lambda i: (-i[key], str(i["instance_id"]))))
+    ranked = _one_per_track(
+        sorted(scored, key=lambda i: (-i[key], -i["iou_full"], str(i["instance_id"])))
+    )
     middle = max(len(ranked) // 2 - COLUMNS // 2, 0)
     rows = (
         (f"best {key}", ranked[:COLUMNS]),
