@@ -12,8 +12,8 @@ import torch
 class TrainBatch:
     """N objects of B images in the model's input frame, S its side.
 
-    Either ``images`` or ``features`` is set. ``features`` are what ``AmodalModel.prefix`` gives for
-    the images: the part before the first adapter is frozen, so it may be computed once and kept.
+    Either ``images`` or ``features`` is set. ``features`` are what ``AmodalModel.prefix`` gives
+    for the images: the part before the first adapter is frozen, so it may be computed once.
 
     Attributes:
         images: ``(B, 3, S, S)`` float32, normalised and padded.
@@ -71,8 +71,8 @@ class TrainClip:
     """T frames of the same N objects (paper 3.5): object i of every frame is the same one.
 
     Attributes:
-        frames: T batches; ``prior_masks`` of the first is M_spec of the prompt, those of the others
-            stand in where the previous frame's prediction is empty.
+        frames: T batches; ``prior_masks`` of the first is M_spec of the prompt, those of the
+            others stand in where the previous frame's prediction is empty.
     """
 
     frames: tuple[TrainBatch, ...]
