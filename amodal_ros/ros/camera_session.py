@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import monotonic
 
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -17,6 +18,7 @@ from amodal_ros.ros.latest_worker import LatestWorker
 from amodal_ros.ros.outputs import Outputs
 from amodal_ros.ros.pairing import FramePair, FramePairer, PairerConfig
 from amodal_ros.ros.parameters import PerceptionParameters
+from amodal_ros.ros.session_watch import SessionWatch
 from amodal_ros.ros.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.tracker import AmodalTracker, TrackerConfig
 
@@ -81,22 +83,34 @@ class CameraSession:
             self._on_detections,
             _detections_qos(parameters),
         )
-        self._expiry = node.create_timer(_EXPIRY_PERIOD_S, self._on_expiry)
+        self._expiry = node.create_timer(
+            _EXPIRY_PERIOD_S, self._on_expiry, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._watch = SessionWatch(
+            node,
+            faults,
+            camera=parameters.image_topic,
+            detector=parameters.detections_topic,
+            on_time_backward=self._pairer.clear,
+        )
 
     def close(self) -> None:
         """Unsubscribe, and end the worker after the frame in work."""
         self._node.destroy_subscription(self._images)
         self._node.destroy_subscription(self._detections)
         self._node.destroy_timer(self._expiry)
+        self._watch.close()
         self._worker.stop()
 
     def _on_image(self, message: Image) -> None:
+        self._watch.image_came()
         stamp_ns = stamp_to_ns(message.header.stamp)
         transport_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
         received = _ReceivedImage(message, transport_ms)
         self._submit(self._pairer.add_image(stamp_ns, received, monotonic()))
 
     def _on_detections(self, message: Detection2DArray) -> None:
+        self._watch.detections_came()
         stamp_ns = stamp_to_ns(message.header.stamp)
         self._submit(self._pairer.add_detections(stamp_ns, message, monotonic()))
 
@@ -117,9 +131,11 @@ class CameraSession:
         )
         if answer is not None:
             self._outputs.publish(answer, waited_ms, self._faults)
+            self._watch.engine.answered()
 
     def _report_engine_error(self, error: Exception) -> None:
-        self._faults.report(Fault.ENGINE, f"frame lost: {type(error).__name__}: {error}")
+        if not self._worker.stopping:  # or else it was interrupted
+            self._watch.engine.failed(error)
 
 
 def _pairer_config(parameters: PerceptionParameters) -> PairerConfig:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong with single frames: counted always, told in the log now and then."""
+"""What goes wrong: counted always, told in the log now and then; what lasts is an alarm."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ class Fault(str, Enum):
     BAD_IMAGE = "dropped_bad_image"
     ENGINE = "dropped_engine_error"
     TIME_JUMP = "time_jumps"
+    CLOCK_JUMP = "clock_jumps"
+    QOS_MISMATCH = "qos_mismatches"
+    CAMERA_SILENT = "camera_silences"
+    DETECTOR_SILENT = "detector_silences"
+    ENGINE_GAVE_UP = "engine_gave_up"
     EMPTY_MASK = "objects_with_empty_mask"
     BOX_NOT_FINITE = "boxes_not_finite"
     BOX_NO_SIZE = "boxes_no_size"
@@ -36,11 +41,17 @@ class Fault(str, Enum):
         """The fault of a reason of ``detection_conversion.REJECTION_REASONS``."""
         return cls(f"boxes_{reason}")
 
+    @property
+    def ends_service(self) -> bool:
+        """Whether the node stops answering because of it: an error, not a warning."""
+        return self is Fault.ENGINE_GAVE_UP
+
 
 class FaultLog:
     """Counts faults, and writes of each kind the first at once, then at most one line a period.
 
-    Thread-safe.
+    A fault that lasts is an alarm: told and counted once when it begins, kept for diagnostics
+    until it is cleared. Thread-safe.
     """
 
     def __init__(
@@ -56,6 +67,7 @@ class FaultLog:
         self._counts: Counter[Fault] = Counter()
         self._silent: Counter[Fault] = Counter()
         self._told_at_s: dict[Fault, float] = {}
+        self._alarms: dict[Fault, dict[str, str]] = {}
 
     def count(self, fault: Fault, times: int = 1) -> None:
         """Count without a word."""
@@ -74,6 +86,29 @@ class FaultLog:
             self._told_at_s[fault] = now_s
             silent = self._silent.pop(fault, 0)
         self._warn(f"{text} ({silent} more since the last warning)" if silent else text)
+
+    def alarm(self, fault: Fault, text: str, source: str = "") -> None:
+        """Raise an alarm, unless ``source`` has one of this kind: count it and warn at once."""
+        with self._lock:
+            sources = self._alarms.setdefault(fault, {})
+            if source in sources:
+                return
+            sources[source] = text
+            self._counts[fault] += 1
+        self._warn(text)
+
+    def clear_alarm(self, fault: Fault, source: str = "") -> bool:
+        """End an alarm; returns whether there was one."""
+        with self._lock:
+            sources = self._alarms.get(fault, {})
+            return sources.pop(source, None) is not None
+
+    def alarms(self) -> tuple[tuple[Fault, str], ...]:
+        """What is wrong at present, each with its text; the order of ``Fault``."""
+        with self._lock:
+            return tuple(
+                (fault, text) for fault in Fault for text in self._alarms.get(fault, {}).values()
+            )
 
     def counts(self) -> Mapping[str, int]:
         """Every counter by its name, zeros included."""
