@@ -19,7 +19,8 @@ class TrackerConfig:
 
     Attributes:
         max_coast_s: a track without a detection ends after this many seconds; 0: at once,
-            negative: never.
+            negative: never. Objects that a user gave are not subject to it.
+        score_half_life_s: the score of a track without a detection halves in this time.
         prior_dilation: how far the previous amodal mask grows to become M_spec (paper 3.5), as a
             fraction of the square root of its area.
         match_iou: least box IoU by which a detection continues a track.
@@ -28,7 +29,8 @@ class TrackerConfig:
         max_objects: most objects in a frame: detections of highest score, then coasting tracks.
     """
 
-    max_coast_s: float = 1.0
+    max_coast_s: float = 2.0
+    score_half_life_s: float = 1.0
     prior_dilation: float = 0.1
     match_iou: float = 0.3
     agreement_iou: float = 0.7
@@ -42,6 +44,10 @@ class TrackerConfig:
         """
         if math.isnan(self.max_coast_s):
             raise InvalidInputError("max_coast_s: expected a number of seconds, got nan")
+        if not self.score_half_life_s > 0:
+            raise InvalidInputError(
+                f"score_half_life_s: expected seconds above 0, got {self.score_half_life_s}"
+            )
         if not 0 <= self.prior_dilation <= 1:
             raise InvalidInputError(
                 f"prior_dilation: expected a number in [0, 1], got {self.prior_dilation}"
@@ -65,7 +71,10 @@ class TrackPlan:
         track_ids: (N,) int32.
         detection_index: (N,) int32 into the frame's detections; -1: coasting.
         coasting: (N,) bool.
-        scores: (N,) float32, the detector's; while coasting that of the last detection.
+        coasting_s: (N,) float32, seconds since the last detection; 0 where there is one.
+        pinned: (N,) bool, given by a user with `AmodalTracker.add_object`.
+        is_new: (N,) bool, a track that this frame begins.
+        scores: (N,) float32, the detector's; while coasting that of the last detection, decayed.
         class_ids: N class names.
         detection_ids: N identities given by the detector for this frame; empty: none, or coasting.
         identities: N identities under which the tracks are found again; empty: by overlap alone.
@@ -73,6 +82,7 @@ class TrackPlan:
         image_hw: (height, width) of the frame.
         epoch: how often the tracker had been reset; a plan from before a reset changes no track.
         dropped: number of detections left out because of `max_objects`.
+        reset: why all tracks were forgotten before this frame; empty: they were not.
     """
 
     boxes_xyxy: np.ndarray
@@ -80,6 +90,9 @@ class TrackPlan:
     track_ids: np.ndarray
     detection_index: np.ndarray
     coasting: np.ndarray
+    coasting_s: np.ndarray
+    pinned: np.ndarray
+    is_new: np.ndarray
     scores: np.ndarray
     class_ids: tuple[str, ...]
     detection_ids: tuple[str, ...]
@@ -88,6 +101,7 @@ class TrackPlan:
     image_hw: tuple[int, int]
     epoch: int
     dropped: int
+    reset: str
 
     def __len__(self) -> int:
         """Number of objects N."""
@@ -102,9 +116,11 @@ class TrackedObject:
         track_id: its identity over time, 0 and up.
         class_id: its class as the detector named it; empty: unknown.
         detection_id: identity of the detection that supported it in this frame; empty: none.
-        score: the detector's, in [0, 1]; while coasting that of the last detection.
+        score: the detector's, in [0, 1]; while coasting that of the last detection, decayed.
         predicted_iou: the decoder's estimate for the amodal mask.
         coasting: no detection supported it in this frame.
+        coasting_s: seconds since the last detection; 0 where there is one.
+        pinned: given by a user; it does not end by age.
         visible_mask: (H, W) bool, inside the amodal mask.
         amodal_mask: (H, W) bool; empty when the decoder found nothing.
     """
@@ -115,6 +131,8 @@ class TrackedObject:
     score: float
     predicted_iou: float
     coasting: bool
+    coasting_s: float
+    pinned: bool
     visible_mask: np.ndarray
     amodal_mask: np.ndarray
 

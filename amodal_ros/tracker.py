@@ -6,15 +6,17 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from amodal_ros.association import TrackCandidate, associate, own_ids
 from amodal_ros.boxes import check_boxes
-from amodal_ros.checks import check_hw
+from amodal_ros.checks import check_array, check_hw
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.masks import dilate_mask, mask_iou
+from amodal_ros.masks import dilate_mask, mask_box, mask_iou
 from amodal_ros.track_types import TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
 
@@ -27,7 +29,8 @@ logger = logging.getLogger(__name__)
 class _Track:
     """What is remembered of an object; boxes (4,) and the mask are in original pixels.
 
-    `amodal_mask` is the last one that was not empty, None before there was one.
+    `amodal_mask` is the last one that was not empty, None before there was one. `given` is True
+    from `add_object` to the first answer: the user's box stands for a detection.
     """
 
     track_id: int
@@ -39,6 +42,8 @@ class _Track:
     visible_box: tuple[int, int, int, int] = (0, 0, 0, 0)
     amodal_box: tuple[int, int, int, int] = (0, 0, 0, 0)
     amodal_mask: np.ndarray | None = None
+    pinned: bool = False
+    given: bool = False
 
     def candidate(self) -> TrackCandidate:
         boxes = np.array([self.detected_box, self.visible_box, self.amodal_box], np.float32)
@@ -79,6 +84,71 @@ class AmodalTracker:
         with self._lock:
             self._forget()
 
+    def add_object(
+        self,
+        box_xyxy: ArrayLike,
+        *,
+        amodal_mask: np.ndarray | None = None,
+        class_id: str = "",
+        score: float = 1.0,
+    ) -> int:
+        """Starts a track that needs no detector: a user gives the object (`~/add_object`).
+
+        In the next frame its box is the prompt; from then on it coasts, unless detections support
+        it, and ends only by `remove_object`, by `reset` or by the drift check. Any thread may
+        call this, before the first frame too.
+
+        Args:
+            box_xyxy: (4,) pixels of the newest image that was planned.
+            amodal_mask: (H, W) bool of that image, where it is known: M_spec of the next frame.
+            class_id: copied to every mask of the object.
+            score: in [0, 1]; decides who stays when there are more than `max_objects`.
+
+        Returns:
+            The new track's identity, at least 0.
+
+        Raises:
+            InvalidInputError: for a box that is faulty or outside the image, a mask that is empty
+                or of another size, a bad score, or when `max_objects` were given already.
+        """
+        box = check_boxes("box_xyxy", np.asarray(box_xyxy, np.float32).reshape(1, -1))
+        if not 0 <= score <= 1:
+            raise InvalidInputError(f"score: expected a number in [0, 1], got {score}")
+        with self._lock:
+            if self._image_hw is not None:
+                check_boxes("box_xyxy", box, self._image_hw)
+                if amodal_mask is not None:
+                    check_array("amodal_mask", amodal_mask, np.bool_, self._image_hw)
+            elif amodal_mask is not None:
+                raise InvalidInputError("amodal_mask: expected none before the first frame")
+            if amodal_mask is not None and not amodal_mask.any():
+                raise InvalidInputError("amodal_mask: expected at least one pixel, got none")
+            pinned = sum(track.pinned for track in self._tracks.values())
+            if pinned >= self.config.max_objects:
+                raise InvalidInputError(
+                    f"expected at most {self.config.max_objects} objects (max_objects),"
+                    f" got {pinned} before this one"
+                )
+            track = _Track(self._new_id(), class_id, "", score, self._stamp_s, box[0])
+            track.pinned = track.given = True
+            if amodal_mask is not None:
+                track.amodal_mask, track.amodal_box = amodal_mask.copy(), mask_box(amodal_mask)
+            self._tracks[track.track_id] = track
+            return track.track_id
+
+    def remove_object(self, track_id: int) -> None:
+        """Ends a track, whoever began it; a detection that comes later begins a new one.
+
+        Raises:
+            InvalidInputError: when there is no such track.
+        """
+        with self._lock:
+            if track_id not in self._tracks:
+                raise InvalidInputError(
+                    f"track_id: expected one of {sorted(self._tracks)}, got {track_id}"
+                )
+            del self._tracks[track_id]
+
     def plan(self, detections: Detections, stamp_s: float, image_hw: tuple[int, int]) -> TrackPlan:
         """Says what to segment in a frame.
 
@@ -99,17 +169,19 @@ class AmodalTracker:
         chosen = detections.select(kept)
         check_boxes("detections.boxes_xyxy", chosen.boxes_xyxy, hw)
         with self._lock:
-            self._follow_stream(stamp_s, hw)
+            reset = self._follow_stream(stamp_s, hw)
             tracks = list(self._tracks.values())
             matches = associate(
                 chosen, [track.candidate() for track in tracks], self.config.match_iou
             )
             matched = [tracks[index] if index >= 0 else None for index in matches]
+            rows = self._room_for_given(chosen.scores, matched)
+            chosen, kept, matched = chosen.select(rows), kept[rows], [matched[row] for row in rows]
             found = {track.track_id for track in matched if track is not None}
             missed = [track for track in tracks if track.track_id not in found]
             coasting = self._still_coasting(missed, stamp_s, self.config.max_objects - len(chosen))
             dropped = len(detections) - len(chosen)
-            return self._make_plan(chosen, kept, matched, coasting, stamp_s, hw, dropped)
+            return self._make_plan(chosen, kept, matched, coasting, stamp_s, hw, dropped, reset)
 
     def update(self, plan: TrackPlan, prediction: AmodalPrediction) -> tuple[TrackedObject, ...]:
         """Takes in what the predictor answered to a plan.
@@ -143,23 +215,38 @@ class AmodalTracker:
         self._stamp_s = -math.inf
         self._image_hw = None
 
-    def _follow_stream(self, stamp_s: float, image_hw: tuple[int, int]) -> None:
-        """Resets where the stream does not go on from the frame before."""
+    def _follow_stream(self, stamp_s: float, image_hw: tuple[int, int]) -> str:
+        """Resets where the stream does not go on from the frame before; returns why."""
+        reason = ""
         if stamp_s < self._stamp_s:
-            logger.warning("Time went back by %.3f s: tracks reset", self._stamp_s - stamp_s)
-            self._forget()
+            reason = f"time went back by {self._stamp_s - stamp_s:.3f} s"
         elif self._image_hw not in (None, image_hw):
-            logger.warning("Image size went from %s to %s: tracks reset", self._image_hw, image_hw)
+            reason = f"image size went from {self._image_hw} to {image_hw}"
+        if reason:
+            logger.warning("Tracks reset: %s", reason)
             self._forget()
         self._stamp_s, self._image_hw = stamp_s, image_hw
+        return reason
+
+    def _room_for_given(self, scores: np.ndarray, matched: list[_Track | None]) -> np.ndarray:
+        """Rows (K,) of the detections that stay, so that all objects that a user gave fit in."""
+        found = np.array([track is not None and track.pinned for track in matched], bool)
+        given = sum(track.pinned for track in self._tracks.values())
+        others = np.flatnonzero(~found)
+        best = others[np.argsort(-scores[others], kind="stable")]
+        return np.sort(
+            np.append(np.flatnonzero(found), best[: self.config.max_objects - given]).astype(int)
+        )
 
     def _still_coasting(self, missed: list[_Track], stamp_s: float, room: int) -> list[_Track]:
         """Ends the missed tracks that are too old or too many; returns the others by identity."""
         limit = self.config.max_coast_s
         alive = [
-            track for track in missed if limit < 0 or stamp_s - track.last_seen_s <= limit > 0
+            track
+            for track in missed
+            if track.pinned or limit < 0 or stamp_s - track.last_seen_s <= limit > 0
         ]
-        alive = sorted(alive, key=lambda track: -track.score)[: max(room, 0)]
+        alive = sorted(alive, key=lambda track: (-track.pinned, -track.score))[: max(room, 0)]
         staying = {track.track_id for track in alive}
         for track in missed:
             if track.track_id not in staying:
@@ -175,11 +262,14 @@ class AmodalTracker:
         stamp_s: float,
         image_hw: tuple[int, int],
         dropped: int,
+        reset: str,
     ) -> TrackPlan:
         """Lists the detections, new objects with new identities, then the coasting tracks."""
         count = len(detections)
         boxes = [*detections.boxes_xyxy, *(track.prompt_box() for track in coasting)]
         followed = [*matched, *coasting]
+        unseen_s = [0.0 if track.given else stamp_s - track.last_seen_s for track in coasting]
+        half_lives = np.array(unseen_s) / self.config.score_half_life_s
         return TrackPlan(
             boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
             prior_masks=tuple(
@@ -189,10 +279,13 @@ class AmodalTracker:
                 self._ids(detections, matched) + [track.track_id for track in coasting], np.int32
             ),
             detection_index=np.append(kept, [-1] * len(coasting)).astype(np.int32),
-            coasting=np.arange(len(followed)) >= count,
-            scores=np.append(detections.scores, [track.score for track in coasting]).astype(
-                np.float32
-            ),
+            coasting=np.array([False] * count + [not track.given for track in coasting], bool),
+            coasting_s=np.append(np.zeros(count), unseen_s).astype(np.float32),
+            pinned=np.array([track is not None and track.pinned for track in followed], bool),
+            is_new=np.array([track is None for track in followed], bool),
+            scores=np.append(
+                detections.scores, [track.score for track in coasting] * 0.5**half_lives
+            ).astype(np.float32),
             class_ids=(*detections.class_ids, *(track.class_id for track in coasting)),
             detection_ids=(*detections.detection_ids, *("" for _ in coasting)),
             identities=(*own_ids(detections), *(track.identity for track in coasting)),
@@ -200,23 +293,28 @@ class AmodalTracker:
             image_hw=image_hw,
             epoch=self._epoch,
             dropped=dropped,
+            reset=reset,
         )
 
     def _ids(self, detections: Detections, matched: list[_Track | None]) -> list[int]:
         """The track of each detection: matched, brought by the detection, or a new one."""
-        taken = {*self._tracks, *detections.track_ids.tolist()}
-        ids = []
+        taken = set(detections.track_ids.tolist())
+        ids: list[int] = []
         for given, track in zip(detections.track_ids.tolist(), matched, strict=True):
             if track is not None:
                 ids.append(track.track_id)
             elif given >= 0 and given not in ids:
                 ids.append(given)
             else:
-                while self._next_id in taken:
-                    self._next_id += 1
-                ids.append(self._next_id)
-                self._next_id += 1
+                ids.append(self._new_id(taken))
         return ids
+
+    def _new_id(self, taken: Collection[int] = ()) -> int:
+        """An identity that no track has or had here, and that is not among `taken`."""
+        while self._next_id in self._tracks or self._next_id in taken:
+            self._next_id += 1
+        self._next_id += 1
+        return self._next_id - 1
 
     def _prior(self, track: _Track | None, box: np.ndarray) -> np.ndarray | None:
         """M_spec from the previous amodal mask; None, so the box, where they lie apart."""
@@ -243,6 +341,8 @@ class AmodalTracker:
             score=float(plan.scores[row]),
             predicted_iou=float(prediction.predicted_iou[row]),
             coasting=coasting,
+            coasting_s=float(plan.coasting_s[row]),
+            pinned=bool(plan.pinned[row]),
             visible_mask=visible,
             amodal_mask=amodal,
         )
@@ -250,8 +350,8 @@ class AmodalTracker:
     def _remember(self, plan: TrackPlan, row: int, item: TrackedObject) -> None:
         """Keeps what the next frame needs of an object."""
         track = self._tracks.get(item.track_id)
-        if item.coasting and track is None:
-            return
+        if track is None and not plan.is_new[row]:
+            return  # removed since the plan was made
         if track is None:
             track = _Track(item.track_id, "", "", 0.0, plan.stamp_s, plan.boxes_xyxy[row])
             self._tracks[item.track_id] = track
@@ -259,6 +359,7 @@ class AmodalTracker:
             track.class_id, track.score = item.class_id, item.score
             track.identity = plan.identities[row] or track.identity
             track.last_seen_s, track.detected_box = plan.stamp_s, plan.boxes_xyxy[row]
+            track.given = False
         if item.amodal_mask.any():
             track.amodal_mask, track.amodal_box = item.amodal_mask, item.amodal_box_xyxy
             track.visible_box = item.visible_box_xyxy

@@ -8,42 +8,9 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.masks import dilate_mask
-from amodal_ros.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
-from amodal_ros.types import AmodalPrediction, Detections
-
-HW = (60, 100)
-Box = tuple[int, int, int, int]
-A, B = (10, 10, 30, 40), (60, 20, 90, 50)
-
-
-def filled(box: Box, hw: tuple[int, int] = HW) -> np.ndarray:
-    mask = np.zeros(hw, bool)
-    mask[box[1] : box[3], box[0] : box[2]] = True
-    return mask
-
-
-def answer(raw: list[Box], visible: list[Box] | None = None) -> AmodalPrediction:
-    """A prediction of boxes; (0, 0, 0, 0) is an empty mask."""
-    raw_masks, visible_masks = (
-        np.array([filled(box) for box in boxes], bool).reshape(-1, *HW)
-        for boxes in (raw, visible or raw)
-    )
-    return AmodalPrediction(raw_masks, visible_masks, np.full(len(raw), 0.8, np.float32))
-
-
-def step(
-    tracker: AmodalTracker,
-    stamp: float,
-    detections: Detections,
-    raw: list[Box],
-    visible: list[Box] | None = None,
-) -> tuple[TrackPlan, tuple[TrackedObject, ...]]:
-    plan = tracker.plan(detections, stamp, HW)
-    return plan, tracker.update(plan, answer(raw, visible))
-
-
-def see(*boxes: Box, **fields: Any) -> Detections:
-    return Detections.from_boxes(boxes, **fields)
+from amodal_ros.tracker import AmodalTracker, TrackerConfig
+from amodal_ros.types import Detections
+from tests.unit.tracker_support import HW, A, B, answer, filled, see, step
 
 
 def test_new_objects_start_from_their_boxes() -> None:
@@ -112,12 +79,13 @@ def test_hidden_object_coasts_and_keeps_its_identity() -> None:
         assert plan.detection_index.tolist() == [-1]
         assert (item.track_id, item.coasting, item.class_id) == (0, True, "cup")
         assert item.detection_id == ""
-        assert item.score == pytest.approx(0.9)
+        assert item.coasting_s == pytest.approx(stamp)
+        assert item.score == pytest.approx(0.9 * 0.5**stamp)
         assert not item.visible_mask.any()  # the unadapted pass saw the occluder
         assert np.array_equal(item.amodal_mask, filled(A))  # and nothing of it is united
         assert item.occlusion_rate == 1.0
     plan, (item,) = step(tracker, 1.2, see(A, detection_ids=["d"]), [A])
-    assert (item.track_id, item.coasting) == (0, False)
+    assert (item.track_id, item.coasting, item.coasting_s) == (0, False, 0)
 
 
 def test_coasting_box_follows_the_predicted_mask() -> None:
