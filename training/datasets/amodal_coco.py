@@ -37,6 +37,11 @@ class AmodalCocoDataset(CocoStyleDataset):
         amodal = decode_segmentation(annotation["segmentation"], hw)
         return amodal, decode_segmentation(annotation["visible_mask"], hw)
 
+    def occlusion_hint(self, index: int) -> float | None:
+        """``occlude_rate``, which this project's writer always states."""
+        rate = self.tables.annotations[index].get("occlude_rate")
+        return None if rate is None else float(rate)
+
     def video(self, image: Mapping[str, Any]) -> tuple[int | str | None, int | None]:
         """Optional ``video_id`` and ``frame``."""
         frame = image.get("frame")

@@ -55,6 +55,10 @@ class AmodalDataset(ABC):
     def frame_key(self, index: int) -> FrameKey:
         """The image of record `index`, without decoding anything."""
 
+    def occlusion_hint(self, index: int) -> float | None:
+        """The occlusion rate of record `index` if the annotation states it; nothing is decoded."""
+        return None
+
     def __iter__(self) -> Iterator[AmodalSample]:
         return self.read()
 

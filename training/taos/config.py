@@ -44,6 +44,7 @@ class TaosConfig:
         render_views: viewpoints for each 3D model.
         render_size: side of a rendered cut-out in pixels.
         licences: licences a 3D model may have.
+        excluded_models: ids of 3D models that are left out (kept for evaluation, say).
         photos_grid: points per side with which the base model segments a photo.
         model_dir: model folder for the `photos` source; "" means the embedded one.
     """
@@ -74,6 +75,7 @@ class TaosConfig:
     render_views: int = 8
     render_size: int = 448
     licences: tuple[str, ...] = ("CC0-1.0", "CC-BY-3.0")
+    excluded_models: tuple[str, ...] = ()
     photos_grid: int = 12
     model_dir: str = ""
 

@@ -106,14 +106,14 @@ def read_shard(path: Path) -> Iterator[TaosSample]:
                 if stream is None or member.size > MAX_FILE_BYTES:
                     raise CorruptRecordError(path, member.name, "expected a small regular file")
                 if name != key and files:
-                    yield _decode_sample(path, key, files)
+                    yield decode_sample(path, key, files)
                     files = {}
                 key = name
                 files[suffix] = stream.read()
     except (tarfile.TarError, EOFError) as error:
         raise CorruptRecordError(path, key or "file", f"damaged tar: {error}") from error
     if files:
-        yield _decode_sample(path, key, files)
+        yield decode_sample(path, key, files)
 
 
 def shard_files(folder: Path) -> list[Path]:
@@ -121,7 +121,12 @@ def shard_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("taos-*.tar"))
 
 
-def _decode_sample(path: Path, key: str, files: dict[str, bytes]) -> TaosSample:
+def decode_sample(path: Path, key: str, files: dict[str, bytes]) -> TaosSample:
+    """Decode the files of one sample, by extension.
+
+    Raises:
+        CorruptRecordError: naming the shard and the sample.
+    """
     images: dict[str, np.ndarray] = {}
     for name in ("image", "original"):
         data = files.get(f"{name}.jpg", files.get(f"{name}.png"))

@@ -55,7 +55,11 @@ class RenderSource(CutOutSource):
         if not catalogues:
             raise InvalidInputError(f"source {spec}: no .sh3f in {root}")
         models = [model for path in catalogues for model in read_catalogue(path)]
-        self._models = [model for model in models if model.licence in config.licences]
+        self._models = [
+            model
+            for model in models
+            if model.licence in config.licences and model.model_id not in config.excluded_models
+        ]
         if not self._models:
             found = sorted({model.licence for model in models})
             raise InvalidInputError(
@@ -89,6 +93,16 @@ class RenderSource(CutOutSource):
             "creator": model.creator,
         }
         return cut_out_from_rgba(rgba, origin, place)
+
+    def prefill(self) -> tuple[int, int]:
+        """Render what the cache lacks; returns how many models are usable, and how many not."""
+        unusable = 0
+        for number in range(len(self._models)):
+            try:
+                self.cut_out((number, 0))
+            except RejectedError:
+                unusable += 1
+        return len(self._models) - unusable, unusable
 
     def _render(self, model: CatalogueModel, stem: str) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)

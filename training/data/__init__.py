@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training data: objects with known amodal masks, framed and prompted as at inference."""
+
+from training.data.config import DataConfig, PriorConfig, SourceConfig
+from training.data.dataset import build_dataset, collate
+
+__all__ = ["DataConfig", "PriorConfig", "SourceConfig", "build_dataset", "collate"]
