@@ -15,9 +15,13 @@ import onnx
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256
+from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from export.onnx_graph import OPSET, Component, Tensor
+from export.options import ExportOptions
+from export.source_model import SourceModel
 
 REFERENCE_FILE = "reference.npz"
+EMBEDDING_STRIDE = 16  # input pixels per cell of the embeddings, of all members
 PRIOR_EXPAND = 1.2  # of the width and height of a box, for M_spec (paper 4.1)
 
 
@@ -27,11 +31,10 @@ class FolderContent:
 
     Attributes:
         name: Of the model.
-        family: ``mobile_sam``.
+        family: ``mobile_sam``, ``sam`` or ``sam2``.
+        mode: ``full`` or ``roi``.
         image_size: Side of the input.
-        embedding_size: Side of the embeddings.
-        mean: Per channel, RGB, range 0 to 255.
-        std: Per channel, RGB, range 0 to 255.
+        roi_factor: With mode ``roi``: side of the crop over the longer side of the box.
         weights_precision: ``fp16`` or ``fp32``.
         trained: Whether the adapters were trained.
         source: Where the weights come from.
@@ -39,13 +42,34 @@ class FolderContent:
 
     name: str
     family: str
+    mode: str
     image_size: int
-    embedding_size: int
-    mean: Sequence[float]
-    std: Sequence[float]
+    roi_factor: float
     weights_precision: str
     trained: bool
     source: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, source: SourceModel, options: ExportOptions) -> FolderContent:
+        """Describe a model that is exported with these options."""
+        config = source.model.config
+        return cls(
+            name=options.name or f"amodal_{config.base.replace('mobile_sam', 'mobilesam')}",
+            family=source.family,
+            mode=options.mode,
+            image_size=config.image_size,
+            roi_factor=options.roi_factor,
+            weights_precision=options.precision,
+            trained=source.trained,
+            source=source.source,
+        )
+
+    @property
+    def geometry(self) -> str:
+        """How an image lies in the input."""
+        if self.mode == "roi":
+            return "roi"
+        return "stretch" if self.family == "sam2" else "letterbox"
 
 
 def write_graphs(folder: Path, components: Sequence[Component]) -> None:
@@ -58,19 +82,21 @@ def manifest_content(
     folder: Path, components: Sequence[Component], content: FolderContent
 ) -> dict[str, Any]:
     """Build what ``manifest.json`` holds from the files that lie in the folder."""
+    cells = content.image_size // EMBEDDING_STRIDE
     return {
         "schema_version": SCHEMA_VERSION,
         "name": content.name,
         "family": content.family,
-        "mode": "full",
-        "geometry": "letterbox",
+        "mode": content.mode,
+        "geometry": content.geometry,
         "image_size": content.image_size,
-        "embedding_size": content.embedding_size,
-        "low_res_size": 4 * content.embedding_size,
-        "mean": list(content.mean),
-        "std": list(content.std),
+        "embedding_size": cells,
+        "low_res_size": 4 * cells,
+        "mean": list(PIXEL_MEAN),
+        "std": list(PIXEL_STD),
         "mask_threshold": 0.0,
         "prior_expand": PRIOR_EXPAND,
+        **({"roi_factor": content.roi_factor} if content.mode == "roi" else {}),
         "weights_precision": content.weights_precision,
         "compute_precision": "fp32",
         "opset": OPSET,

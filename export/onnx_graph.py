@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import onnx
 import onnxslim
 import torch
-from mobile_sam.modeling.tiny_vit_sam import Conv2d_BN
 from torch import nn
-from torch.nn import functional as F
 
 OPSET = 18
 # Constants above this size in bytes are left to be computed where the graph is loaded: a gathered
@@ -64,7 +60,7 @@ def export_component(
 
     Args:
         name: Of the graph.
-        module: In evaluation mode; called with the inputs in order.
+        module: Put into evaluation mode; called with the inputs in order.
         examples: One tensor per input; free sizes at least 2, or they would be frozen.
         inputs: Names and shapes; equal names of free sizes are one size.
         outputs: Names and shapes.
@@ -78,7 +74,7 @@ def export_component(
         for tensor in inputs
     )
     program = torch.onnx.export(
-        module,
+        module.eval(),
         examples,
         dynamo=True,
         opset_version=OPSET,
@@ -144,57 +140,3 @@ def _share_equal_initializers(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for position, name in enumerate(node.input):
             node.input[position] = renamed.get(name, name)
-
-
-class ChannelLayerNorm(nn.Module):
-    """SAM's ``LayerNorm2d`` as a real layer normalisation between two permutations.
-
-    Written from primitives, as it is officially, it overflows in float16 engines.
-    """
-
-    def __init__(self, norm: nn.Module) -> None:
-        """Take over weight, bias and epsilon of a ``LayerNorm2d``."""
-        super().__init__()
-        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise ``(N, C, h, w)`` over C."""
-        channels_last = x.permute(0, 2, 3, 1)
-        normed = F.layer_norm(
-            channels_last, (x.shape[1],), self.weight, self.bias, float(self.eps)
-        )
-        return normed.permute(0, 3, 1, 2)
-
-
-class ErfGelu(nn.Module):
-    """GELU in the order of operations that ONNX Runtime fuses into one kernel.
-
-    The exporter's own order, ``x * (0.5 * (1 + erf))``, is not recognised: it doubles the time of
-    TinyViT's first stage.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute ``x * (1 + erf(x / sqrt(2))) * 0.5``."""
-        return x * (torch.erf(x / math.sqrt(2.0)) + 1.0) * 0.5
-
-
-def prepare(module: nn.Module) -> nn.Module:
-    """Copy a module for export, in evaluation mode.
-
-    Batch norms are folded; ``LayerNorm2d`` and GELU are replaced by the forms above.
-    """
-    prepared = copy.deepcopy(module).eval()
-    _replace(prepared)
-    return prepared
-
-
-def _replace(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, Conv2d_BN):
-            setattr(module, name, child.fuse())
-        elif type(child).__name__ == "LayerNorm2d":
-            setattr(module, name, ChannelLayerNorm(child))
-        elif isinstance(child, nn.GELU):
-            setattr(module, name, ErfGelu())
-        else:
-            _replace(child)

@@ -25,6 +25,12 @@ POINT_COUNTS = (2, 5)
 TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2}
 
 
+RANDOM_WEIGHTS = (
+    "the base weights are random: this proves that the graphs compute what torch does, and says "
+    "nothing about masks of real weights"
+)
+
+
 @dataclass(frozen=True)
 class GraphDifference:
     """How far one output of one graph is from torch, at worst over all sizes tried.
@@ -53,14 +59,17 @@ class ParityReport:
     Attributes:
         graphs: Per output.
         end_to_end: The reference scene.
+        random_weights: Whether the base model was never trained.
     """
 
     graphs: tuple[GraphDifference, ...]
     end_to_end: Comparison
+    random_weights: bool = False
 
     def __str__(self) -> str:
-        """A line per graph, then the end to end figures."""
-        return "\n".join([*map(str, self.graphs), str(self.end_to_end)])
+        """A line per output, the end to end figures, and what they prove."""
+        lines = [*map(str, self.graphs), str(self.end_to_end)]
+        return "\n".join([*lines, RANDOM_WEIGHTS] if self.random_weights else lines)
 
     def failures(self, tolerance: float, min_mask_iou: float, max_iou_error: float) -> list[str]:
         """List what is beyond the limits; NaN is."""
@@ -77,7 +86,12 @@ class ParityReport:
 
 
 def measure_parity(
-    manifest: ModelManifest, torch_backend: TorchBackend, reference: Reference, *, seed: int
+    manifest: ModelManifest,
+    torch_backend: TorchBackend,
+    reference: Reference,
+    *,
+    seed: int,
+    random_weights: bool,
 ) -> ParityReport:
     """Compare the graphs of a folder with the torch model.
 
@@ -86,6 +100,7 @@ def measure_parity(
         torch_backend: The model.
         reference: Of the folder.
         seed: Of the random inputs.
+        random_weights: Whether the base model was never trained.
     """
     backend = OnnxRuntimeBackend(manifest)
     try:
@@ -96,9 +111,8 @@ def measure_parity(
                 found = _difference(graph, output, value, expected[output])
                 known = worst.get((graph, output), found)
                 worst[graph, output] = max(found, known, key=lambda d: d.relative)
-        return ParityReport(
-            tuple(worst.values()), compare(AmodalPredictor(manifest, backend), reference)
-        )
+        end_to_end = compare(AmodalPredictor(manifest, backend), reference)
+        return ParityReport(tuple(worst.values()), end_to_end, random_weights)
     finally:
         backend.close()
 
@@ -117,28 +131,37 @@ def _cases(
 ) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
     """Give inputs for each graph; embeddings and features with the spread of real ones."""
     size = manifest.image_size
-    yield "prefix", {"image": random.standard_normal((1, 3, size, size), dtype=np.float32)}
-    (features,) = (t.shape for t in manifest.graphs["suffix"].inputs if t.name == "features")
-    (embedding,) = (t.shape for t in manifest.graphs["decoder"].inputs if t.name == "embeddings")
+    shapes = {spec.name: spec.shape for graph in manifest.graphs.values() for spec in graph.inputs}
+    for n in OBJECT_COUNTS if manifest.mode == "roi" else (1,):
+        yield "prefix", {"image": random.standard_normal((n, 3, size, size), dtype=np.float32)}
     for n in OBJECT_COUNTS:
         yield (
             "suffix",
             {
-                "features": random.standard_normal([int(s) for s in features], dtype=np.float32),
+                "features": _normal(random, shapes["features"], n),
                 "prior_masks": (random.random((n, 1, size, size)) < 0.5).astype(np.float32),
                 "adapter_gain": random.random(n, dtype=np.float32),
             },
         )
+    maps = {
+        spec.name: spec.shape
+        for spec in manifest.graphs["decoder"].inputs
+        if not spec.name.startswith("point_")
+    }
     for n in OBJECT_COUNTS:
         for points in POINT_COUNTS:
             for rows in sorted({1, n}):
-                shape = [rows, *(int(s) for s in embedding[1:])]
-                labels = random.integers(-1, 4, (n, points)).astype(np.float32)
                 yield (
                     "decoder",
                     {
-                        "embeddings": 0.2 * random.standard_normal(shape, dtype=np.float32),
+                        **{k: 0.2 * _normal(random, shape, rows) for k, shape in maps.items()},
                         "point_coords": size * random.random((n, points, 2), dtype=np.float32),
-                        "point_labels": labels,
+                        "point_labels": random.integers(-1, 4, (n, points)).astype(np.float32),
                     },
                 )
+
+
+def _normal(random: np.random.Generator, shape: tuple[int | str, ...], rows: int) -> np.ndarray:
+    """Random values; a free length is ``rows``."""
+    sizes = [rows if isinstance(length, str) else length for length in shape]
+    return random.standard_normal(sizes, dtype=np.float32)

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from amodal_ros.manifest import ModelManifest
-from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.predictor import AmodalPredictor
 from amodal_ros.verify import Reference
 from export.torch_backend import TorchBackend
@@ -38,17 +37,17 @@ def draw_scene() -> tuple[np.ndarray, np.ndarray]:
     return cv2.GaussianBlur(image, (3, 3), 0.8), np.array(boxes, dtype=np.float32)
 
 
-def make_reference(manifest: ModelManifest, model: AmodalModel) -> Reference:
+def make_reference(manifest: ModelManifest, torch_backend: TorchBackend) -> Reference:
     """Run the scene through the predictor with the torch model as its engine.
 
     Args:
         manifest: Of the model folder in the making.
-        model: In evaluation mode, float32.
+        torch_backend: The model.
     """
     image, boxes = draw_scene()
     priors = np.zeros((len(boxes), *SCENE_HW), dtype=bool)
     priors[1, 58:136, 100:180] = True  # a coarse region, as a track gives; the others: their box
-    predictor = AmodalPredictor(manifest, TorchBackend(model))
+    predictor = AmodalPredictor(manifest, torch_backend)
     given = [mask if mask.any() else None for mask in priors]
     found = predictor.predict(predictor.encode(image), boxes, given)
     return Reference(

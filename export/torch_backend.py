@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 
 from amodal_ros.errors import BackendError
-from amodal_ros.modeling.amodal_model import AmodalModel
+from amodal_ros.modeling.amodal_model import AmodalModel, ObjectEmbeddings
 from amodal_ros.modeling.prompts import Prompts
-from amodal_ros.modeling.sam_decoder import decode_masks
+from export.components.suffix import HIGH_RES
+from export.packing import FeatureLayout
+
+Arrays = dict[str, np.ndarray]
 
 
 class TorchBackend:
@@ -20,11 +22,12 @@ class TorchBackend:
 
     name = "torch float32"
 
-    def __init__(self, model: AmodalModel) -> None:
-        """Take a model in evaluation mode."""
-        self._model: Any = model
+    def __init__(self, model: AmodalModel, layout: FeatureLayout) -> None:
+        """Take a model in evaluation mode and the layout of its features."""
+        self._model = model
+        self._layout = layout
 
-    def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """Run one graph; see the predictor's ``Backend``.
 
         Raises:
@@ -33,23 +36,34 @@ class TorchBackend:
         tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
         with torch.inference_mode():
             if graph == "prefix":
-                (features,) = self._model.prefix(tensors["image"])
-                return {"features": features.numpy()}
+                packed = self._layout.pack(self._model.prefix(tensors["image"]))
+                return {"features": packed.numpy()}
             if graph == "suffix":
-                found = self._model.suffix(
-                    (tensors["features"],), tensors["prior_masks"], tensors["adapter_gain"]
-                )
-                return {"embeddings": found.embeddings.numpy()}
+                return self._suffix(tensors)
             if graph == "decoder":
                 return self._decode(tensors)
         raise BackendError(f"expected prefix, suffix or decoder, got {graph!r}")
 
-    def _decode(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    def _suffix(self, tensors: Mapping[str, torch.Tensor]) -> Arrays:
+        priors = tensors["prior_masks"]
+        features = self._layout.unpack(tensors["features"])
+        found = self._model.suffix(features, priors, tensors["adapter_gain"])
+        maps = zip(("embeddings", *HIGH_RES), (found.embeddings, *found.high_res), strict=False)
+        return {name: value.expand(len(priors), -1, -1, -1).numpy() for name, value in maps}
+
+    def _decode(self, tensors: Mapping[str, torch.Tensor]) -> Arrays:
         prompts = Prompts(tensors["point_coords"], tensors["point_labels"])
-        base = self._model.base
-        embeddings = tensors["embeddings"].expand(len(prompts), -1, -1, -1)
-        logits, iou = decode_masks(base.prompt_encoder, base.mask_decoder, embeddings, prompts)
-        return {"low_res_logits": logits.numpy(), "predicted_iou": iou[:, 0].numpy()}
+        count, size = len(prompts), self._model.config.image_size
+        maps = [tensors[name] for name in ("embeddings", *HIGH_RES) if name in tensors]
+        embeddings, *high_res = (m.expand(count, -1, -1, -1) for m in maps)
+        blank = torch.zeros(count, 1, size, size)
+        found = self._model.decode(
+            ObjectEmbeddings(embeddings, tuple(high_res), blank, blank.new_zeros(count)), prompts
+        )
+        return {
+            "low_res_logits": found.low_res_logits.numpy(),
+            "predicted_iou": found.predicted_iou[:, 0].numpy(),
+        }
 
     def close(self) -> None:
         """Nothing is held."""

@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from amodal_ros.modeling.prompts import embed_prompts
-from export.onnx_graph import Component, Tensor, export_component, prepare
+from export.onnx_graph import Component, Tensor, export_component
+from export.prepare import prepare
 
 USED_TOKENS = 2  # predicted IoU, then the single-mask token
 

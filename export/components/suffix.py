@@ -1,52 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``suffix.onnx``: the embeddings of N objects from the features of one image and their M_spec."""
+"""``suffix.onnx``: the embeddings of N objects, from features and their M_spec."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from amodal_ros.modeling.amodal_model import AmodalModel
 from export.onnx_graph import Component, Tensor, export_component
+from export.packing import FeatureLayout
+
+HIGH_RES = ("high_res_0", "high_res_1")
 
 
 class SuffixGraph(nn.Module):
-    """``features, prior_masks, adapter_gain -> embeddings``."""
+    """``features, prior_masks, adapter_gain -> embeddings``, and SAM 2's high-resolution maps."""
 
-    def __init__(self, encoder: nn.Module) -> None:
-        """Wrap an encoder prepared for export."""
+    def __init__(self, model: AmodalModel, layout: FeatureLayout) -> None:
+        """Wrap a model prepared for export."""
         super().__init__()
-        self.encoder = encoder
+        self.model = model
+        self.layout = layout
 
     def forward(
         self, features: torch.Tensor, prior_masks: torch.Tensor, adapter_gain: torch.Tensor
-    ) -> torch.Tensor:
-        """Run the encoder from its first adapter on."""
-        return self.encoder.suffix(features, prior_masks, adapter_gain)
+    ) -> tuple[torch.Tensor, ...]:
+        """Run the encoder from its first adapter on; every output has a row per object."""
+        found = self.model.suffix(self.layout.unpack(features), prior_masks, adapter_gain)
+        rows = prior_masks.shape[0]
+        return (found.embeddings, *(m.expand(rows, -1, -1, -1) for m in found.high_res))
 
 
 def export_suffix(
-    encoder: nn.Module, image_size: int, features_shape: tuple[int | str, ...]
+    model: AmodalModel, layout: FeatureLayout, features: Tensor, *, mode: str
 ) -> Component:
     """Export the suffix with a free number of objects N.
 
     Args:
-        encoder: Prepared with :func:`~export.onnx_graph.prepare`.
-        image_size: Side S of M_spec.
-        features_shape: What the prefix gives, ``(1, C, h, w)``.
+        model: Prepared with :func:`~export.prepare.prepare`.
+        layout: Of what its prefix gives.
+        features: The prefix's output; one row that all objects share or, with mode ``roi``, N.
+        mode: ``full`` or ``roi``.
     """
-    module = SuffixGraph(encoder)
-    features = torch.zeros([int(size) for size in features_shape])
-    examples = (features, torch.zeros(2, 1, image_size, image_size), torch.ones(2))
+    size = model.config.image_size
+    module = SuffixGraph(model, layout)
+    rows = 2 if mode == "roi" else 1
+    examples = (
+        torch.zeros(rows, *(int(length) for length in features.shape[1:])),
+        torch.zeros(2, 1, size, size),
+        torch.ones(2),
+    )
     with torch.no_grad():
-        embeddings = module(*examples)
+        found = module(*examples)
+    outputs = (
+        Tensor(name, ("N", *value.shape[1:]))
+        for name, value in zip(("embeddings", *HIGH_RES), found, strict=False)
+    )
     return export_component(
         "suffix",
         module,
         examples,
         (
-            Tensor("features", features_shape),
-            Tensor("prior_masks", ("N", 1, image_size, image_size)),
+            features,
+            Tensor("prior_masks", ("N", 1, size, size)),
             Tensor("adapter_gain", ("N",)),
         ),
-        (Tensor("embeddings", ("N", *embeddings.shape[1:])),),
+        tuple(outputs),
     )

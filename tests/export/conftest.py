@@ -13,8 +13,10 @@ from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.base_weights import BaseWeights, read_base_weights
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
+from export.graphs import export_components
 from export.onnx_graph import Component
-from export.to_onnx import ExportOptions, export_components
+from export.options import ExportOptions
+from export.source_model import SourceModel, read_source
 from scripts.fetch_base_weights import fetch_base_weights
 
 SIZE = 128
@@ -25,7 +27,7 @@ class SmallExport:
     """Amodal MobileSAM of 128 pixels on the real base weights, and its graphs."""
 
     options: ExportOptions
-    model: AmodalMobileSam
+    source: SourceModel
     components: list[Component]
 
 
@@ -49,4 +51,6 @@ def small_export(base_weights, tmp_path_factory) -> SmallExport:
     options = ExportOptions(
         base=fetch_base_weights(), checkpoint=checkpoint, out=folder / "model", name="small"
     )
-    return SmallExport(options, model, export_components(model, "fp32"))
+    source = read_source(options)
+    components = export_components(source.model, mode="full", precision="fp32")
+    return SmallExport(options, source, components)

