@@ -2,6 +2,13 @@
 """Training data: objects with known amodal masks, framed and prompted as at inference."""
 
 from training.data.config import DataConfig, PriorConfig, SourceConfig
-from training.data.dataset import build_dataset, collate
+from training.data.dataset import build_dataset, build_validation, collate
 
-__all__ = ["DataConfig", "PriorConfig", "SourceConfig", "build_dataset", "collate"]
+__all__ = [
+    "DataConfig",
+    "PriorConfig",
+    "SourceConfig",
+    "build_dataset",
+    "build_validation",
+    "collate",
+]

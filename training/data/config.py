@@ -64,6 +64,25 @@ class PriorConfig:
 
 
 @dataclass
+class ValidationConfig:
+    """A fixed set of objects that is measured during training, prompted as at inference.
+
+    Attributes:
+        sources: as for training; none: nothing is measured.
+        count: how many objects.
+        roi_factor: with framing `roi`, side of the square over the box's longer side.
+        occluded_share: see `DataConfig`.
+        seed: of what is drawn; the same for all runs.
+    """
+
+    sources: list[SourceConfig] = field(default_factory=list)
+    count: int = 256
+    roi_factor: float = 1.8
+    occluded_share: float = 0.0
+    seed: int = 1_000_000
+
+
+@dataclass
 class DataConfig:
     """Everything that decides what item i of the training data is, but the seed.
 
@@ -88,7 +107,7 @@ class DataConfig:
         feature_cache: folder in which the frozen prefix's features of the first `cache_items`
             items are kept; empty: none. Items then repeat after `cache_items`.
         cache_items: see there.
-        validation: another such section, of the data that is measured during training; None: none.
+        validation: a fixed set to measure.
     """
 
     sources: list[SourceConfig] = field(default_factory=list)
@@ -108,7 +127,7 @@ class DataConfig:
     photometric: float = 0.5
     feature_cache: str = ""
     cache_items: int = 0
-    validation: Any = None
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
 
 def check_data_config(config: DataConfig) -> None:

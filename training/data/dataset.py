@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -149,6 +149,49 @@ def build_dataset(section: Any, model: AmodalConfig, seed: int) -> Dataset[Any]:
         DatasetError: a source's files are missing or broken.
     """
     return TrainDataset(data_config(section), model, seed)
+
+
+def build_validation(section: Any, model: AmodalConfig) -> Dataset[Any] | None:
+    """Build the fixed set of ``data.validation``: exact boxes, clean M_spec, nothing changed.
+
+    Returns:
+        A map-style dataset with a length; None where no source is given.
+
+    Raises:
+        InvalidInputError, DatasetError: see :func:`build_dataset`.
+    """
+    config = data_config(section)
+    wanted = config.validation
+    if not wanted.sources:
+        return None
+    clean = replace(
+        config,
+        sources=wanted.sources,
+        roi_factor=[wanted.roi_factor, wanted.roi_factor],
+        roi_shift=0.0,
+        prior=replace(config.prior, kind="none" if config.prior.kind == "none" else "clean"),
+        prompt="points" if config.prompt == "points" else "box",
+        occluded_share=wanted.occluded_share,
+        objects_per_image=1,
+        flip=0.0,
+        photometric=0.0,
+        feature_cache="",
+        cache_items=0,
+    )
+    return _Fixed(TrainDataset(clean, model, wanted.seed), wanted.count)
+
+
+class _Fixed(Dataset[Item]):
+    """The first items of a dataset."""
+
+    def __init__(self, dataset: Dataset[Item], count: int) -> None:
+        self._dataset, self._count = dataset, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Item:
+        return self._dataset[index]
 
 
 def data_config(section: Any) -> DataConfig:
