@@ -63,7 +63,7 @@ class TrainBatch:
                 moved[field.name] = value.to(device, non_blocking=True)
             elif field.name == "features" and value is not None:
                 moved[field.name] = tuple(part.to(device, non_blocking=True) for part in value)
-        return replace(self, **moved)  # type: ignore[arg-type]
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 
 from training.data.config import DataConfig, PriorConfig, SourceConfig
 from training.data.dataset import build_dataset, build_validation, collate
+from training.data.feature_cache import with_cached_features
 
 __all__ = [
     "DataConfig",
@@ -11,4 +12,5 @@ __all__ = [
     "build_dataset",
     "build_validation",
     "collate",
+    "with_cached_features",
 ]

@@ -29,12 +29,12 @@ def photometric(
         images = [cv2.GaussianBlur(picture, (0, 0), sigma) for picture in images]
     if rng.random() < 0.3:
         noise = rng.normal(0.0, rng.uniform(2.0, 8.0), size=(*image.shape[:2], 1))
-        images = [np.clip(p + noise, 0, 255).astype(np.uint8) for p in images]
+        images = [_add(picture, noise) for picture in images]
     if rng.random() < 0.3:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 90))]
         images = [_jpeg(picture, quality) for picture in images]
     if rng.random() < 0.05:
-        images = [np.repeat(p.mean(axis=2, keepdims=True), 3, 2).astype(np.uint8) for p in images]
+        images = [_grey(picture) for picture in images]
     return images[0], None if original is None else images[1]
 
 
@@ -50,6 +50,14 @@ def _light_and_colour(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def _look_up(image: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.LUT(np.ascontiguousarray(image), table[None]), dtype=np.uint8)
+
+
+def _add(image: NDArray[np.uint8], noise: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
 
 
 def _jpeg(image: NDArray[np.uint8], options: list[int]) -> NDArray[np.uint8]:

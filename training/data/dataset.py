@@ -38,15 +38,17 @@ class TrainImage:
     """One input image with its objects.
 
     Attributes:
-        image: (3, S, S) float32, normalised.
+        image: (3, S, S) float32, normalised; None where `features` stand for it.
         original: (3, S / 4, S / 4) float32, normalised: the unoccluded picture. Where it is not
             known, as in a rendered scene, the image itself stands in.
         objects: at least one.
+        features: of the frozen prefix, without the batch axis.
     """
 
-    image: NDArray[np.float32]
+    image: NDArray[np.float32] | None
     original: NDArray[np.float32]
     objects: tuple[FramedObject, ...]
+    features: tuple[NDArray[np.float32], ...] | None = None
 
 
 Item = tuple[TrainImage, ...]
@@ -217,8 +219,8 @@ def _join(images: Sequence[TrainImage]) -> TrainBatch:
     owners = [k for k, image in enumerate(images) for _ in image.objects]
     boxes, points, labels = _prompts(objects)
     return TrainBatch(
-        images=torch.from_numpy(np.stack([image.image for image in images])),
-        features=None,
+        images=_images(images),
+        features=_features(images),
         originals=torch.from_numpy(np.stack([image.original for image in images])),
         image_index=torch.tensor(owners, dtype=torch.int64),
         prior_masks=_masks([o.prior for o in objects]),
@@ -230,6 +232,18 @@ def _join(images: Sequence[TrainImage]) -> TrainBatch:
         valid=_masks([o.valid for o in objects]),
         keys=tuple(o.key for o in objects),
     )
+
+
+def _images(images: Sequence[TrainImage]) -> torch.Tensor | None:
+    pixels = [image.image for image in images if image.image is not None]
+    return torch.from_numpy(np.stack(pixels)) if pixels else None
+
+
+def _features(images: Sequence[TrainImage]) -> tuple[torch.Tensor, ...] | None:
+    features = [image.features for image in images if image.features is not None]
+    if not features:
+        return None
+    return tuple(torch.from_numpy(np.stack(parts)) for parts in zip(*features, strict=True))
 
 
 def _prompts(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,7 +187,9 @@ class TaosObjects(ObjectSource):
         options = dict(source.options)
         if not config.blur:
             options["blur_size"] = 0
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        tuples: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in options.items()
+        }
         # One seed for all runs, so that rendered views are cached once; runs differ by number.
         settings = TaosConfig(seed=0, frames=config.frames, **tuples)
         self._first = seed % _TAOS_RUNS * _TAOS_RUN

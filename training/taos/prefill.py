@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
@@ -56,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from training.taos.sources.render import RenderSource
 
     settings = json.loads(arguments.settings)
-    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    tuples: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
+    }
     config = TaosConfig(**tuples)
     for spec in arguments.sources:
         source = RenderSource(spec, Path(spec.partition(":")[2]), config, arguments.cache)
