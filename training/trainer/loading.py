@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which item goes where: the data position, the slices of the devices, the loading processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from amodal_ros.errors import InvalidInputError
+from training.trainer.config import BatchConfig
+from training.trainer.source import Batch, DataSource
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How the items of a step are spread: step s consumes items ``s * size`` and following.
+
+    The set of items of a step does not depend on the number of devices.
+
+    Attributes:
+        size: Items per step, over all devices.
+        per_device: Items that go through a device at once.
+        world_size: Devices.
+    """
+
+    size: int
+    per_device: int
+    world_size: int
+
+    def __post_init__(self) -> None:
+        """Check that the numbers fit each other.
+
+        Raises:
+            InvalidInputError: They do not.
+        """
+        if self.size % (self.per_device * self.world_size):
+            raise InvalidInputError(
+                f"batch.size must be a multiple of batch.per_device x devices = "
+                f"{self.per_device} x {self.world_size}, got {self.size}"
+            )
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches per device and step."""
+        return self.size // (self.per_device * self.world_size)
+
+    def first_item(self, step: int, micro: int, rank: int) -> int:
+        """Return the index of the first item of a micro-batch."""
+        return step * self.size + (micro * self.world_size + rank) * self.per_device
+
+
+class MicroBatches(Sampler[list[int]]):
+    """The items of one device from a step on, a list of indices per micro-batch."""
+
+    def __init__(self, plan: BatchPlan, rank: int, first_step: int, last_step: int) -> None:
+        """Cover the steps ``first_step`` to ``last_step - 1``."""
+        self._plan, self._rank = plan, rank
+        self._steps = range(first_step, last_step)
+
+    def __len__(self) -> int:
+        return len(self._steps) * self._plan.accumulation
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self._steps:
+            for micro in range(self._plan.accumulation):
+                first = self._plan.first_item(step, micro, self._rank)
+                yield list(range(first, first + self._plan.per_device))
+
+
+def training_loader(
+    dataset: Dataset,
+    source: DataSource,
+    batch: BatchConfig,
+    sampler: MicroBatches,
+    *,
+    pin_memory: bool,
+) -> DataLoader:
+    """Load the micro-batches of a sampler in its order, whatever the number of workers."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=source.collate,
+        num_workers=batch.num_workers,
+        prefetch_factor=batch.prefetch if batch.num_workers else None,
+        worker_init_fn=_quiet_worker,
+        pin_memory=pin_memory,
+    )
+
+
+def micro_batches_of_step(loader: Iterator[Batch], plan: BatchPlan) -> list[Batch]:
+    """Take the next step's micro-batches of this device."""
+    return [next(loader) for _ in range(plan.accumulation)]
+
+
+def _quiet_worker(worker: int) -> None:
+    """Leave signals to the training process, which ends its workers, and use one core each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a run: its configuration, where it came from, its losses, its checkpoints."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from amodal_ros.errors import InvalidInputError
+from training.trainer.config import TrainConfig
+from training.trainer.config_files import (
+    changed_keys,
+    config_to_dict,
+    read_config_dict,
+    write_config,
+)
+
+CONFIG, STARTS, LOSSES, VALIDATION = (
+    "config.yaml",
+    "starts.jsonl",
+    "losses.jsonl",
+    "validation.jsonl",
+)
+_PACKAGES = ("torch", "lightning-fabric", "numpy", "timm", "sam2", "segment-anything")
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class RunFolder:
+    """Paths and records of one run."""
+
+    def __init__(self, path: Path) -> None:
+        """Look at a folder, which need not exist."""
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.tensorboard = path / "tensorboard"
+
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return (self.path / CONFIG).exists()
+
+    def start(self, config: TrainConfig) -> None:
+        """Begin a run here.
+
+        Raises:
+            InvalidInputError: There is one already.
+        """
+        if self.exists():
+            raise InvalidInputError(
+                f"{self.path} holds a run already: continue it with --resume, or name another "
+                f"folder with --run"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_config(self.path / CONFIG, config)
+
+    def check_resume(self, config: TrainConfig, *, allow_changes: bool) -> list[str]:
+        """Compare a configuration with the run's own, and keep the newer one.
+
+        Where and how often things happen may differ; anything else makes another run of it.
+
+        Args:
+            config: Of the process that resumes.
+            allow_changes: Accept all differences.
+
+        Returns:
+            The differences.
+
+        Raises:
+            InvalidInputError: There is no run here, or it had another configuration.
+        """
+        if not self.exists():
+            raise InvalidInputError(f"{self.path} holds no run to resume")
+        changes = changed_keys(read_config_dict(self.path / CONFIG), config_to_dict(config))
+        harmless = ("devices.", "checkpoint.", "log.", "batch.num_workers:", "batch.prefetch:")
+        serious = [change for change in changes if not change.startswith(harmless)]
+        if serious and not allow_changes:
+            raise InvalidInputError(
+                f"{self.path} was trained with another configuration ({'; '.join(serious)}); "
+                f"--allow-changes resumes it all the same"
+            )
+        if changes:
+            write_config(self.path / CONFIG, config)
+        return changes
+
+    def record_start(self, step: int, changes: Sequence[str]) -> None:
+        """Note that a process begins, or goes on, with this run."""
+        self._append(
+            STARTS,
+            {
+                "step": step,
+                "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "commit": git_commit(),
+                "command": sys.argv[1:],
+                "python": platform.python_version(),
+                "packages": _versions(),
+                "changes": list(changes),
+            },
+        )
+
+    def append_losses(self, values: Mapping[str, float]) -> None:
+        """Add a step to the loss log."""
+        self._append(LOSSES, values)
+
+    def append_validation(self, values: Mapping[str, Any]) -> None:
+        """Add a validation."""
+        self._append(VALIDATION, values)
+
+    def validations(self) -> list[dict[str, Any]]:
+        """Return all validations so far."""
+        return _read_lines(self.path / VALIDATION)
+
+    def truncate_after(self, step: int) -> None:
+        """Drop from the logs what was recorded after a step: it will be done again."""
+        for name in (LOSSES, VALIDATION):
+            path = self.path / name
+            kept = [line for line in _read_lines(path) if line["step"] <= step]
+            partial = path.with_name(path.name + ".partial")
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            os.replace(partial, path)
+
+    def _append(self, name: str, values: Mapping[str, Any]) -> None:
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(values)) + "\n")
+
+
+def git_commit() -> str:
+    """Return the checkout's commit, ``-dirty`` if files differ from it; else ``unknown``."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a JSONL file; a kill may have left a last line without its end, which is dropped."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that a run consists of between two steps, as one dict, and back.
+
+There are no random states in it: what is random in a step is seeded from the run's seed and the
+index of its items (:mod:`training.trainer.step`), items are pure functions of seed and index, and
+rates are functions of the step. The number of steps done is the position in the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from amodal_ros.errors import CheckpointError
+from amodal_ros.modeling.amodal_model import AmodalModel
+from amodal_ros.modeling.base_weights import BaseIdentity
+from training.losses.discriminator import Discriminator
+from training.trainer.ema import WeightAverage
+from training.trainer.guard import DivergenceGuard
+
+FORMAT = "amodal_ros.training_state"
+FORMAT_VERSION = 1
+
+
+@dataclass(eq=False)
+class TrainState:
+    """What changes while training.
+
+    Attributes:
+        model: Its trainable part changes.
+        base: Weights that the model stands on.
+        optimiser: The model's.
+        discriminator: None where L_hol is off.
+        discriminator_optimiser: None where L_hol is off.
+        average: None where there is no average.
+        guard: Watches the loss.
+        step: Steps done.
+    """
+
+    model: AmodalModel
+    base: BaseIdentity
+    optimiser: torch.optim.Optimizer
+    discriminator: Discriminator | None
+    discriminator_optimiser: torch.optim.Optimizer | None
+    average: WeightAverage | None
+    guard: DivergenceGuard
+    step: int = 0
+
+    def parts(self) -> dict[str, Any]:
+        """Return the parts that have a state of their own and exist in this run."""
+        named = {
+            "optimiser": self.optimiser,
+            "discriminator": self.discriminator,
+            "discriminator_optimiser": self.discriminator_optimiser,
+            "average": self.average,
+            "guard": self.guard,
+        }
+        return {name: part for name, part in named.items() if part is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return tensors, numbers and strings alone."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "step": self.step,
+            "base": self.base.state_sha256,
+            "model": self.model.trainable_state(),
+            **{name: part.state_dict() for name, part in self.parts().items()},
+        }
+
+    def load_dict(self, values: Mapping[str, Any]) -> None:
+        """Continue from what :meth:`to_dict` returned.
+
+        Raises:
+            CheckpointError: It is of another format, other base weights, or another kind of run.
+        """
+        found = (values.get("format"), values.get("format_version"))
+        if found != (FORMAT, FORMAT_VERSION):
+            raise CheckpointError(
+                f"expected a training state of format {(FORMAT, FORMAT_VERSION)}, got {found}"
+            )
+        if values["base"] != self.base.state_sha256:
+            raise CheckpointError(
+                f"the training state was made on base weights {values['base'][:12]}, but the "
+                f"model stands on {self.base}"
+            )
+        expected = {"format", "format_version", "step", "base", "model", *self.parts()}
+        if expected != set(values):
+            raise CheckpointError(
+                f"the training state holds {sorted(values)}, this run needs {sorted(expected)}"
+            )
+        self._load_model(values["model"])
+        for name, part in self.parts().items():
+            try:
+                part.load_state_dict(values[name])
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise CheckpointError(
+                    f"{name} does not fit the training state: {error}"
+                ) from error
+        self.step = int(values["step"])
+
+    def _load_model(self, saved: Mapping[str, torch.Tensor]) -> None:
+        own = self.model.trainable_state()
+        wrong = {
+            name
+            for name in own.keys() | saved.keys()
+            if name not in own or name not in saved or own[name].shape != saved[name].shape
+        }
+        if wrong:
+            raise CheckpointError(
+                f"the model's weights do not fit the training state: {sorted(wrong)[:3]}"
+            )
+        with torch.no_grad():
+            for name, value in own.items():
+                value.copy_(saved[name])

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One step: from a step's micro-batches to the gradients of model and discriminator (Eq. 7).
+
+Every term is a mean over all objects of the step, on whatever device and in whatever micro-batch
+they are; so gradients depend neither on the number of devices nor on the accumulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.modeling.amodal_model import AmodalModel
+from training.losses.adversarial import (
+    discriminator_loss,
+    masks_for_discriminator,
+    model_loss,
+    probabilities_for_discriminator,
+)
+from training.losses.consistency import consistency_loss, has_both_regions
+from training.losses.discriminator import Discriminator
+from training.losses.segmentation import segmentation_loss
+from training.trainer.config import TrainConfig
+from training.trainer.forward import FramePrediction, frames_of, predict
+from training.trainer.loading import BatchPlan
+from training.trainer.schedule import adversarial_ramp, mask_noise
+from training.trainer.source import Batch
+from training.trainer.world import World
+
+# Terms that are means over the objects with a visible and an occluded part; others: all objects.
+_PAIR_TERMS = ("consistency", "iou_occ")
+
+
+@dataclass
+class _Sums:
+    """Running sums of the terms of a step."""
+
+    values: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def add(self, name: str, per_object: torch.Tensor) -> None:
+        """Add a value per object ``(N,)``."""
+        total = per_object.detach().double().sum()
+        self.values[name] = self.values[name] + total if name in self.values else total
+
+
+class GradientStep:
+    """Computes the gradients of a step; the optimisers are the caller's."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: AmodalModel,
+        discriminator: Discriminator | None,
+        world: World,
+        plan: BatchPlan,
+    ) -> None:
+        """Keep what all steps share; ``discriminator`` is None where L_hol is off."""
+        self._config = config
+        self._model = model
+        self._discriminator = discriminator
+        self._world = world
+        self._plan = plan
+
+    def run(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
+        """Add the step's gradients to the parameters and sum them over the devices.
+
+        Args:
+            batches: This device's micro-batches, on the device.
+            step: Of the run.
+
+        Returns:
+            The terms of the loss and what is told beside them: means over the step's objects.
+        """
+        objects, pairs = self._count(batches)
+        if self._discriminator is not None:
+            self._discriminator.update_norms()
+        sums = _Sums()
+        for micro, batch in enumerate(batches):
+            first = self._plan.first_item(step, micro, self._world.rank)
+            # Of the seed and the items alone: no random state has to survive a restart.
+            torch.manual_seed(_mix(self._config.seed, first))
+            with self._world.autocast():
+                frames = predict(self._model, batch, self._config.video)
+            self._backward(frames, step, objects, pairs, sums)
+        self._world.sum_gradients(_trained(self._model))
+        if self._discriminator is not None:
+            self._world.sum_gradients(_trained(self._discriminator))
+        return self._means(sums, objects, pairs, step)
+
+    def _count(self, batches: Sequence[Batch]) -> tuple[float, float]:
+        """Count the objects of the step over all devices, and those with two regions."""
+        objects, pairs = 0, 0
+        for batch in batches:
+            for frame in frames_of(batch):
+                objects += len(frame)
+                both = has_both_regions(frame.visible * frame.valid, frame.occluded * frame.valid)
+                pairs += int(both.sum())
+        counts = torch.tensor([objects, pairs], dtype=torch.float64, device=self._world.device)
+        total_objects, total_pairs = self._world.sum(counts).tolist()
+        if total_objects == 0:
+            raise InvalidInputError(f"step without an object: {len(batches)} empty batches")
+        return total_objects, max(total_pairs, 1.0)
+
+    def _backward(
+        self,
+        frames: Sequence[FramePrediction],
+        step: int,
+        objects: float,
+        pairs: float,
+        sums: _Sums,
+    ) -> None:
+        weights = self._config.loss
+        loss = torch.zeros((), device=self._world.device)
+        for frame in frames:
+            batch = frame.batch
+            segmentation = segmentation_loss(
+                frame.low_res_logits, batch.amodal, batch.valid, weights.bce
+            )
+            sums.add("dice", segmentation.dice)
+            sums.add("bce", segmentation.bce)
+            sums.add("segmentation", segmentation.total)
+            loss = loss + weights.segmentation * segmentation.total.sum() / objects
+            visible, occluded = batch.visible * batch.valid, batch.occluded * batch.valid
+            if weights.consistency:
+                consistency = consistency_loss(frame.embeddings, visible, occluded)
+                sums.add("consistency", consistency)
+                loss = loss + weights.consistency * consistency.sum() / pairs
+            if self._discriminator is not None:
+                loss = loss + self._adversarial(frame, step, objects, sums)
+            _add_overlaps(sums, frame)
+        if loss.requires_grad:
+            loss.backward()
+
+    def _adversarial(
+        self, frame: FramePrediction, step: int, objects: float, sums: _Sums
+    ) -> torch.Tensor:
+        """Run D's own backward pass and return the model's weighted term."""
+        config, discriminator = self._config.discriminator, self._discriminator
+        if discriminator is None:
+            raise InvalidInputError("the adversarial term needs a discriminator, got None")
+        batch = frame.batch
+        images = _originals(frame) if config.sees_image else None
+        predicted = probabilities_for_discriminator(frame.low_res_logits, batch.valid)
+        true = masks_for_discriminator(batch.amodal, batch.valid, discriminator.side)
+        noise = mask_noise(config, step)
+        if noise:
+            predicted = predicted + noise * torch.randn_like(predicted)
+            true = true + noise * torch.randn_like(true)
+        own, on_true, on_predicted = discriminator_loss(
+            discriminator, predicted, true, images, real_label=config.real_label
+        )
+        (own.sum() / objects).backward()
+        term = model_loss(discriminator, predicted, images)
+        for name, value in (
+            ("adversarial", term),
+            ("discriminator", own),
+            ("d_true", on_true),
+            ("d_predicted", on_predicted),
+        ):
+            sums.add(name, value)
+        ramp = adversarial_ramp(config, step)
+        return self._config.loss.adversarial * ramp * term.sum() / objects
+
+    def _means(self, sums: _Sums, objects: float, pairs: float, step: int) -> dict[str, float]:
+        names = sorted(sums.values)
+        totals = self._world.sum(torch.stack([sums.values[n] for n in names])).tolist()
+        means = {
+            name: total / (pairs if name in _PAIR_TERMS else objects)
+            for name, total in zip(names, totals, strict=True)
+        }
+        weights = self._config.loss
+        ramp = adversarial_ramp(self._config.discriminator, step)
+        means["loss"] = (
+            weights.segmentation * means["segmentation"]
+            + weights.consistency * means.get("consistency", 0.0)
+            + weights.adversarial * ramp * means.get("adversarial", 0.0)
+        )
+        return means
+
+
+def _add_overlaps(sums: _Sums, frame: FramePrediction) -> None:
+    """Count how well the masks fit at the decoder's size: cheap, to watch training by."""
+    with torch.no_grad():
+        side = frame.low_res_logits.shape[-1]
+        batch = frame.batch
+        valid = masks_for_discriminator(batch.valid, batch.valid, side).gt(0.5)
+        predicted = frame.low_res_logits.gt(0.0) & valid
+        true = masks_for_discriminator(batch.amodal, batch.valid, side).gt(0.5)
+        unseen = ~masks_for_discriminator(batch.visible, batch.valid, side).gt(0.5)
+        both = has_both_regions(batch.visible * batch.valid, batch.occluded * batch.valid)
+        sums.add("iou_full", _iou(predicted, true))
+        sums.add("iou_occ", _iou(predicted & unseen, true & unseen) * both)
+
+
+def _iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """IoU ``(N,)`` of masks ``(N, 1, s, s)`` bool; 0 where both are empty."""
+    intersection = (first & second).sum((1, 2, 3))
+    return intersection / (first | second).sum((1, 2, 3)).clamp(min=1)
+
+
+def _originals(frame: FramePrediction) -> torch.Tensor:
+    batch = frame.batch
+    if batch.originals is None:
+        raise InvalidInputError(
+            "discriminator.sees_image needs data with original, unoccluded images; for data "
+            "without them set discriminator.sees_image=false (closed domain)"
+        )
+    return batch.originals[batch.image_index]
+
+
+def _trained(module: torch.nn.Module) -> list[torch.nn.Parameter]:
+    return [p for p in module.parameters() if p.requires_grad]
+
+
+def _mix(seed: int, index: int) -> int:
+    """Spread a seed and an index over 63 bits (splitmix64)."""
+    value = (seed * 0x9E3779B97F4A7C15 + index + 0x9E3779B97F4A7C15) & (2**64 - 1)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        value = ((value ^ (value >> shift)) * factor) & (2**64 - 1)
+    return (value ^ (value >> 31)) >> 1
