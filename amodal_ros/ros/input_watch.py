@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from amodal_ros.ros.faults import Fault, FaultLog
 
-DEFAULT_SILENCE_S = 5.0
-
 
 class InputWatch:
     """Alarms for inputs that have stopped. Times are the caller's monotonic clock in seconds.
@@ -32,7 +30,7 @@ class InputWatch:
         camera: str,
         detector: str,
         now_s: float,
-        silence_s: float = DEFAULT_SILENCE_S,
+        silence_s: float,
     ) -> None:
         self._faults = faults
         self._inform = inform

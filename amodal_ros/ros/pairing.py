@@ -72,6 +72,7 @@ class FramePairer(Generic[ImageT, DetectionsT]):
         self._detections: OrderedDict[int, tuple[DetectionsT, float]] = OrderedDict()
         self._newest_image_ns = 0
         self._newest_pair_ns = 0
+        self._newest_detections_ns = 0
         self._late_in_a_row = 0
         self._seen_images: deque[int] = deque(maxlen=_REMEMBERED_STAMPS)
         self._paired_detections: deque[int] = deque(maxlen=_REMEMBERED_STAMPS)
@@ -96,7 +97,7 @@ class FramePairer(Generic[ImageT, DetectionsT]):
                 f"image stamps went back from {_seconds(self._newest_image_ns)} to "
                 f"{_seconds(stamp_ns)}: starting anew",
             )
-            self.clear()
+            self._start_anew_at(stamp_ns)
         if stamp_ns in self._images or stamp_ns in self._seen_images:
             self._faults.report(
                 Fault.DUPLICATE, f"image with stamp {_seconds(stamp_ns)} came twice"
@@ -130,6 +131,11 @@ class FramePairer(Generic[ImageT, DetectionsT]):
                 "a detection message has stamp 0: the detector must copy the image's header",
             )
             return None
+        if self._newest_detections_ns - stamp_ns > _DISORDER_NS:
+            # A bag starts again, and its boxes come before their image: they are no duplicates.
+            self._paired_detections.clear()
+            self._newest_detections_ns = 0
+        self._newest_detections_ns = max(self._newest_detections_ns, stamp_ns)
         if stamp_ns in self._detections or stamp_ns in self._paired_detections:
             self._faults.report(
                 Fault.DUPLICATE, f"detections with stamp {_seconds(stamp_ns)} came twice"
@@ -156,6 +162,16 @@ class FramePairer(Generic[ImageT, DetectionsT]):
         self._seen_images.clear()
         self._paired_detections.clear()
         self._newest_image_ns = self._newest_pair_ns = self._late_in_a_row = 0
+        self._newest_detections_ns = 0
+
+    def _start_anew_at(self, stamp_ns: int) -> None:
+        """Forget what was before a jump back to ``stamp_ns``, but not boxes that came ahead."""
+        ahead = [
+            entry for entry in self._detections.items() if abs(entry[0] - stamp_ns) <= _DISORDER_NS
+        ]
+        self.clear()
+        self._detections.update(ahead)
+        self._newest_detections_ns = max(self._detections, default=0)
 
     def _time_went_backwards(self, stamp_ns: int) -> bool:
         late = stamp_ns < self._newest_image_ns

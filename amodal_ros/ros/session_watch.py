@@ -16,6 +16,8 @@ from amodal_ros.ros.input_watch import InputWatch
 from amodal_ros.ros.qos_watch import QosWatch
 
 _PERIOD_S = 1.0
+# An input is silent after so long without a message.
+SILENCE_S = 5.0
 
 
 class SessionWatch:
@@ -48,6 +50,7 @@ class SessionWatch:
             node.resolve_topic_name(camera),
             node.resolve_topic_name(detector),
             monotonic(),
+            SILENCE_S,
         )
         self._clock = ClockWatch(node, faults, on_time_backward)
         # Simulated time may stand still; this node's watch must not.

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real perception node as a process, with an engine that misbehaves when told to.
+
+`python -m tests.ros.faults.fake_node --ros-args ...` reads commands from standard input, one a
+line: `delay SECONDS` of each engine call, `fail NUMBER` of engine calls (-1: all of them), and
+`silence SECONDS` after which an input counts as silent, from the next activation on.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from amodal_ros.errors import BackendError
+from amodal_ros.ros import session_watch
+from amodal_ros.ros.node_process import run_lifecycle_node
+from amodal_ros.ros.perception_node import PerceptionNode
+from tests.ros.ros_rig import FakePredictor
+
+
+class Engine:
+    """What every predictor of this process does."""
+
+    delay_s = 0.0
+    failures = 0
+
+
+class FaultyPredictor(FakePredictor):
+    """Obeys the commands, and forgets what it was given: the process runs for long."""
+
+    def predict(self, features, boxes_xyxy, prior_masks=None):
+        self.delay_s = Engine.delay_s
+        self.images.clear()
+        self.priors.clear()
+        if Engine.failures:
+            Engine.failures -= 1
+            raise BackendError("suffix failed: out of memory")
+        return super().predict(features, boxes_xyxy, prior_masks)
+
+
+def obey() -> None:
+    """Read commands until standard input ends; each is confirmed on standard output."""
+    for line in sys.stdin:
+        name, value = line.split()
+        if name == "delay":
+            Engine.delay_s = float(value)
+        elif name == "fail":
+            Engine.failures = int(value)
+        elif name == "silence":
+            session_watch.SILENCE_S = float(value)
+        print(f"obeyed {line.strip()}", flush=True)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=obey, daemon=True).start()
+    sys.exit(
+        run_lifecycle_node(
+            lambda: PerceptionNode(lambda parameters: FaultyPredictor()),
+            None,
+            lambda node: node.autostart,
+        )
+    )

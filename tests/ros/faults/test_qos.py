@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publishers and subscribers that DDS does not connect are named, with profiles and advice."""
+
+from __future__ import annotations
+
+import pytest
+import rclpy
+from amodal_msgs.msg import AmodalMaskArray
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from vision_msgs.msg import Detection2DArray
+
+PARAMETERS = {"image_reliability": "reliable"}
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+@pytest.fixture
+def stranger():
+    # Within one context DDS refuses a second type on a topic.
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("stranger", namespace="/left", context=context)
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def told(rig, start: str) -> str:
+    """The line that begins so; a blank line of nobody else does."""
+    rig.wait_output(start, 10.0)
+    (line,) = [line for line in rig.process.output.splitlines() if start in line]
+    return line
+
+
+def test_an_image_publisher_that_is_only_best_effort(rig, stranger):
+    before = rig.counters()
+    publisher = stranger.create_publisher(Image, "/camera/image_raw", BEST_EFFORT)
+    line = told(rig, "/camera/image_raw: /left/stranger publishes to /amodal_perception")
+    assert "their QoS is incompatible (reliability); no message arrives" in line
+    assert "Published: best_effort, volatile, automatic" in line
+    assert "Subscribed: reliable, volatile, automatic" in line
+    assert "image_reliability:=best_effort" in line
+    assert rig.gained(before) == {"qos_mismatches": 1}
+    stranger.destroy_publisher(publisher)
+
+
+def test_a_subscriber_that_asks_for_what_was_before_it(rig, stranger):
+    before = rig.counters()
+    stranger.create_subscription(AmodalMaskArray, "/amodal/masks", lambda message: None, LATCHED)
+    line = told(rig, "/amodal/masks: /amodal_perception publishes to /left/stranger")
+    assert "incompatible (durability)" in line
+    assert "subscribe with volatile durability" in line
+    # It lasts, and is told and counted once.
+    rig.camera.spin_for(2.5)
+    assert rig.gained(before) == {"qos_mismatches": 1}
+    told(rig, "/amodal/masks: /amodal_perception publishes to /left/stranger")
+
+
+def test_boxes_of_another_type(rig, stranger):
+    stranger.create_publisher(String, "/detections", 10)
+    line = told(rig, "/detections: /left/stranger publishes to /amodal_perception")
+    assert "published std_msgs/msg/String, subscribed vision_msgs/msg/Detection2DArray" in line
+
+
+def test_what_fits_is_not_mentioned(rig, stranger):
+    before = rig.counters()
+    stranger.create_publisher(Detection2DArray, "/detections", BEST_EFFORT)
+    stranger.create_publisher(Detection2DArray, "/detections", LATCHED)
+    stranger.create_publisher(Image, "/camera/image_raw", LATCHED)
+    stranger.create_subscription(AmodalMaskArray, "/amodal/masks", lambda _: None, BEST_EFFORT)
+    rig.camera.spin_for(2.5)
+    assert rig.gained(before) == {}
