@@ -68,7 +68,9 @@ def build_run(config: TrainConfig, source: DataSource, world: World) -> Run:
     torch.manual_seed(config.seed)
     model_config = AmodalConfig.from_dict(config.model)
     state = _build_state(config, model_config, world)
-    dataset = source.build(config.data, model_config, config.seed)
+    with world.main_first():  # a cache of the data is filled once, not by all at the same time
+        base = state.base.state_sha256
+        dataset = source.build(config.data, state.model, base, config.seed)
     validation = None
     if config.validation.every_steps:
         validation = source.build_validation(config.data, model_config)

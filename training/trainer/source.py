@@ -14,6 +14,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.config import AmodalConfig
 from training.batch import TrainBatch, TrainClip
 
@@ -26,14 +27,16 @@ class DataSource:
 
     Attributes:
         schema: Dataclass of the section ``data``.
-        build: From the section, the model and a seed to the training data, a map-style dataset.
+        build: From the section, the model, a name of its base weights and a seed to the training
+            data, a map-style dataset. The model is there for its frozen prefix, whose features a
+            source may compute once.
         build_validation: From the section and the model to the fixed validation set, a map-style
             dataset with a length; None where the section asks for none.
         collate: From items to a batch.
     """
 
     schema: type
-    build: Callable[[Any, AmodalConfig, int], Dataset[Any]]
+    build: Callable[[Any, AmodalModel, str, int], Dataset[Any]]
     build_validation: Callable[[Any, AmodalConfig], Dataset[Any] | None]
     collate: Callable[[Sequence[Any]], Batch]
 
@@ -41,5 +44,10 @@ class DataSource:
 def default_source() -> DataSource:
     """Return the source of all configurations in ``training/configs``."""
     from training.data import DataConfig, build_dataset, build_validation, collate
+    from training.data.feature_cache import with_cached_features
 
-    return DataSource(DataConfig, build_dataset, build_validation, collate)
+    def build(section: Any, model: AmodalModel, base: str, seed: int) -> Dataset[Any]:
+        dataset = build_dataset(section, model.config, seed)
+        return with_cached_features(dataset, section, model, base, seed)
+
+    return DataSource(DataConfig, build, build_validation, collate)

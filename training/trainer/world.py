@@ -8,7 +8,8 @@ streaming memory of SAM 2, two models, several calls per step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -90,6 +91,15 @@ class World:
             return
         for tensor in tensors:
             torch.distributed.broadcast(tensor, src=0)
+
+    @contextlib.contextmanager
+    def main_first(self) -> Iterator[None]:
+        """Let the main process through first, and the others when it is done."""
+        if not self.is_main:
+            self.barrier()
+        yield
+        if self.is_main:
+            self.barrier()
 
     def barrier(self) -> None:
         """Wait for every process."""

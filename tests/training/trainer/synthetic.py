@@ -17,6 +17,7 @@ import yaml
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.config import AmodalConfig
 from training.batch import TrainBatch, TrainClip
 from training.trainer.source import DataSource
@@ -105,8 +106,8 @@ def _joined(parts: Sequence[TrainBatch]) -> TrainBatch:
     )
 
 
-def _build(section: SyntheticConfig, model: AmodalConfig, seed: int) -> SyntheticDataset:
-    return SyntheticDataset(section, model.image_size, seed)
+def _build(section: SyntheticConfig, model: AmodalModel, base: str, seed: int) -> SyntheticDataset:
+    return SyntheticDataset(section, model.config.image_size, seed)
 
 
 def _build_validation(section: SyntheticConfig, model: AmodalConfig) -> SyntheticDataset | None:
