@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One chunk: its scenes rendered and written as an `amodal_coco` dataset of its own."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mujoco
+import numpy as np
+
+from training.datasets.amodal_coco import AmodalCocoWriter
+from training.scenes.dressing import Wardrobe
+from training.scenes.generate import ChunkReport, SceneRun, chunk_name
+from training.scenes.models import SPLITS, ModelStore, usable_models
+from training.scenes.scene import Picture, render_scene
+from training.scenes.stage import HW
+from training.scenes.surfaces import Surfaces
+from training.taos.sources.sh3f import CatalogueModel
+
+JPEG_QUALITY = 92
+
+
+def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkReport:
+    """Render a chunk under a temporary name, then rename it: it is there whole or not at all."""
+    cv2.setNumThreads(1)
+    _current_context()
+    started = time.process_time()
+    folder = out / f".{chunk_name(number)}.{os.getpid()}.tmp"
+    (folder / "images").mkdir(parents=True)
+    models = usable_models(run.models, run.split)
+    surfaces = Surfaces(run.photos())
+    wardrobe = Wardrobe(models, ModelStore(cache), surfaces)
+    pictures: list[tuple[str, Picture]] = []
+    first = number * run.chunk_scenes
+    for scene in range(first, first + run.chunk_scenes):
+        rng = np.random.default_rng([run.seed, SPLITS.index(run.split), scene])
+        for view, picture in enumerate(render_scene(rng, wardrobe, surfaces, run.views)):
+            name = f"{run.split}_{scene:06d}_{view}.jpg"
+            _save(folder / "images" / name, picture)
+            pictures.append((name, picture))
+    _annotate(run, number, models, pictures).write(folder / "annotations.json")
+    os.rename(folder, out / chunk_name(number))
+    objects = sum(len(picture.objects) for _, picture in pictures)
+    return ChunkReport(number, len(pictures), objects, time.process_time() - started)
+
+
+@functools.cache
+def _current_context() -> Any:
+    """The process's graphics context, made once; MuJoCo draws into it."""
+    context = mujoco.GLContext(HW[1], HW[0])
+    context.make_current()
+    atexit.register(context.free)
+    return context
+
+
+def _save(path: Path, picture: Picture) -> None:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    if not cv2.imwrite(str(path), picture.image[..., ::-1], quality):
+        raise OSError(f"cannot write {path}")
+
+
+def _annotate(
+    run: SceneRun,
+    number: int,
+    models: Iterable[CatalogueModel],
+    pictures: Iterable[tuple[str, Picture]],
+) -> AmodalCocoWriter:
+    """Masks of all pictures; a category is a model's id or the kind of a shape made here."""
+    pictures = list(pictures)
+    used = sorted({name for _, picture in pictures for name, _, _ in picture.objects})
+    by_id = {model.model_id: model for model in models}
+    info = {
+        "description": f"amodal_ros rendered scenes, {run.split}",
+        "seed": run.seed,
+        "chunk": number,
+        "models": {name: _credit(by_id[name]) for name in used if name in by_id},
+    }
+    writer = AmodalCocoWriter(info, used)
+    for name, picture in pictures:
+        image = writer.add_image(name, HW)
+        for category, amodal, visible in picture.objects:
+            writer.add_object(image, category, amodal, visible)
+    return writer
+
+
+def _credit(model: CatalogueModel) -> dict[str, str]:
+    return {
+        "file": Path(model.catalogue).name,
+        "name": model.name,
+        "licence": model.licence,
+        "creator": model.creator,
+    }

@@ -1,0 +1,453 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes, racks, tools, toys and fruit; every call draws other proportions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.scenes.meshes import Mesh, about, box, curve, extrude, lathe, superquadric, tube
+from training.scenes.shapes import Shape
+
+Rng = np.random.Generator
+
+
+def carton(rng: Rng) -> Shape:
+    """A printed box."""
+    size = rng.uniform(0.03, 0.16, 3) * (1, 0.6, 1)
+    parts = [(box(size, (0, 0, size[2] / 2)), "label")]
+    return Shape("carton", parts, flat_top=True, upright=0.6)
+
+
+def gable(rng: Rng) -> Shape:
+    """A drink carton with a gabled top."""
+    width, height = rng.uniform(0.05, 0.08), rng.uniform(0.1, 0.18)
+    roof, ridge = width * rng.uniform(0.35, 0.6), rng.uniform(0.01, 0.02)
+    outline = [
+        (-width / 2, 0),
+        (width / 2, 0),
+        (0.003, roof),
+        (0.003, roof + ridge),
+        (-0.003, roof + ridge),
+        (-0.003, roof),
+    ]
+    top = extrude(outline, width).turned(about("x", 90)).moved(0, width / 2, height)
+    parts = [(box((width, width, height), (0, 0, height / 2)), "label"), (top, "main")]
+    return Shape("drink carton", parts)
+
+
+def book(rng: Rng) -> Shape:
+    """A book, lying, the pages set back."""
+    width, depth, height = rng.uniform(0.1, 0.17), rng.uniform(0.14, 0.24), rng.uniform(0.01, 0.05)
+    cover = 0.0025
+    parts = [
+        (box((width, depth, cover), (0, 0, cover / 2)), "label"),
+        (box((width, depth, cover), (0, 0, height - cover / 2)), "label"),
+        (box((cover, depth, height), (-width / 2 + cover / 2, 0, height / 2)), "second"),
+        (
+            box((width - 0.012, depth - 0.012, height - 2 * cover), (-0.003, 0, height / 2)),
+            "paper",
+        ),
+    ]
+    return Shape("book", parts, flat_top=True, upright=0.6)
+
+
+def tray(rng: Rng) -> Shape:
+    """An open box: tray, basket or crate, sometimes with compartments or a handle."""
+    width, depth, height = rng.uniform(0.1, 0.24), rng.uniform(0.08, 0.17), rng.uniform(0.03, 0.11)
+    wall = rng.uniform(0.003, 0.008)
+    parts: list[tuple[Mesh, str]] = [(box((width, depth, wall), (0, 0, wall / 2)), "main")]
+    for sign in (-1, 1):
+        parts.append(
+            (box((wall, depth, height), (sign * (width - wall) / 2, 0, height / 2)), "main")
+        )
+        parts.append(
+            (box((width, wall, height), (0, sign * (depth - wall) / 2, height / 2)), "main")
+        )
+    cells = int(rng.integers(1, 4))
+    for k in range(1, cells):
+        x = (k / cells - 0.5) * width
+        parts.append((box((wall, depth, height * 0.8), (x, 0, height * 0.4)), "second"))
+    if rng.random() < 0.3:
+        angle = np.linspace(0, np.pi, 18)
+        arch = np.stack(
+            [
+                width / 2 * np.cos(angle),
+                0 * angle,
+                height * 0.9 + height * rng.uniform(0.6, 1.5) * np.sin(angle),
+            ],
+            axis=1,
+        )
+        parts.append((tube(arch, 0.005, 8), "second"))
+    inside = (min(width / cells, depth) * 0.42, wall) if cells == 1 else None
+    return Shape("tray", parts, inside=inside, upright=0.92)
+
+
+def rack(rng: Rng) -> Shape:
+    """Boards on legs: shelf, stool, small table, stand."""
+    width, depth, height = rng.uniform(0.1, 0.22), rng.uniform(0.07, 0.15), rng.uniform(0.08, 0.22)
+    leg, board = rng.uniform(0.005, 0.013), rng.uniform(0.005, 0.012)
+    levels = np.linspace(rng.uniform(0.15, 0.8) * height, height - board, int(rng.integers(1, 4)))
+    levels[-1] = height - board
+    parts = [(box((width, depth, board), (0, 0, z + board / 2)), "main") for z in levels]
+    for x in (-1, 1):
+        for y in (-1, 1):
+            place = (x * (width - leg) / 2, y * (depth - leg) / 2, height / 2)
+            parts.append((box((leg, leg, height), place), "second"))
+    return Shape("rack", parts, flat_top=True, upright=0.85)
+
+
+def wire_stand(rng: Rng) -> Shape:
+    """Bent rods in a row, as a dish or letter rack has them."""
+    width, depth, height = rng.uniform(0.06, 0.13), rng.uniform(0.1, 0.2), rng.uniform(0.06, 0.13)
+    rod, count = rng.uniform(0.002, 0.0045), int(rng.integers(3, 7))
+    angle = np.linspace(0, np.pi, 16)
+    arch = np.stack([width / 2 * np.cos(angle), 0 * angle, height * np.sin(angle) ** 0.6], axis=1)
+    parts = [
+        (tube(arch, rod, 8).moved(0, y, rod), "main")
+        for y in np.linspace(-depth / 2, depth / 2, count)
+    ]
+    for x in (-width / 2, width / 2):
+        parts.append(
+            (tube([(x, -depth / 2, rod), (x, 0, rod), (x, depth / 2, rod)], rod, 8), "main")
+        )
+    return Shape("wire stand", parts, upright=0.9)
+
+
+def frame(rng: Rng) -> Shape:
+    """A picture frame that leans on its strut, or an empty one."""
+    width, height, bar = rng.uniform(0.09, 0.18), rng.uniform(0.09, 0.2), rng.uniform(0.008, 0.025)
+    parts: list[tuple[Mesh, str]] = []
+    for x, z, size in (
+        (0, bar / 2, (width, 0.01, bar)),
+        (0, height - bar / 2, (width, 0.01, bar)),
+        (-(width - bar) / 2, height / 2, (bar, 0.01, height)),
+        ((width - bar) / 2, height / 2, (bar, 0.01, height)),
+    ):
+        parts.append((box(size, (x, 0, z)), "main"))
+    if rng.random() < 0.7:
+        parts.append((box((width - bar, 0.004, height - bar), (0, 0, height / 2)), "label"))
+    lean = about("x", -float(rng.uniform(8, 22)))
+    parts = [(mesh.turned(lean), slot) for mesh, slot in parts]
+    strut = tube(
+        [(0, 0.002, height * 0.6), (0, height * 0.2, height * 0.3), (0, height * 0.4, 0.004)],
+        0.004,
+        8,
+    )
+    return Shape("frame", [*parts, (strut, "second")])
+
+
+def ring(rng: Rng) -> Shape:
+    """A ring: roll of tape, bracelet, wreath."""
+    radius, thick = rng.uniform(0.03, 0.075), rng.uniform(0.008, 0.022)
+    if rng.random() < 0.5:
+        height = rng.uniform(0.012, 0.05)
+        profile = [
+            (radius - thick, 0),
+            (radius, 0),
+            (radius, height),
+            (radius - thick, height),
+            (radius - thick, 0),
+        ]
+        return Shape("ring", [(lathe(profile), "label")], upright=0.6)
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1) * radius
+    return Shape(
+        "ring", [(tube(circle, thick, 14, closed=True).moved(0, 0, thick), "main")], upright=0.7
+    )
+
+
+def figure(rng: Rng) -> Shape:
+    """A thick letter or sign cut from a board, standing or lying."""
+    unit, thick = rng.uniform(0.02, 0.045), rng.uniform(0.015, 0.045)
+    outlines = {
+        "L": [(0, 0), (3, 0), (3, 1), (1, 1), (1, 4), (0, 4)],
+        "T": [(1, 0), (2, 0), (2, 3), (3, 3), (3, 4), (0, 4), (0, 3), (1, 3)],
+        "U": [(0, 0), (3, 0), (3, 4), (2, 4), (2, 1), (1, 1), (1, 4), (0, 4)],
+        "H": [
+            (0, 0),
+            (1, 0),
+            (1, 1.5),
+            (2, 1.5),
+            (2, 0),
+            (3, 0),
+            (3, 4),
+            (2, 4),
+            (2, 2.5),
+            (1, 2.5),
+            (1, 4),
+            (0, 4),
+        ],
+        "E": [
+            (0, 0),
+            (3, 0),
+            (3, 0.8),
+            (1, 0.8),
+            (1, 1.6),
+            (2.4, 1.6),
+            (2.4, 2.4),
+            (1, 2.4),
+            (1, 3.2),
+            (3, 3.2),
+            (3, 4),
+            (0, 4),
+        ],
+        "Z": [(0, 0), (2, 0), (2, 2), (3, 2), (3, 3), (1, 3), (1, 1), (0, 1)],
+        "plus": [
+            (1, 0),
+            (2, 0),
+            (2, 1),
+            (3, 1),
+            (3, 2),
+            (2, 2),
+            (2, 3),
+            (1, 3),
+            (1, 2),
+            (0, 2),
+            (0, 1),
+            (1, 1),
+        ],
+    }
+    outline = np.array(outlines[str(rng.choice(list(outlines)))]) * unit
+    if rng.random() < 0.35:
+        points, depth = int(rng.integers(4, 8)), rng.uniform(0.35, 0.7)
+        angle = np.linspace(0, 2 * np.pi, 2 * points, endpoint=False)
+        reach = np.where(np.arange(2 * points) % 2 == 0, 1.0, depth) * 2 * unit
+        outline = np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=1)
+    plate = extrude(outline, thick).turned(about("x", 90))
+    low = plate.vertices[:, 2].min()
+    return Shape("figure", [(plate.moved(0, thick / 2, -low), "main")], upright=0.5)
+
+
+def tool(rng: Rng) -> Shape:
+    """A stick with a head: hammer, brush, screwdriver, ladle; it lies on the table."""
+    length, radius = rng.uniform(0.12, 0.26), rng.uniform(0.006, 0.014)
+    stick = tube(np.linspace((0, 0, 0), (length, 0, 0), 8), np.linspace(1.2, 0.8, 8) * radius)
+    head = int(rng.integers(0, 4))
+    if head == 0:
+        size = rng.uniform(0.02, 0.03), rng.uniform(0.06, 0.11), rng.uniform(0.02, 0.032)
+        end = box(size, (length, 0, 0))
+    elif head == 1:
+        end = superquadric((rng.uniform(0.05, 0.09), rng.uniform(0.03, 0.06), 0.018)).moved(
+            length + 0.02, 0, 0
+        )
+    elif head == 2:
+        end = tube([(length, 0, 0), (length * 1.2, 0, 0), (length * 1.5, 0, 0)], 0.003, 8)
+    else:
+        cup = curve([(0.0, 0.0), (0.03, 0.008), (0.04, 0.028)], 10)
+        inner = np.stack([np.maximum(cup[:, 0] - 0.003, 0), cup[:, 1] + 0.0028], axis=1)[::-1]
+        end = lathe(np.concatenate([cup, inner])).moved(length + 0.03, 0, -0.02)
+    return Shape("tool", [(stick, rng.choice(["main", "dark"])), (end, "second")], upright=0.0)
+
+
+def lamp(rng: Rng) -> Shape:
+    """A foot, a stem and a shade."""
+    height, foot = rng.uniform(0.16, 0.28), rng.uniform(0.03, 0.055)
+    top, wide = rng.uniform(0.02, 0.045), rng.uniform(0.045, 0.08)
+    start = height * rng.uniform(0.5, 0.7)
+    shade = [
+        (wide - 0.002, start),
+        (wide, start),
+        (top, height),
+        (top - 0.002, height),
+        (wide - 0.002, start),
+    ]
+    parts = [
+        (
+            lathe(
+                [
+                    (0, 0),
+                    (foot, 0),
+                    (foot * 0.9, 0.012),
+                    (0.006, 0.02),
+                    (0.006, start + 0.02),
+                    (0, start + 0.02),
+                ]
+            ),
+            "second",
+        ),
+        (lathe(shade), "main"),
+        (
+            tube(
+                [
+                    (-wide * 0.8, 0, start + 0.012),
+                    (0, 0, start + 0.015),
+                    (wide * 0.8, 0, start + 0.012),
+                ],
+                0.002,
+                6,
+            ),
+            "second",
+        ),
+    ]
+    return Shape("lamp", parts, upright=0.9)
+
+
+def car(rng: Rng) -> Shape:
+    """A toy car."""
+    length, width, height = (
+        rng.uniform(0.09, 0.18),
+        rng.uniform(0.045, 0.075),
+        rng.uniform(0.025, 0.04),
+    )
+    wheel = rng.uniform(0.014, 0.022)
+    cabin = superquadric((length * rng.uniform(0.4, 0.65), width * 0.9, height * 1.5), 0.35, 0.35)
+    parts: list[tuple[Mesh, str]] = [
+        (superquadric((length, width, height), 0.25, 0.3).moved(0, 0, wheel + height / 2), "main"),
+        (
+            cabin.moved(rng.uniform(-0.1, 0.1) * length, 0, wheel + height),
+            rng.choice(["main", "second"]),
+        ),
+    ]
+    tyre = lathe([(0, -0.007), (wheel, -0.007), (wheel, 0.007), (0, 0.007)], 24).turned(
+        about("x", 90)
+    )
+    for x in (-0.3, 0.3):
+        for y in (-0.5, 0.5):
+            parts.append((tyre.moved(x * length, y * width, wheel), "dark"))
+    return Shape("toy car", parts)
+
+
+def animal(rng: Rng) -> Shape:
+    """A toy animal: body, head, four legs, ears, tail."""
+    length, leg = rng.uniform(0.07, 0.13), rng.uniform(0.03, 0.07)
+    body, head = length * rng.uniform(0.4, 0.6), length * rng.uniform(0.3, 0.5)
+    neck = (length * 0.6, 0.0, leg + body * rng.uniform(0.7, 1.4))
+    parts = [
+        (superquadric((length, body, body)).moved(0, 0, leg + body / 2), "main"),
+        (superquadric((head * 1.2, head, head)).moved(*neck), "main"),
+        (
+            tube(
+                [(length * 0.3, 0, leg + body * 0.6), (length * 0.45, 0, leg + body * 0.7), neck],
+                head * 0.3,
+            ),
+            "main",
+        ),
+    ]
+    for x in (-0.32, 0.32):
+        for y in (-0.28, 0.28):
+            foot = [
+                (x * length, y * body, 0),
+                (x * length, y * body, leg),
+                (x * length, y * body, leg + body / 2),
+            ]
+            parts.append((tube(foot, body * 0.14), "main"))
+    for y in (-0.3, 0.3):
+        ear = superquadric((head * 0.15, head * 0.25, head * rng.uniform(0.4, 1.2)))
+        parts.append((ear.moved(neck[0] - head * 0.1, y * head, neck[2] + head * 0.6), "second"))
+    tail = curve(
+        [
+            (-length * 0.45, 0, leg + body * 0.6),
+            (-length * 0.65, 0, leg + body * 0.9),
+            (-length * 0.75, 0, leg + body * rng.uniform(0.4, 1.5)),
+        ],
+        10,
+    )
+    parts.append((tube(tail, np.linspace(0.007, 0.004, 10)), "second"))
+    return Shape("toy animal", parts, upright=0.85)
+
+
+def fruit(rng: Rng) -> Shape:
+    """Apple, pear, lemon, banana: round things, smooth or bent."""
+    size = rng.uniform(0.05, 0.09)
+    if rng.random() < 0.35:
+        angle = np.linspace(-0.9, 0.9, 16) * rng.uniform(0.7, 1.2)
+        bend = np.stack(
+            [1.6 * size * np.sin(angle), 1.6 * size * (1 - np.cos(angle)), 0 * angle], 1
+        )
+        thick = 0.018 * np.sin(np.linspace(0.15, np.pi - 0.1, 16)) ** 0.5
+        return Shape("banana", [(tube(bend, thick), "main")], upright=0.0)
+    waist = rng.uniform(0.3, 1.0)
+    body = curve(
+        [
+            (0.003, 0.004),
+            (size * 0.4, 0.003),
+            (size * 0.5, size * 0.4),
+            (size * 0.45 * waist, size * 0.8),
+            (0.004, size * rng.uniform(0.85, 1.2)),
+        ],
+        24,
+    )
+    body[:, 0] = np.maximum(body[:, 0], 0.001)
+    solid = lathe(np.concatenate([[(0, body[0, 1])], body, [(0, body[-1, 1])]]))
+    stalk = tube(
+        [
+            (0, 0, body[-1, 1] - 0.005),
+            (0.002, 0, body[-1, 1] + 0.006),
+            (0.005, 0, body[-1, 1] + 0.014),
+        ],
+        0.0015,
+        6,
+    )
+    return Shape("fruit", [(solid, "main"), (stalk, "dark")])
+
+
+def gadget(rng: Rng) -> Shape:
+    """Remote control, telephone, soap, sponge: a rounded block with buttons."""
+    size = np.array([rng.uniform(0.04, 0.09), rng.uniform(0.08, 0.2), rng.uniform(0.012, 0.045)])
+    soft = rng.uniform(0.1, 0.5)
+    parts = [
+        (
+            superquadric(size, soft, soft).moved(0, 0, size[2] / 2),
+            rng.choice(["main", "dark", "label"]),
+        )
+    ]
+    for k in range(int(rng.integers(0, 7))):
+        y = (k / 7 - 0.4) * size[1] * 0.9
+        knob = lathe([(0, 0), (0.006, 0), (0.005, 0.004), (0, 0.004)], 14)
+        parts.append(
+            (knob.moved(rng.choice([-0.2, 0, 0.2]) * size[0], y, size[2] * 0.93), "second")
+        )
+    return Shape("gadget", parts, upright=0.8, flat_top=not parts[1:])
+
+
+def headphones(rng: Rng) -> Shape:
+    """A bow with two cups, lying or standing."""
+    radius, cup = rng.uniform(0.06, 0.085), rng.uniform(0.025, 0.04)
+    angle = np.linspace(-0.15, np.pi + 0.15, 26)
+    bow = np.stack(
+        [radius * np.cos(angle), 0 * angle, radius * 1.15 * np.sin(angle) + cup], axis=1
+    )
+    parts = [(tube(bow, rng.uniform(0.004, 0.008), 10, flatten=2.0), "main")]
+    for x in (-1, 1):
+        pad = superquadric((0.03, 2 * cup, 2 * cup), 0.5, 0.8).moved(x * radius, 0, cup)
+        parts.append((pad, "second"))
+    return Shape("headphones", parts, upright=0.3)
+
+
+def blocks(rng: Rng) -> Shape:
+    """Two to four solids grown into one another: no name, any outline."""
+    parts: list[tuple[Mesh, str]] = []
+    centre = np.zeros(3)
+    for _ in range(int(rng.integers(2, 5))):
+        size = rng.uniform(0.025, 0.11, 3)
+        soft = rng.choice([0.1, 0.1, 0.5, 1.0], 2)
+        solid = superquadric(size, *soft) if rng.random() < 0.6 else box(size)
+        parts.append((solid.moved(*centre), rng.choice(["main", "main", "second", "label"])))
+        side = rng.normal(size=3)
+        centre = centre + side / np.linalg.norm(side) * size * 0.5
+    return Shape("blocks", parts, upright=0.4)
+
+
+SOLIDS = (
+    carton,
+    carton,
+    gable,
+    book,
+    book,
+    tray,
+    rack,
+    wire_stand,
+    frame,
+    ring,
+    figure,
+    tool,
+    tool,
+    lamp,
+    car,
+    animal,
+    fruit,
+    gadget,
+    headphones,
+    blocks,
+)
+"""Drawn evenly."""

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An object ready to be drawn: coloured parts of it, at its true size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.scenes.meshes import Array, Mesh
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A material.
+
+    Attributes:
+        colour: (3,) RGB in [0, 1], multiplied with the texture.
+        texture: (H, W, 3) uint8 RGB, or None.
+        specular: strength of highlights in [0, 1].
+        shininess: their sharpness in [0, 1].
+    """
+
+    colour: NDArray[np.float32]
+    texture: NDArray[np.uint8] | None
+    specular: float
+    shininess: float
+
+
+@dataclass(frozen=True, eq=False)
+class Thing:
+    """An object of a scene.
+
+    Attributes:
+        category: what it is counted as: the model's id or the shape's kind.
+        parts: mesh, (F, 3, 3) normals at the faces' corners, and look of each material.
+        upright: probability that it stands as modelled.
+        flat_top: other things may stand on it when it stands.
+        inside: radius and floor height of a hollow, metres, or None.
+    """
+
+    category: str
+    parts: Sequence[tuple[Mesh, Array, Look]]
+    upright: float
+    flat_top: bool
+    inside: tuple[float, float] | None
+
+    def points(self) -> Array:
+        """(V, 3) all vertices."""
+        return np.concatenate([mesh.vertices for mesh, _, _ in self.parts])
+
+
+def corner_normals(mesh: Mesh, crease_deg: float = 40.0) -> Array:
+    """(F, 3, 3) unit normals: smooth over a surface, sharp where faces meet at more than a crease.
+
+    Corners at the same place (whatever their texture coordinates) take part with the weight of
+    their face's area.
+    """
+    corners = mesh.vertices[mesh.faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    unit = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-15)
+    size = max(float(np.ptp(mesh.vertices, axis=0).max()), 1e-9)
+    places = np.round(corners.reshape(-1, 3) / size * 2e4).astype(np.int64)
+    key = (places[:, 0] * 73_856_093) ^ (places[:, 1] * 19_349_663) ^ (places[:, 2] * 83_492_791)
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    starts = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    first = np.flatnonzero(starts)[np.cumsum(starts) - 1]
+    count = np.append(np.flatnonzero(starts)[1:], len(order))[np.cumsum(starts) - 1] - first
+    rank = np.arange(len(order)) - first
+    face = order // 3
+    total = np.zeros((len(order), 3))
+    limit = np.cos(np.radians(crease_deg))
+    for step in range(min(int(count.max()), 16)):
+        other = face[first + (rank + step) % count]
+        near = ((unit[other] * unit[face]).sum(axis=1) > limit) & (step < count)
+        total += cross[other] * near[:, None]
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    total = np.where(length > 1e-15, total / np.maximum(length, 1e-15), unit[face])
+    normals = np.empty_like(total)
+    normals[order] = total
+    return normals.reshape(-1, 3, 3)
