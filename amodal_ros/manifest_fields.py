@@ -31,14 +31,18 @@ class FieldReader:
     def end(self) -> None:
         """Raises ManifestError, naming them, when fields are left that nobody read."""
         if self._unread:
-            names = ", ".join(sorted(map(str, self._unread)))
+            names = ", ".join(self.names())
             raise ManifestError(f"{self.place}: unknown field: {names}")
 
-    def text(self, name: str) -> str:
-        """A string that is not empty."""
+    def names(self) -> list[str]:
+        """Names of the fields that have not been read."""
+        return sorted(map(str, self._unread))
+
+    def text(self, name: str, *, empty: bool = False) -> str:
+        """A string; `empty`: it may be empty."""
         value = self._take(name)
-        if not isinstance(value, str) or not value:
-            raise self._wrong(name, "a non-empty string", value)
+        if not isinstance(value, str) or not (value or empty):
+            raise self._wrong(name, "a string" if empty else "a non-empty string", value)
         return value
 
     def choice(self, name: str, allowed: Sequence[str]) -> str:

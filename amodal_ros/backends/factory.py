@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amodal_ros.backends.base import Backend
+from amodal_ros.backends.engine_cache import default_cache_dir
 from amodal_ros.backends.onnxruntime_backend import CPU_PROVIDER, OnnxRuntimeBackend
-from amodal_ros.errors import InvalidInputError
+from amodal_ros.backends.tensorrt_backend import TensorRtBackend
+from amodal_ros.backends.tensorrt_library import FLAVORS
+from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.manifest import ModelManifest
 
-BACKENDS = ("onnxruntime",)
+BACKENDS = ("onnxruntime", *FLAVORS)
 
 
 def create_backend(
@@ -23,7 +26,7 @@ def create_backend(
     max_batch: int = 8,
     cache_dir: str | Path | None = None,
 ) -> Backend:
-    """Loads the engine of a model folder.
+    """Loads the engine of a model folder; TensorRT's must pass the precision gate, or have passed.
 
     Args:
         manifest: of the model folder, as `load_manifest` gives it.
@@ -31,14 +34,49 @@ def create_backend(
         providers: with `onnxruntime`: execution providers, preferred first; each must be usable.
         intra_op_threads: with `onnxruntime`: threads within an operator; 0: one per core.
         max_batch: rows that one call of `run` will have at most.
-        cache_dir: where built engines lie; None: `engines` in the model folder.
+        cache_dir: with TensorRT: folder of engine sets, or one engine set; None: `engines` in the
+            model folder.
 
     Raises:
         InvalidInputError: for an unknown backend or an unusable option.
-        BackendError: when the engine cannot be loaded as asked.
+        BackendError: when the engine cannot be loaded as asked, or fails the gate.
+        ManifestError: when engines or the reference are missing or altered.
     """
+    engine = open_backend(
+        manifest,
+        backend,
+        providers=providers,
+        intra_op_threads=intra_op_threads,
+        max_batch=max_batch,
+        cache_dir=cache_dir,
+    )
+    if isinstance(engine, TensorRtBackend):
+        # Here, not above: the gate runs the predictor, which is built on this module.
+        from amodal_ros.verification.first_load import ensure_verified
+
+        try:
+            ensure_verified(manifest, engine)
+        except AmodalError:
+            engine.close()
+            raise
+    return engine
+
+
+def open_backend(
+    manifest: ModelManifest,
+    backend: str,
+    *,
+    providers: Sequence[str] = (CPU_PROVIDER,),
+    intra_op_threads: int = 0,
+    max_batch: int = 8,
+    cache_dir: str | Path | None = None,
+) -> Backend:
+    """Loads the engine of a model folder, verified or not; see `create_backend`."""
     if backend not in BACKENDS:
         raise InvalidInputError(f"backend: expected one of {BACKENDS}, got {backend!r}")
     if max_batch < 1:
         raise InvalidInputError(f"max_batch: expected at least 1, got {max_batch}")
-    return OnnxRuntimeBackend(manifest, providers, intra_op_threads)
+    if backend == "onnxruntime":
+        return OnnxRuntimeBackend(manifest, providers, intra_op_threads)
+    cache = default_cache_dir(manifest) if cache_dir is None else Path(cache_dir)
+    return TensorRtBackend.open(manifest, backend, cache, max_batch)

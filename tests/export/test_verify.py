@@ -11,20 +11,24 @@ import pytest
 from amodal_ros import verify
 from amodal_ros.errors import ManifestError
 from amodal_ros.manifest import default_model_dir, load_manifest
+from amodal_ros.verification import gate
 
 
 def test_model_that_ships_passes(caplog):
     with caplog.at_level(logging.INFO):
         assert verify.main([]) == 0
-    assert "passed: mask IoU with fp32" in caplog.text
+    assert "passed: onnxruntime/CPUExecutionProvider" in caplog.text
+    assert "reference, end to end, torch's masks: mask IoU with fp32: amodal" in caplog.text
 
 
 def test_engine_under_the_threshold_fails(caplog, monkeypatch):
-    monkeypatch.setattr(verify, "verify_model_dir", lambda _: verify.Comparison(0.99, 1.0, 0.0))
+    comparison = verify.Comparison(0.99, 1.0, 0.0, 1.0)
+    monkeypatch.setattr(gate, "compare_masks", lambda *_: comparison)
     with caplog.at_level(logging.INFO):
         assert verify.main([]) == 1
         assert verify.main(["--min-mask-iou", "0.98"]) == 0
-    assert "FAILED: mask IoU with fp32: amodal 0.9900" in caplog.text
+    assert "FAILED: onnxruntime/CPUExecutionProvider" in caplog.text
+    assert "mask IoU with fp32: amodal 0.9900" in caplog.text
 
 
 def test_model_that_ships_is_small_and_carries_its_licences():
@@ -81,11 +85,12 @@ def test_smallest_iou_counts_the_worst_pair():
 @pytest.mark.parametrize(
     ("values", "passes"),
     [
-        ((0.995, 0.995, 0.02), True),
-        ((0.99, 1.0, 0.0), False),
-        ((1.0, 0.99, 0.0), False),
-        ((1.0, 1.0, 0.03), False),
-        ((1.0, 1.0, float("nan")), False),
+        ((0.995, 0.995, 0.02, 0.98), True),
+        ((0.99, 1.0, 0.0, 1.0), False),
+        ((1.0, 0.99, 0.0, 1.0), False),
+        ((1.0, 1.0, 0.03, 1.0), False),
+        ((1.0, 1.0, float("nan"), 1.0), False),
+        ((1.0, 1.0, 0.0, 0.97), False),
     ],
 )
 def test_limits(values, passes):

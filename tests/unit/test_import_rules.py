@@ -19,7 +19,7 @@ TORCH = {"torch", "torchvision", "timm", "mobile_sam", "segment_anything", "sam2
 CORE_LIBRARIES = {"numpy", "cv2", "scipy", "amodal_ros"}
 # Masks in files: the demo and training read and write them, the node and the predictor do not.
 FILE_MASKS = "amodal_ros.rle"
-ENGINES = {"onnxruntime", "tensorrt"}
+ENGINES = {"onnxruntime", "tensorrt", "tensorrt_rtx", "cuda"}
 
 
 def module_name(file: Path) -> str:

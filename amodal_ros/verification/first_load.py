@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorRT engines that were built elsewhere pass the gate before they are used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt_backend import TensorRtBackend
+from amodal_ros.errors import BackendError
+from amodal_ros.manifest import ModelManifest
+from amodal_ros.verification.gate import GateReport, Scene, run_gate
+from amodal_ros.verification.measures import Limits
+from amodal_ros.verification.reference import load_reference
+
+logger = logging.getLogger(__name__)
+
+
+def ensure_verified(manifest: ModelManifest, backend: TensorRtBackend) -> None:
+    """Runs the gate unless these engines passed it on such a machine, and notes the outcome.
+
+    Raises:
+        BackendError: when the masks differ too much from fp32's.
+        ManifestError: when the reference cannot be read.
+    """
+    if backend.engines.verified_on(backend.machine):
+        return
+    logger.info("%s: first load on this machine; comparing its masks with fp32", backend.name)
+    report = verify_engines(manifest, backend)
+    if report.failures():
+        raise BackendError(f"{backend.engines.directory} fails the precision gate:\n{report}")
+    logger.info("%s", report)
+
+
+def verify_engines(
+    manifest: ModelManifest,
+    backend: TensorRtBackend,
+    scenes: Sequence[Scene] = (),
+    limits: Limits | None = None,
+) -> GateReport:
+    """Runs the gate against ONNX Runtime on the CPU; a pass is written to the engine set.
+
+    Raises:
+        BackendError: when an engine fails.
+        ManifestError: when the reference cannot be read.
+    """
+    reference = load_reference(manifest.reference_path)
+    fp32 = OnnxRuntimeBackend(manifest)
+    try:
+        report = run_gate(
+            manifest,
+            backend,
+            fp32,
+            [Scene.of_reference(reference), *scenes],
+            reference=reference,
+            limits=limits,
+            max_batch=backend.max_batch,
+        )
+    finally:
+        fp32.close()
+    if not report.failures():
+        engines = backend.engines.with_verification(backend.machine, report.to_json())
+        try:
+            engines.save()
+        except OSError as error:
+            logger.warning(
+                "%s cannot be written (%s): the gate will run at each start",
+                engines.directory,
+                error,
+            )
+    return report

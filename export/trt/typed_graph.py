@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a graph with its precision plan spelt out: as types, or as rounding in float32.
+
+The first form is what a strongly typed engine is built from. The second computes the same on any
+CPU: ONNX Runtime's CPU kernels replace 16-bit arithmetic by float32 and drop the rounding, so that
+a graph that overflows on a GPU looks right there (tried with 1.32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from export.trt.graph_reading import ReadGraph
+from export.trt.precision_plan import PrecisionPlan, moves_only
+
+ONNX_TYPES = {
+    "fp16": TensorProto.FLOAT16,
+    "bf16": TensorProto.BFLOAT16,
+    "fp32": TensorProto.FLOAT,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class TypedGraph:
+    """A graph to build an engine from.
+
+    Attributes:
+        model: the ONNX model; inputs and outputs are those of the model folder.
+        types: of each float tensor that is computed: `fp16`, `bf16` or `fp32`.
+        low_nodes: how many nodes compute in 16 bits.
+    """
+
+    model: onnx.ModelProto
+    types: Mapping[str, str]
+    low_nodes: int
+
+
+def typed_graph(graph: ReadGraph, plan: PrecisionPlan) -> TypedGraph:
+    """Spells the plan out as tensor types, with casts where they change."""
+    writer = _Writer(graph, plan)
+    types = {}
+    for position, node in enumerate(graph.nodes):
+        low = position in plan.low
+        writer.add(node, [writer.read(name, low) for name in node.input], list(node.output))
+        types.update({name: plan.precision if low else "fp32" for name in _floats(graph, node)})
+    for output in graph.model.graph.output:
+        if output.name in plan.low_tensors:
+            types.update({computed_name(output.name): plan.precision, output.name: "fp32"})
+    return TypedGraph(writer.finish(), types, len(plan.low))
+
+
+def rounding_graph(graph: ReadGraph, plan: PrecisionPlan) -> onnx.ModelProto:
+    """Computes in float32, rounding to 16 bits whatever the plan has in 16 bits."""
+    writer = _Writer(graph, plan, rounding=True)
+    for position, node in enumerate(graph.nodes):
+        low = position in plan.low
+        inputs = [writer.read(name, low) for name in node.input]
+        rounds = {name for name in _floats(graph, node) if low and not moves_only(node)}
+        outputs = [f"{name}__exact" if name in rounds else name for name in node.output]
+        writer.add(node, inputs, outputs)
+        for name in sorted(rounds):
+            writer.round(f"{name}__exact", name)
+    return writer.finish()
+
+
+def computed_name(output: str) -> str:
+    """Name of an output of the graph before it is cast to float32."""
+    return f"{output}__computed"
+
+
+def _floats(graph: ReadGraph, node: onnx.NodeProto) -> list[str]:
+    return [name for name in node.output if name and graph.is_float(name)]
+
+
+class _Writer:
+    """Collects nodes, constants in the types they are read in, and the casts between types."""
+
+    def __init__(self, graph: ReadGraph, plan: PrecisionPlan, *, rounding: bool = False) -> None:
+        self._graph, self._plan, self._rounding = graph, plan, rounding
+        self._low_type = ONNX_TYPES[plan.precision]
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, TensorProto] = {}
+        self._made: set[str] = set()
+
+    def read(self, name: str, low: bool) -> str:
+        """The name under which a node reads a tensor."""
+        if not name:
+            return name
+        if name in self._graph.constants:
+            return self._constant(name, low and self._graph.is_float(name))
+        if not self._graph.is_float(name) or low == (name in self._plan.low_tensors):
+            return name
+        if self._rounding and not low:
+            return name
+        return self._cast(name, low)
+
+    def add(self, node: onnx.NodeProto, inputs: list[str], outputs: list[str]) -> None:
+        """Adds a copy of a node with other names of inputs and outputs."""
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        del copy.input[:], copy.output[:]
+        copy.input.extend(inputs)
+        copy.output.extend(outputs)
+        self._nodes.append(copy)
+
+    def round(self, source: str, target: str) -> None:
+        """Rounds a float32 tensor to 16 bits and back; what does not fit becomes infinite."""
+        half = f"{target}__rounded"
+        self._nodes.append(helper.make_node("Cast", [source], [half], to=self._low_type))
+        self._nodes.append(helper.make_node("Cast", [half], [target], to=TensorProto.FLOAT))
+
+    def finish(self) -> onnx.ModelProto:
+        """The model, its outputs in float32."""
+        source = self._graph.model
+        if not self._rounding:
+            self._restore_outputs()
+        graph = helper.make_graph(
+            self._nodes,
+            self._graph.name,
+            list(source.graph.input),
+            list(source.graph.output),
+            list(self._constants.values()),
+        )
+        model = helper.make_model(graph, opset_imports=list(source.opset_import))
+        model.ir_version = source.ir_version
+        return model
+
+    def _constant(self, name: str, low: bool) -> str:
+        """Takes a constant over, in 16 bits or as it is; once for each type."""
+        written = f"{name}__low" if low else name
+        if written not in self._constants:
+            if low:
+                tensor = _low_constant(self._graph.values(name), self._low_type, written)
+                if self._rounding:
+                    values = numpy_helper.to_array(tensor).astype(np.float32)
+                    tensor = numpy_helper.from_array(values, written)
+            else:
+                tensor = numpy_helper.from_array(self._graph.values(name), written)
+            self._constants[written] = tensor
+        return written
+
+    def _cast(self, name: str, low: bool) -> str:
+        """The other type of an activation, cast once."""
+        cast = f"{name}__low" if low else f"{name}__full"
+        if cast not in self._made:
+            self._made.add(cast)
+            if self._rounding:
+                self.round(name, cast)
+            else:
+                kind = self._low_type if low else TensorProto.FLOAT
+                self._nodes.append(helper.make_node("Cast", [name], [cast], to=kind))
+        return cast
+
+    def _restore_outputs(self) -> None:
+        """Gives outputs that are computed in 16 bits their name back as float32."""
+        for output in self._graph.model.graph.output:
+            if output.name in self._plan.low_tensors:
+                low = computed_name(output.name)
+                for node in self._nodes:
+                    _rename(node.input, output.name, low)
+                    _rename(node.output, output.name, low)
+                self._nodes.append(
+                    helper.make_node("Cast", [low], [output.name], to=TensorProto.FLOAT)
+                )
+
+
+def _rename(names: list[str], old: str, new: str) -> None:
+    for position, name in enumerate(names):
+        if name == old:
+            names[position] = new
+
+
+def _low_constant(values: np.ndarray, kind: int, name: str) -> TensorProto:
+    """A constant in float16 or bfloat16, rounded to the nearest."""
+    if kind == TensorProto.FLOAT16:
+        return numpy_helper.from_array(values.astype(np.float16), name)
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return helper.make_tensor(name, kind, values.shape, rounded.tobytes(), raw=True)
