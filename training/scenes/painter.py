@@ -72,13 +72,14 @@ class Painter:
         for number in range(self._count):
             for geom, kind, thing in zip(geoms, kinds, belongs, strict=True):
                 geom.type = kind if thing == number else nothing
-            amodal[number] = self._draw()[..., 0] > 0
+            pixels = self._draw()
+            amodal[number] = (pixels[..., 0] | pixels[..., 1]) > 0  # no scene has 65536 parts
         return visible, amodal | visible
 
     def _owners(self) -> NDArray[np.int64]:
         """(H, W) thing of each pixel, -1 for none."""
         pixels = self._draw().astype(np.int32)
-        number = pixels[..., 0] + (pixels[..., 1] << 8) + (pixels[..., 2] << 16)
+        number = pixels[..., 0] + (pixels[..., 1] << 8)
         table = np.full(self._scene.ngeom + 1, -1)
         for k in range(self._scene.ngeom):
             geom = self._scene.geoms[k]
