@@ -1,37 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lives while the perception node is active: subscriptions, pairing, the worker, tracks."""
+"""One camera of an active node: inputs, the worker, tracks, outputs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
 from time import monotonic
 
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
-from vision_msgs.msg import Detection2DArray
+from sensor_msgs.msg import CompressedImage, Image
 
+from amodal_ros.ros.camera_inputs import CameraInputs, Frame, ReceivedImage
 from amodal_ros.ros.faults import Fault, FaultLog
-from amodal_ros.ros.frame_pipeline import FramePipeline, Predictor
+from amodal_ros.ros.frame_pipeline import FramePipeline
+from amodal_ros.ros.frame_statistics import FrameStatistics
 from amodal_ros.ros.latest_worker import LatestWorker
+from amodal_ros.ros.model_host import ModelHost
 from amodal_ros.ros.outputs import Outputs
-from amodal_ros.ros.pairing import FramePair, FramePairer, PairerConfig
+from amodal_ros.ros.outputs_3d import Outputs3D
 from amodal_ros.ros.parameters import PerceptionParameters
-from amodal_ros.ros.session_watch import SessionWatch
-from amodal_ros.ros.stamps import NS_PER_S, stamp_to_ns
+from amodal_ros.ros.stamps import stamp_to_ns
 from amodal_ros.tracker import AmodalTracker, TrackerConfig
-
-_EXPIRY_PERIOD_S = 0.25
-
-
-@dataclass(frozen=True)
-class _ReceivedImage:
-    message: Image
-    transport_ms: float
-
-
-_Pair = FramePair[_ReceivedImage, Detection2DArray]
 
 
 class CameraSession:
@@ -42,127 +30,137 @@ class CameraSession:
 
     Args:
         node: owns the subscriptions.
+        camera: name that prefixes topics; empty: none.
         parameters: topics, pairing, tracking, limits.
-        predictor: the loaded model.
+        host: lends the model.
         outputs: where answers go.
+        outputs_3d: where go those with depth.
         faults: where losses are counted.
     """
 
     def __init__(
         self,
         node: LifecycleNode,
+        camera: str,
         parameters: PerceptionParameters,
-        predictor: Predictor,
+        host: ModelHost,
         outputs: Outputs,
+        outputs_3d: Outputs3D,
         faults: FaultLog,
     ) -> None:
         self._node = node
+        self._camera = camera
         self._outputs = outputs
+        self._outputs_3d = outputs_3d
         self._faults = faults
+        self._newest_lock = threading.Lock()
+        self._newest_image: Image | CompressedImage | None = None
+        self.statistics = FrameStatistics()
         self._pipeline = FramePipeline(
-            predictor,
-            AmodalTracker(_tracker_config(parameters)),
-            faults,
-            parameters.min_score,
-            parameters.max_objects,
+            host.lend, AmodalTracker(tracker_config(parameters)), faults, parameters.min_score
         )
-        self._pairer: FramePairer[_ReceivedImage, Detection2DArray] = FramePairer(
-            _pairer_config(parameters), faults
-        )
-        self._worker: LatestWorker[_Pair] = LatestWorker(
+        self._stride = parameters.point_stride
+        self._worker: LatestWorker[Frame] = LatestWorker(
             self._answer,
-            on_superseded=lambda pair: faults.count(Fault.SUPERSEDED),
+            on_superseded=lambda frame: faults.count(Fault.SUPERSEDED),
             on_error=self._report_engine_error,
         )
-        self._images = node.create_subscription(
-            Image, parameters.image_topic, self._on_image, _image_qos(parameters)
-        )
-        self._detections = node.create_subscription(
-            Detection2DArray,
-            parameters.detections_topic,
-            self._on_detections,
-            _detections_qos(parameters),
-        )
-        self._expiry = node.create_timer(
-            _EXPIRY_PERIOD_S, self._on_expiry, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
-        self._watch = SessionWatch(
-            node,
-            faults,
-            camera=parameters.image_topic,
-            detector=parameters.detections_topic,
-            on_time_backward=self._pairer.clear,
-        )
+        try:
+            self._inputs = self._connect(parameters)
+        except Exception:
+            self._worker.stop()
+            raise
+
+    @property
+    def tracker(self) -> AmodalTracker:
+        """This camera's tracks."""
+        return self._pipeline.tracker
+
+    @property
+    def image_reliability(self) -> str:
+        """What is asked of the image publishers at present."""
+        return self._inputs.image_reliability
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether depth is subscribed."""
+        return self._inputs.depth is not None
+
+    @property
+    def newest_image(self) -> Image | CompressedImage | None:
+        """The image received last, answered or not."""
+        with self._newest_lock:
+            return self._newest_image
+
+    def retune(self, parameters: PerceptionParameters) -> None:
+        """Take up what counts from the next frame on; the tracks stay."""
+        self._pipeline.tracker.config = tracker_config(parameters)
+        self._pipeline.min_score = parameters.min_score
+        self._stride = parameters.point_stride
+
+    def reconnect(self, parameters: PerceptionParameters) -> None:
+        """Subscribe anew; the tracks stay.
+
+        Raises:
+            InvalidInputError: if the type of the boxes is not installed; all stays as it was.
+        """
+        old, self._inputs = self._inputs, self._connect(parameters)
+        old.close()
 
     def close(self) -> None:
         """Unsubscribe, and end the worker after the frame in work."""
-        self._node.destroy_subscription(self._images)
-        self._node.destroy_subscription(self._detections)
-        self._node.destroy_timer(self._expiry)
-        self._watch.close()
+        self._inputs.close()
         self._worker.stop()
 
-    def _on_image(self, message: Image) -> None:
-        self._watch.image_came()
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        transport_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
-        received = _ReceivedImage(message, transport_ms)
-        self._submit(self._pairer.add_image(stamp_ns, received, monotonic()))
-
-    def _on_detections(self, message: Detection2DArray) -> None:
-        self._watch.detections_came()
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        self._submit(self._pairer.add_detections(stamp_ns, message, monotonic()))
-
-    def _on_expiry(self) -> None:
-        self._pairer.expire(monotonic())
-
-    def _submit(self, pair: _Pair | None) -> None:
-        if pair is not None:
-            self._worker.submit(pair)
-
-    def _answer(self, pair: _Pair) -> None:
-        waited_ms = {
-            "transport": pair.image.transport_ms,
-            "wait": (monotonic() - pair.image_received_s) * 1e3,
-        }
-        answer = self._pipeline.answer(
-            pair.image.message, pair.detections, cancelled=lambda: self._worker.stopping
+    def _connect(self, parameters: PerceptionParameters) -> CameraInputs:
+        return CameraInputs(
+            self._node,
+            self._camera,
+            parameters,
+            self._faults,
+            on_image=self._remember_image,
+            on_frame=self._worker.submit,
         )
-        if answer is not None:
-            self._outputs.publish(answer, waited_ms, self._faults)
-            self._watch.engine.answered()
+
+    def _remember_image(self, received: ReceivedImage) -> None:
+        self.statistics.image_came()
+        with self._newest_lock:
+            self._newest_image = received.message
+
+    def _answer(self, frame: Frame) -> None:
+        waited_ms = {
+            "transport": frame.image.transport_ms,
+            "wait": (monotonic() - frame.image_received_s) * 1e3,
+        }
+        image = frame.image.message
+        depth_input = self._inputs.depth
+        # Now, since a slow engine outlasts the queue of depth images.
+        depth = depth_input.at(frame.stamp_ns) if depth_input is not None else None
+        answer = self._pipeline.answer(
+            image, frame.detections, cancelled=lambda: self._worker.stopping
+        )
+        if answer is None:
+            return
+        timings_ms = self._outputs.publish(answer, waited_ms, self._faults)
+        latency_ms = (monotonic() - frame.image_received_s) * 1e3
+        self.statistics.answered(latency_ms, timings_ms["total"])
+        self._inputs.watch.engine.answered()
+        if depth_input is not None and self._outputs_3d.wanted:
+            depth = depth or depth_input.at(stamp_to_ns(image.header.stamp))
+            self._outputs_3d.publish(
+                answer.objects, image.header, depth, depth_input.info, self._stride
+            )
 
     def _report_engine_error(self, error: Exception) -> None:
         if not self._worker.stopping:  # or else it was interrupted
-            self._watch.engine.failed(error)
+            self._inputs.watch.engine.failed(error)
 
 
-def _pairer_config(parameters: PerceptionParameters) -> PairerConfig:
-    return PairerConfig(
-        slop_ns=round(parameters.slop * NS_PER_S),
-        queue_size=parameters.sync_queue_size,
-        timeout_s=parameters.sync_timeout,
-    )
-
-
-def _tracker_config(parameters: PerceptionParameters) -> TrackerConfig:
+def tracker_config(parameters: PerceptionParameters) -> TrackerConfig:
+    """How the parameters want objects followed."""
     return TrackerConfig(
         max_coast_s=parameters.max_coast,
         prior_dilation=parameters.prior_dilation,
         match_iou=parameters.match_iou,
         max_objects=parameters.max_objects,
     )
-
-
-def _image_qos(parameters: PerceptionParameters) -> QoSProfile:
-    reliable = parameters.image_reliability == "reliable"
-    return QoSProfile(
-        depth=1,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-    )
-
-
-def _detections_qos(parameters: PerceptionParameters) -> QoSProfile:
-    # Best effort matches publishers of either kind.
-    return QoSProfile(depth=parameters.sync_queue_size, reliability=ReliabilityPolicy.BEST_EFFORT)

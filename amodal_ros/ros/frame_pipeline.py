@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from amodal_msgs.msg import AmodalMaskArray
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.compressed_image import compressed_to_rgb
 from amodal_ros.ros.detection_conversion import detections_from_message
 from amodal_ros.ros.faults import Fault, FaultLog
 from amodal_ros.ros.image_conversion import image_to_rgb
@@ -20,7 +22,7 @@ from amodal_ros.ros.mask_conversion import encode_masks
 from amodal_ros.ros.stamps import stamp_to_ns
 from amodal_ros.stopwatch import Stopwatch
 from amodal_ros.tracker import AmodalTracker, TrackedObject
-from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures
+from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures, PointPrompt
 
 
 class Predictor(Protocol):
@@ -32,8 +34,10 @@ class Predictor(Protocol):
     def predict(
         self,
         features: ImageFeatures,
-        boxes_xyxy: np.ndarray,
+        boxes_xyxy: np.ndarray | None = None,
         prior_masks: Sequence[np.ndarray | None] | None = None,
+        *,
+        points: Sequence[PointPrompt | None] | None = None,
     ) -> AmodalPrediction:
         """Masks of N objects."""
 
@@ -66,30 +70,27 @@ class FramePipeline:
     """Answers frames in their order; holds the tracks between them.
 
     Args:
-        predictor: the loaded model.
+        lend_predictor: gives the loaded model for the time of one frame.
         tracker: its tracks are this camera's.
         min_score: detections below it are ignored.
-        max_objects: at most so many detections of a frame are used.
         faults: bad images, left out boxes and empty masks are counted there.
     """
 
     def __init__(
         self,
-        predictor: Predictor,
+        lend_predictor: Callable[[], AbstractContextManager[Predictor]],
         tracker: AmodalTracker,
         faults: FaultLog,
         min_score: float = 0.0,
-        max_objects: int | None = None,
     ) -> None:
-        self._predictor = predictor
-        self._tracker = tracker
+        self._lend_predictor = lend_predictor
+        self.tracker = tracker
         self._faults = faults
-        self._min_score = min_score
-        self._max_objects = max_objects
+        self.min_score = min_score
 
     def answer(
         self,
-        image: Image,
+        image: Image | CompressedImage,
         detections: Detection2DArray,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> FrameAnswer | None:
@@ -101,7 +102,7 @@ class FramePipeline:
         watch = Stopwatch("convert", "track", "message")
         with watch.measure("convert"):
             try:
-                rgb = image_to_rgb(image)
+                rgb = message_to_rgb(image)
             except InvalidInputError as error:
                 self._faults.report(Fault.BAD_IMAGE, f"image left out: {error}")
                 return None
@@ -109,28 +110,30 @@ class FramePipeline:
             found = self._usable(detections, image_hw)
         with watch.measure("track"):
             stamp_s = stamp_to_ns(image.header.stamp) / 1e9
-            plan = self._tracker.plan(found, stamp_s, image_hw)
+            plan = self.tracker.plan(found, stamp_s, image_hw)
         engine_ms: dict[str, float] = {}
+        prediction = AmodalPrediction.empty(image_hw)
         if len(plan.boxes_xyxy):
-            features = self._predictor.encode(rgb)
-            engine_ms.update(features.timings_ms)
-            if cancelled():
-                return None
-            prediction = self._predictor.predict(features, plan.boxes_xyxy, plan.prior_masks)
-            engine_ms.update(prediction.timings_ms)
-        else:
-            prediction = AmodalPrediction.empty(image_hw)
+            with self._lend_predictor() as predictor:
+                features = predictor.encode(rgb)
+                engine_ms.update(features.timings_ms)
+                if cancelled():
+                    return None
+                prediction = predictor.predict(features, plan.boxes_xyxy, plan.prior_masks)
+                engine_ms.update(prediction.timings_ms)
         if cancelled():
             return None
         with watch.measure("track"):
-            objects = self._tracker.update(plan, prediction)
+            objects = self.tracker.update(plan, prediction)
         with watch.measure("message"):
             encoded = encode_masks(objects, image.header, image_hw)
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
         return FrameAnswer(encoded.message, objects, rgb, {**engine_ms, **watch.timings_ms})
 
     def _usable(self, message: Detection2DArray, image_hw: tuple[int, int]) -> Detections:
-        sanitised = detections_from_message(message, image_hw, self._min_score, self._max_objects)
+        sanitised = detections_from_message(
+            message, image_hw, self.min_score, self.tracker.config.max_objects
+        )
         for reason, times in sanitised.rejected.items():
             fault = Fault.of_box(reason)
             if fault is Fault.BOX_LOW_SCORE:
@@ -143,6 +146,17 @@ class FramePipeline:
                     times,
                 )
         return sanitised.detections
+
+
+def message_to_rgb(image: Image | CompressedImage) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image, raw or compressed.
+
+    Raises:
+        InvalidInputError: if the message is not a consistent image.
+    """
+    if isinstance(image, CompressedImage):
+        return compressed_to_rgb(image)
+    return image_to_rgb(image)
 
 
 def warm_up(predictor: Predictor) -> None:

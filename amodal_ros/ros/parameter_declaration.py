@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -15,7 +16,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.parameters import PARAMETERS, ParameterSpec, PerceptionParameters
+from amodal_ros.ros.parameter_spec import Effect, ParameterSpec
+from amodal_ros.ros.parameters import PARAMETERS, PerceptionParameters
 
 # Declared by rclpy itself on every node.
 _RCLPY_PARAMETERS = ("use_sim_time", "start_type_description_service")
@@ -57,32 +59,48 @@ def read_parameters(node: Node) -> PerceptionParameters:
     )
 
 
-def guard_changes(node: Node, is_configured: Callable[[], bool]) -> None:
-    """Refuse wrong values, and changes that could only take effect at the next configure."""
+def guard_changes(
+    node: Node,
+    is_configured: Callable[[], bool],
+    check: Callable[[PerceptionParameters], None],
+    on_change: Callable[[], None],
+) -> None:
+    """Refuse wrong values, and changes that a configured node cannot take up.
 
-    def check(changes: Sequence[Parameter]) -> SetParametersResult:
+    Args:
+        node: with the table declared.
+        is_configured: whether the node is configured at present.
+        check: raises InvalidInputError for values that are wrong for other reasons.
+        on_change: called before the accepted values are set; read them afterwards.
+    """
+
+    def decide(changes: Sequence[Parameter]) -> SetParametersResult:
         ours = {change.name: change.value for change in changes if change.name in _NAMES}
-        if ours and is_configured():
-            return SetParametersResult(
-                successful=False,
-                reason=f"{', '.join(ours)}: fixed while the node is configured; "
-                "deactivate and clean up first",
-            )
-        present = {name: node.get_parameter(name).value for name in _NAMES}
+        present = read_parameters(node)
         try:
-            PerceptionParameters.from_mapping({**present, **ours})
+            wanted = PerceptionParameters.from_mapping({**asdict(present), **ours})
+            check(wanted)
         except InvalidInputError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        fixed = wanted.changes(present, Effect.CONFIGURE)
+        if fixed and is_configured():
+            return SetParametersResult(
+                successful=False,
+                reason=f"{', '.join(fixed)}: fixed while the node is configured; "
+                "deactivate and clean up first",
+            )
+        if ours:
+            on_change()
         return SetParametersResult(successful=True)
 
-    node.add_on_set_parameters_callback(check)
+    node.add_on_set_parameters_callback(decide)
 
 
 def descriptor(spec: ParameterSpec) -> ParameterDescriptor:
     """What ``ros2 param describe`` shows."""
     described = ParameterDescriptor(name=spec.name, description=spec.description)
-    if spec.choices:
-        described.additional_constraints = spec.expected
+    effect = f"changes take effect: {spec.effect.value}"
+    described.additional_constraints = f"{spec.expected}; {effect}" if spec.choices else effect
     if spec.minimum is not None and spec.maximum is not None:
         if isinstance(spec.default, float):
             described.floating_point_range = [

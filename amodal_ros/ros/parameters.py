@@ -7,156 +7,159 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.parameter_spec import Effect, ParameterSpec, parameter
 
-ParameterValue = bool | int | float | str
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """One parameter; its type is that of ``default``."""
-
-    name: str
-    default: ParameterValue
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-
-    def validated(self, value: object) -> ParameterValue:
-        """Return ``value`` as this parameter's type (a whole number may stand for a float).
-
-        Raises:
-            InvalidInputError: if type, range or choice is wrong.
-        """
-        kind = type(self.default)
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind:
-            raise self._error(value)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise self._error(value)
-        if isinstance(value, (int, float)) and not self._in_range(value):
-            raise self._error(value)
-        if self.choices and value not in self.choices:
-            raise self._error(value)
-        return value
-
-    @property
-    def expected(self) -> str:
-        """What values are taken, in words."""
-        if self.choices:
-            return "one of " + ", ".join(self.choices)
-        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-        words = kind[type(self.default)]
-        if self.minimum is None or self.maximum is None:
-            return words
-        return f"{words} from {self.minimum:g} to {self.maximum:g}"
-
-    def _in_range(self, value: float) -> bool:
-        return (
-            self.minimum is None or self.maximum is None or (self.minimum <= value <= self.maximum)
-        )
-
-    def _error(self, value: object) -> InvalidInputError:
-        return InvalidInputError(
-            f"parameter {self.name} is {value!r} ({type(value).__name__}), "
-            f"expected {self.expected}"
-        )
-
-
-def _parameter(
-    default: ParameterValue,
-    description: str,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    details = {
-        "default": default,
-        "description": description,
-        "minimum": minimum,
-        "maximum": maximum,
-        "choices": choices,
-    }
-    return field(default=default, metadata=details)
+_CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class PerceptionParameters:
     """Values of all parameters of the perception node, valid by construction."""
 
-    model_dir: str = _parameter(
-        "", "Folder of the model (manifest.json and its graphs); empty: the one that comes along"
+    model_dir: str = parameter(
+        "",
+        Effect.MODEL,
+        "Folder of the model (manifest.json and its graphs); empty: the one that comes along",
     )
-    backend: str = _parameter(
-        "onnxruntime", "Engine that runs the model's graphs", choices=("onnxruntime",)
+    backend: str = parameter(
+        "onnxruntime",
+        Effect.MODEL,
+        "Engine that runs the model's graphs",
+        choices=("onnxruntime",),
     )
-    execution_provider: str = _parameter(
+    execution_provider: str = parameter(
         "CPUExecutionProvider",
+        Effect.MODEL,
         "ONNX Runtime's execution provider; one that is not there refuses to start",
         choices=("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"),
     )
-    threads: int = _parameter(0, "Threads of the engine; 0: one for each core", 0, 256)
-    image_topic: str = _parameter("camera/image_raw", "Topic of the camera's images")
-    detections_topic: str = _parameter(
-        "detections", "Topic of the boxes; their stamps are those of the images"
+    threads: int = parameter(
+        0, Effect.MODEL, "Threads of the engine; 0: one for each core", 0, 256
     )
-    image_reliability: str = _parameter(
-        "best_effort",
-        "Reliability asked of the image publisher; best_effort takes every publisher",
-        choices=("best_effort", "reliable"),
+    cameras: str = parameter(
+        "",
+        Effect.CONFIGURE,
+        "Names of several cameras that share the model, as left,right: each prefixes its topics "
+        "and services; empty: one camera without a prefix",
     )
-    slop: float = _parameter(
+    image_topic: str = parameter(
+        "camera/image_raw", Effect.RECONNECT, "Topic of the camera's images"
+    )
+    image_transport: str = parameter(
+        "raw",
+        Effect.RECONNECT,
+        "raw: sensor_msgs/Image on image_topic; compressed: sensor_msgs/CompressedImage on "
+        "image_topic/compressed",
+        choices=("raw", "compressed"),
+    )
+    image_reliability: str = parameter(
+        "automatic",
+        Effect.RECONNECT,
+        "Reliability asked of the publishers of images and depth; automatic: reliable once they "
+        "all offer it, else best_effort, which takes every publisher",
+        choices=("automatic", "best_effort", "reliable"),
+    )
+    detections_topic: str = parameter(
+        "detections",
+        Effect.RECONNECT,
+        "Topic of the boxes; their stamps are those of the images. Empty: no detector, every "
+        "image is answered with the objects of add_object",
+    )
+    detections_type: str = parameter(
+        "vision_msgs",
+        Effect.RECONNECT,
+        "vision_msgs: Detection2DArray; yolo_msgs: DetectionArray, as yolo_ros publishes it",
+        choices=("vision_msgs", "yolo_msgs"),
+    )
+    depth_topic: str = parameter(
+        "",
+        Effect.RECONNECT,
+        "Topic of depth images (16UC1 in mm, 32FC1 in m) that are aligned with the images; "
+        "empty: no 3D output",
+    )
+    camera_info_topic: str = parameter(
+        "camera/camera_info",
+        Effect.RECONNECT,
+        "Topic of the camera's intrinsics; read only with depth",
+    )
+    slop: float = parameter(
         0.0,
-        "Largest difference in seconds of an image's and its boxes' stamps; 0: equal",
+        Effect.RECONNECT,
+        "Largest difference in seconds of an image's stamp and that of its boxes or depth; "
+        "0: equal",
         0.0,
         1.0,
     )
-    sync_queue_size: int = _parameter(
-        10, "Images, and box messages, that wait for their partner", 1, 200
+    sync_queue_size: int = parameter(
+        10, Effect.RECONNECT, "Images, and box messages, that wait for their partner", 1, 200
     )
-    sync_timeout: float = _parameter(
-        2.0, "Seconds after which boxes that found no image are given up", 0.05, 60.0
+    sync_timeout: float = parameter(
+        2.0,
+        Effect.RECONNECT,
+        "Seconds after which boxes that found no image are given up",
+        0.05,
+        60.0,
     )
-    min_score: float = _parameter(0.0, "Boxes with a lower score are ignored", 0.0, 1.0)
-    max_objects: int = _parameter(
-        16, "Most objects of one image, the best scores first; more are counted", 1, 256
+    min_score: float = parameter(
+        0.0, Effect.NEXT_FRAME, "Boxes with a lower score are ignored", 0.0, 1.0
     )
-    max_coast: float = _parameter(
+    max_objects: int = parameter(
+        16,
+        Effect.NEXT_FRAME,
+        "Most objects of one image, the best scores first; more are counted",
+        1,
+        256,
+    )
+    max_coast: float = parameter(
         1.0,
+        Effect.NEXT_FRAME,
         "Seconds that a track lives without a detection; 0: not at all, -1: for ever",
         -1.0,
         3600.0,
     )
-    prior_dilation: float = _parameter(
+    prior_dilation: float = parameter(
         0.1,
+        Effect.NEXT_FRAME,
         "Growth of a track's last amodal mask before it guides the next one, relative to the "
         "square root of its area",
         0.0,
         1.0,
     )
-    match_iou: float = _parameter(
+    match_iou: float = parameter(
         0.3,
+        Effect.NEXT_FRAME,
         "Smallest overlap of a box with a track's last box that continues the track",
         0.01,
         1.0,
     )
-    autostart: bool = _parameter(
-        True, "Configure and activate by itself; false: wait for lifecycle transitions"
+    point_stride: int = parameter(
+        2, Effect.NEXT_FRAME, "Every so many pixels of a row and of a column give a point", 1, 16
+    )
+    autostart: bool = parameter(
+        True,
+        Effect.CONFIGURE,
+        "Configure and activate by itself; false: wait for lifecycle transitions",
     )
 
     def __post_init__(self) -> None:
         for spec in PARAMETERS:
             object.__setattr__(self, spec.name, spec.validated(getattr(self, spec.name)))
-        for name in ("image_topic", "detections_topic"):
+        for name in ("image_topic", "camera_info_topic"):
             if not getattr(self, name):
                 raise InvalidInputError(f"parameter {name} is '', expected the name of a topic")
+        self._check_cameras()
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """The cameras' prefixes; one empty name where ``cameras`` names none."""
+        if not self.cameras:
+            return ("",)
+        return tuple(name.strip() for name in self.cameras.split(","))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> PerceptionParameters:
@@ -172,6 +175,29 @@ class PerceptionParameters:
                 f"unknown parameter {', '.join(unknown)}, expected some of {', '.join(known)}"
             )
         return cls(**values)  # type: ignore[arg-type]
+
+    def changes(self, other: PerceptionParameters, effect: Effect) -> tuple[str, ...]:
+        """Names of the parameters of one effect whose values differ."""
+        return tuple(
+            spec.name
+            for spec in PARAMETERS
+            if spec.effect is effect and getattr(self, spec.name) != getattr(other, spec.name)
+        )
+
+    def _check_cameras(self) -> None:
+        names = self.camera_names
+        wrong = [name for name in names if name and not _CAMERA_NAME.fullmatch(name)]
+        if wrong or len(set(names)) < len(names) or ("" in names and len(names) > 1):
+            raise InvalidInputError(
+                f"parameter cameras is {self.cameras!r}, expected different names of letters, "
+                "digits and _ with commas between them"
+            )
+        for name in ("image_topic", "detections_topic", "depth_topic", "camera_info_topic"):
+            if self.cameras and getattr(self, name).startswith(("/", "~")):
+                raise InvalidInputError(
+                    f"parameter {name} is {getattr(self, name)!r}, expected a relative name: "
+                    "with cameras, each camera prefixes it"
+                )
 
 
 PARAMETERS: tuple[ParameterSpec, ...] = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
@@ -12,36 +13,19 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from amodal_ros.errors import AmodalError
-from amodal_ros.manifest import default_model_dir
-from amodal_ros.predictor import AmodalPredictor
-from amodal_ros.ros.camera_session import CameraSession
-from amodal_ros.ros.faults import FaultLog
-from amodal_ros.ros.frame_pipeline import Predictor, warm_up
+from amodal_ros.ros.camera import Camera
+from amodal_ros.ros.diagnostics import CameraState, ModelState
+from amodal_ros.ros.diagnostics_publisher import DiagnosticsPublisher
+from amodal_ros.ros.frame_pipeline import Predictor
 from amodal_ros.ros.lifecycle_service import refuse_impossible_transitions
+from amodal_ros.ros.live_parameters import LiveParameters
+from amodal_ros.ros.model_loading import load_predictor, model_facts
 from amodal_ros.ros.node_process import run_lifecycle_node
-from amodal_ros.ros.outputs import Outputs
-from amodal_ros.ros.parameter_declaration import (
-    declare_parameters,
-    guard_changes,
-    read_parameters,
-)
+from amodal_ros.ros.parameter_declaration import declare_parameters
 from amodal_ros.ros.parameters import PerceptionParameters
+from amodal_ros.ros.services import PerceptionServices
 
 NODE_NAME = "amodal_perception"
-
-
-def load_predictor(parameters: PerceptionParameters) -> Predictor:
-    """Load and check the model that the parameters name.
-
-    Raises:
-        AmodalError: if the model folder or the engine cannot be used as asked.
-    """
-    return AmodalPredictor.from_model_dir(
-        parameters.model_dir or default_model_dir(),
-        backend=parameters.backend,
-        providers=(parameters.execution_provider,),
-        intra_op_threads=parameters.threads,
-    )
 
 
 class PerceptionNode(LifecycleNode):
@@ -63,36 +47,37 @@ class PerceptionNode(LifecycleNode):
         super().__init__(
             NODE_NAME, automatically_declare_parameters_from_overrides=True, **node_options
         )
-        self._make_predictor = make_predictor
-        self._predictor: Predictor | None = None
-        self._outputs: Outputs | None = None
-        self._session: CameraSession | None = None
-        self._faults = FaultLog(self.get_logger().warning)
+        self._cameras: dict[str, Camera] = {}
+        self._offered: PerceptionServices | None = None
         refuse_impossible_transitions(self)
         try:
-            self._settings = declare_parameters(self)
+            self._autostart = declare_parameters(self).autostart
         except AmodalError:
             self.destroy_node()
             raise
-        guard_changes(self, is_configured=lambda: self._predictor is not None)
+        self._live = LiveParameters(self, make_predictor, lambda: self._cameras)
+        self._host = self._live.host
+        self._diagnostics = DiagnosticsPublisher(self, self._model_state, self._camera_states)
 
     @property
     def autostart(self) -> bool:
         """Whether the process should configure and activate the node by itself."""
-        return self._settings.autostart
+        return self._autostart
 
     @property
     def fault_counts(self) -> Mapping[str, int]:
-        """Every fault counter since the node was last configured."""
-        return self._faults.counts()
+        """Every fault counter since the node was last configured, all cameras together."""
+        total: Counter[str] = Counter()
+        for camera in self._cameras.values():
+            total.update(camera.faults.counts())
+        return total
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load, check and warm up the model; on failure the log says why."""
         started = perf_counter()
+        self._cameras = {}
         try:
-            self._settings = read_parameters(self)
-            self._predictor = self._make_predictor(self._settings)
-            warm_up(self._predictor)
+            names = self._live.configure().camera_names
         except AmodalError as error:
             self.get_logger().fatal(f"cannot configure: {error}")
             self._release()
@@ -101,30 +86,40 @@ class PerceptionNode(LifecycleNode):
             # rclpy would turn it into a transition to error processing without a word.
             self.get_logger().fatal(f"cannot configure: {traceback.format_exc()}")
             raise
-        self._faults = FaultLog(self.get_logger().warning)
-        self._outputs = Outputs(self)
+        self._cameras = {name: Camera(self, name, self._host) for name in names}
+        self._offered = PerceptionServices(
+            self,
+            names,
+            self._host,
+            lambda: {
+                name: camera.session
+                for name, camera in self._cameras.items()
+                if camera.session is not None
+            },
+        )
         self.get_logger().info(f"model loaded and warm in {perf_counter() - started:.1f} s")
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start the worker."""
+        """Subscribe and start the workers."""
         activated = super().on_activate(state)
-        parameters = self._settings
-        if self._predictor is None or self._outputs is None:
+        if not self._cameras:
             self.get_logger().fatal("cannot activate: the node is not configured")
             return TransitionCallbackReturn.FAILURE
-        self._session = CameraSession(
-            self, parameters, self._predictor, self._outputs, self._faults
-        )
-        self.get_logger().info(
-            f"active: images from {self.resolve_topic_name(parameters.image_topic)}, "
-            f"boxes from {self.resolve_topic_name(parameters.detections_topic)}"
-        )
+        parameters = self._live.take_up()
+        try:
+            for camera in self._cameras.values():
+                camera.start(parameters)
+        except AmodalError as error:
+            self.get_logger().fatal(f"cannot activate: {error}")
+            self._end_sessions()
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
         return activated
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe and end the worker."""
-        self._end_session()
+        """Unsubscribe and end the workers."""
+        self._end_sessions()
         self.get_logger().info("inactive")
         return super().on_deactivate(state)
 
@@ -134,7 +129,7 @@ class PerceptionNode(LifecycleNode):
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """End the worker and free the model, whatever the state was."""
+        """End the workers and free the model, whatever the state was."""
         self._release()
         return super().on_shutdown(state)
 
@@ -150,19 +145,29 @@ class PerceptionNode(LifecycleNode):
         # for alive; rclpy has no public way to destroy it.
         self._state_machine.destroy_when_not_in_use()
 
-    def _end_session(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+    def _end_sessions(self) -> None:
+        for camera in self._cameras.values():
+            camera.stop()
 
     def _release(self) -> None:
-        self._end_session()
-        if self._outputs is not None:
-            self._outputs.destroy()
-            self._outputs = None
-        if self._predictor is not None:
-            self._predictor.close()
-            self._predictor = None
+        self._end_sessions()
+        if self._offered is not None:
+            self._offered.destroy()
+            self._offered = None
+        for camera in self._cameras.values():
+            camera.destroy()
+        self._host.close()
+
+    def _model_state(self) -> ModelState:
+        return ModelState(
+            lifecycle=self._state_machine.current_state[1],
+            facts=model_facts(self._host.predictor),
+            loading=self._host.loading,
+            failure=self._live.model_failure,
+        )
+
+    def _camera_states(self) -> Sequence[CameraState]:
+        return [camera.state() for camera in self._cameras.values()]
 
 
 def main(args: Sequence[str] | None = None) -> int:

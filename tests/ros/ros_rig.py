@@ -23,6 +23,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
+from amodal_ros.boxes import check_boxes
 from amodal_ros.ros.perception_node import PerceptionNode
 from amodal_ros.ros.stamps import ns_to_stamp
 from amodal_ros.types import AmodalPrediction, ImageFeatures
@@ -56,10 +57,17 @@ class FakePredictor:
         hw = image_rgb.shape[:2]
         return ImageFeatures(None, image_rgb, None, hw, {"preprocess": 1.0, "prefix": 2.0})
 
-    def predict(self, features, boxes_xyxy, prior_masks=None) -> AmodalPrediction:
+    def predict(
+        self, features, boxes_xyxy=None, prior_masks=None, *, points=None
+    ) -> AmodalPrediction:
         time.sleep(self.delay_s)
         if self.failures:
             raise self.failures.pop(0)
+        if boxes_xyxy is None:  # squares around the first points
+            centres = np.array([prompt.coords_xy[0] for prompt in points])
+            boxes_xyxy = np.concatenate([centres - 10, centres + 10], axis=1)
+        check_boxes("boxes_xyxy", np.asarray(boxes_xyxy, np.float32), features.original_hw)
+        boxes_xyxy = np.maximum(boxes_xyxy, 0)
         self.priors.append(prior_masks)
         amodal = np.zeros((len(boxes_xyxy), *features.original_hw), bool)
         visible = amodal.copy()

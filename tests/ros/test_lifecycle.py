@@ -193,12 +193,12 @@ def test_wrong_parameters_refuse_the_node(context):
         PerceptionNode(context=context, parameter_overrides=wrong)
 
 
-def test_parameters_change_between_configurations_only(rig):
+def test_cameras_change_between_configurations_only(rig):
     rig.camera.change_state(CONFIGURE)
-    (refused,) = rig.node.set_parameters([Parameter("min_score", value=0.5)])
-    assert not refused.successful
+    (refused,) = rig.node.set_parameters([Parameter("cameras", value="left,right")])
+    assert "cameras: fixed while the node is configured" in refused.reason
     rig.camera.change_state(CLEANUP)
-    (taken,) = rig.node.set_parameters([Parameter("min_score", value=0.5)])
+    (taken,) = rig.node.set_parameters([Parameter("cameras", value="left,right")])
     assert taken.successful
 
 

@@ -19,6 +19,7 @@ from amodal_ros.ros.parameter_declaration import (
     guard_changes,
     read_parameters,
 )
+from amodal_ros.ros.parameter_spec import Effect
 from amodal_ros.ros.parameters import PARAMETERS, PerceptionParameters
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ def test_defaults_are_valid():
         ({"max_objects": 0}, "max_objects is 0"),
         ({"autostart": "yes"}, "autostart is 'yes' (str), expected true or false"),
         ({"backend": "magic"}, "backend is 'magic' (str), expected one of onnxruntime"),
-        ({"image_reliability": ""}, "expected one of best_effort, reliable"),
+        ({"image_reliability": ""}, "expected one of automatic, best_effort, reliable"),
         ({"image_topic": ""}, "image_topic is '', expected the name of a topic"),
         ({"model_dir": None}, "model_dir is None (NoneType), expected a text"),
         ({"model_dri": "x"}, "unknown parameter model_dri, expected some of model_dir"),
@@ -97,7 +98,8 @@ def test_the_documentation_has_every_parameter(name):
     ]
     default = '""' if spec.default == "" else str(spec.default)
     default = default.lower() if isinstance(spec.default, bool) else default
-    assert rows == [[f"`{name}`", f"`{default}`", spec.expected, spec.description]]
+    expected = [f"`{name}`", f"`{default}`", spec.expected, spec.description, spec.effect.value]
+    assert rows == [expected]
 
 
 def overrides(**values):
@@ -111,8 +113,9 @@ def test_declared_with_range_and_description(make_node):
         described = node.describe_parameter(spec.name)
         assert described.description == spec.description
         assert not described.dynamic_typing
+        assert described.additional_constraints.endswith(spec.effect.value)
         if spec.choices:
-            assert described.additional_constraints == spec.expected
+            assert described.additional_constraints.startswith(spec.expected)
         ranges = [*described.floating_point_range, *described.integer_range]
         assert [(r.from_value, r.to_value) for r in ranges] == (
             [] if spec.minimum is None else [(spec.minimum, spec.maximum)]
@@ -149,24 +152,59 @@ def test_rclpys_own_parameters_are_not_ours_to_refuse(make_node):
     assert declare_parameters(node) == PerceptionParameters()
 
 
-def test_changes_are_checked_and_fixed_while_configured(make_node):
+def test_changes_are_checked_and_told(make_node):
     node = make_node()
     declare_parameters(node)
     configured = [False]
-    guard_changes(node, lambda: configured[0])
+    told = []
+
+    def check(wanted):
+        if wanted.threads == 7:
+            raise InvalidInputError("no seven threads")
+
+    guard_changes(node, lambda: configured[0], check, lambda: told.append(True))
 
     def change(**values):
         (result,) = node.set_parameters(overrides(**values))
         return result
 
     assert change(slop=0.5).successful
+    assert len(told) == 1
     assert read_parameters(node).slop == 0.5
     assert "image_reliability is 'no'" in change(image_reliability="no").reason
     assert not change(slop=math.nan).successful
     assert not change(slop=-1.0).successful
+    assert change(threads=7).reason == "no seven threads"
     assert read_parameters(node).slop == 0.5
+    assert change(cameras="left,right").successful
     configured[0] = True
-    refused = change(slop=0.1)
+    refused = change(cameras="left")
     assert not refused.successful
-    assert "slop: fixed while the node is configured" in refused.reason
+    assert "cameras: fixed while the node is configured" in refused.reason
+    assert change(slop=0.1).successful
     assert change(use_sim_time=False).successful
+    assert len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"cameras": "left,,right"}, "cameras is 'left,,right', expected different names"),
+        ({"cameras": "left,left"}, "expected different names of letters"),
+        ({"cameras": "1st"}, "expected different names of letters"),
+        ({"cameras": "left", "image_topic": "/image"}, "image_topic is '/image', expected a rel"),
+    ],
+)
+def test_names_of_cameras(values, text):
+    with pytest.raises(InvalidInputError, match=re.escape(text)):
+        PerceptionParameters.from_mapping(values)
+    assert PerceptionParameters(cameras="left, right").camera_names == ("left", "right")
+    assert PerceptionParameters().camera_names == ("",)
+
+
+def test_changes_are_told_by_their_effect():
+    before, after = PerceptionParameters(), PerceptionParameters(threads=1, slop=0.1, max_coast=2)
+    assert after.changes(before, Effect.MODEL) == ("threads",)
+    assert after.changes(before, Effect.RECONNECT) == ("slop",)
+    assert after.changes(before, Effect.NEXT_FRAME) == ("max_coast",)
+    assert after.changes(before, Effect.CONFIGURE) == ()

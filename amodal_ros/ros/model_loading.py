@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads the model that parameters name, and says in words what was loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.manifest import default_model_dir
+from amodal_ros.predictor import AmodalPredictor
+from amodal_ros.ros.frame_pipeline import Predictor
+from amodal_ros.ros.parameters import PerceptionParameters
+
+
+def load_predictor(parameters: PerceptionParameters) -> Predictor:
+    """Load and check the model that the parameters name.
+
+    Raises:
+        AmodalError: if the model folder or the engine cannot be used as asked.
+    """
+    return AmodalPredictor.from_model_dir(
+        parameters.model_dir or default_model_dir(),
+        backend=parameters.backend,
+        providers=(parameters.execution_provider,),
+        intra_op_threads=parameters.threads,
+    )
+
+
+def check_model_folder(parameters: PerceptionParameters) -> None:
+    """Refuse at a glance what cannot be a model folder; loading it checks the rest.
+
+    Raises:
+        InvalidInputError: if there is no ``manifest.json``.
+    """
+    folder = Path(parameters.model_dir or default_model_dir())
+    if not (folder / "manifest.json").is_file():
+        raise InvalidInputError(
+            f"parameter model_dir is {parameters.model_dir!r}, expected a folder with "
+            "manifest.json"
+        )
+
+
+def model_facts(predictor: Predictor | None) -> Mapping[str, str]:
+    """What a loaded model is and what runs it, for diagnostics; empty: none is loaded."""
+    if predictor is None:
+        return {}
+    if not isinstance(predictor, AmodalPredictor):
+        return {"model": type(predictor).__name__}
+    manifest = predictor.manifest
+    return {
+        "model": manifest.name,
+        "model_dir": str(manifest.directory),
+        "family": manifest.family,
+        "trained": "yes" if manifest.trained else "no",
+        "backend": predictor.backend.name,
+        "weights_precision": manifest.weights_precision,
+        "compute_precision": manifest.compute_precision,
+    }
