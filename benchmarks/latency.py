@@ -74,6 +74,14 @@ class NodeProcess:
         """Its resident memory in MiB."""
         return self._status_mib("VmRSS")
 
+    def threads(self) -> int:
+        """Number of its threads."""
+        return len(list(Path(f"/proc/{self._process.pid}/task").iterdir()))
+
+    def open_files(self) -> int:
+        """Number of its open files and sockets."""
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+
     def peak_rss_mib(self) -> float:
         """The most that its resident memory ever was, in MiB; also within a frame."""
         return self._status_mib("VmHWM")
@@ -93,7 +101,7 @@ class NodeProcess:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure; returns the results of the JSON file."""
-    from benchmarks.lockstep_camera import LockstepCamera
+    from benchmarks.lockstep_camera import LockstepCamera, ellipses
 
     parameters: dict[str, object] = {
         "threads": options.threads,
@@ -105,7 +113,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     node = NodeProcess(parameters)
     try:
         node.wait_active()
-        camera = LockstepCamera(options.width, options.height, options.objects, options.seed)
+        camera = LockstepCamera(
+            ellipses(options.width, options.height, options.objects, options.seed)
+        )
         try:
             return _measure(node, camera, options)
         finally:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
 
 import cv2
 import numpy as np
@@ -25,17 +27,27 @@ from amodal_ros.ros.timing import TIMING_KEYS, read_timing
 TIMEOUT_S = 60.0
 
 
-class LockstepCamera:
-    """Publishes a picture of overlapping ellipses with one box for each.
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What one frame shows.
 
-    Args:
-        width: of the picture.
-        height: of the picture.
-        objects: number of ellipses.
-        seed: of their places and colours.
+    Attributes:
+        picture: (H, W, 3) uint8 RGB.
+        boxes_xyxy: x0, y0, x1, y1 in pixels, by detection id.
     """
 
-    def __init__(self, width: int, height: int, objects: int, seed: int) -> None:
+    picture: np.ndarray
+    boxes_xyxy: dict[str, tuple[float, float, float, float]]
+
+
+class LockstepCamera:
+    """Publishes scenes, each with one box for each object.
+
+    Args:
+        scenes: one for each frame.
+    """
+
+    def __init__(self, scenes: Iterator[Scene]) -> None:
         rclpy.init()
         self._node = Node("benchmark_camera")
         self._executor = SingleThreadedExecutor()
@@ -48,7 +60,7 @@ class LockstepCamera:
         self._timings: dict[int, dict[str, float]] = {}
         self._node.create_subscription(AmodalMaskArray, "amodal/masks", self._on_masks, 10)
         self._node.create_subscription(DiagnosticArray, "amodal/timing", self._on_timing, 10)
-        self._picture, self._boxes_xyxy = _scene(width, height, objects, seed)
+        self._scenes = scenes
 
     def connect(self) -> None:
         """Send frames until one is answered with masks and timing."""
@@ -58,7 +70,7 @@ class LockstepCamera:
                 raise TimeoutError("the node does not answer")
             self._send()
             self._spin_until(lambda: bool(self._masks and self._timings), 2.0)
-        self._spin_until(lambda: False, 1.0)
+        self.spin_for(1.0)
 
     def frame(self) -> dict[str, float]:
         """Send a frame and wait for its answer.
@@ -80,6 +92,15 @@ class LockstepCamera:
         timing = {key: self._timings[stamp_ns][key] for key in TIMING_KEYS}
         return {**timing, "arrival": arrival_ms, "objects": objects}
 
+    def spin_for(self, seconds: float) -> None:
+        """Wait, and receive what comes meanwhile."""
+        self._spin_until(lambda: False, seconds)
+
+    def losses(self) -> dict[str, int]:
+        """The node's fault counters that are not 0, as of the last frame."""
+        (timing,) = self._timings.values()
+        return {n: int(timing[n]) for n in timing if n not in TIMING_KEYS and timing[n]}
+
     def close(self) -> None:
         """Leave the ROS network."""
         self._executor.shutdown()
@@ -87,10 +108,11 @@ class LockstepCamera:
         rclpy.try_shutdown()
 
     def _send(self) -> int:
-        picture = rgb_to_image(self._picture, Header())
+        scene = next(self._scenes)
+        picture = rgb_to_image(scene.picture, Header())
         boxes = Detection2DArray()
-        for index, (x0, y0, x1, y1) in enumerate(self._boxes_xyxy):
-            detection = Detection2D(id=str(index))
+        for name, (x0, y0, x1, y1) in scene.boxes_xyxy.items():
+            detection = Detection2D(id=name)
             detection.bbox.center.position.x = (x0 + x1) / 2
             detection.bbox.center.position.y = (y0 + y1) / 2
             detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
@@ -119,14 +141,19 @@ class LockstepCamera:
         self._timings[stamp_to_ns(message.header.stamp)] = read_timing(message)
 
 
-def _scene(
-    width: int, height: int, objects: int, seed: int
-) -> tuple[np.ndarray, list[tuple[float, float, float, float]]]:
-    """A picture (H, W, 3) uint8 RGB and the boxes of its ellipses."""
+def ellipses(width: int, height: int, objects: int, seed: int) -> Iterator[Scene]:
+    """A still picture of ellipses side by side, for ever.
+
+    Args:
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+        objects: number of ellipses.
+        seed: of their places and colours.
+    """
     rng = np.random.default_rng(seed)
     coarse = rng.integers(60, 180, (9, 16, 3), dtype=np.uint8)
     picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    boxes = []
+    boxes = {}
     for index in range(objects):
         center = (width * (index + 1) / (objects + 1), height * rng.uniform(0.4, 0.6))
         half = (width * rng.uniform(0.08, 0.15), height * rng.uniform(0.15, 0.25))
@@ -134,7 +161,10 @@ def _scene(
         middle = (round(center[0]), round(center[1]))
         axes = (round(half[0]), round(half[1]))
         cv2.ellipse(picture, middle, axes, 0, 0, 360, colour, cv2.FILLED, cv2.LINE_AA)
-        boxes.append(
-            (center[0] - half[0], center[1] - half[1], center[0] + half[0], center[1] + half[1])
+        boxes[str(index)] = (
+            center[0] - half[0],
+            center[1] - half[1],
+            center[0] + half[0],
+            center[1] + half[1],
         )
-    return picture, boxes
+    return repeat(Scene(picture, boxes))

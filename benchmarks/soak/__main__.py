@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory and latency of the node over an hour of a replayed clip.
+
+The node is a process of its own; this one plays the demo clip over and over with boxes of some of
+its objects, each frame after the answer to the last one and at least ``--period`` seconds after
+it. Written: a JSON file and a picture. The exit status is 1 if a mark is missed.
+
+    python -m benchmarks.soak
+    python -m benchmarks.soak --minutes 5 --period 2 --threads 1 --model FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common import RESULTS, ROOT, write_result
+from benchmarks.latency import GROUPS, NodeProcess
+
+if TYPE_CHECKING:
+    from benchmarks.lockstep_camera import LockstepCamera
+    from benchmarks.soak.judgement import Sample
+
+
+def run(options: argparse.Namespace) -> tuple[list[Sample], dict[str, int]]:
+    """Play the clip; returns one sample for each frame, and the node's losses."""
+    from benchmarks.lockstep_camera import LockstepCamera
+    from benchmarks.soak.clip import replayed_clip
+
+    parameters: dict[str, object] = {"threads": options.threads, "image_reliability": "reliable"}
+    if options.model:
+        parameters["model_dir"] = options.model.resolve()
+    node = NodeProcess(parameters)
+    try:
+        node.wait_active()
+        camera = LockstepCamera(replayed_clip(options.objects))
+        try:
+            camera.connect()
+            return _play(node, camera, options), camera.losses()
+        finally:
+            camera.close()
+    finally:
+        node.end()
+
+
+def _play(node: NodeProcess, camera: LockstepCamera, options: argparse.Namespace) -> list[Sample]:
+    from benchmarks.soak.judgement import Sample
+
+    samples = []
+    start = time.monotonic()
+    while (began := time.monotonic()) - start < options.minutes * 60:
+        timing = camera.frame()
+        samples.append(
+            Sample(
+                minute=(time.monotonic() - start) / 60,
+                rss_mib=node.rss_mib(),
+                total_ms=timing["total"],
+                engine_ms=sum(timing[part] for part in GROUPS["engine"]),
+                objects=int(timing["objects"]),
+                threads=node.threads(),
+                open_files=node.open_files(),
+            )
+        )
+        camera.spin_for(began + options.period - time.monotonic())
+    return samples
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long (default: 60)")
+    parser.add_argument(
+        "--period", type=float, default=0.0, help="least seconds from frame to frame (default: 0)"
+    )
+    parser.add_argument("--objects", type=int, default=4, help="objects with boxes (default: 4)")
+    parser.add_argument("--threads", type=int, default=2, help="of the engine (default: 2)")
+    parser.add_argument("--model", type=Path, help="model folder (default: the packaged one)")
+    parser.add_argument("--out", type=Path, default=RESULTS / "soak.json")
+    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "images" / "soak.png")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run, write JSON and picture; returns 1 if a mark is missed."""
+    options = parse_arguments(argv)
+    from benchmarks.soak.judgement import judge
+    from benchmarks.soak.picture import write_picture
+
+    # A ROS network of its own.
+    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    samples, losses = run(options)
+    results = judge(samples, losses)
+    places = ("out", "picture", "model")
+    settings: dict[str, Any] = {k: v for k, v in vars(options).items() if k not in places}
+    settings["model"] = options.model.name if options.model else "packaged"
+    write_result(options.out, "soak of the perception node", settings, results)
+    write_picture(options.picture, samples)
+    for name, entry in results["marks"].items():
+        verdict = "met" if entry["met"] else "MISSED"
+        print(f"{name}: {entry['value']} {entry['unit']}, limit {entry['limit']}: {verdict}")
+    print(f"{len(samples)} frames; {options.out}, {options.picture}")
+    return 0 if all(entry["met"] for entry in results["marks"].values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
