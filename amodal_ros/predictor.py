@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.backends.onnxruntime_backend import CPU_PROVIDER, OnnxRuntimeBackend
-from amodal_ros.boxes import clip_boxes, expand_boxes
+from amodal_ros.backends.factory import create_backend
+from amodal_ros.backends.onnxruntime_backend import CPU_PROVIDER, Provider
+from amodal_ros.boxes import clip_boxes
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.geometry import ResizeGeometry
@@ -34,11 +36,15 @@ from amodal_ros.prompts import (
     prior_boxes,
     prior_tensor,
 )
+from amodal_ros.regions import object_regions
+from amodal_ros.rows import best_rows
 from amodal_ros.stopwatch import Stopwatch
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
 DEFAULT_MAX_BATCH = 8
 _STEPS = ("prior", "suffix", "decoder", "postprocess")
+# Raw amodal masks (n, H, W) bool, visible masks (n, H, W) bool, predicted IoU (n,) float32.
+_Masks = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class AmodalPredictor:
@@ -73,28 +79,35 @@ class AmodalPredictor:
         path: str | Path,
         backend: str = "onnxruntime",
         *,
-        providers: Sequence[str] = (CPU_PROVIDER,),
+        providers: Sequence[Provider] = (CPU_PROVIDER,),
         intra_op_threads: int = 0,
-        max_batch: int = DEFAULT_MAX_BATCH,
+        max_batch: int | None = None,
     ) -> AmodalPredictor:
         """Loads and checks a model folder.
 
         Args:
             path: the folder with `manifest.json`.
-            backend: kind of engine: `onnxruntime`.
-            providers: ONNX Runtime's execution providers, preferred first; each must be usable.
-            intra_op_threads: threads within an operator; 0: the number of cores.
-            max_batch: see the class.
+            backend: kind of engine, one of `amodal_ros.backends.factory.BACKENDS`.
+            providers: with `onnxruntime` its execution providers, preferred first, each a name or
+                a name with its options; each must be usable.
+            intra_op_threads: with `onnxruntime` threads within an operator; 0: one per core.
+            max_batch: see the class; None: what suits the engine (see `best_rows`).
 
         Raises:
             ManifestError: for a missing, truncated or altered file, or an unusable manifest.
             BackendError: when the engine cannot be loaded as asked.
             InvalidInputError: for an unknown backend or an unusable option.
         """
-        if backend != "onnxruntime":
-            raise InvalidInputError(f"backend: expected 'onnxruntime', got {backend!r}")
         manifest = load_manifest(path)
-        engine = OnnxRuntimeBackend(manifest, providers, intra_op_threads)
+        if max_batch is None:
+            max_batch = best_rows(backend, providers, intra_op_threads, DEFAULT_MAX_BATCH)
+        engine = create_backend(
+            manifest,
+            backend,
+            providers=providers,
+            intra_op_threads=intra_op_threads,
+            max_batch=max_batch,
+        )
         return cls(manifest, engine, max_batch)
 
     def encode(self, image_rgb: np.ndarray) -> ImageFeatures:
@@ -145,11 +158,7 @@ class AmodalPredictor:
         watch = Stopwatch(*steps)
         if not len(queries):
             return AmodalPrediction.empty(features.original_hw, watch.timings_ms)
-        runner = self._runner(watch)
-        parts = [
-            self._segment(features, queries.part(rows), runner)
-            for rows in even_slices(len(queries), self._max_batch)
-        ]
+        parts = self._parts(features, queries, self._runner(watch))
         with watch.measure("postprocess"):
             raw, visible, iou = (
                 values[0] if len(values) == 1 else np.concatenate(values)
@@ -170,6 +179,10 @@ class AmodalPredictor:
         features = self.encode(np.full((size, size, 3), 127, dtype=np.uint8))
         self.predict(features, np.tile([[0.25, 0.25, 0.75, 0.75]], (objects, 1)) * size)
 
+    def interrupt(self) -> None:
+        """Ends a `predict` or `encode` in progress, where the engine can: see `Backend`."""
+        self.backend.interrupt()
+
     def close(self) -> None:
         """Frees the engine."""
         self.backend.close()
@@ -177,45 +190,92 @@ class AmodalPredictor:
     def _runner(self, watch: Stopwatch) -> GraphRunner:
         return GraphRunner(self.backend, self._max_batch, watch, self._broadcasts)
 
-    def _segment(
+    def _parts(
         self, features: ImageFeatures, queries: ObjectQueries, runner: GraphRunner
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Raw amodal masks, visible masks and predicted IoU of at most `max_batch` objects."""
-        encoded, geometries = self._encoded(features, queries, runner)
+    ) -> list[_Masks]:
+        """Segments at most `max_batch` objects at a time, so that memory does not grow with N."""
+        slices = even_slices(len(queries), self._max_batch)
+        if features.image is not None:
+            return [self._segment_crops(features.image, queries.part(s), runner) for s in slices]
+        parts: list[_Masks] = []
+        unadapted: Embeddings | None = None  # of the image: computed with the first objects
+        for rows in slices:
+            part = queries.part(rows)
+            masks, unadapted = self._segment_shared(features, part, runner, unadapted)
+            parts.append(masks)
+        return parts
+
+    def _segment_shared(
+        self,
+        features: ImageFeatures,
+        queries: ObjectQueries,
+        runner: GraphRunner,
+        unadapted: Embeddings | None,
+    ) -> tuple[_Masks, Embeddings]:
+        """Mode `full`: the masks of some objects, and the image's unadapted embeddings."""
+        encoded, geometry = features.encoded
+        geometries = [geometry] * len(queries)
         with runner.watch.measure("prior"):
             prompts = decoder_prompts(queries, geometries)
         if queries.priors_known:
-            priors = self._priors(queries, queries.boxes_xyxy, geometries, len(encoded), runner)
-            unadapted, adapted = self._both_passes(runner, encoded, priors)
+            boxes, blank = queries.boxes_xyxy, 0 if unadapted else 1
+            priors = self._priors(queries, boxes, geometries, blank, runner)
+            adapted = runner.suffix(encoded, priors, [0.0] * blank + [1.0] * len(queries))
+            if unadapted is None:
+                unadapted, adapted = _split(adapted, 1)
             visible, _ = self._decode(runner, unadapted, prompts, geometries)
         else:
-            blank = np.zeros((len(encoded), 1, *geometries[0].input_hw), dtype=np.float32)
-            unadapted = runner.suffix(encoded, blank, [0.0] * len(encoded))
+            if unadapted is None:
+                blank_prior = np.zeros((1, 1, *geometry.input_hw), dtype=np.float32)
+                unadapted = runner.suffix(encoded, blank_prior, [0.0])
             visible, _ = self._decode(runner, unadapted, prompts, geometries)
             priors = self._priors(queries, mask_boxes(visible), geometries, 0, runner)
             adapted = runner.suffix(encoded, priors, [1.0] * len(queries))
         raw, iou = self._decode(runner, adapted, prompts, geometries)
+        return (raw, visible, iou), unadapted
+
+    def _segment_crops(
+        self, image: np.ndarray, queries: ObjectQueries, runner: GraphRunner
+    ) -> _Masks:
+        """Mode `roi`: a crop per object goes through all graphs."""
+        hw, size, count = queries.image_hw, self.manifest.image_size, len(queries)
+        given = queries.boxes_xyxy
+        boxes = self._boxes_of_points(image, queries, runner) if given is None else given
+        queries = replace(queries, boxes_xyxy=clip_boxes(boxes, hw)[0])
+        with runner.watch.measure("prior"):
+            geometries = object_regions(queries, self.manifest.roi_factor or 1.0, size)
+            # A box found by way of points says where to look; the points still say what for.
+            asked = queries if given is not None else replace(queries, boxes_xyxy=None)
+            prompts = decoder_prompts(asked, geometries)
+        features = runner.prefix(self._preprocess(image, geometries, runner))
+        priors = self._priors(queries, queries.boxes_xyxy, geometries, count, runner)
+        both = runner.suffix(
+            np.concatenate([features, features]), priors, [0.0] * count + [1.0] * count
+        )
+        unadapted, adapted = _split(both, count)
+        visible, _ = self._decode(runner, unadapted, prompts, geometries)
+        raw, iou = self._decode(runner, adapted, prompts, geometries)
         return raw, visible, iou
 
-    def _encoded(
-        self, features: ImageFeatures, queries: ObjectQueries, runner: GraphRunner
-    ) -> tuple[np.ndarray, list[ResizeGeometry]]:
-        """The features that the objects share or, with mode `roi`, those of each object's crop."""
-        if features.image is not None:
-            geometries = self._regions(queries)
-            return runner.prefix(self._preprocess(features.image, geometries, runner)), geometries
-        encoded, geometry = features.encoded
-        return encoded, [geometry] * len(queries)
+    def _boxes_of_points(
+        self, image: np.ndarray, queries: ObjectQueries, runner: GraphRunner
+    ) -> np.ndarray:
+        """Boxes (N, 4) of what the points mark when all of the image is looked at.
 
-    def _regions(self, queries: ObjectQueries) -> list[ResizeGeometry]:
-        """With mode `roi`: what to crop for each object; the whole image with points only."""
-        hw, size = queries.image_hw, self.manifest.image_size
-        if queries.boxes_xyxy is None:
-            whole = np.array([0, 0, hw[1], hw[0]], dtype=np.float32)
-            return [ResizeGeometry.roi(hw, whole, size)] * len(queries)
-        boxes = clip_boxes(queries.boxes_xyxy, hw)[0]
-        regions = expand_boxes(boxes, self.manifest.roi_factor or 1.0)
-        return [ResizeGeometry.roi(hw, region, size) for region in regions]
+        Where nothing is found the box is the whole image.
+        """
+        height, width = queries.image_hw
+        whole = np.array([0, 0, width, height], dtype=np.float32)
+        geometry = ResizeGeometry.roi(queries.image_hw, whole, self.manifest.image_size)
+        features = runner.prefix(self._preprocess(image, [geometry], runner))
+        blank = np.zeros((1, 1, *geometry.input_hw), dtype=np.float32)
+        embeddings = runner.suffix(features, blank, [0.0])
+        geometries = [geometry] * len(queries)
+        prompts = decoder_prompts(queries, geometries)
+        found, _ = self._decode(runner, embeddings, prompts, geometries)
+        boxes = mask_boxes(found).astype(np.float32)
+        boxes[~found.any(axis=(1, 2))] = whole
+        return boxes
 
     def _whole_image(self, image_hw: tuple[int, int]) -> ResizeGeometry:
         """With mode `full`: how an image lies in the input."""
@@ -263,23 +323,10 @@ class AmodalPredictor:
         with runner.watch.measure("postprocess"):
             return masks_from_logits(logits, geometries, self.manifest.mask_threshold), iou
 
-    def _both_passes(
-        self, runner: GraphRunner, features: np.ndarray, priors: np.ndarray
-    ) -> tuple[Embeddings, Embeddings]:
-        """Embeddings of the pass with gain 0 (visible masks) and with gain 1 (amodal masks).
 
-        Args:
-            runner: of the graphs.
-            features: (1, C, h, w) of the image, or (n, C, h, w) of n crops.
-            priors: as many empty rows as there are features, then the objects' n rows.
-
-        Returns:
-            Embeddings with as many rows as there are features, and with n rows.
-        """
-        blank, count = len(features), len(priors) - len(features)
-        if self.manifest.mode == "roi":
-            unadapted = runner.suffix(features, priors[:blank], [0.0] * blank)
-            return unadapted, runner.suffix(features, priors[blank:], [1.0] * count)
-        both = runner.suffix(features, priors, [0.0] + [1.0] * count)
-        unadapted = {name: values[:1] for name, values in both.items()}
-        return unadapted, {name: values[1:] for name, values in both.items()}
+def _split(embeddings: Embeddings, row: int) -> tuple[Embeddings, Embeddings]:
+    """The rows before `row`, and those from it on."""
+    return (
+        {name: values[:row] for name, values in embeddings.items()},
+        {name: values[row:] for name, values in embeddings.items()},
+    )

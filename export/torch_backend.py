@@ -65,5 +65,8 @@ class TorchBackend:
             "predicted_iou": found.predicted_iou[:, 0].numpy(),
         }
 
+    def interrupt(self) -> None:
+        """Nothing: torch cannot be stopped."""
+
     def close(self) -> None:
         """Nothing is held."""

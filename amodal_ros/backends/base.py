@@ -31,7 +31,15 @@ class Backend(Protocol):
             The graph's outputs by name.
 
         Raises:
-            BackendError: when inputs or outputs do not match the manifest, or the engine fails.
+            BackendError: when inputs or outputs do not match the manifest, the engine fails, or
+                `interrupt` was called.
+        """
+
+    def interrupt(self) -> None:
+        """Asks the engine to end, for a process that must end: thread-safe, returns at once.
+
+        Where the engine can be stopped, a `run` in progress soon raises BackendError
+        ("interrupted"), and every later one at once; elsewhere nothing happens.
         """
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.engine_cache import default_cache_dir
-from amodal_ros.backends.onnxruntime_backend import CPU_PROVIDER, OnnxRuntimeBackend
+from amodal_ros.backends.onnxruntime_backend import CPU_PROVIDER, OnnxRuntimeBackend, Provider
 from amodal_ros.backends.tensorrt_backend import TensorRtBackend
 from amodal_ros.backends.tensorrt_library import FLAVORS
 from amodal_ros.errors import AmodalError, InvalidInputError
@@ -21,7 +21,7 @@ def create_backend(
     manifest: ModelManifest,
     backend: str,
     *,
-    providers: Sequence[str] = (CPU_PROVIDER,),
+    providers: Sequence[Provider] = (CPU_PROVIDER,),
     intra_op_threads: int = 0,
     max_batch: int = 8,
     cache_dir: str | Path | None = None,
@@ -66,7 +66,7 @@ def open_backend(
     manifest: ModelManifest,
     backend: str,
     *,
-    providers: Sequence[str] = (CPU_PROVIDER,),
+    providers: Sequence[Provider] = (CPU_PROVIDER,),
     intra_op_threads: int = 0,
     max_batch: int = 8,
     cache_dir: str | Path | None = None,

@@ -96,6 +96,7 @@ class FakeBackend:
     def __init__(self, manifest: ModelManifest) -> None:
         self._graphs = manifest.graphs
         self._lock = threading.Lock()
+        self.interrupted = False
         self.calls: list[tuple[str, dict[str, np.ndarray]]] = []
 
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -107,6 +108,9 @@ class FakeBackend:
         outputs = getattr(self, f"_{graph}")(**inputs)
         check_tensors(f"{graph} output", spec.outputs, outputs, lengths)
         return outputs
+
+    def interrupt(self) -> None:
+        self.interrupted = True
 
     def close(self) -> None:
         self._graphs = {}

@@ -304,7 +304,7 @@ def test_provider_that_is_available_but_not_used(
     )
     opened = onnxruntime.InferenceSession
 
-    def falls_back(path: str, sess_options: Any, providers: list[str]) -> Any:
+    def falls_back(path: str, sess_options: Any, **_: Any) -> Any:
         return opened(path, sess_options=sess_options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
@@ -319,7 +319,10 @@ def test_provider_that_is_available_but_not_used(
     [
         ({"providers": []}, "providers: expected a list of names"),
         ({"providers": "CPUExecutionProvider"}, "providers: expected a list of names"),
+        ({"providers": [("CPUExecutionProvider",)]}, "expected a name, or a name and its options"),
+        ({"providers": [7]}, "expected a name, or a name and its options, got 7"),
         ({"intra_op_threads": -1}, "intra_op_threads: expected >= 0, got -1"),
+        ({"graph_optimization": "most"}, "expected one of none, basic, .* got 'most'"),
     ],
 )
 def test_unusable_options(tmp_path: Path, options: dict, message: str) -> None:

@@ -109,6 +109,10 @@ class ScaledGainBackend:
             inputs = {**inputs, "adapter_gain": inputs["adapter_gain"] * self._factor}
         return self._engine.run(graph, inputs)
 
+    def interrupt(self) -> None:
+        """Ask the engine to end."""
+        self._engine.interrupt()
+
     def close(self) -> None:
         """Free the engine."""
         self._engine.close()
