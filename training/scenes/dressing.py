@@ -44,7 +44,7 @@ class Wardrobe:
     def _furniture(self, rng: Rng) -> Thing:
         ready = None
         while ready is None:
-            model = self._models[rng.integers(len(self._models))]
+            model = self._models[int(rng.integers(len(self._models)))]
             ready = self._store.load(model)
         size = float(np.exp(rng.uniform(*np.log(_MODEL_SIZE_M))))
         stretch = size * np.exp(rng.normal(0, 0.08, 3))

@@ -12,10 +12,9 @@ Rng = np.random.Generator
 
 def camera_effects(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB to the same, mildly worse; each effect at random."""
-    value = image.astype(np.float32) / 255
-    value = _exposed(value, rng)
+    value = _exposed(image.astype(np.float32) / np.float32(255), rng)
     if rng.random() < 0.4:
-        value = cv2.GaussianBlur(value, (0, 0), rng.uniform(0.3, 1.1))
+        value = cv2.GaussianBlur(value, (0, 0), rng.uniform(0.3, 1.1)).astype(np.float32)
     if rng.random() < 0.06:
         value = _shaken(value, rng)
     if rng.random() < 0.6:
@@ -23,8 +22,9 @@ def camera_effects(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
     result = np.clip(value * 255 + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 92))]
-        result = cv2.imdecode(cv2.imencode(".jpg", result, quality)[1], cv2.IMREAD_COLOR)
-    return result.astype(np.uint8)
+        data = cv2.imencode(".jpg", result, quality)[1]
+        result = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return result
 
 
 def _exposed(value: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ z is up; triangles are counter-clockwise seen from outside; every mesh is closed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,7 +122,7 @@ def tube(
     return _grid(rings, uv)
 
 
-def superquadric(size: Sequence[float], east: float = 1.0, north: float = 1.0) -> Mesh:
+def superquadric(size: ArrayLike, east: float = 1.0, north: float = 1.0) -> Mesh:
     """From box (exponents near 0) over ellipsoid (1) to diamond (2), centred; `size` = extent."""
     latitude = np.linspace(-np.pi / 2, np.pi / 2, 21)[:, None]
     longitude = np.linspace(-np.pi, np.pi, 41)[None]
@@ -145,9 +144,10 @@ def superquadric(size: Sequence[float], east: float = 1.0, north: float = 1.0) -
     return _grid(vertices, uv)
 
 
-def box(size: Sequence[float], centre: Sequence[float] = (0.0, 0.0, 0.0)) -> Mesh:
+def box(size: ArrayLike, centre: ArrayLike = (0.0, 0.0, 0.0)) -> Mesh:
     """A cuboid of extent `size`; each side has the whole texture."""
-    corners, faces = [], []
+    corners: list[Array] = []
+    faces: list[list[list[int]]] = []
     square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     for axis in range(3):
         ahead, across, along = np.eye(3)[[axis, (axis + 1) % 3, (axis + 2) % 3]]

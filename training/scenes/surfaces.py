@@ -17,6 +17,7 @@ from training.taos.images import decode_rgb, image_hw, read_bytes
 Rng = np.random.Generator
 Image = NDArray[np.uint8]
 Float = NDArray[np.float32]
+Values = NDArray[np.floating]
 
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
@@ -130,7 +131,7 @@ class Surfaces:
 
     def photo(self, rng: Rng, side: int) -> Image:
         """(side, side, 3) uint8: a random square of a random photo."""
-        path = self._photos[rng.integers(len(self._photos))]
+        path = self._photos[int(rng.integers(len(self._photos)))]
         data = read_bytes(path, "photo")
         image = decode_rgb(data, image_hw(data) or (1, 1), path, "photo")
         height, width = image.shape[:2]
@@ -147,7 +148,7 @@ def _byte(value: Float) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _mix(amount: Float, first: Float, second: Float) -> Image:
+def _mix(amount: Values, first: Values, second: Values) -> Image:
     """(H, W) in [0, 1] from one colour to another."""
     weight = np.clip(amount, 0, 1)[..., None]
     return ((first * (1 - weight) + second * weight) * 255).astype(np.uint8)
@@ -200,8 +201,8 @@ def _tiles(rng: Rng, side: int) -> Image:
     edges = np.linspace(0, side, count + 1).astype(int)[:-1]
     width = max(1, side // int(rng.integers(60, 160)))
     levels = rng.uniform(0.9, 1.1, (count, count)).astype(np.float32)
-    levels = cv2.resize(levels, (side, side), interpolation=cv2.INTER_NEAREST)
-    image = np.clip(image * levels[..., None], 0, 255).astype(np.uint8)
+    each = cv2.resize(levels, (side, side), interpolation=cv2.INTER_NEAREST)
+    image = np.clip(image * each[..., None], 0, 255).astype(np.uint8)
     joint = _byte(colour(rng))
     for edge in edges:
         image[edge : edge + width] = joint
