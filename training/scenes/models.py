@@ -6,11 +6,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import pickle
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -100,14 +100,39 @@ class ModelStore:
 
     def load(self, model: CatalogueModel) -> ReadyModel | None:
         """A model, or None if it makes no good object (flat, in pieces, huge, incomplete)."""
-        path = self._cache / f"{_stem(model)}.pickle"
+        path = self._cache / f"{_stem(model)}.npz"
         if not path.exists():
             self._cache.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_bytes(pickle.dumps(_prepare(model), protocol=4))
+            with temporary.open("wb") as file:
+                np.savez(file, **_packed(_prepare(model)))
             os.replace(temporary, path)
-        # Written by the line above, in this user's own folder.
-        return pickle.loads(path.read_bytes())
+        with np.load(path, allow_pickle=False) as arrays:
+            return _unpacked(arrays)
+
+
+def _packed(ready: ReadyModel | None) -> dict[str, Any]:
+    """Arrays by name; none for a model that is left out."""
+    if ready is None:
+        return {}
+    arrays: dict[str, Any] = {f"texture{k}": t for k, t in enumerate(ready.textures)}
+    for k, (mesh, normals, rgb, shine, texture) in enumerate(ready.parts):
+        arrays |= {f"vertices{k}": mesh.vertices, f"faces{k}": mesh.faces, f"uv{k}": mesh.uv}
+        arrays |= {f"normals{k}": normals, f"look{k}": np.array([*rgb, shine, texture])}
+    return arrays
+
+
+def _unpacked(arrays: Mapping[str, np.ndarray]) -> ReadyModel | None:
+    parts: list[Any] = []
+    while (name := f"look{len(parts)}") in arrays:
+        mesh = Mesh(*(arrays[f"{key}{len(parts)}"] for key in ("vertices", "faces", "uv")))
+        red, green, blue, shine, texture = (float(value) for value in arrays[name])
+        normals = arrays[f"normals{len(parts)}"]
+        parts.append((mesh, normals, (red, green, blue), shine, int(texture)))
+    textures: list[np.ndarray] = []
+    while (name := f"texture{len(textures)}") in arrays:
+        textures.append(arrays[name])
+    return ReadyModel(parts, textures) if parts else None
 
 
 def _stem(model: CatalogueModel) -> str:
