@@ -30,7 +30,9 @@ def camera_effects(image: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
 def _exposed(value: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
     """Brightness brought near a common level, then exposure, contrast and white balance."""
     level = rng.uniform(0.35, 0.6)
-    gain = np.clip(level / max(float(value.mean()), 0.05), 0.7, 3.0)
+    bright = float(np.percentile(value[::4, ::4], 96))
+    gain = min(level / max(float(value.mean()), 0.05), rng.uniform(0.85, 1.15) / max(bright, 0.05))
+    gain = float(np.clip(gain, 0.6, 3.0))
     gamma, cast = rng.uniform(0.85, 1.2), 1 + rng.normal(0, 0.05, 3)
     value = np.clip(value * gain, 0, None) ** gamma * cast
     grey = value.mean(axis=2, keepdims=True)

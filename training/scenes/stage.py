@@ -20,6 +20,7 @@ Rng = np.random.Generator
 HW = (480, 640)
 LIGHTS = 3
 _ROOM_TEXTURE_SIDE = 512
+_WALL_M = 3.0
 
 
 def build_stage(
@@ -97,10 +98,17 @@ def _room(spec: Any, inside: NDArray[np.float64], surfaces: Surfaces, rng: Rng) 
     for axis in range(2):
         for sign in (-1, 1):
             nearest = float((sign * inside[:, axis]).max()) + 0.08
-            place = sign * (max(nearest, 0.25) + rng.exponential(0.5))
-            size = [0.02, 5, 1.5] if axis == 0 else [5, 0.02, 1.5]
-            centre = (place, 0.0) if axis == 0 else (0.0, place)
-            _slab(spec, size, centre, floor_z + 1.5, wall)
+            centre = np.zeros(3)
+            centre[axis] = sign * (max(nearest, 0.25) + rng.exponential(0.5))
+            spec.worldbody.add_geom(
+                type=mujoco.mjtGeom.mjGEOM_PLANE,  # on boxes textures lie in x and y alone
+                size=[5, _WALL_M / 2, 1],
+                pos=[centre[0], centre[1], floor_z + _WALL_M / 2],
+                xyaxes=[*np.cross((0, 0, 1), -np.sign(centre)), 0, 0, 1],
+                material=wall,
+                contype=0,
+                conaffinity=0,
+            )
 
 
 def _slab(spec: Any, size: list[float], centre: Any, z: float, material: str) -> None:
@@ -140,6 +148,6 @@ def _material(spec: Any, name: str, look: Look, rng: Rng | None = None) -> str:
         texture.data = np.ascontiguousarray(look.texture).tobytes()
         material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
     if rng is not None:
-        material.texrepeat = [float(np.exp(rng.uniform(np.log(0.4), np.log(4.0))))] * 2
+        material.texrepeat = [float(np.exp(rng.uniform(np.log(0.4), np.log(3.0))))] * 2
         material.texuniform = True
     return name
