@@ -18,6 +18,7 @@ import torch.distributed
 from lightning_fabric import Fabric
 
 from training.trainer.config import DevicesConfig
+from training.trainer.cpu_memory import keep_freed_memory
 
 
 class World:
@@ -45,6 +46,8 @@ class World:
             strategy="auto" if _is_single(config) else "ddp",
         )
         fabric.launch()
+        if fabric.device.type == "cpu":
+            keep_freed_memory()
         return cls(fabric)
 
     @property
