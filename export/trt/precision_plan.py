@@ -22,7 +22,6 @@ RULES_VERSION = 1
 
 _HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVING = frozenset(
-    # fmt: off
     [
         "Concat",
         "DepthToSpace",
@@ -41,7 +40,6 @@ _MOVING = frozenset(
         "Transpose",
         "Unsqueeze",
     ]
-    # fmt: on
 )
 _POINTWISE = frozenset(
     ["Add", "Div", "Erf", "Gelu", "LeakyRelu", "Mul", "Neg", "Relu", "Sigmoid", "Sub", "Tanh"]

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Build TensorRT engines from a model folder; those whose masks differ from fp32 are not written.
+
+With --flavor tensorrt_rtx and --target no GPU is needed: the engines are then verified when they
+are first loaded on the target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if TYPE_CHECKING:
+    from export.trt.build_set import EngineOptions
+
+logger = logging.getLogger(__name__)
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--flavor", choices=("tensorrt", "tensorrt_rtx"), default="tensorrt")
+    parser.add_argument(
+        "--target", help="GPU generation, as SM89 (tensorrt_rtx; default: this machine's GPU)"
+    )
+    parser.add_argument("--precision", choices=("fp16", "bf16", "fp32"), default="fp16")
+    parser.add_argument("--max-batch", type=int, default=8, help="objects in one call")
+    parser.add_argument("--max-points", type=int, default=16, help="of one object; a box has 2")
+    parser.add_argument(
+        "--workspace", type=int, default=0, metavar="MIB", help="of scratch memory (default: all)"
+    )
+    parser.add_argument("--out", type=Path, help="default: engines in the model folder")
+    parser.add_argument(
+        "--timing-cache", type=Path, help="default: timing.cache beside the engines"
+    )
+    parser.add_argument("--force", action="store_true", help="build what is up to date again")
+    parser.add_argument(
+        "--image", type=Path, action="append", default=[], help="to verify on, with --box"
+    )
+    parser.add_argument(
+        "--box",
+        type=float,
+        nargs=4,
+        action="append",
+        default=[],
+        metavar=("X0", "Y0", "X1", "Y1"),
+        help="of an object in each image, in pixels",
+    )
+    parser.add_argument("--min-mask-iou", type=float, help="default: 0.995")
+    parser.add_argument("--min-boundary-f", type=float, help="default: 0.98")
+    parser.add_argument("--max-iou-error", type=float, help="default: 0.02")
+    parser.add_argument("--verbose", action="store_true", help="also what TensorRT has to say")
+    return parser.parse_args(argv)
+
+
+def engine_options(given: argparse.Namespace) -> EngineOptions:
+    """The options as the builder takes them.
+
+    Raises:
+        InvalidInputError: for a limit or an image that cannot be used.
+    """
+    from amodal_ros.verification.measures import Limits as GateLimits
+    from amodal_ros.verification.scenes import read_scenes
+    from export.trt.build_set import EngineOptions
+    from export.trt.profiles import Limits
+
+    names = ("min_mask_iou", "min_boundary_f", "max_iou_error")
+    gate = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    return EngineOptions(
+        model=given.model,
+        flavor=given.flavor,
+        target=given.target,
+        precision=given.precision,
+        limits=Limits(given.max_batch, given.max_points),
+        workspace_mib=given.workspace,
+        out=given.out,
+        timing_cache=given.timing_cache,
+        force=given.force,
+        show_progress=sys.stderr.isatty(),
+        scenes=read_scenes(given.image, given.box),
+        gate=GateLimits(**gate),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    given = parse_arguments(argv)
+    from amodal_ros.errors import AmodalError
+    from export.trt.build_set import build_engine_set, summary
+
+    level = logging.DEBUG if given.verbose else logging.INFO
+    logging.basicConfig(format="%(message)s")
+    for name in ("amodal_ros", "export", __name__):
+        logging.getLogger(name).setLevel(level)
+    try:
+        engines = build_engine_set(engine_options(given))
+    except AmodalError as error:
+        logger.error("%s", error)
+        return 1
+    logger.info("%s", summary(engines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

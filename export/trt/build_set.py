@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model folder's engines: planned, proved, built, proved again where they run, then written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amodal_ros.backends.engine_cache import (
+    UNVERIFIED,
+    EngineKey,
+    EngineSet,
+    Machine,
+    default_cache_dir,
+    load_engine_set,
+)
+from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt_backend import TensorRtBackend, this_machine
+from amodal_ros.backends.tensorrt_cuda import Cuda, CudaPython
+from amodal_ros.backends.tensorrt_library import TensorRtLibrary, load_library
+from amodal_ros.errors import BackendError, InvalidInputError
+from amodal_ros.manifest import FileSpec, ModelManifest, file_sha256, load_manifest
+from amodal_ros.verification.first_load import verify_engines
+from amodal_ros.verification.gate import GateReport, Scene, run_gate
+from amodal_ros.verification.measures import Limits as GateLimits
+from amodal_ros.verification.reference import load_reference
+from export.trt.builder import BuildOptions, BuiltEngine, build_engine
+from export.trt.graph_reading import ReadGraph, read_graph
+from export.trt.precision_plan import RULES_VERSION, PrecisionPlan, plan_precision
+from export.trt.profiles import Limits, profile_shapes
+from export.trt.rounded_backend import RoundedBackend
+from export.trt.type_check import check_engine_layers
+from export.trt.typed_graph import TypedGraph, typed_graph
+
+logger = logging.getLogger(__name__)
+
+Plans = Mapping[str, tuple[ReadGraph, PrecisionPlan]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What to build and where to.
+
+    Attributes:
+        model: the model folder.
+        flavor: `tensorrt` or `tensorrt_rtx`.
+        target: `SM89`, say, with TensorRT for RTX; None: this machine's GPU.
+        precision: `fp16`, `bf16` or `fp32`.
+        limits: how many rows and points.
+        workspace_mib: limit of TensorRT's scratch memory; 0: none.
+        out: folder of engine sets; None: `engines` in the model folder.
+        timing_cache: with `tensorrt`: file; None: beside the engine sets.
+        force: build again what is there already.
+        show_progress: draw bars.
+        scenes: to compare on, beside the reference.
+        gate: what passes.
+    """
+
+    model: Path
+    flavor: str = "tensorrt"
+    target: str | None = None
+    precision: str = "fp16"
+    limits: Limits = field(default_factory=Limits)
+    workspace_mib: int = 0
+    out: Path | None = None
+    timing_cache: Path | None = None
+    force: bool = False
+    show_progress: bool = False
+    scenes: Sequence[Scene] = ()
+    gate: GateLimits = field(default_factory=GateLimits)
+
+
+def build_engine_set(options: EngineOptions) -> EngineSet:
+    """Builds a model folder's engines; the set appears complete, or not at all.
+
+    A set that is there already, for the same model, GPU, library and options, is kept.
+
+    Raises:
+        ManifestError: for a model folder that is incomplete or altered.
+        InvalidInputError: for options that do not go together.
+        BackendError: when TensorRT is missing or cannot build, or the gate fails.
+    """
+    manifest = load_manifest(options.model)
+    library = load_library(options.flavor)
+    if options.precision == "bf16" and not library.strongly_typed:
+        raise InvalidInputError(f"precision bf16: TensorRT {library.version} has fp16 and fp32")
+    cuda = None if options.target is not None else CudaPython()
+    machine = None if cuda is None else this_machine(library, cuda)
+    key = engine_key(manifest, library, options, machine)
+    parent = default_cache_dir(manifest) if options.out is None else options.out
+    final = parent / key.folder_name()
+    if final.is_dir() and not options.force:
+        logger.info("%s: up to date (--force builds it again)", final)
+        return load_engine_set(final)
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".build-") as temporary:
+        work = Path(temporary) / "work"
+        folder = Path(temporary) / "set"
+        work.mkdir()
+        folder.mkdir()
+        plans = plan_graphs(manifest, options.precision)
+        rounding = check_rounding(manifest, plans, options, work)
+        built, graphs = _build_all(manifest, library, plans, options, work)
+        engines = _write(folder, key, built, rounding)
+        if cuda is not None and machine is not None:
+            _check_here(manifest, engines, library, cuda, machine, graphs, options)
+        else:
+            logger.info("%s", UNVERIFIED)
+        _publish(folder, final)
+    return load_engine_set(final)
+
+
+def engine_key(
+    manifest: ModelManifest,
+    library: TensorRtLibrary,
+    options: EngineOptions,
+    machine: Machine | None,
+) -> EngineKey:
+    """What the engines will be tied to.
+
+    Args:
+        manifest: of the model folder.
+        library: TensorRT.
+        options: of the build.
+        machine: the one to build for; None: any with the options' target.
+
+    Raises:
+        InvalidInputError: for a target that is no name of a GPU generation.
+    """
+    target = options.target or ""
+    if machine is None and not (target[:2] == "SM" and target[2:].isdigit() and len(target) > 3):
+        raise InvalidInputError(f"target: expected SM and a number, as SM89, got {target!r}")
+    capability = f"{target[2:-1]}.{target[-1:]}" if machine is None else machine.compute_capability
+    return EngineKey(
+        flavor=library.flavor,
+        library_version=library.version,
+        gpu_name="" if machine is None else machine.gpu_name,
+        compute_capability=capability,
+        onnx_sha256={name: spec.file.sha256 for name, spec in manifest.graphs.items()},
+        precision=options.precision,
+        max_batch=options.limits.max_batch,
+        max_points=options.limits.max_points,
+        workspace_mib=options.workspace_mib,
+        rules_version=RULES_VERSION,
+    )
+
+
+def plan_graphs(manifest: ModelManifest, precision: str) -> Plans:
+    """Reads a model folder's graphs and decides where they compute in 16 bits."""
+    plans = {}
+    for name in manifest.graphs:
+        graph = read_graph(manifest.path_of(name), name)
+        plans[name] = graph, plan_precision(graph, precision)
+    return plans
+
+
+def check_rounding(
+    manifest: ModelManifest, plans: Plans, options: EngineOptions, folder: Path
+) -> GateReport | None:
+    """Runs the gate on the graphs' rounding, before minutes go into engines; None: fp32.
+
+    Raises:
+        BackendError: when the masks differ too much from fp32's.
+    """
+    if options.precision == "fp32":
+        return None
+    reference = load_reference(manifest.reference_path)
+    candidate = RoundedBackend(manifest, plans, folder)
+    fp32 = OnnxRuntimeBackend(manifest)
+    try:
+        scenes = [Scene.of_reference(reference), *options.scenes]
+        report = run_gate(
+            manifest, candidate, fp32, scenes, reference=reference, limits=options.gate
+        )
+    finally:
+        candidate.close()
+        fp32.close()
+    if report.failures():
+        raise BackendError(f"no engine is built, the graphs fail the precision gate:\n{report}")
+    logger.info("%s", report)
+    return report
+
+
+def _build_all(
+    manifest: ModelManifest,
+    library: TensorRtLibrary,
+    plans: Plans,
+    options: EngineOptions,
+    folder: Path,
+) -> tuple[dict[str, BuiltEngine], dict[str, TypedGraph]]:
+    """Builds graph by graph."""
+    timing_cache = options.timing_cache
+    if timing_cache is None and library.flavor == "tensorrt":
+        timing_cache = folder.parent.parent / "timing.cache"
+    build = BuildOptions(
+        target=options.target,
+        workspace_mib=options.workspace_mib,
+        # TensorRT for RTX times kernels where they run.
+        timing_cache=timing_cache if library.flavor == "tensorrt" else None,
+        show_progress=options.show_progress,
+    )
+    built, graphs = {}, {}
+    for name, (graph, plan) in plans.items():
+        graphs[name] = typed_graph(graph, plan)
+        shapes = profile_shapes(manifest.graphs[name], options.limits)
+        built[name] = build_engine(library, name, graphs[name], shapes, build, folder)
+    return built, graphs
+
+
+def _write(
+    folder: Path, key: EngineKey, built: Mapping[str, BuiltEngine], rounding: GateReport | None
+) -> EngineSet:
+    """Writes engines and their description."""
+    files: dict[str, FileSpec] = {}
+    for name, engine in built.items():
+        path = folder / f"{name}.engine"
+        path.write_bytes(engine.plan)
+        files[name] = FileSpec(path.name, file_sha256(path), len(engine.plan))
+    build: dict[str, Any] = {
+        "seconds": {name: round(engine.seconds, 2) for name, engine in built.items()},
+        "checked_tensors": {name: engine.checked_tensors for name, engine in built.items()},
+        "tensors_in_16_bits": {name: engine.low_tensors for name, engine in built.items()},
+        "built_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "rounding": None if rounding is None else rounding.to_json(),
+    }
+    unverified: dict[str, Any] = {"status": UNVERIFIED, "machine": None, "report": {}}
+    engines = EngineSet(folder, key, files, unverified, build)
+    engines.save()
+    return engines
+
+
+def _check_here(
+    manifest: ModelManifest,
+    engines: EngineSet,
+    library: TensorRtLibrary,
+    cuda: Cuda,
+    machine: Machine,
+    graphs: Mapping[str, TypedGraph],
+    options: EngineOptions,
+) -> None:
+    """Loads the engines, compares their types and runs the gate; a pass is written to the set.
+
+    Raises:
+        BackendError: when a type is another or the gate fails.
+    """
+    backend = TensorRtBackend(manifest, engines, library, cuda, machine)
+    try:
+        json_format = library.module.LayerInformationFormat.JSON
+        for name, information in backend.layer_information(json_format).items():
+            seen = check_engine_layers(information, name, graphs[name].types)
+            logger.info("%s: %d tensors of the engine have the type asked for", name, seen)
+        report = verify_engines(manifest, backend, options.scenes, options.gate)
+    finally:
+        backend.close()
+    if report.failures():
+        raise BackendError(f"the engines fail the precision gate, none is written:\n{report}")
+    logger.info("%s", report)
+
+
+def _publish(folder: Path, final: Path) -> None:
+    """Puts a finished set in its place in one step."""
+    if final.exists():
+        old = folder.with_name("old")
+        os.replace(final, old)
+        os.replace(folder, final)
+        shutil.rmtree(old)
+    else:
+        os.replace(folder, final)
+
+
+def summary(engines: EngineSet) -> str:
+    """One line about a set."""
+    size = sum(spec.bytes for spec in engines.files.values()) / 1e6
+    return f"{engines.directory}: {size:.1f} MB, {engines.verification['status']}"
