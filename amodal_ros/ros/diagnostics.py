@@ -17,6 +17,8 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from amodal_ros.ros.faults import Fault
 from amodal_ros.ros.frame_statistics import StatisticsSummary
 
+# Value of the key precision_verified.
+NOT_VERIFIED = "no"
 # A model that is slower than its camera, images before the detector's first boxes, and boxes that
 # a threshold leaves out are no faults.
 _HARMLESS = frozenset(
@@ -63,15 +65,12 @@ class ModelState:
         lifecycle: the node's state, as ``active``.
         facts: what the model is and what runs it; empty: none is loaded.
         loading: another one is being loaded.
-        verified: whether its masks were compared with the fp32 reference on this machine; None:
-            they were not.
         failure: why the model that was asked for last cannot be used; empty: it can.
     """
 
     lifecycle: str
     facts: Mapping[str, str] = field(default_factory=dict)
     loading: bool = False
-    verified: str = ""
     failure: str = ""
 
 
@@ -100,13 +99,14 @@ def model_status(node_name: str, state: ModelState) -> DiagnosticStatus:
     level, message = DiagnosticStatus.OK, state.facts.get("model", "no model is loaded")
     if state.loading:
         message = f"{message}; another model is being loaded"
+    if state.facts.get("precision_verified") == NOT_VERIFIED:
+        level = DiagnosticStatus.WARN
+        message = f"{message}: its masks were not compared with fp32 on this machine (verify)"
     if state.failure and state.facts:
         level, message = DiagnosticStatus.WARN, f"model change failed: {state.failure}"
     elif state.failure:
         level, message = DiagnosticStatus.ERROR, f"cannot configure: {state.failure}"
     values = [("lifecycle", state.lifecycle), *state.facts.items()]
-    if state.facts:
-        values.append(("precision_verified", state.verified or "no"))
     memory_mib = resident_memory_mib()
     if memory_mib is not None:
         values.append(("memory_mib", f"{memory_mib:.1f}"))

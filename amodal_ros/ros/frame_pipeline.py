@@ -44,6 +44,9 @@ class Predictor(Protocol):
     def warm_up(self) -> None:
         """Run the whole model once."""
 
+    def interrupt(self) -> None:
+        """Let the engine leave the work that it is at; thread-safe, returns at once."""
+
     def close(self) -> None:
         """Free the engine."""
 

@@ -9,6 +9,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
+from rclpy.validate_topic_name import validate_topic_name
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.camera import Camera
@@ -18,7 +19,6 @@ from amodal_ros.ros.model_loading import check_model_folder
 from amodal_ros.ros.parameter_declaration import guard_changes, read_parameters
 from amodal_ros.ros.parameter_spec import Effect
 from amodal_ros.ros.parameters import PARAMETERS, PerceptionParameters
-from amodal_ros.ros.topic_names import of_camera
 from amodal_ros.ros.yolo_detections import yolo_message_type
 
 _PERIOD_S = 1.0
@@ -87,8 +87,8 @@ class LiveParameters:
         for name in _TOPICS:
             topic = getattr(wanted, name)
             try:
-                for camera in wanted.camera_names if topic else ():
-                    self._node.resolve_topic_name(of_camera(camera, topic))
+                if topic:
+                    validate_topic_name(topic)
             except NameValidationException as error:
                 raise InvalidInputError(
                     f"parameter {name} is {topic!r}, expected the name of a topic: {error}"

@@ -112,6 +112,12 @@ class ModelHost:
                 loaded.users -= 1
                 loaded.close_if_unused()
 
+    def interrupt(self) -> None:
+        """Let the model leave the work that it is at, for a process that must end."""
+        with self._lock:
+            if self._loaded is not None:
+                self._loaded.predictor.interrupt()
+
     def close(self) -> None:
         """Free the model, after the last frame that uses it; one being loaded is given up."""
         with self._lock:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from amodal_ros.backends.factory import BACKENDS
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.parameter_spec import Effect, ParameterSpec, parameter
 
@@ -29,8 +30,14 @@ class PerceptionParameters:
     backend: str = parameter(
         "onnxruntime",
         Effect.MODEL,
-        "Engine that runs the model's graphs",
-        choices=("onnxruntime",),
+        "Engine that runs the model's graphs; one that is not there refuses to start",
+        choices=BACKENDS,
+    )
+    verify: bool = parameter(
+        False,
+        Effect.MODEL,
+        "Compare the model's masks with its fp32 reference when it is loaded, and refuse it if "
+        "they differ; TensorRT engines are compared on each new machine in any case",
     )
     execution_provider: str = parameter(
         "CPUExecutionProvider",

@@ -130,6 +130,7 @@ class PerceptionNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the workers and free the model, whatever the state was."""
+        self._host.interrupt()
         self._release()
         return super().on_shutdown(state)
 
@@ -137,6 +138,10 @@ class PerceptionNode(LifecycleNode):
         """Back to unconfigured."""
         self._release()
         return super().on_error(state)
+
+    def interrupt(self) -> None:
+        """Let the engine leave the work that it is at, for a process that must end."""
+        self._host.interrupt()
 
     def destroy_node(self) -> None:
         """Leave the ROS network at once."""
@@ -161,7 +166,7 @@ class PerceptionNode(LifecycleNode):
     def _model_state(self) -> ModelState:
         return ModelState(
             lifecycle=self._state_machine.current_state[1],
-            facts=model_facts(self._host.predictor),
+            facts=model_facts(self._host.predictor, self._host.serving),
             loading=self._host.loading,
             failure=self._live.model_failure,
         )

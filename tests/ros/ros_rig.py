@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from amodal_msgs.msg import AmodalMaskArray
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -48,6 +49,9 @@ class FakePredictor:
 
     def warm_up(self) -> None:
         self.warm = True
+
+    def interrupt(self) -> None:
+        """As most engines: nothing happens."""
 
     def close(self) -> None:
         self.closed = True
@@ -194,6 +198,33 @@ class Camera:
         request.transition.id = transition_id
         return self.call(ChangeState, "amodal_perception/change_state", request).success
 
+    def set_parameters(self, **values: object) -> list[str]:
+        """Set parameters of the perception node as any other node would; reasons of refusals."""
+        request = SetParameters.Request(
+            parameters=[Parameter(n, value=v).to_parameter_msg() for n, v in values.items()]
+        )
+        answer = self.call(SetParameters, "amodal_perception/set_parameters", request)
+        return [result.reason for result in answer.results if not result.successful]
+
+    def diagnostics(self, status: str, since: Callable[[DiagnosticStatus], bool]) -> dict:
+        """Wait for a status whose name ends so and that fulfils a condition; its values."""
+        if not hasattr(self, "_diagnostics"):
+            self._diagnostics = self.subscribe(DiagnosticArray, "/diagnostics")
+        found: list[DiagnosticStatus] = []
+
+        def look() -> bool:
+            found[:] = [
+                entry
+                for message in self._diagnostics[-1:]
+                for entry in message.status
+                if entry.name.endswith(status) and since(entry)
+            ]
+            return bool(found)
+
+        self.wait(look, f"the status of {status}")
+        values = {entry.key: entry.value for entry in found[0].values}
+        return {**values, "level": found[0].level, "message": found[0].message}
+
     def close(self) -> None:
         """Destroy the node."""
         self._executor.shutdown()
@@ -205,6 +236,7 @@ class PerceptionRig:
 
     def __init__(self, context: Context, activate: bool = True, **parameters: object) -> None:
         self.predictors: list[FakePredictor] = []
+        self.make_predictor: Callable[[object], FakePredictor] = lambda parameters: FakePredictor()
         self.node = PerceptionNode(
             self._make_predictor,
             context=context,
@@ -257,7 +289,7 @@ class PerceptionRig:
         self.node.destroy_node()
 
     def _make_predictor(self, parameters: object) -> FakePredictor:
-        self.predictors.append(FakePredictor())
+        self.predictors.append(self.make_predictor(parameters))
         return self.predictors[-1]
 
     def _spin(self) -> None:
