@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways to get the masks of N objects that are compared; each takes an image and boxes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from amodal_ros.backends.base import Backend
+from amodal_ros.backends.factory import create_backend
+from amodal_ros.backends.onnxruntime_session import import_onnxruntime, session_options
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.geometry import ResizeGeometry
+from amodal_ros.graph_runner import Embeddings, GraphRunner, decoder_broadcasts
+from amodal_ros.manifest import ModelManifest, load_manifest
+from amodal_ros.postprocess import masks_from_logits
+from amodal_ros.predictor import AmodalPredictor
+from amodal_ros.preprocess import preprocess_image
+from amodal_ros.prompts import (
+    ObjectQueries,
+    check_queries,
+    decoder_prompts,
+    prior_boxes,
+    prior_tensor,
+)
+from amodal_ros.regions import object_regions
+from amodal_ros.stopwatch import Stopwatch
+
+KINDS = ("ours", "naive", "base", "torch")
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # MobileSAM's, for `base`
+_BASE_SIZE = 1024
+
+
+class Contestant(Protocol):
+    """One way to get the masks."""
+
+    def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
+        """Masks of the boxes (N, 4) in the image (H, W, 3)."""
+
+    def close(self) -> None:
+        """Frees everything."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What to open a contestant with; simple values, so that it can be sent to another process.
+
+    Attributes:
+        kind: one of `KINDS`.
+        folder: of the model, or of the base weights with `base` and `torch`.
+        backend: engine of `ours` and `naive`.
+        provider: ONNX Runtime's execution provider.
+        threads: of the engine.
+    """
+
+    kind: str
+    folder: str
+    backend: str
+    provider: str
+    threads: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+def open_contestant(entry: Entry) -> Contestant:
+    """Opens a contestant.
+
+    Raises:
+        AmodalError: when its model or engine cannot be used as asked.
+        ImportError: with `torch`, when torch or mobile_sam is missing.
+    """
+    if entry.kind == "ours":
+        return Ours(entry)
+    if entry.kind == "naive":
+        return Naive(entry)
+    if entry.kind == "base":
+        return BaseOnnx(entry)
+    if entry.kind == "torch":
+        from benchmarks.objects.official_predictor import OfficialPredictor
+
+        device = "cuda" if _on_gpu(entry) else "cpu"
+        return OfficialPredictor(Path(entry.folder), entry.threads, device)
+    raise InvalidInputError(f"contestant: expected one of {KINDS}, got {entry.kind!r}")
+
+
+def _on_gpu(entry: Entry) -> bool:
+    return entry.backend != "onnxruntime" or entry.provider != "CPUExecutionProvider"
+
+
+class Ours:
+    """The predictor, as the node uses it."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.predictor = AmodalPredictor.from_model_dir(
+            entry.folder,
+            entry.backend,
+            providers=(entry.provider,),
+            intra_op_threads=entry.threads,
+        )
+        self.timings_ms: dict[str, float] = {}
+
+    def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
+        """Amodal and visible masks; `timings_ms` holds what each step took."""
+        features = self.predictor.encode(image_rgb)
+        found = self.predictor.predict(features, boxes_xyxy)
+        spent = dict(features.timings_ms)
+        for step, value in found.timings_ms.items():
+            spent[step] = spent.get(step, 0.0) + value
+        self.timings_ms = spent
+        return found.amodal_masks, found.visible_masks
+
+    def close(self) -> None:
+        """Frees the engine."""
+        self.predictor.close()
+
+
+class Naive:
+    """The whole adapted encoder for every object, and the unadapted one for the visible masks.
+
+    What a model without a cut costs: M_spec enters inside the encoder, so each object's embedding
+    takes a whole encoder. The image is resized once. With mode `full` one unadapted pass serves
+    the visible masks of all objects, and one call of the decoder gives them; with mode `roi` each
+    object's crop needs an unadapted pass of its own.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self._manifest: ModelManifest = load_manifest(entry.folder)
+        self._backend: Backend = create_backend(
+            self._manifest,
+            entry.backend,
+            providers=(entry.provider,),
+            intra_op_threads=entry.threads,
+        )
+        self._broadcasts = decoder_broadcasts(self._manifest)
+
+    def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
+        """Amodal and visible masks."""
+        manifest, hw = self._manifest, (image_rgb.shape[0], image_rgb.shape[1])
+        watch = Stopwatch("prefix", "suffix", "decoder")
+        runner = GraphRunner(self._backend, 8, watch, self._broadcasts)
+        queries = check_queries(hw, boxes_xyxy, None, None)
+        geometries = self._geometries(queries)
+        shared = manifest.mode == "full"
+        image = self._input(image_rgb, geometries[0]) if shared else None
+        if image is not None:
+            embeddings = self._encode(runner, image, queries.part(slice(1)), geometries, 0.0)
+            visible = [self._decode(runner, embeddings, queries, geometries)]
+        else:
+            visible = []
+        amodal = []
+        for row, geometry in enumerate(geometries):
+            one, place = queries.part(slice(row, row + 1)), [geometry]
+            tensor = self._input(image_rgb, geometry) if image is None else image
+            if image is None:
+                plain = self._encode(runner, tensor, one, place, 0.0)
+                visible.append(self._decode(runner, plain, one, place))
+            embeddings = self._encode(runner, tensor, one, place, 1.0)
+            amodal.append(self._decode(runner, embeddings, one, place))
+        return np.concatenate(amodal), np.concatenate(visible)
+
+    def close(self) -> None:
+        """Frees the engine."""
+        self._backend.close()
+
+    def _geometries(self, queries: ObjectQueries) -> list[ResizeGeometry]:
+        size, hw = self._manifest.image_size, queries.image_hw
+        if self._manifest.mode == "roi":
+            return object_regions(queries, self._manifest.roi_factor or 1.0, size)
+        place = getattr(ResizeGeometry, self._manifest.geometry)(hw, size)
+        return [place] * len(queries)
+
+    def _input(self, image_rgb: np.ndarray, geometry: ResizeGeometry) -> np.ndarray:
+        return preprocess_image(image_rgb, geometry, self._manifest.mean, self._manifest.std)
+
+    def _encode(
+        self,
+        runner: GraphRunner,
+        image: np.ndarray,
+        queries: ObjectQueries,
+        geometries: list[ResizeGeometry],
+        gain: float,
+    ) -> Embeddings:
+        """The whole encoder for one object."""
+        boxes = queries.boxes_xyxy
+        if boxes is None:
+            raise InvalidInputError("boxes_xyxy: expected boxes, got None")
+        boxes = prior_boxes(boxes, self._manifest.prior_expand, queries.image_hw)
+        prior = prior_tensor(queries, boxes, geometries[:1])
+        return runner.suffix(runner.prefix(image), prior, [gain])
+
+    def _decode(
+        self,
+        runner: GraphRunner,
+        embeddings: Embeddings,
+        queries: ObjectQueries,
+        geometries: list[ResizeGeometry],
+    ) -> np.ndarray:
+        logits, _ = runner.decoder(embeddings, decoder_prompts(queries, geometries))
+        return masks_from_logits(logits, geometries, self._manifest.mask_threshold)
+
+
+class BaseOnnx:
+    """MobileSAM's own two ONNX files: encoded once, one run of the decoder for each box.
+
+    Visible masks only; no amodal model can be cheaper.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        ort = import_onnxruntime()
+        options = session_options(ort, entry.threads, "all")
+        self._encoder, self._decoder = (
+            ort.InferenceSession(
+                str(Path(entry.folder) / name), sess_options=options, providers=[entry.provider]
+            )
+            for name in ("encoder.onnx", "sam.onnx")
+        )
+
+    def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
+        """Visible masks; the graph itself brings them to the image's size."""
+        hw = (image_rgb.shape[0], image_rgb.shape[1])
+        geometry = ResizeGeometry.letterbox(hw, _BASE_SIZE)
+        tensor = preprocess_image(image_rgb, geometry, _MEAN, _STD)
+        (embedding,) = self._encoder.run(None, {"input": tensor})
+        inputs = {
+            "image_embeddings": embedding,
+            "point_labels": np.array([[2, 3]], np.float32),
+            "mask_input": np.zeros((1, 1, _BASE_SIZE // 4, _BASE_SIZE // 4), np.float32),
+            "has_mask_input": np.zeros(1, np.float32),
+            "orig_im_size": np.array(hw, np.float32),
+        }
+        found = []
+        for corners in geometry.points_to_input(boxes_xyxy.reshape(-1, 1, 2, 2)):
+            (masks,) = self._decoder.run(["masks"], {**inputs, "point_coords": corners})
+            found.append(masks[0, 0] > 0)
+        return np.stack(found)
+
+    def close(self) -> None:
+        """Frees the sessions."""
+        del self._encoder, self._decoder

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results as tables: on the terminal, and between the marks of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from amodal_ros.errors import InvalidInputError
+
+BEGIN, END = "<!-- many objects: begin -->", "<!-- many objects: end -->"
+_STEPS = ("preprocess", "prefix", "prior", "suffix", "decoder", "postprocess")
+
+Row = Sequence[str]
+
+
+def render(path: Path, document: Mapping[str, Any]) -> None:
+    """Puts the tables between the marks of a Markdown document.
+
+    Raises:
+        InvalidInputError: the document does not have each mark once.
+    """
+    text = path.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise InvalidInputError(f"{path}: expected {BEGIN!r} and {END!r}, once each")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    body = "\n\n".join(_sections(document))
+    path.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+
+
+def print_results(document: Mapping[str, Any]) -> None:
+    """Prints the results for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for model, rows in _models(document):
+        head, *lines = _comparison(rows)
+        table = Table(*head, title=_title(model))
+        for line in lines:
+            table.add_row(*line)
+        console.print(table)
+    for name, entry in document["marks"].items():
+        verdict = "met" if entry["met"] else "MISSED"
+        console.print(
+            f"{name}: {entry['value']} {entry['unit']}, limit {entry['limit']}: {verdict}"
+        )
+
+
+def _sections(document: Mapping[str, Any]) -> Iterator[str]:
+    machine, settings = document["machine"], document["settings"]
+    versions = ", ".join(f"{name} {value}" for name, value in document["versions"].items())
+    yield (
+        f"Commit {document['commit']}, {document['date'][:10]}; {machine['cpu']}, "
+        f"{settings['threads']} threads, {settings['provider']}; load average "
+        f"{machine['load_average_1min']}; {versions}. {settings['repeats']} rounds; medians, "
+        "quartiles in brackets."
+    )
+    operations = {entry["mode"]: entry for entry in document.get("operations", [])}
+    for model, rows in _models(document):
+        yield f"**{_title(model)}**"
+        yield _markdown(_comparison(rows))
+        yield _markdown(_stages(rows, operations.get(model["mode"])))
+    yield _markdown(_marks(document["marks"]))
+    others = document["rss_mb_of_others"]
+    most = max(settings["objects"])
+    told = ", ".join(f"{name} {value:.0f} MB" for name, value in others.items())
+    yield f"Peak memory of the others with {most} objects: {told}."
+    if "encoders" in document:
+        yield _markdown(_encoders(document["encoders"]))
+
+
+def _models(
+    document: Mapping[str, Any],
+) -> Iterator[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]:
+    """Each model's description with its results."""
+    found = [document["results"], *(other["results"] for other in document["other_models"])]
+    yield from zip(document["models"], found, strict=True)
+
+
+def _title(model: Mapping[str, Any]) -> str:
+    origin = ", exported for this run" if model["exported_for_this_run"] else ""
+    return f"{model['name']}, mode {model['mode']}, {model['image_size']} px{origin}"
+
+
+def _comparison(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Ours against the others."""
+    columns = [
+        ("ours ms", "ours_ms", 0),
+        ("naive ms", "naive_ms", 0),
+        ("ours / naive", "ratio_naive", 3),
+        ("naive in the same mode ms", "naive_same_mode_ms", 0),
+        ("torch ms", "torch_ms", 0),
+        ("base ONNX ms", "base_onnx_ms", 0),
+        ("ours / base", "ratio_base", 2),
+        ("peak MB", "rss_mb", 0),
+    ]
+    shown = [column for column in columns if rows[0].get(column[1]) is not None]
+    table: list[Row] = [["objects", *(name for name, _, _ in shown)]]
+    for row in rows:
+        cells = [_cell(row, key, digits) for _, key, digits in shown]
+        table.append([str(row["n_objects"]), *cells])
+    return table
+
+
+def _cell(row: Mapping[str, Any], key: str, digits: int) -> str:
+    text = f"{row[key]:.{digits}f}"
+    spread = row["spread"].get(key)
+    if spread is None:
+        return text
+    return f"{text} ({spread['q1']:.{digits}f}–{spread['q3']:.{digits}f})"
+
+
+def _stages(rows: Sequence[Mapping[str, Any]], operations: Mapping[str, Any] | None) -> list[Row]:
+    """Where the time goes; with the counted operations also the floor."""
+    steps = [step for step in _STEPS if step in rows[0]["steps_ms"]]
+    head = ["objects", *(f"{step} ms" for step in steps)]
+    table: list[Row] = [[*head, "floor of the graphs ms", "of the floor"] if operations else head]
+    for row in rows:
+        spent = row["steps_ms"]
+        cells = [str(row["n_objects"]), *(f"{spent[step]:.1f}" for step in steps)]
+        if operations:
+            floor = operations["floor_ms"][str(row["n_objects"])]
+            least, engine = sum(floor.values()), sum(spent[step] for step in floor)
+            cells += [f"{least:.0f}", f"{engine / least:.2f}"]
+        table.append(cells)
+    return table
+
+
+def _marks(marks: Mapping[str, Any]) -> list[Row]:
+    rows = []
+    for name, entry in marks.items():
+        limit = f"{entry['limit']:g} {entry['unit']}"
+        verdict = "met" if entry["met"] else "missed"
+        rows.append([name.replace("_", " "), f"{entry['value']:g}", limit, verdict])
+    return [["mark", "measured", "at most", ""], *rows]
+
+
+def _encoders(encoders: Sequence[Mapping[str, Any]]) -> list[Row]:
+    rows = [
+        [
+            entry["encoder"],
+            entry["adapters_before"],
+            f"{entry['prefix_gflop']:.1f}",
+            f"{entry['suffix_gflop']:.1f}",
+            f"{100 * entry['suffix_share']:.0f} %",
+            f"{entry['eight_objects_over_naive']:.2f}",
+        ]
+        for entry in encoders
+    ]
+    head = ["encoder", "adapters before", "prefix GFLOP", "suffix GFLOP", "suffix share"]
+    return [[*head, "8 objects / naive"], *rows]
+
+
+def _markdown(table: Sequence[Row]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    head, *rows = table
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
