@@ -190,10 +190,11 @@ class EngineSession:
         self._cuda.begin_capture(self._stream)
         try:
             self._enqueue()
-        finally:
+        except BackendError:
             # Ended in any case, or the stream could never be used again.
-            graph = self._cuda.end_capture(self._stream)
-        return graph
+            self._cuda.destroy_graph(self._cuda.end_capture(self._stream))
+            raise
+        return self._cuda.end_capture(self._stream)
 
     def _enqueue(self) -> None:
         if not self._context.execute_async_v3(self._stream):
