@@ -7,13 +7,14 @@ import atexit
 import functools
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from training.datasets.amodal_coco import AmodalCocoWriter
 from training.scenes.dressing import Wardrobe
@@ -25,6 +26,8 @@ from training.scenes.surfaces import Surfaces
 from training.taos.sources.sh3f import CatalogueModel
 
 JPEG_QUALITY = 92
+Mask = NDArray[np.bool_]
+PackedObject = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkReport:
@@ -37,17 +40,17 @@ def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkRepor
     models = usable_models(run.models, run.split)
     surfaces = Surfaces(run.photos())
     wardrobe = Wardrobe(models, ModelStore(cache), surfaces)
-    pictures: list[tuple[str, Picture]] = []
+    pictures: list[tuple[str, list[PackedObject]]] = []
     first = number * run.chunk_scenes
     for scene in range(first, first + run.chunk_scenes):
         rng = np.random.default_rng([run.seed, SPLITS.index(run.split), scene])
         for view, picture in enumerate(render_scene(rng, wardrobe, surfaces, run.views)):
             name = f"{run.split}_{scene:06d}_{view}.jpg"
             _save(folder / "images" / name, picture)
-            pictures.append((name, picture))
+            pictures.append((name, [_packed(*one) for one in picture.objects]))
     _annotate(run, number, models, pictures).write(folder / "annotations.json")
     os.rename(folder, out / chunk_name(number))
-    objects = sum(len(picture.objects) for _, picture in pictures)
+    objects = sum(len(found) for _, found in pictures)
     return ChunkReport(number, len(pictures), objects, time.process_time() - started)
 
 
@@ -70,11 +73,10 @@ def _annotate(
     run: SceneRun,
     number: int,
     models: Iterable[CatalogueModel],
-    pictures: Iterable[tuple[str, Picture]],
+    pictures: Sequence[tuple[str, Sequence[PackedObject]]],
 ) -> AmodalCocoWriter:
     """Masks of all pictures; a category is a model's id or the kind of a shape made here."""
-    pictures = list(pictures)
-    used = sorted({name for _, picture in pictures for name, _, _ in picture.objects})
+    used = sorted({category for _, found in pictures for category, _, _ in found})
     by_id = {model.model_id: model for model in models}
     info = {
         "description": f"amodal_ros rendered scenes, {run.split}",
@@ -83,11 +85,21 @@ def _annotate(
         "models": {name: _credit(by_id[name]) for name in used if name in by_id},
     }
     writer = AmodalCocoWriter(info, used)
-    for name, picture in pictures:
+    for name, found in pictures:
         image = writer.add_image(name, HW)
-        for category, amodal, visible in picture.objects:
+        for category, *masks in found:
+            amodal, visible = (_unpacked(mask) for mask in masks)
             writer.add_object(image, category, amodal, visible)
     return writer
+
+
+def _packed(category: str, amodal: Mask, visible: Mask) -> PackedObject:
+    """Eight pixels a byte: a chunk's masks would fill more than a gigabyte."""
+    return category, np.packbits(amodal), np.packbits(visible)
+
+
+def _unpacked(mask: NDArray[np.uint8]) -> Mask:
+    return np.unpackbits(mask, count=HW[0] * HW[1]).reshape(HW).astype(bool)
 
 
 def _credit(model: CatalogueModel) -> dict[str, str]:

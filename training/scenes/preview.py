@@ -15,8 +15,8 @@ from pycocotools import mask as coco_mask
 
 from amodal_ros.errors import InvalidInputError
 
-_COLUMNS = 4
-_CELL_WH = (400, 300)
+_COLUMNS = 8
+_CELL_WH = (320, 240)
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.85)
 
 

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Things rest on the table or on one another and do not run into each other."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from training.scenes.meshes import box, lathe
+from training.scenes.placement import CELL_M, Placed, arrange
+from training.scenes.thing import Look, Thing, corner_normals
+from training.scenes.views import draw_views
+
+LOOK = Look(np.ones(3, np.float32), None, 0.0, 0.5)
+
+
+def thing(mesh, upright: float = 1.0, flat_top: bool = False, inside=None) -> Thing:
+    return Thing("x", [(mesh, corner_normals(mesh), LOOK)], upright, flat_top, inside)
+
+
+def placed_points(item: Placed) -> np.ndarray:
+    return item.thing.points() @ item.rotation.T + item.position
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_footprints_keep_apart(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    things = [thing(box(rng.uniform(0.03, 0.2, 3)), upright=0.6) for _ in range(14)]
+    placed = arrange(things, rng)
+    assert [item.thing for item in placed] == things
+    outlines = []
+    for item in placed:
+        points = placed_points(item)
+        assert points[:, 2].min() == pytest.approx(0, abs=1e-9)
+        assert np.allclose(item.rotation @ item.rotation.T, np.eye(3))
+        assert np.linalg.det(item.rotation) == pytest.approx(1)
+        outlines.append(cv2.convexHull(points[:, :2].astype(np.float32)))
+    for k, first in enumerate(outlines):
+        for second in outlines[:k]:
+            area, shared = cv2.intersectConvexConvex(first, second)
+            if area > 0:  # by the width of a cell or two
+                assert cv2.minAreaRect(shared)[1][0] < 3 * CELL_M or (
+                    cv2.minAreaRect(shared)[1][1] < 3 * CELL_M
+                )
+    spread = np.ptp([item.position[:2] for item in placed], axis=0)
+    assert spread.max() < 1.5
+
+
+def test_bodies_lie_on_a_face() -> None:
+    """A thrown brick comes to rest on one of its sides, not on an edge."""
+    size = np.array([0.05, 0.1, 0.2])
+    seen = set()
+    for seed in range(12):
+        (item,) = arrange([thing(box(size), upright=0.0)], np.random.default_rng(seed))
+        height = float(np.ptp(placed_points(item)[:, 2]))
+        if min(abs(height - size)) < 1e-9:
+            seen.add(int(np.argmin(abs(height - size))))
+    assert seen >= {0, 1}  # large faces are likelier than small ones
+
+
+def test_things_stand_on_things() -> None:
+    low = box((0.2, 0.2, 0.05), (0, 0, 0.025))
+    small = box((0.03, 0.03, 0.03))
+    heights = []
+    for seed in range(20):
+        pair = [thing(low, flat_top=True), thing(small)]
+        on = arrange(pair, np.random.default_rng(seed))[1]
+        points = placed_points(on)
+        heights.append(round(float(points[:, 2].min()), 6))
+        if heights[-1] > 0:
+            assert abs(points[:, :2]).max() < 0.1 * np.sqrt(2)
+    assert set(heights) == {0.0, 0.05}
+
+
+def test_things_lie_in_bowls() -> None:
+    bowl = lathe([(0, 0), (0.1, 0), (0.1, 0.06), (0.09, 0.06), (0.09, 0.01), (0, 0.01)])
+    heights = {0.0}
+    for seed in range(20):
+        pair = [thing(bowl, inside=(0.09, 0.01)), thing(box((0.04, 0.04, 0.04)))]
+        points = placed_points(arrange(pair, np.random.default_rng(seed))[1])
+        heights.add(round(float(points[:, 2].min()), 6))
+        if points[:, 2].min() > 0.001:
+            assert np.hypot(*points[:, :2].T).max() < 0.09
+    assert heights == {0.0, 0.01}
+
+
+def test_cameras_look_down_at_the_group() -> None:
+    rng = np.random.default_rng(3)
+    placed = arrange([thing(box((0.08, 0.08, 0.1))) for _ in range(8)], rng)
+    views = draw_views(placed, 40, rng)
+    points = np.concatenate([placed_points(item) for item in placed])
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    for view in views:
+        assert -60 <= view.elevation <= -12
+        assert 30 <= view.fovy <= 60
+        eye = view.eye()
+        assert eye[2] > 0
+        assert np.linalg.norm(eye - view.lookat) == pytest.approx(view.distance)
+        towards = (middle - eye) / np.linalg.norm(middle - eye)
+        ahead = (np.array(view.lookat) - eye) / view.distance
+        assert np.degrees(np.arccos(towards @ ahead)) < view.fovy / 2
