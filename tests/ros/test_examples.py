@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The subscriber examples decode real messages.
+
+The wheels have no rclcpp: there the C++ example's decoder is compiled against the generated
+message headers and fed with serialised messages. Where rclcpp is installed, the example itself is
+built and run as well.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amodal_msgs.msg import AmodalMaskArray
+from rclpy.serialization import serialize_message
+from std_msgs.msg import Header
+
+from amodal_ros.ros.mask_conversion import DecodedObject, encode_masks
+from tests.ros.ros_rig import START_S
+
+ROOT = Path(__file__).parents[2]
+IMAGE_HW = (60, 80)
+PREFIXES = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
+EXPECTED = [
+    "track 3 cup at (10, 20): 600 px, 300 visible, 50% hidden",
+    "track 7 ? at (70, 50): 100 px, 0 visible, 100% hidden",
+]
+
+
+def message() -> AmodalMaskArray:
+    """A cup whose lower half is hidden, and something that is hidden wholly."""
+
+    def mask(rows: slice, columns: slice) -> np.ndarray:
+        full = np.zeros(IMAGE_HW, bool)
+        full[rows, columns] = True
+        return full
+
+    nothing = np.zeros(IMAGE_HW, bool)
+    cup, hidden = mask(slice(20, 50), slice(10, 30)), mask(slice(50, 60), slice(70, 80))
+    upper = mask(slice(20, 35), slice(10, 30))
+    objects = [
+        DecodedObject(3, "cup", "", 1.0, 0.9, False, upper, cup),
+        DecodedObject(7, "", "", 1.0, 0.9, True, nothing, hidden),
+    ]
+    return encode_masks(objects, Header(frame_id="camera"), IMAGE_HW).message
+
+
+def has_package(name: str) -> bool:
+    index = Path("share/ament_index/resource_index/packages")
+    return any((prefix / index / name).is_file() for prefix in PREFIXES)
+
+
+def check_output(command: list[str], make_node, tmp_path: Path) -> None:
+    """Publish until the subscriber has written a message's lines."""
+    publisher = make_node().create_publisher(AmodalMaskArray, "amodal/masks", 10)
+    log = tmp_path / "output.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + START_S
+        while EXPECTED[-1] not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            publisher.publish(message())
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert log.read_text().splitlines()[:2] == EXPECTED
+
+
+def test_the_python_example(make_node, tmp_path):
+    check_output(
+        [sys.executable, str(ROOT / "examples" / "mask_subscriber.py")], make_node, tmp_path
+    )
+
+
+def test_the_cpp_decoder_reads_what_python_wrote(tmp_path):
+    program = tmp_path / "decode_cdr"
+    # Packages install their headers in a folder of their own, older ones in the common one.
+    includes = [path for p in PREFIXES for path in (p / "include", *(p / "include").glob("*/"))]
+    libraries = [prefix / "lib" for prefix in PREFIXES]
+    names = ["amodal_msgs__rosidl_typesupport_cpp", "rmw_fastrtps_cpp", "rmw", "rcutils"]
+    command = ["g++", "-std=c++17", "-Wall", "-Wextra", f"-I{ROOT / 'examples' / 'cpp'}"]
+    command += [f"-isystem{path}" for path in includes]
+    command += [str(ROOT / "tests" / "ros" / "decode_cdr.cpp"), "-o", str(program)]
+    command += [f"-L{path}" for path in libraries] + [f"-Wl,-rpath,{path}" for path in libraries]
+    command += ["-Wl,--allow-shlib-undefined", *(f"-l{name}" for name in names)]
+    compiled = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert compiled.returncode == 0, compiled.stderr[-4000:]
+    assert "warning" not in compiled.stderr
+    sent = message()
+    decoded = subprocess.run([program], input=serialize_message(sent), capture_output=True)
+    assert decoded.returncode == 0, decoded.stderr
+    for line, mask in zip(decoded.stdout.decode().splitlines(), sent.masks, strict=True):
+        track_id, height, width, digits = line.split()
+        picture = np.frombuffer(mask.mask.data, np.uint8)
+        shape = (mask.amodal_box.height, mask.amodal_box.width)
+        assert (int(track_id), int(height), int(width)) == (mask.track_id, *shape)
+        found = np.array(list(digits), int)
+        np.testing.assert_array_equal(found > 0, picture > 0)
+        np.testing.assert_array_equal(found == 2, picture == 255)
+
+
+if has_package("rclcpp"):
+
+    @pytest.mark.slow
+    def test_the_cpp_example(make_node, tmp_path):
+        colcon = ["colcon", "--log-base", "log", "build"]
+        colcon += ["--base-paths", str(ROOT / "examples" / "cpp")]
+        subprocess.run(colcon, cwd=tmp_path, check=True)
+        installed = tmp_path / "install" / "amodal_examples" / "lib" / "amodal_examples"
+        check_output([str(installed / "mask_subscriber")], make_node, tmp_path)
