@@ -14,16 +14,18 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 
 from amodal_ros.errors import AmodalError
 from amodal_ros.ros.log_bridge import forward_python_log
 
-# An inference engine cannot be interrupted in the middle of a call. The process does not wait
-# longer than this for it.
+# Not every engine can be interrupted in the middle of a call, and none while it loads a model. The
+# process does not wait longer than this for it.
 _PATIENCE_S = 1.0
+# Names of this package's threads that run an engine begin so.
+_ENGINE_THREADS = "amodal_"
 
 
 def run_lifecycle_node(
@@ -31,13 +33,14 @@ def run_lifecycle_node(
     args: Sequence[str] | None,
     autostart: Callable[[Any], bool],
 ) -> int:
-    """Run a lifecycle node until SIGINT or SIGTERM.
+    """Run a lifecycle node until SIGINT or SIGTERM; it has a method ``interrupt``.
 
     The node lives in a thread of its own and the main thread waits for signals, so that a signal
     is answered even while a model is being loaded.
 
     Args:
-        make_node: constructs it.
+        make_node: constructs it. Its ``interrupt`` lets the engine leave the work that it is at;
+            it is called once, in the main thread, when the process has to end.
         args: command line with ROS arguments; None: the process's.
         autostart: whether to configure and activate the node; a failure of it ends the process.
 
@@ -62,17 +65,21 @@ def run_lifecycle_node(
     ended = life.end(_PATIENCE_S)
     node.destroy_node()
     rclpy.try_shutdown()
-    if not ended:  # the engine still computes a frame that nobody waits for
+    if not ended or _engine_is_busy():  # with a frame that nobody waits for
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(life.exit_code)
     return life.exit_code
 
 
+def _engine_is_busy() -> bool:
+    return any(thread.name.startswith(_ENGINE_THREADS) for thread in threading.enumerate())
+
+
 class _NodeLife:
     """Starts, spins and shuts down a node in a thread of its own."""
 
-    def __init__(self, node: LifecycleNode, autostart: bool, on_end: Callable[[], object]) -> None:
+    def __init__(self, node: Any, autostart: bool, on_end: Callable[[], object]) -> None:
         self.exit_code = 0
         self._node = node
         self._autostart = autostart
@@ -85,6 +92,7 @@ class _NodeLife:
     def end(self, timeout_s: float) -> bool:
         """Shut the node down; returns whether that was done in time."""
         self._ending = True
+        self._node.interrupt()
         self._alarm.trigger()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()

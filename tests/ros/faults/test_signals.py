@@ -7,9 +7,10 @@ import signal
 import time
 
 import pytest
+from amodal_msgs.srv import SegmentAmodal
 
 from tests.ros.faults.fault_rig import BOX, REAL_NODE
-from tests.ros.ros_rig import START_S, picture
+from tests.ros.ros_rig import START_S, image_message, picture
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 LIMIT_S = 2.0
@@ -52,6 +53,19 @@ def test_in_an_engine_call_of_many_seconds(start, camera, number):
     camera.send(picture(), [BOX])
     camera.spin_for(0.5)
     check_end(process, camera, number)
+
+
+def test_in_a_service_call_of_many_seconds(start, camera):
+    process = start()
+    process.wait_for("active")
+    connect(camera)
+    process.tell("delay 30")
+    client = camera.node.create_client(SegmentAmodal, "amodal_perception/segment")
+    camera.wait(client.service_is_ready, "the service")
+    image = image_message(picture(), camera.header())
+    client.call_async(SegmentAmodal.Request(image=image, boxes_xyxy=list(BOX)))
+    camera.spin_for(0.5)
+    check_end(process, camera, signal.SIGTERM)
 
 
 def test_again_and_again_while_it_ends(start, camera):
