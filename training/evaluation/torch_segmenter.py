@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from amodal_ros.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.geometry import ResizeGeometry
 from amodal_ros.masks import mask_boxes
-from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD, AmodalModel, Features
 from amodal_ros.modeling.base_weights import read_base_weights
-from amodal_ros.modeling.build import build_amodal
-from amodal_ros.modeling.checkpoint import load_checkpoint, read_header
+from amodal_ros.modeling.build import load_amodal
 from amodal_ros.preprocess import preprocess_image
+from amodal_ros.prompts import check_queries
+from amodal_ros.regions import object_regions
 from amodal_ros.types import AmodalPrediction, PointPrompt
 from training.evaluation.segmenters import ModelDescription, file_sha256
 
@@ -31,15 +31,19 @@ MAX_BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class TorchFeatures:
-    """An encoded image.
+    """An encoded image, or the image itself where each object gets a region of its own.
 
     Attributes:
-        features: from the model's prefix, batch 1.
-        geometry: how the image lies in the input.
+        original_hw: of the image.
+        features: from the model's prefix, batch 1; None with regions.
+        geometry: how the image lies in the input; None with regions.
+        image: (H, W, 3) uint8 RGB, with regions.
     """
 
-    features: Features
-    geometry: ResizeGeometry
+    original_hw: tuple[int, int]
+    features: Features | None = None
+    geometry: ResizeGeometry | None = None
+    image: NDArray[np.uint8] | None = None
 
 
 class TorchSegmenter:
@@ -56,14 +60,8 @@ class TorchSegmenter:
         Raises:
             CheckpointError: files are unreadable or do not belong together.
         """
-        header = read_header(checkpoint)
         weights = read_base_weights(base)
-        model: AmodalModel
-        if header.config.base == "mobile_sam":
-            model = AmodalMobileSam.from_state(header.config, weights.state)
-        else:
-            model = build_amodal(header.config, base)
-        load_checkpoint(checkpoint, model, weights.identity)
+        model, header = load_amodal(checkpoint, weights)
         self._setup(
             model,
             ModelDescription(
@@ -79,26 +77,34 @@ class TorchSegmenter:
                     "training": dict(header.training),
                 },
             ),
+            roi_factor=trained_roi_factor(header.training),
         )
 
     @classmethod
-    def from_model(cls, model: AmodalModel, description: ModelDescription) -> TorchSegmenter:
-        """Wrap a model in memory, as during training."""
+    def from_model(
+        cls, model: AmodalModel, description: ModelDescription, roi_factor: float | None = None
+    ) -> TorchSegmenter:
+        """Wrap a model in memory; `roi_factor` for one that looks at regions of interest."""
         segmenter = cls.__new__(cls)
-        segmenter._setup(model, description)
+        segmenter._setup(model, description, roi_factor)
         return segmenter
 
-    def _setup(self, model: AmodalModel, description: ModelDescription) -> None:
+    def _setup(
+        self, model: AmodalModel, description: ModelDescription, roi_factor: float | None
+    ) -> None:
         self._model = model
+        self._roi_factor = roi_factor
         self._device = next(model.parameters()).device
         self.description = description
 
     @torch.inference_mode()
     def encode(self, image_rgb: NDArray[np.uint8]) -> TorchFeatures:
-        """Run the prefix on (H, W, 3) uint8 RGB."""
-        geometry = self._model.geometry((image_rgb.shape[0], image_rgb.shape[1]))
-        tensor = preprocess_image(image_rgb, geometry, PIXEL_MEAN, PIXEL_STD)
-        return TorchFeatures(self._model.prefix(self._tensor(tensor)), geometry)
+        """Run the prefix on (H, W, 3) uint8 RGB; with regions keep the image for `predict`."""
+        hw = image_rgb.shape[0], image_rgb.shape[1]
+        if self._roi_factor is not None:
+            return TorchFeatures(hw, image=image_rgb)
+        geometry = self._model.geometry(hw)
+        return TorchFeatures(hw, self._prefix(image_rgb, [geometry]), geometry)
 
     @torch.inference_mode()
     def predict(
@@ -109,7 +115,7 @@ class TorchSegmenter:
         points: Sequence[PointPrompt] | None,
     ) -> AmodalPrediction:
         """Segment N objects, at most `MAX_BATCH` at a time; see `Segmenter`."""
-        hw, count = features.geometry.original_hw, len(prior_masks)
+        hw, count = features.original_hw, len(prior_masks)
         if count == 0:
             return AmodalPrediction.empty(hw)
         parts = []
@@ -133,56 +139,98 @@ class TorchSegmenter:
         prior_masks: Sequence[NDArray[np.bool_] | None],
         points: Sequence[PointPrompt] | None,
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]:
-        prompts = self._prompts(features.geometry, boxes, points)
+        encoded, geometries = self._encoded(features, boxes, prior_masks, points)
+        prompts = self._prompts(geometries, boxes, points)
         size = self._model.config.image_size
         blank = np.zeros((len(prior_masks), 1, size, size), dtype=np.float32)
-        visible, _ = self._pass(features, blank, 0.0, prompts)
-        priors = self._priors(features.geometry, mask_boxes(visible), boxes, prior_masks)
-        raw, iou = self._pass(features, priors, self.description.adapter_gain, prompts)
+        visible, _ = self._pass(encoded, geometries, blank, 0.0, prompts)
+        priors = self._priors(geometries, mask_boxes(visible), boxes, prior_masks)
+        gain = self.description.adapter_gain
+        raw, iou = self._pass(encoded, geometries, priors, gain, prompts)
         return raw, visible, iou
 
+    def _encoded(
+        self,
+        features: TorchFeatures,
+        boxes: NDArray[np.float32] | None,
+        prior_masks: Sequence[NDArray[np.bool_] | None],
+        points: Sequence[PointPrompt] | None,
+    ) -> tuple[Features, list[ResizeGeometry]]:
+        """The features that the objects share, or those of each object's region."""
+        if features.features is not None and features.geometry is not None:
+            return features.features, [features.geometry] * len(prior_masks)
+        if self._roi_factor is None or features.image is None or boxes is None:
+            raise InvalidInputError("boxes_xyxy: a checkpoint that looks at regions needs boxes")
+        queries = check_queries(features.original_hw, boxes, prior_masks, points)
+        size = self._model.config.image_size
+        geometries = object_regions(queries, self._roi_factor, size)
+        return self._prefix(features.image, geometries), geometries
+
+    def _prefix(
+        self, image_rgb: NDArray[np.uint8], geometries: Sequence[ResizeGeometry]
+    ) -> Features:
+        inputs = [preprocess_image(image_rgb, g, PIXEL_MEAN, PIXEL_STD) for g in geometries]
+        return self._model.prefix(self._tensor(np.concatenate(inputs)))
+
     def _pass(
-        self, features: TorchFeatures, priors: NDArray[np.float32], gain: float, prompts: Any
+        self,
+        encoded: Features,
+        geometries: Sequence[ResizeGeometry],
+        priors: NDArray[np.float32],
+        gain: float,
+        prompts: Any,
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         gains = torch.full((len(priors),), gain, device=self._device)
-        embeddings = self._model.suffix(features.features, self._tensor(priors), gains)
+        embeddings = self._model.suffix(encoded, self._tensor(priors), gains)
         found = self._model.decode(embeddings, prompts)
         logits = found.low_res_logits[:, :1].float().cpu().numpy()
         iou = found.predicted_iou[:, 0].float().cpu().numpy()
-        return features.geometry.logits_to_original(logits), iou
+        rows = zip(geometries, logits[:, None], strict=True)
+        return np.concatenate([g.logits_to_original(row) for g, row in rows]), iou
 
     def _prompts(
         self,
-        geometry: ResizeGeometry,
+        geometries: Sequence[ResizeGeometry],
         boxes: NDArray[np.float32] | None,
         points: Sequence[PointPrompt] | None,
     ) -> Any:
         if points is not None:
-            coords = geometry.points_to_input(np.stack([p.coords_xy for p in points]))
+            pairs = zip(geometries, points, strict=True)
+            coords = np.stack([g.points_to_input(p.coords_xy) for g, p in pairs])
             labels = np.stack([p.labels for p in points]).astype(np.float32)
             return self._model.build_prompts(
                 points=self._tensor(coords), point_labels=self._tensor(labels)
             )
         if boxes is None:
             raise InvalidInputError("boxes_xyxy, points: expected one of them, got None twice")
-        return self._model.build_prompts(boxes_xyxy=self._tensor(geometry.boxes_to_input(boxes)))
+        framed = [g.boxes_to_input(box) for g, box in zip(geometries, boxes, strict=True)]
+        return self._model.build_prompts(boxes_xyxy=self._tensor(np.concatenate(framed)))
 
     def _priors(
         self,
-        geometry: ResizeGeometry,
+        geometries: Sequence[ResizeGeometry],
         visible_boxes: NDArray[np.int32],
         boxes: NDArray[np.float32] | None,
         prior_masks: Sequence[NDArray[np.bool_] | None],
     ) -> NDArray[np.float32]:
         """M_spec: what was given, or the expanded box; with points that of the visible mask."""
-        hw = geometry.original_hw
+        hw = geometries[0].original_hw
         source = visible_boxes.astype(np.float32) if boxes is None else boxes
         from_boxes = boxes_to_masks(expand_boxes(source, PRIOR_EXPAND, hw), hw)
         masks = [
             box if prior is None else prior
             for box, prior in zip(from_boxes, prior_masks, strict=True)
         ]
-        return geometry.masks_to_input(np.stack(masks))
+        framed = [g.masks_to_input(m[None]) for g, m in zip(geometries, masks, strict=True)]
+        return np.concatenate(framed)
 
     def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+def trained_roi_factor(training: Mapping[str, Any]) -> float | None:
+    """What a checkpoint's header says about regions of interest: their factor, or None."""
+    data = training.get("config", {}).get("data") or {}
+    if data.get("framing") != "roi":
+        return None
+    return float(data["validation"]["roi_factor"])

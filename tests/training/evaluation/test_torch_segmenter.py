@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from amodal_ros.errors import CheckpointError
+from amodal_ros.errors import CheckpointError, InvalidInputError
 from amodal_ros.masks import mask_iou
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.predictor import AmodalPredictor
 from amodal_ros.types import PointPrompt
+from export.packing import FeatureLayout
 from export.torch_backend import TorchBackend
 from tests.modeling.mobile_sam_support import SMALL, random_adapters, random_state, small_model
 from tests.unit.fakes import fake_manifest
@@ -53,6 +54,28 @@ def mask_prior() -> np.ndarray:
     return prior
 
 
+def torch_backend(model):
+    with torch.no_grad():
+        layout = FeatureLayout.of(model.prefix(torch.zeros(1, 3, SMALL, SMALL)))
+    return TorchBackend(model, layout)
+
+
+@pytest.mark.parametrize("priors", [[None, None], [None, mask_prior()]], ids=["box", "mask"])
+def test_equals_the_predictor_with_regions(files, segmenter, image, priors):
+    _, model = files
+    manifest = replace(fake_manifest(), image_size=SMALL, mode="roi", roi_factor=1.8)
+    predictor = AmodalPredictor(manifest, torch_backend(model))
+    expected = predictor.predict(predictor.encode(image), BOXES, priors)
+    own = TorchSegmenter.from_model(model, segmenter.description, roi_factor=1.8)
+    found = own.predict(own.encode(image), BOXES, priors, None)
+    for name in ("raw_amodal_masks", "visible_masks"):
+        for a, b in zip(getattr(found, name), getattr(expected, name), strict=True):
+            assert a.any()
+            assert mask_iou(a, b) > 0.999
+    with pytest.raises(InvalidInputError, match="needs boxes"):
+        own.predict(own.encode(image), None, [None], [PointPrompt.from_points([[40, 30]])])
+
+
 @pytest.mark.parametrize("prompt", ["boxes", "points"])
 @pytest.mark.parametrize("priors", [[None, None], [None, mask_prior()]], ids=["box", "mask"])
 def test_equals_the_predictor(files, segmenter, image, prompt, priors):
@@ -66,7 +89,8 @@ def test_equals_the_predictor(files, segmenter, image, prompt, priors):
                 PointPrompt.from_points([[100, 60], [80, 50]]),
             ],
         )
-    predictor = AmodalPredictor(replace(fake_manifest(), image_size=SMALL), TorchBackend(model))
+    manifest = replace(fake_manifest(), image_size=SMALL)
+    predictor = AmodalPredictor(manifest, torch_backend(model))
     expected = predictor.predict(predictor.encode(image), boxes, priors, points=points)
     found = segmenter.predict(segmenter.encode(image), boxes, priors, points)
     for name in ("raw_amodal_masks", "visible_masks"):
