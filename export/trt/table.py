@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build model folders' graphs for several GPUs with TensorRT for RTX, and keep sizes and times.
+
+``python -m export.trt.table --model DIR`` needs no GPU. It writes a JSON file, in which rows of
+other models stay, and the table in docs/tensorrt.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from amodal_ros.manifest import ModelManifest
+
+logger = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "tensorrt_builds.json"
+DOCUMENT = ROOT / "docs" / "tensorrt.md"
+START, END = "<!-- builds: written by export/trt/table.py -->", "<!-- builds: end -->"
+TARGETS = ("SM86", "SM89", "SM120")
+PRECISIONS = ("fp16", "fp32")
+_IDENTITY = ("base", "mode", "image_size", "target", "precision")
+
+Row = dict[str, Any]
+
+
+def build_rows(
+    manifest: ModelManifest, targets: Sequence[str], precisions: Sequence[str]
+) -> list[Row]:
+    """Builds a model's graphs for each target in each precision.
+
+    Raises:
+        BackendError: when TensorRT for RTX cannot parse or build one.
+    """
+    from amodal_ros.backends.tensorrt_library import load_library
+    from export.trt.build_set import plan_graphs
+    from export.trt.builder import BuildOptions, build_engine
+    from export.trt.profiles import Limits, profile_shapes
+    from export.trt.typed_graph import typed_graph
+
+    library = load_library("tensorrt_rtx")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in precisions:
+            engines: dict[str, dict[str, Any]] = {target: {} for target in targets}
+            for name, (graph, plan) in plan_graphs(manifest, precision).items():
+                typed = typed_graph(graph, plan)
+                shapes = profile_shapes(manifest.graphs[name], Limits())
+                for target in targets:
+                    options = BuildOptions(target=target)
+                    built = build_engine(library, name, typed, shapes, options, Path(folder))
+                    engines[target][name] = {
+                        "mb": round(len(built.plan) / 1e6, 1),
+                        "cpu_seconds": round(built.cpu_seconds, 1),
+                        "tensors_checked": built.checked_tensors,
+                        "tensors_in_16_bits": built.low_tensors,
+                    }
+            rows += [_row(manifest, t, precision, library.version, engines[t]) for t in targets]
+    return rows
+
+
+def _row(
+    manifest: ModelManifest,
+    target: str,
+    precision: str,
+    version: str,
+    engines: Mapping[str, Mapping[str, Any]],
+) -> Row:
+    config = manifest.source.get("config", {})
+    return {
+        "base": config.get("base", manifest.name),
+        "mode": manifest.mode,
+        "image_size": manifest.image_size,
+        "random_weights": manifest.source.get("random_weights") is True,
+        "target": target,
+        "precision": precision,
+        "tensorrt_rtx": version,
+        "engines": engines,
+    }
+
+
+def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """Rows in order; new ones replace old ones of the same model, target and precision."""
+    rows = {tuple(row[name] for name in _IDENTITY): row for row in (*old, *new)}
+    return [rows[key] for key in sorted(rows)]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table with a line per model, precision and target."""
+    lines = [
+        "| Model | Mode | Input | Precision | GPU | prefix | suffix | decoder | all |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        engines = row["engines"]
+        cells = [f"{e['mb']:.1f} MB, {e['cpu_seconds']:.1f} s" for e in engines.values()]
+        mb = sum(e["mb"] for e in engines.values())
+        seconds = sum(e["cpu_seconds"] for e in engines.values())
+        base = row["base"] + (" (random weights)" if row["random_weights"] else "")
+        lines.append(
+            f"| {base} | {row['mode']} | {row['image_size']} | {row['precision']} |"
+            f" {row['target']} | {' | '.join(cells)} | {mb:.1f} MB, {seconds:.1f} s |"
+        )
+    return "\n".join(lines)
+
+
+def insert(document: str, table: str) -> str:
+    """Puts the table between its marks in a document.
+
+    Raises:
+        InvalidInputError: when the document has no such marks.
+    """
+    from amodal_ros.errors import InvalidInputError
+
+    before, start, rest = document.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise InvalidInputError(f"expected a document with {START} and {END}")
+    return f"{before}{START}\n\n{table}\n\n{END}{after}"
+
+
+def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, action="append", required=True, help="model folder")
+    parser.add_argument("--targets", nargs="+", default=list(TARGETS))
+    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    options = parse_options(argv)
+    from amodal_ros.errors import AmodalError
+    from amodal_ros.manifest import load_manifest
+    from benchmarks.common import write_result
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        for folder in options.model:
+            new = build_rows(load_manifest(folder), options.targets, options.precisions)
+            known = json.loads(options.out.read_text()) if options.out.is_file() else None
+            rows = merge(known["results"]["rows"] if known else [], new)
+            write_result(options.out, "TensorRT for RTX builds, ahead of time", {}, {"rows": rows})
+            text = options.document.read_text(encoding="utf-8")
+            options.document.write_text(insert(text, markdown(rows)), encoding="utf-8")
+    except AmodalError as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
