@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the node amodal_perception: ``ros2 launch amodal_ros perception.launch.py``."""
+"""Starts the node amodal_perception: ``ros2 launch amodal_ros perception.launch.py``.
+
+To go with a detector, include both launch files in one of your own; docs/node.md has an example.
+"""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from launch import LaunchDescription  # type: ignore[attr-defined]  # mypy sees this folder
@@ -12,30 +16,22 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-# Parameters that can be given as launch arguments, their types and descriptions. An argument that
-# is left empty leaves the parameter to params_file.
+from amodal_ros.ros.parameters import PARAMETERS
+
+# Arguments that are left empty leave their parameters to params_file.
 _OVERRIDES = (
-    ("image_topic", str, "Topic of the camera's images (sensor_msgs/Image)"),
-    (
-        "detections_topic",
-        str,
-        "Topic of the boxes (vision_msgs/Detection2DArray), stamped as their images",
-    ),
-    ("model_dir", str, "Model folder; the packaged model if neither gives one"),
-    (
-        "image_reliability",
-        str,
-        "Reliability asked of the image publisher: best_effort or reliable",
-    ),
-    ("slop", float, "Largest difference in seconds of image and box stamps"),
-    ("threads", int, "Threads of the engine; 0: one for each core"),
-    (
-        "autostart",
-        bool,
-        "true: configure and activate by itself; false: wait for lifecycle transitions",
-    ),
-    ("use_sim_time", bool, "true: take the time from /clock, as with a bag"),
+    *((spec.name, type(spec.default), spec.description, spec.expected) for spec in PARAMETERS),
+    ("use_sim_time", bool, "Take the time from /clock, as with a bag", "true or false"),
 )
+
+
+def _end_with_launch():
+    """A prefix that ends the node with the launch process, however that one ends.
+
+    On SIGTERM, ``ros2 launch`` itself leaves its processes behind (LaunchService._on_sigterm).
+    """
+    setpriv = shutil.which("setpriv")  # of util-linux, so on every Linux
+    return f"{setpriv} --pdeathsig TERM" if setpriv else ""
 
 
 def _perception_node(context):
@@ -44,16 +40,18 @@ def _perception_node(context):
         raise FileNotFoundError(f"params_file {params_file}: no such file")
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=kind)
-        for name, kind, _ in _OVERRIDES
+        for name, kind, _, _ in _OVERRIDES
         if LaunchConfiguration(name).perform(context)
     }
     node = LifecycleNode(
         package="amodal_ros",
         executable="amodal_perception",
+        exec_name="amodal_perception",  # in the log, instead of the prefix
         name="amodal_perception",
         namespace=LaunchConfiguration("namespace"),
         parameters=[params_file, given],
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        prefix=_end_with_launch(),
         output="screen",
         emulate_tty=True,
     )
@@ -71,9 +69,11 @@ def generate_launch_description():
         ),
         *(
             DeclareLaunchArgument(
-                name, default_value="", description=f"{text}. Empty: as params_file says"
+                name,
+                default_value="",
+                description=f"{text} ({expected}). Left empty: as params_file says",
             )
-            for name, _, text in _OVERRIDES
+            for name, _, text, expected in _OVERRIDES
         ),
         DeclareLaunchArgument(
             "namespace",

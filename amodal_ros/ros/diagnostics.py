@@ -89,7 +89,7 @@ def camera_status(
     values.append(("tracks", str(state.tracks)))
     if state.reliability:
         values.append(("image_reliability", state.reliability))
-    values += [(fault.value, text) for fault, text in state.alarms]
+    values += [(f"alarm_{fault.value}", text) for fault, text in state.alarms]
     values += [(name, str(count)) for name, count in {**state.counts, **state.lost_3d}.items()]
     return _status(f"{node_name}: {state.name or 'camera'}", level, message, values)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch file.
+"""The launch files.
 
-The wheels have no ``launch``: there the file is run with recorders in its place, which shows what
-it declares and starts. Where the real one is importable it launches the node as well.
+The wheels have no ``launch``: there the files are run with recorders in its place, which shows
+what they declare and start. Where the real one is importable it launches the node as well.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from amodal_ros.ros.demo_camera import parse_arguments
 from amodal_ros.ros.parameters import PARAMETERS
 
 ROOT = Path(__file__).parents[2]
 LAUNCH_FILE = ROOT / "launch" / "perception.launch.py"
+DEMO_FILE = ROOT / "launch" / "demo.launch.py"
 SPECS = {spec.name: spec for spec in PARAMETERS}
 
 
@@ -36,14 +38,21 @@ class Recorder:
 
 
 @pytest.fixture
-def launch_file(monkeypatch):
-    """The launch file's globals, run on recorders."""
+def on_recorders(monkeypatch):
+    """Runs a launch file on recorders; returns its globals."""
     names = {
         "launch": ["LaunchDescription"],
-        "launch.actions": ["DeclareLaunchArgument", "OpaqueFunction"],
+        "launch.actions": [
+            "DeclareLaunchArgument",
+            "IncludeLaunchDescription",
+            "OpaqueFunction",
+            "Shutdown",
+        ],
+        "launch.conditions": ["IfCondition"],
+        "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
         "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
         "launch_ros": [],
-        "launch_ros.actions": ["LifecycleNode"],
+        "launch_ros.actions": ["LifecycleNode", "Node"],
         "launch_ros.parameter_descriptions": ["ParameterValue"],
         "launch_ros.substitutions": ["FindPackageShare"],
     }
@@ -52,7 +61,19 @@ def launch_file(monkeypatch):
         for name in classes:
             setattr(stand_in, name, type(name, (Recorder,), {}))
         monkeypatch.setitem(sys.modules, module, stand_in)
-    return runpy.run_path(str(LAUNCH_FILE))
+    return lambda file: runpy.run_path(str(file))
+
+
+@pytest.fixture
+def launch_file(on_recorders):
+    """Globals of perception.launch.py."""
+    return on_recorders(LAUNCH_FILE)
+
+
+@pytest.fixture
+def demo_file(on_recorders):
+    """Globals of demo.launch.py."""
+    return on_recorders(DEMO_FILE)
 
 
 def entities(launch_file) -> dict[str, Recorder]:
@@ -72,20 +93,69 @@ def start(launch_file, **given: str) -> dict:
     return node.kwargs
 
 
-def test_every_argument_is_described_and_has_a_default(launch_file):
+def test_every_parameter_is_an_argument_of_its_type_and_described(launch_file):
     declared = entities(launch_file)
     del declared["node"]
-    needed = {"image_topic", "detections_topic", "model_dir", "autostart", "log_level"}
-    assert needed | {"params_file", "namespace"} <= set(declared)
+    assert {"params_file", "namespace", "log_level", "use_sim_time"} <= set(declared)
+    check_described(declared)
+    types_of = {name: kind for name, kind, _, _ in launch_file["_OVERRIDES"]}
+    assert types_of.pop("use_sim_time") is bool
+    assert types_of == {name: type(spec.default) for name, spec in SPECS.items()}
+    for name, spec in SPECS.items():
+        assert spec.expected in declared[name].kwargs["description"]
+
+
+def check_described(declared):
     for name, argument in declared.items():
         assert len(argument.kwargs["description"]) > 15, name
         assert "default_value" in argument.kwargs, name
 
 
-def test_every_parameter_argument_is_a_parameter_of_the_same_type(launch_file):
-    types_of = {name: kind for name, kind, _ in launch_file["_OVERRIDES"]}
-    assert types_of.pop("use_sim_time") is bool
-    assert types_of == {name: type(SPECS[name].default) for name in types_of}
+def test_the_demo_describes_its_arguments_and_includes_perception(demo_file):
+    (listed,) = demo_file["generate_launch_description"]().args
+    kinds = [type(entry).__name__ for entry in listed]
+    assert kinds[-3:] == ["IncludeLaunchDescription", "OpaqueFunction", "Node"]
+    declared = {entry.args[0]: entry for entry in listed[:-3]}
+    check_described(declared)
+    (source,) = listed[-3].args
+    assert source.args[0].args[0][1:] == ["launch", "perception.launch.py"]
+    assert (ROOT / "launch" / "perception.launch.py").is_file()
+
+
+def test_the_demo_hands_its_options_to_the_camera(demo_file):
+    context = dict.fromkeys(
+        (*(name for name, _ in demo_file["_CAMERA_OPTIONS"]), "camera_arguments"), ""
+    )
+    context |= {"source": "a clip.mp4", "rate": "5", "camera_arguments": "--timeout '7'"}
+    (node,) = demo_file["_camera"](context)
+    arguments = node.kwargs["arguments"]
+    assert arguments == ["--source", "a clip.mp4", "--rate", "5", "--timeout", "7"]
+    parse_arguments(arguments)
+    assert type(node.kwargs["on_exit"]).__name__ == "Shutdown"
+    context["frames"] = "0"
+    with pytest.raises(SystemExit):
+        parse_arguments(demo_file["_camera"](context)[0].kwargs["arguments"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setpriv is of Linux alone")
+def test_the_node_ends_with_its_launch_process(launch_file):
+    """However that process ends: of its own it leaves its children behind on SIGTERM."""
+    prefix = start(launch_file)["prefix"].split()
+    assert prefix[1:] == ["--pdeathsig", "TERM"]
+    child = (
+        "import signal, sys, time; "
+        "signal.signal(signal.SIGTERM, lambda *_: (print('told', flush=True), sys.exit())); "
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    parent = (
+        "import subprocess, sys; "
+        f"subprocess.Popen({[*prefix, sys.executable, '-c', child]!r}).wait()"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    assert launcher.stdout.readline() == "ready\n"
+    launcher.kill()
+    assert launcher.stdout.read() == "told\n"  # and its end closes the pipe
+    launcher.wait()
 
 
 def test_arguments_left_empty_leave_the_parameter_file_in_charge(launch_file):
@@ -108,6 +178,7 @@ def test_a_parameter_file_that_is_not_there_is_refused(launch_file):
 
 def test_the_executable_is_the_packages(launch_file):
     node = start(launch_file)
+    assert node["exec_name"] == node["executable"]
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     scripts = setup["options.entry_points"]["console_scripts"]

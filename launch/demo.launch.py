@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera file, perception and overlay: ``ros2 launch amodal_ros demo.launch.py``.
+
+Publishes the pictures and boxes of a video, an image, a folder of images or a webcam as a camera
+and a detector would, and answers them. Look at ``/amodal/overlay`` with ``view:=true``, or with
+``ros2 run rqt_image_view rqt_image_view /amodal/overlay``.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+
+from launch import LaunchDescription  # type: ignore[attr-defined]  # mypy sees this folder
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    Shutdown,
+)
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+# Arguments that become options of the demo camera, with their descriptions.
+_CAMERA_OPTIONS = (
+    (
+        "source",
+        "Video file, image, folder of images or camera index. Left empty: the clip that comes "
+        "along, with its true boxes",
+    ),
+    ("boxes", "JSON file with the boxes of each frame, for a source of your own"),
+    ("box", "An object in the first frame as X0,Y0,X1,Y1 in pixels; it never expires"),
+    (
+        "rate",
+        "Pictures a second. Left empty: each picture waits for the answer to the one before",
+    ),
+    ("frames", "Stop after so many pictures. Left empty: all"),
+)
+
+
+def _camera(context):
+    options = []
+    for name, _ in _CAMERA_OPTIONS:
+        value = LaunchConfiguration(name).perform(context)
+        if value:
+            options += [f"--{name}", value]
+    more = shlex.split(LaunchConfiguration("camera_arguments").perform(context))
+    setpriv = shutil.which("setpriv")  # see perception.launch.py
+    camera = Node(
+        package="amodal_ros",
+        executable="amodal_demo_camera",
+        exec_name="amodal_demo_camera",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=[*options, *more],
+        prefix=f"{setpriv} --pdeathsig TERM" if setpriv else "",
+        output="screen",
+        on_exit=Shutdown(reason="the last picture was answered"),
+    )
+    return [camera]
+
+
+def generate_launch_description():
+    arguments = [
+        *(
+            DeclareLaunchArgument(name, default_value="", description=text)
+            for name, text in _CAMERA_OPTIONS
+        ),
+        DeclareLaunchArgument(
+            "camera_arguments",
+            default_value="",
+            description="Further options of amodal_demo_camera; its --help lists them",
+        ),
+        DeclareLaunchArgument(
+            "view",
+            default_value="false",
+            description="true: show the overlay with rqt_image_view, which must be installed",
+            choices=["true", "false"],
+        ),
+        DeclareLaunchArgument(
+            "namespace", default_value="", description="Namespace of all nodes and topics"
+        ),
+    ]
+    perception = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(
+            PathJoinSubstitution(
+                [FindPackageShare("amodal_ros"), "launch", "perception.launch.py"]
+            )
+        ),
+        launch_arguments={"namespace": LaunchConfiguration("namespace")}.items(),
+    )
+    viewer = Node(
+        package="rqt_image_view",
+        executable="rqt_image_view",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["amodal/overlay"],
+        condition=IfCondition(LaunchConfiguration("view")),
+    )
+    return LaunchDescription([*arguments, perception, OpaqueFunction(function=_camera), viewer])
