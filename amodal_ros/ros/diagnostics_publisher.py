@@ -60,5 +60,7 @@ class DiagnosticsPublisher:
         history = self._history.setdefault(camera, deque(maxlen=_RECENT + 1))
         if history and any(counts.get(key, 0) < count for key, count in history[-1].items()):
             history.clear()  # configured anew
+        if not history:
+            history.append({})  # all counters begin at zero
         history.append(dict(counts))
         return {key: count - history[0].get(key, 0) for key, count in counts.items()}
