@@ -23,7 +23,7 @@ def read_scenes(images: Sequence[Path], boxes: Sequence[Sequence[float]]) -> lis
     Raises:
         InvalidInputError: for an unreadable image, boxes without images or the reverse.
     """
-    if bool(images) != bool(boxes):
+    if (len(images) == 0) != (len(boxes) == 0):
         raise InvalidInputError(
             f"expected images with boxes, got {len(images)} images and {len(boxes)} boxes"
         )
