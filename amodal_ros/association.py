@@ -10,7 +10,12 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from amodal_ros.boxes import box_iou
+from amodal_ros.masks import mask_box
 from amodal_ros.types import Detections
+
+# Least share of a part's box inside the box of the whole object, and filled by the object.
+_BOX_INSIDE = 0.7
+_FILLED = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +26,13 @@ class TrackCandidate:
         track_id: ours.
         detection_id: the detector's identity for it; empty: none.
         boxes_xyxy: (K, 4) original pixels, where it may be found: visible part, whole shape.
+        whole: (H, W) bool, where the whole object should be; None: not known.
     """
 
     track_id: int
     detection_id: str
     boxes_xyxy: np.ndarray
+    whole: np.ndarray | None = None
 
 
 def own_ids(detections: Detections) -> tuple[str, ...]:
@@ -46,7 +53,9 @@ def associate(
     """Assigns each detection to at most one track, and each track to at most one detection.
 
     A detection's `track_ids` entry decides first, then its own identity. What is left is assigned
-    so that the sum of IoU is greatest; identities that contradict each other never match.
+    so that the sum of IoU is greatest, and what is still left, so that the boxes lie most in where
+    the whole objects should be: a part that comes out from behind an occluder is much smaller
+    than its object. Identities that contradict each other never match.
 
     Args:
         detections: N of them.
@@ -71,36 +80,52 @@ def associate(
             if matches[row] < 0 <= column and column not in taken:
                 matches[row] = column
                 taken.add(column)
-    rows = [
-        row for row in range(len(matches)) if matches[row] < 0 and detections.track_ids[row] < 0
-    ]
-    columns = [column for column in range(len(candidates)) if column not in taken]
-    for row, column in _assign_by_overlap(
-        detections, identities, candidates, rows, columns, min_iou
-    ):
-        matches[row] = column
+    for score in (_overlap, _containment):
+        rows = [r for r in np.flatnonzero(matches < 0).tolist() if detections.track_ids[r] < 0]
+        columns = [column for column in range(len(candidates)) if column not in taken]
+        if rows and columns:
+            boxes = detections.boxes_xyxy[rows]
+            scores = np.stack([score(boxes, candidates[c], min_iou) for c in columns], axis=1)
+            scores[_contradict(identities, candidates, rows, columns)] = 0.0
+            for row, column in zip(*linear_sum_assignment(scores, maximize=True), strict=True):
+                if scores[row, column] > 0:
+                    matches[rows[row]] = columns[column]
+                    taken.add(columns[column])
     return matches
 
 
-def _assign_by_overlap(
-    detections: Detections,
+def _overlap(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
+    """(R,) greatest IoU of each box (R, 4) with one of the track's; 0 below `min_iou`."""
+    iou = box_iou(boxes, candidate.boxes_xyxy).max(axis=1, initial=0.0)
+    return np.where(iou >= min_iou, iou, 0.0)
+
+
+def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
+    """(R,) share of each box (R, 4) that the whole object should fill; 0 where it is little.
+
+    `min_iou` has no part in it.
+    """
+    shares = np.zeros(len(boxes))
+    if candidate.whole is None:
+        return shares
+    x0, y0, x1, y1 = mask_box(candidate.whole)
+    for row, box in enumerate(boxes):
+        left, top = np.floor(np.maximum(box[:2], 0)).astype(int)
+        right, bottom = np.ceil(box[2:]).astype(int)
+        inside = max(min(right, x1) - max(left, x0), 0) * max(min(bottom, y1) - max(top, y0), 0)
+        if inside >= _BOX_INSIDE * (right - left) * (bottom - top):
+            filled = float(candidate.whole[top:bottom, left:right].mean())
+            shares[row] = filled if filled >= _FILLED else 0.0
+    return shares
+
+
+def _contradict(
     identities: Sequence[str],
     candidates: Sequence[TrackCandidate],
     rows: Sequence[int],
     columns: Sequence[int],
-    min_iou: float,
-) -> list[tuple[int, int]]:
-    """Pairs (detection, track) of the given rows and columns with the greatest sum of IoU."""
-    if not rows or not columns:
-        return []
-    overlap = np.zeros((len(rows), len(columns)), dtype=np.float32)
-    for at_column, column in enumerate(columns):
-        candidate = candidates[column]
-        iou = box_iou(detections.boxes_xyxy[list(rows)], candidate.boxes_xyxy)
-        overlap[:, at_column] = iou.max(axis=1, initial=0.0)
-        for at_row, row in enumerate(rows):
-            if identities[row] and candidate.detection_id not in ("", identities[row]):
-                overlap[at_row, at_column] = 0.0
-    overlap[overlap < min_iou] = 0.0
-    pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
-    return [(rows[row], columns[column]) for row, column in pairs if overlap[row, column] > 0]
+) -> np.ndarray:
+    """(R, C) bool: both have identities, and others."""
+    ours = np.array([identities[row] for row in rows], object)[:, None]
+    theirs = np.array([candidates[column].detection_id for column in columns], object)[None]
+    return (ours != "") & (theirs != "") & (ours != theirs)

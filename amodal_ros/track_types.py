@@ -11,6 +11,8 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.masks import mask_box
+from amodal_ros.tracking_forecast import Forecast
+from amodal_ros.tracking_motion import SceneView
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class TrackerConfig:
         match_iou: least box IoU by which a detection continues a track.
         agreement_iou: while a track coasts, its visible mask counts only with at least this IoU
             with the predicted amodal mask; else it would be the occluder's.
+        coast_iou: while a track coasts, the decoder's amodal mask counts only with at least this
+            IoU with the previous one, moved; else that one stays.
+        min_predicted_iou: a mask of which the decoder predicts less has drifted.
+        max_area_jump: a mask whose area grew or shrank by more than this factor has drifted.
+        max_drift_s: an object that a user gave ends when its mask has not been confirmed for so
+            many seconds, by a detection or by what is visible; negative: never.
         max_objects: most objects in a frame: detections of highest score, then coasting tracks.
     """
 
@@ -34,6 +42,10 @@ class TrackerConfig:
     prior_dilation: float = 0.1
     match_iou: float = 0.3
     agreement_iou: float = 0.7
+    coast_iou: float = 0.5
+    min_predicted_iou: float = 0.5
+    max_area_jump: float = 2.5
+    max_drift_s: float = 10.0
     max_objects: int = 16
 
     def __post_init__(self) -> None:
@@ -42,8 +54,9 @@ class TrackerConfig:
         Raises:
             InvalidInputError: naming the field, what was expected and what came.
         """
-        if math.isnan(self.max_coast_s):
-            raise InvalidInputError("max_coast_s: expected a number of seconds, got nan")
+        for name in ("max_coast_s", "max_drift_s"):
+            if math.isnan(getattr(self, name)):
+                raise InvalidInputError(f"{name}: expected a number of seconds, got nan")
         if not self.score_half_life_s > 0:
             raise InvalidInputError(
                 f"score_half_life_s: expected seconds above 0, got {self.score_half_life_s}"
@@ -52,13 +65,40 @@ class TrackerConfig:
             raise InvalidInputError(
                 f"prior_dilation: expected a number in [0, 1], got {self.prior_dilation}"
             )
-        for name in ("match_iou", "agreement_iou"):
+        for name in ("match_iou", "agreement_iou", "coast_iou"):
             if not 0 < getattr(self, name) <= 1:
                 raise InvalidInputError(
                     f"{name}: expected a number in (0, 1], got {getattr(self, name)}"
                 )
+        if not 0 <= self.min_predicted_iou <= 1:
+            raise InvalidInputError(
+                f"min_predicted_iou: expected a number in [0, 1], got {self.min_predicted_iou}"
+            )
+        if not self.max_area_jump > 1:
+            raise InvalidInputError(
+                f"max_area_jump: expected a factor above 1, got {self.max_area_jump}"
+            )
         if self.max_objects < 1:
             raise InvalidInputError(f"max_objects: expected at least 1, got {self.max_objects}")
+
+
+@dataclass(frozen=True)
+class TrackerStatus:
+    """Counts of a tracker, for diagnostics.
+
+    Attributes:
+        tracks: objects followed.
+        coasting: those of them that no detection supported in the last answered frame.
+        pinned: those of them that a user gave.
+        resets: how often all tracks were forgotten so far.
+        restarts: how often a mask had drifted, so that M_spec was restarted from the box.
+    """
+
+    tracks: int
+    coasting: int
+    pinned: int
+    resets: int
+    restarts: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +113,6 @@ class TrackPlan:
         coasting: (N,) bool.
         coasting_s: (N,) float32, seconds since the last detection; 0 where there is one.
         pinned: (N,) bool, given by a user with `AmodalTracker.add_object`.
-        is_new: (N,) bool, a track that this frame begins.
         scores: (N,) float32, the detector's; while coasting that of the last detection, decayed.
         class_ids: N class names.
         detection_ids: N identities given by the detector for this frame; empty: none, or coasting.
@@ -83,6 +122,8 @@ class TrackPlan:
         epoch: how often the tracker had been reset; a plan from before a reset changes no track.
         dropped: number of detections left out because of `max_objects`.
         reset: why all tracks were forgotten before this frame; empty: they were not.
+        forecasts: of N tracks, where each was expected; None: a new one.
+        scene: of the image; None: none was given.
     """
 
     boxes_xyxy: np.ndarray
@@ -92,7 +133,6 @@ class TrackPlan:
     coasting: np.ndarray
     coasting_s: np.ndarray
     pinned: np.ndarray
-    is_new: np.ndarray
     scores: np.ndarray
     class_ids: tuple[str, ...]
     detection_ids: tuple[str, ...]
@@ -102,6 +142,8 @@ class TrackPlan:
     epoch: int
     dropped: int
     reset: str
+    forecasts: tuple[Forecast | None, ...]
+    scene: SceneView | None
 
     def __len__(self) -> int:
         """Number of objects N."""

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remembered of an object, and where it should be in the next frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from amodal_ros.association import TrackCandidate
+from amodal_ros.boxes import box_faults
+from amodal_ros.masks import mask_box
+from amodal_ros.tracking_motion import SceneMotion
+from amodal_ros.tracking_shape import IDENTITY, Silhouette, compose, move_boxes, move_points
+
+_FEWEST_POINTS = 4
+_SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
+_AGREEING = 3.0  # pixels
+_FADE_S = 1.0  # an own motion that nothing confirms halves in this time
+
+
+@dataclass
+class Track:
+    """One object, as of the last frame that was answered; original pixels.
+
+    Attributes:
+        track_id: its identity.
+        class_id: see `TrackedObject`.
+        identity: the detector's, under which it is found again; empty: none.
+        score: of its last detection.
+        last_seen_s: time of its last detection.
+        trusted_s: when its mask was last confirmed: by a detection, or by what is visible of it.
+        detected_box: (4,) float64, its last detection's, moved along since.
+        shape: its last amodal mask that was trusted; None before there was one.
+        pose: (2, 3), how that mask moved since.
+        seen: its visible mask in the last frame; None: nothing was visible.
+        velocity: (2,) float64, pixels per second, beside the camera's motion.
+        restart: its mask drifted: the next M_spec is the box.
+        pinned: given by a user.
+        given: pinned, and not answered yet: the user's box stands for a detection.
+    """
+
+    track_id: int
+    class_id: str
+    identity: str
+    score: float
+    last_seen_s: float
+    trusted_s: float
+    detected_box: np.ndarray
+    shape: Silhouette | None = None
+    pose: np.ndarray = field(default_factory=IDENTITY.copy)
+    seen: Silhouette | None = None
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    restart: bool = False
+    pinned: bool = False
+    given: bool = False
+
+    def confirm(self, amodal_mask: np.ndarray, stamp_s: float) -> None:
+        """Takes over a mask (H, W) bool, not empty, of the present frame."""
+        self.shape, self.pose, self.trusted_s = Silhouette.of(amodal_mask), IDENTITY, stamp_s
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Where a track should be in a frame.
+
+    Attributes:
+        track: whose.
+        step: (2, 3), its motion since the last frame.
+        velocity: (2,) float64, its own, pixels per second.
+        amodal_mask: (H, W) bool, its last trusted mask, moved; None: there was none.
+        visible_mask: (H, W) bool, what was visible of it, moved; None: nothing was.
+        boxes_xyxy: (3, 4) float32: last detection, visible part, whole shape; zeros where unknown.
+        has_left: nothing of it is in the image any more.
+    """
+
+    track: Track
+    step: np.ndarray
+    velocity: np.ndarray
+    amodal_mask: np.ndarray | None
+    visible_mask: np.ndarray | None
+    boxes_xyxy: np.ndarray
+    has_left: bool
+
+    @property
+    def prompt_box(self) -> np.ndarray:
+        """(4,) float32: where to look for it while no detection says."""
+        return self.boxes_xyxy[0] if self.amodal_mask is None else self.boxes_xyxy[2]
+
+    def advance(self) -> None:
+        """Brings the track to the present frame."""
+        self.track.pose = compose(self.step, self.track.pose)
+        self.track.detected_box = move_boxes(self.track.detected_box, self.step)[0]
+        self.track.velocity = self.velocity
+
+    def candidate(self) -> TrackCandidate:
+        """What detections are compared with."""
+        track = self.track
+        return TrackCandidate(track.track_id, track.identity, self.boxes_xyxy, self.amodal_mask)
+
+
+def forecast(
+    track: Track, scene: SceneMotion, passed_s: float, image_hw: tuple[int, int]
+) -> Forecast:
+    """Moves a track to the present frame.
+
+    What is visible of an object says how it moves; a hidden one moves with the camera's motion
+    and its own last one, which fades.
+
+    Args:
+        track: as of the last answered frame.
+        scene: what happened since then.
+        passed_s: seconds since then.
+        image_hw: (height, width).
+    """
+    camera = IDENTITY if scene.camera is None else scene.camera
+    middle = _middle(track)
+    own = _own_motion(track.seen, scene, camera)
+    fade = 0.5 ** (passed_s / _FADE_S)
+    if own is None:
+        velocity = track.velocity * fade
+        own = velocity * passed_s
+    elif passed_s > 0:
+        velocity = (1 - _SMOOTHING) * track.velocity + _SMOOTHING * own / passed_s
+    else:
+        velocity = track.velocity
+    linear = camera[:, :2]
+    target = move_points(middle[None], camera)[0] + own
+    step = np.concatenate([linear, (target - linear @ middle)[:, None]], axis=1)
+    amodal = (
+        None if track.shape is None else track.shape.moved(compose(step, track.pose), image_hw)
+    )
+    visible = None if track.seen is None else track.seen.moved(step, image_hw)
+    boxes = np.concatenate(
+        [move_boxes(track.detected_box, step), _mask_box(visible), _mask_box(amodal)]
+    )
+    boxes = boxes.astype(np.float32)
+    place = boxes[0 if amodal is None else 2]
+    has_left = box_faults(place[None], image_hw)[0] is not None
+    return Forecast(track, step, velocity, amodal, visible, boxes, has_left)
+
+
+def _middle(track: Track) -> np.ndarray:
+    """(2,) middle of the object in the last answered frame."""
+    box = track.detected_box
+    if track.shape is not None:
+        box = move_boxes(track.shape.box_xyxy, track.pose)[0]
+    return (box[:2] + box[2:]) / 2
+
+
+def _own_motion(
+    seen: Silhouette | None, scene: SceneMotion, camera: np.ndarray
+) -> np.ndarray | None:
+    """(2,) pixels beside the camera's motion, from the points on its visible part; None: too few.
+
+    The median, and only where half of the points agree with it: the others lie on something else.
+    """
+    if seen is None:
+        return None
+    on_it = seen.contains(scene.before_xy)
+    if np.count_nonzero(on_it) < _FEWEST_POINTS:
+        return None
+    before, after = scene.before_xy[on_it], scene.after_xy[on_it]
+    residuals = after - move_points(before, camera)
+    own = np.median(residuals, axis=0)
+    spread = float(np.median(np.linalg.norm(residuals - own, axis=1)))
+    return own if spread <= max(_AGREEING, 0.25 * float(np.linalg.norm(own))) else None
+
+
+def _mask_box(mask: np.ndarray | None) -> np.ndarray:
+    """Box (1, 4) of a mask; zeros for none."""
+    return np.array([(0, 0, 0, 0) if mask is None else mask_box(mask)], np.float64)

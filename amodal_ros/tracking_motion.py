@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the camera did between two frames: its motion, or a cut; sparse flow on a thumbnail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_SIDE = 320  # longer side of the thumbnail, pixels
+_MOST_POINTS = 250
+_POINT_GAP = 7
+_FLOW_WINDOW = (15, 15)
+_FLOW_LEVELS = 3
+_RETURN_PX = 1.0  # a point must come back this close when it is followed backwards
+_INLIER_PX = 1.5
+_FEWEST_INLIERS = 12
+_SMALL = (64, 48)  # of the picture that tells a cut
+_FLAT = 4.0  # grey levels: a picture with less contrast says nothing (lens cap, black frame)
+_BINS = 6  # of each colour
+# Measured on rendered clips: of one scene a twelfth of a second apart, at least 0.81 of the points
+# can be followed; 1 s and up to 40 degrees apart sometimes none, but then the correlation is above
+# 0.35 and the colours overlap by more than 0.69. Of two scenes 0.03, 0.61 and 0.68 at most.
+_FOLLOWED = 0.05
+_LIKE = 0.35
+_COLOURS = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class SceneView:
+    """What is kept of a frame.
+
+    Attributes:
+        grey: (h, w) uint8 thumbnail.
+        small: (48, 64) float32, a smaller one without mean and with length 1; zeros when flat.
+        colours: (216,) float32, histogram with sum 1.
+        scale_xy: (2,) float64, original pixels in one of the thumbnail's.
+    """
+
+    grey: np.ndarray
+    small: np.ndarray
+    colours: np.ndarray
+    scale_xy: np.ndarray
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether nothing can be told from it."""
+        return not self.small.any()
+
+    @classmethod
+    def of(cls, image_rgb: np.ndarray) -> SceneView:
+        """That of an image (H, W, 3) uint8 RGB."""
+        height, width = image_rgb.shape[:2]
+        step = max(max(height, width) // (2 * _SIDE), 1)
+        ratio = min(_SIDE / max(height, width), 1.0)
+        size = max(round(width * ratio), 1), max(round(height * ratio), 1)
+        thumbnail = cv2.resize(image_rgb[::step, ::step], size, interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY)
+        tiny = cv2.resize(thumbnail, _SMALL, interpolation=cv2.INTER_AREA)
+        colours = cv2.calcHist([tiny], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3).ravel()
+        small = cv2.cvtColor(tiny, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        small -= small.mean()
+        contrast = float(small.std())
+        length = float(np.linalg.norm(small))
+        small = small / length if contrast >= _FLAT else np.zeros_like(small)
+        scale_xy = np.array([width / size[0], height / size[1]])
+        return cls(grey, small, colours / colours.sum(), scale_xy)
+
+
+@dataclass(frozen=True, eq=False)
+class SceneMotion:
+    """What happened between two frames.
+
+    Attributes:
+        cut: they do not show the same scene from nearly the same place.
+        camera: (2, 3) float64, how the most of the picture moved, original pixels; None: unknown.
+        before_xy: (K, 2) float64, points of the earlier frame that were found again.
+        after_xy: (K, 2) float64, where.
+    """
+
+    cut: bool
+    camera: np.ndarray | None
+    before_xy: np.ndarray
+    after_xy: np.ndarray
+
+    @classmethod
+    def unknown(cls, cut: bool = False) -> SceneMotion:
+        """Nothing can be told."""
+        return cls(cut, None, np.zeros((0, 2)), np.zeros((0, 2)))
+
+
+def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
+    """Compares two frames of one size.
+
+    A cut: hardly a point can be followed, and the small pictures do not correlate or the colours
+    are others. Light that changes leaves the points, a fast pan the colours and some correlation.
+    A frame without contrast is never a cut.
+    """
+    if before.is_flat or after.is_flat:
+        return SceneMotion.unknown()
+    points, moved, share = _follow(before.grey, after.grey)
+    if share < _FOLLOWED:
+        alike = float(np.vdot(before.small, after.small)) >= _LIKE
+        same_colours = float(np.minimum(before.colours, after.colours).sum()) >= _COLOURS
+        if not (alike and same_colours):
+            return SceneMotion.unknown(cut=True)
+    before_xy = (points + 0.5) * before.scale_xy
+    after_xy = (moved + 0.5) * before.scale_xy
+    pixel = float(before.scale_xy.max())
+    return SceneMotion(False, _camera_motion(before_xy, after_xy, pixel), before_xy, after_xy)
+
+
+def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Corners of a thumbnail that are found in another and from there found back, and their share.
+
+    Returns:
+        Points (K, 2) float64 of `before` and of `after`, OpenCV's pixels, and the share in [0, 1];
+        1 where there was no corner to follow.
+    """
+    corners = cv2.goodFeaturesToTrack(before, _MOST_POINTS, 0.005, _POINT_GAP)
+    if corners is None:
+        return np.zeros((0, 2)), np.zeros((0, 2)), 1.0
+    flow = {"winSize": _FLOW_WINDOW, "maxLevel": _FLOW_LEVELS}
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, **flow)
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **flow)
+    near = np.linalg.norm((back - corners).reshape(-1, 2), axis=1) < _RETURN_PX
+    good = near & (found.ravel() == 1) & (found_back.ravel() == 1)
+    return (
+        corners.reshape(-1, 2)[good].astype(np.float64),
+        there.reshape(-1, 2)[good].astype(np.float64),
+        float(good.mean()),
+    )
+
+
+def _camera_motion(before_xy: np.ndarray, after_xy: np.ndarray, pixel: float) -> np.ndarray | None:
+    """Shift, turn and scale that most points share; None when too few do.
+
+    Args:
+        before_xy: (K, 2) original pixels.
+        after_xy: (K, 2) likewise.
+        pixel: of the thumbnail, in original ones.
+    """
+    if len(before_xy) < _FEWEST_INLIERS:
+        return None
+    matrix, inliers = cv2.estimateAffinePartial2D(
+        before_xy,
+        after_xy,
+        method=cv2.RANSAC,
+        ransacReprojThreshold=_INLIER_PX * pixel,
+        maxIters=200,
+        confidence=0.99,
+    )
+    if matrix is None or int(inliers.sum()) < _FEWEST_INLIERS:
+        return None
+    return matrix
