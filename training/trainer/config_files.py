@@ -3,7 +3,7 @@
 
 A file may name files to inherit from, ``inherits: [../base.yaml, ../model/sam_vit_b.yaml]``,
 relative to itself; they are merged in that order, then the file itself. ``model=NAME`` replaces
-the whole model by ``configs/model/NAME.yaml``.
+the whole model by ``configs/model/NAME.yaml``, and with it the weights it stands on.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def load_config(
         model_file = CONFIGS / "model" / f"{override[len(_MODEL_OVERRIDE) :]}.yaml"
         files.pop("model", None)
         files = _merged(files, _merge_files(model_file, ()))
-    dotted = [o for o in overrides if o not in models]
-    _check_overrides(dotted)
     try:
-        parsed = OmegaConf.from_dotlist(dotted)
-        merged = OmegaConf.merge(_schema(data_schema), files, parsed)
+        merged = _merged(_schema(data_schema), files)
+        for override in overrides:
+            if override not in models:
+                _apply(merged, override)
         missing = OmegaConf.missing_keys(merged)
         if missing:
             raise InvalidInputError(f"{path}: no value for {', '.join(sorted(missing))}")
@@ -142,10 +142,13 @@ def _read(path: Path) -> DictConfig:
     return content
 
 
-def _check_overrides(overrides: Sequence[str]) -> None:
-    for override in overrides:
-        if "=" not in override or override.startswith("="):
-            raise InvalidInputError(f"an override is key=value, got {override!r}")
+def _apply(config: DictConfig, override: str) -> None:
+    """Set one value; ``data.sources[0].path=...`` reaches into lists."""
+    key, equals, text = override.partition("=")
+    if not key or not equals:
+        raise InvalidInputError(f"an override is key=value, got {override!r}")
+    value = OmegaConf.from_dotlist([f"value={text}"])["value"]
+    OmegaConf.update(config, key, value)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the runs of the ablations came to: read, and written as JSON and as one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from amodal_ros.errors import InvalidInputError
+from training.ablation.paper import REFERENCE, ROWS
+from training.ablation.statistics import Spread, verdict
+from training.trainer.config_files import read_config_dict
+from training.trainer.run_folder import CONFIG, RunFolder
+
+METRICS = ("miou_full", "miou_occ")
+
+
+def run_path(out: Path, config: str, seed: int) -> Path:
+    """Return the folder of one run."""
+    return out / config / f"seed_{seed}"
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run did its last step and was validated after it."""
+    folder = RunFolder(run)
+    if not folder.exists():
+        return False
+    steps = read_config_dict(run / CONFIG)["steps"]
+    return any(record["step"] == steps for record in folder.validations())
+
+
+def read_result(run: Path) -> dict[str, Any]:
+    """Return the last validation of a finished run.
+
+    Raises:
+        InvalidInputError: It is not finished.
+    """
+    if not is_finished(run):
+        raise InvalidInputError(f"{run}: the run is not finished")
+    return RunFolder(run).validations()[-1]
+
+
+def collect(out: Path, configs: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+    """Read all finished runs.
+
+    Args:
+        out: Folder of the ablations.
+        configs: Names of configurations.
+        seeds: Of their runs.
+
+    Returns:
+        By configuration: the result of each finished seed, and mean and spread of each metric.
+    """
+    results: dict[str, Any] = {}
+    for config in configs:
+        runs = {seed: run_path(out, config, seed) for seed in seeds}
+        finished = {s: read_result(run) for s, run in runs.items() if is_finished(run)}
+        if not finished:
+            continue
+        entry: dict[str, Any] = {"seeds": {str(s): result for s, result in finished.items()}}
+        for metric in METRICS:
+            spread = Spread.of([100.0 * (r[metric] or 0.0) for r in finished.values()])
+            entry[metric] = {"mean": spread.mean, "std": spread.std, "n": spread.n}
+        results[config] = entry
+    return results
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Write the results as one Markdown table, in percent, with the paper's beside them."""
+    lines = [
+        "| | mIoU_full | mIoU_occ | against the reference (full; occ) | paper, full/occ |",
+        "|---|---|---|---|---|",
+    ]
+    group = ""
+    for row in ROWS:
+        if row.config not in results:
+            continue
+        if row.group != group:
+            group = row.group
+            lines.append(f"| **{group}** | | | | |")
+        cells = [row.label, *(_figure(results[row.config][m]) for m in METRICS)]
+        cells += [_against(results, row.config), row.paper or "–"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_results(out: Path, results: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Write ``ablations.json`` and ``ablations.md``."""
+    document = {"about": dict(about), "results": dict(results)}
+    (out / "ablations.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    text = (
+        "# Ablations\n\nMean ± standard deviation over seeds, percent, definition `c2f`, on the "
+        "validation set of `training/configs/ablations/reference.yaml`. A difference of less than "
+        "two standard errors is called inside the seed noise.\n\n"
+    )
+    (out / "ablations.md").write_text(text + table(results), encoding="utf-8")
+
+
+def _against(results: Mapping[str, Any], config: str) -> str:
+    if config == REFERENCE:
+        return "reference"
+    if REFERENCE not in results:
+        return "–"
+    verdicts = [
+        verdict(Spread(**results[config][m]), Spread(**results[REFERENCE][m])) for m in METRICS
+    ]
+    return "; ".join(verdicts)
+
+
+def _figure(values: Mapping[str, Any]) -> str:
+    if values["std"] is None:
+        return f"{values['mean']:.2f}"
+    return f"{values['mean']:.2f} ± {values['std']:.2f}"
