@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triangle meshes and how to make them: turning, sweeping, extruding, boxes, superquadrics.
 
-z is up; triangles are counter-clockwise seen from outside; every mesh is closed, but for sharp superquadrics.
+z is up; triangles are counter-clockwise seen from outside; every mesh but that of a sharp
+superquadric is closed.
 """
 
 from __future__ import annotations

@@ -161,9 +161,8 @@ class _Ground:
                 along = np.array([np.cos(angle), np.sin(angle)])
                 places.append(self._first_free(start, along, outline, gap))
             place = min(places, key=lambda at: float(np.linalg.norm(at - middle)))
-        corner = np.round(place / CELL_M).astype(int) + _CELLS // 2 - offset
-        height, width = print_.shape
-        self._taken[corner[1] : corner[1] + height, corner[0] : corner[0] + width] |= print_
+        x, y = _corner(place, offset, print_)
+        self._taken[y : y + print_.shape[0], x : x + print_.shape[1]] |= print_
         self._centres.append(place)
         return place
 
@@ -173,11 +172,17 @@ class _Ground:
         step = 0
         while True:
             place = start + along * (step * CELL_M)
-            x, y = np.round(place / CELL_M).astype(int) + _CELLS // 2 - offset
-            x, y = int(np.clip(x, 0, _CELLS - width)), int(np.clip(y, 0, _CELLS - height))
+            x, y = _corner(place, offset, print_)
             if not (self._taken[y : y + height, x : x + width] & print_).any() or step > _CELLS:
                 return place
             step += 1
+
+
+def _corner(place: Array, offset: NDArray[np.int64], print_: NDArray[np.uint8]) -> tuple[int, int]:
+    """First column and row of a footprint whose middle is at `place`; the grid's edge stops it."""
+    x, y = np.round(place / CELL_M).astype(int) + _CELLS // 2 - offset
+    height, width = print_.shape
+    return int(np.clip(x, 0, _CELLS - width)), int(np.clip(y, 0, _CELLS - height))
 
 
 def _footprint(outline: Array, gap: float) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -47,6 +47,16 @@ def test_footprints_keep_apart(seed: int) -> None:
     assert spread.max() < 1.5
 
 
+def test_groups_larger_than_the_grid_are_placed_too() -> None:
+    for seed in range(3):
+        things = [thing(box((0.5, 0.45, 0.1)))] * 20
+        placed = arrange(things, np.random.default_rng(seed))
+        assert len(placed) == 20
+        places = np.array([item.position[:2] for item in placed])
+        assert np.isfinite(places).all()
+        assert np.ptp(places, axis=0).max() > 1.2
+
+
 def test_bodies_lie_on_a_face() -> None:
     """A thrown brick comes to rest on one of its sides, not on an edge."""
     size = np.array([0.05, 0.1, 0.2])

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Textures, materials and camera effects: of the right kind, seeded, and various."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.training.scenes.scene_models import write_catalogue
+from training.scenes.dressing import Wardrobe
+from training.scenes.effects import camera_effects
+from training.scenes.models import ModelStore, usable_models
+from training.scenes.surfaces import Surfaces
+from training.taos.errors import CorruptRecordError
+
+
+@pytest.mark.parametrize("kind", ["ground", "wall", "skin", "label"])
+def test_textures(kind: str) -> None:
+    draw = getattr(Surfaces(), kind)
+    images = [draw(np.random.default_rng(seed), 64) for seed in range(12)]
+    for seed, image in enumerate(images):
+        assert image.shape == (64, 64, 3)
+        assert image.dtype == np.uint8
+        assert (image == draw(np.random.default_rng(seed), 64)).all()
+    means = np.array([image.mean(axis=(0, 1)) for image in images])
+    assert len(np.unique(means.round(3), axis=0)) == 12
+    assert np.ptp(means) > 50
+
+
+def test_photos_become_textures(tmp_path: Path) -> None:
+    """A photo of one colour is found again among the textures, whole or as a part of a label."""
+    path = tmp_path / "green.png"
+    cv2.imwrite(str(path), np.full((50, 70, 3), (10, 250, 20), np.uint8))
+    surfaces = Surfaces([path])
+    green = np.array((20, 250, 10))
+    for kind, size in (("ground", 1.0), ("wall", 1.0), ("skin", 1.0), ("label", 0.09)):
+        draws = [getattr(surfaces, kind)(np.random.default_rng(s), 32) for s in range(40)]
+        shares = np.array([(image == green).all(axis=2).mean() for image in draws])
+        assert 2 <= np.count_nonzero(shares >= size * 0.5) <= 38, kind
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no photo")
+    with pytest.raises(CorruptRecordError, match=r"broken\.jpg"):
+        Surfaces([tmp_path / "broken.jpg"]).photo(np.random.default_rng(0), 32)
+
+
+def test_things_are_household_size(tmp_path: Path) -> None:
+    folder = write_catalogue(tmp_path / "models")
+    wardrobe = Wardrobe(usable_models(folder, "train"), ModelStore(tmp_path / "cache"), Surfaces())
+    kinds = set()
+    for seed in range(45):
+        thing = wardrobe.draw(np.random.default_rng(seed))
+        kinds.add(thing.category)
+        assert 0.03 < np.ptp(thing.points(), axis=0).max() < 0.6
+        assert len({id(look) for _, _, look in thing.parts}) == len(thing.parts) or (
+            thing.category.startswith("Test#")
+        )
+        for mesh, normals, look in thing.parts:
+            assert normals.shape == (len(mesh.faces), 3, 3)
+            assert np.allclose(np.linalg.norm(normals, axis=2), 1)
+            assert 0 <= look.colour.min() <= look.colour.max() <= 1
+    assert {"Test#box", "Test#ell"} <= kinds
+    assert "Test#rug" not in kinds  # too flat
+    assert len(kinds) > 15
+
+
+def test_camera_effects_are_mild() -> None:
+    y, x = np.mgrid[0:240, 0:320]
+    image = np.stack([y % 200 + 30, x % 180 + 40, (x + y) % 150 + 50], axis=2).astype(np.uint8)
+    differing = []
+    for seed in range(20):
+        worse = camera_effects(image, np.random.default_rng(seed))
+        assert worse.shape == image.shape
+        assert worse.dtype == np.uint8
+        assert (worse == camera_effects(image, np.random.default_rng(seed))).all()
+        assert np.corrcoef(worse.ravel(), image.ravel())[0, 1] > 0.85
+        assert 50 < worse.mean() < 210
+        differing.append(np.abs(worse.astype(int) - image).mean())
+    assert min(differing) > 0
+    assert max(differing) > 10
