@@ -10,13 +10,17 @@ import torch
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.amodal_model import AmodalModel
+from amodal_ros.modeling.config import SAM2_MEMBERS
+from amodal_ros.modeling.sam2_base import STRIDES
 from export.components.decoder import export_decoder
 from export.components.prefix import export_prefix
+from export.components.sam2_decoder import export_sam2_decoder
 from export.components.suffix import export_suffix
 from export.half_storage import store_weights_as_half
+from export.memory_folder import export_memory
 from export.onnx_graph import Component
 from export.packing import FeatureLayout
-from export.prepare import prepare
+from export.prepare import bake_positions, prepare
 
 
 def feature_layout(model: AmodalModel) -> FeatureLayout:
@@ -39,9 +43,26 @@ def export_components(model: AmodalModel, *, mode: str, precision: str) -> list[
     base: Any = model.base
     layout = feature_layout(model)
     prepared = prepare(model)
+    if model.config.base in SAM2_MEMBERS:
+        encoder: Any = prepared.base.image_encoder
+        bake_positions(encoder.trunk, model.config.image_size // STRIDES[0])
     prefix = export_prefix(prepared, layout, mode=mode)
     suffix = export_suffix(prepared, layout, prefix.outputs[0], mode=mode)
-    components = [prefix, suffix, export_decoder(base.prompt_encoder, base.mask_decoder)]
+    if model.config.base in SAM2_MEMBERS:
+        decoder = export_sam2_decoder(base)
+    else:
+        decoder = export_decoder(base.prompt_encoder, base.mask_decoder)
+    return _stored([prefix, suffix, decoder], precision)
+
+
+def export_video(model: AmodalModel, *, mode: str, precision: str) -> list[Component]:
+    """Export the graphs of SAM 2's video path; none of other members or of crops."""
+    if mode != "full" or model.config.base not in SAM2_MEMBERS:
+        return []
+    return _stored(export_memory(model.base), precision)
+
+
+def _stored(components: list[Component], precision: str) -> list[Component]:
     if precision == "fp32":
         return components
     return [replace(c, model=store_weights_as_half(c.model)) for c in components]

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
+from export.graph_files import DATA_SUFFIX, save_graph
 from export.onnx_graph import OPSET, Component, Tensor
 from export.options import ExportOptions
 from export.source_model import SourceModel
 
 REFERENCE_FILE = "reference.npz"
+REPLACED = (".onnx", ".npz", ".json", DATA_SUFFIX)  # what an export writes
 EMBEDDING_STRIDE = 16  # input pixels per cell of the embeddings, of all members
 PRIOR_EXPAND = 1.2  # of the width and height of a box, for M_spec (paper 4.1)
 
@@ -75,7 +75,7 @@ class FolderContent:
 def write_graphs(folder: Path, components: Sequence[Component]) -> None:
     """Write each graph as ``NAME.onnx``."""
     for component in components:
-        onnx.save(component.model, str(folder / f"{component.name}.onnx"))
+        save_graph(component.model, folder / f"{component.name}.onnx")
 
 
 def manifest_content(
@@ -101,16 +101,18 @@ def manifest_content(
         "compute_precision": "fp32",
         "opset": OPSET,
         "trained": content.trained,
-        "graphs": {
-            component.name: {
-                **_file_entry(folder / f"{component.name}.onnx"),
-                "inputs": [_tensor_entry(tensor) for tensor in component.inputs],
-                "outputs": [_tensor_entry(tensor) for tensor in component.outputs],
-            }
-            for component in components
-        },
+        "graphs": {component.name: graph_entry(folder, component) for component in components},
         "reference": _file_entry(folder / REFERENCE_FILE),
         "source": dict(content.source),
+    }
+
+
+def graph_entry(folder: Path, component: Component) -> dict[str, Any]:
+    """Describe a graph and its file, which exists."""
+    return {
+        **_file_entry(folder / f"{component.name}.onnx"),
+        "inputs": [_tensor_entry(tensor) for tensor in component.inputs],
+        "outputs": [_tensor_entry(tensor) for tensor in component.outputs],
     }
 
 
@@ -132,7 +134,7 @@ def publish(finished: Path, out: Path) -> None:
         check_replaceable(out)
         ours = {path.name for path in finished.iterdir()}
         for path in out.iterdir():
-            if path.name not in ours and path.suffix not in (".onnx", ".npz"):
+            if path.name not in ours and path.suffix not in REPLACED:
                 shutil.copy2(path, finished / path.name)
         old = finished.with_name(f"{finished.name}.old")
         os.replace(out, old)

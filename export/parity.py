@@ -7,6 +7,7 @@ objects and points; then the reference scene goes through the whole chain.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -107,14 +108,28 @@ def measure_parity(
         worst: dict[tuple[str, str], GraphDifference] = {}
         for graph, inputs in _cases(manifest, np.random.default_rng(seed)):
             expected = torch_backend.run(graph, inputs)
-            for output, value in backend.run(graph, inputs).items():
-                found = _difference(graph, output, value, expected[output])
-                known = worst.get((graph, output), found)
-                worst[graph, output] = max(found, known, key=lambda d: d.relative)
+            worst_difference(worst, graph, backend.run(graph, inputs), expected)
         end_to_end = compare(AmodalPredictor(manifest, backend), reference)
         return ParityReport(tuple(worst.values()), end_to_end, random_weights)
     finally:
         backend.close()
+
+
+def worst_difference(
+    worst: dict[tuple[str, str], GraphDifference],
+    graph: str,
+    found: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+) -> None:
+    """Keep the greater difference of each output in ``worst``; NaN is the greatest."""
+
+    def size(difference: GraphDifference) -> float:
+        return math.inf if math.isnan(difference.relative) else difference.relative
+
+    for output, value in found.items():
+        now = _difference(graph, output, value, expected[output])
+        known = worst.get((graph, output), now)
+        worst[graph, output] = max(known, now, key=size)
 
 
 def _difference(

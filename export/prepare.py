@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from export.encoder_blocks import HieraBlock, VitBlock
+
 Module = TypeVar("Module", bound=nn.Module)
+
+# By name, so that no package is imported that the model does not come from.
+VIT_BLOCK = "segment_anything.modeling.image_encoder.Block"
+HIERA_BLOCK = "sam2.modeling.backbones.hieradet.MultiScaleBlock"
 
 
 class ChannelLayerNorm(nn.Module):
@@ -49,7 +55,8 @@ class ErfGelu(nn.Module):
 def prepare(module: Module) -> Module:
     """Copy a module for export, in evaluation mode; the copy shares its weights.
 
-    Batch norms are folded; ``LayerNorm2d`` and GELU are replaced by the forms above.
+    Batch norms are folded, position embeddings of Hiera computed; ``LayerNorm2d``, GELU and the
+    blocks of encoders are replaced by forms of ours.
     """
     shared = [*module.parameters(), *module.buffers()]
     prepared = copy.deepcopy(module, {id(tensor): tensor for tensor in shared}).eval()
@@ -57,13 +64,30 @@ def prepare(module: Module) -> Module:
     return prepared
 
 
+def bake_positions(trunk: Any, grid: int) -> None:
+    """Replace the interpolation of a prepared Hiera's position embedding by its result.
+
+    Args:
+        trunk: ``Hiera``.
+        grid: Side of its tokens.
+    """
+    with torch.no_grad():
+        positions = trunk._get_pos_embed((grid, grid)).contiguous()
+    trunk.__dict__["_get_pos_embed"] = lambda _: positions
+
+
 def _replace(module: nn.Module) -> None:
     for name, child in module.named_children():
-        if type(child).__name__ == "Conv2d_BN":  # TinyViT's, which folds itself
-            setattr(module, name, child.fuse())
+        kind = f"{type(child).__module__}.{type(child).__name__}"
+        if kind == VIT_BLOCK:
+            child = VitBlock(child)
+        elif kind == HIERA_BLOCK:
+            child = HieraBlock(child)
+        elif type(child).__name__ == "Conv2d_BN":  # TinyViT's, which folds itself
+            child = child.fuse()
         elif type(child).__name__ == "LayerNorm2d":
-            setattr(module, name, ChannelLayerNorm(child))
+            child = ChannelLayerNorm(child)
         elif isinstance(child, nn.GELU):
-            setattr(module, name, ErfGelu())
-        else:
-            _replace(child)
+            child = ErfGelu()
+        _replace(child)
+        setattr(module, name, child)

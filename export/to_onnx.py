@@ -12,6 +12,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,25 +46,37 @@ def export_model(options: ExportOptions) -> ParityReport:
 
 def export_source(source: SourceModel, options: ExportOptions) -> ParityReport:
     """Export a model that is in memory; see :func:`export_model`."""
-    from export.graphs import export_components
+    from export.graphs import export_components, export_video
     from export.model_folder import check_replaceable, publish
 
     check_replaceable(options.out)
     logger.info("exporting the graphs of %s", source.model.config.base)
     components = export_components(source.model, mode=options.mode, precision=options.precision)
+    memory = export_video(source.model, mode=options.mode, precision=options.precision)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".export-") as temporary:
         folder = Path(temporary) / "folder"
         folder.mkdir()
-        report = fill_folder(folder, source, components, options)
+        report = fill_folder(folder, source, components, options, memory)
         publish(folder, options.out)
     return report
 
 
 def fill_folder(
-    folder: Path, source: SourceModel, components: Sequence[Component], options: ExportOptions
+    folder: Path,
+    source: SourceModel,
+    components: Sequence[Component],
+    options: ExportOptions,
+    memory: Sequence[Component] = (),
 ) -> ParityReport:
     """Write a model folder and verify it.
+
+    Args:
+        folder: Empty.
+        source: The model.
+        components: ``prefix``, ``suffix`` and ``decoder``.
+        options: What they were exported with.
+        memory: Graphs of the video path.
 
     Raises:
         BackendError: The graphs do not agree with torch.
@@ -71,7 +84,10 @@ def fill_folder(
     from amodal_ros.errors import BackendError
     from amodal_ros.manifest import load_manifest, parse_manifest
     from amodal_ros.verify import save_reference
+    from export.graph_files import check_data
     from export.graphs import feature_layout
+    from export.memory_folder import write_memory
+    from export.memory_parity import measure_memory
     from export.model_folder import (
         REFERENCE_FILE,
         FolderContent,
@@ -85,19 +101,27 @@ def fill_folder(
 
     content = FolderContent.of(source, options)
     torch_backend = TorchBackend(source.model, feature_layout(source.model))
-    write_graphs(folder, components)
+    write_graphs(folder, [*components, *memory])
+    if memory:
+        write_memory(folder, memory, source.model.base)
     (folder / REFERENCE_FILE).write_bytes(b"\0")  # the manifest is needed to compute it
     draft = parse_manifest(manifest_content(folder, components, content), folder)
     reference = make_reference(draft, torch_backend)
     save_reference(folder / REFERENCE_FILE, reference)
     write_manifest(folder, manifest_content(folder, components, content))
+    manifest = load_manifest(folder)
+    for graph in folder.glob("*.onnx"):
+        check_data(graph)
     report = measure_parity(
-        load_manifest(folder),
+        manifest,
         torch_backend,
         reference,
         seed=options.seed,
         random_weights=source.random_base,
     )
+    if memory:
+        differences = measure_memory(manifest, memory, source.model.base, seed=options.seed)
+        report = replace(report, graphs=(*report.graphs, *differences))
     failures = report.failures(
         TOLERANCES[options.precision], options.min_mask_iou, options.max_iou_error
     )

@@ -18,6 +18,7 @@ from export.onnx_graph import Component
 from export.options import ExportOptions
 from export.source_model import SourceModel, read_source
 from scripts.fetch_base_weights import fetch_base_weights
+from tests.export.exported import remove_exported
 
 SIZE = 128
 
@@ -54,3 +55,9 @@ def small_export(base_weights, tmp_path_factory) -> SmallExport:
     source = read_source(options)
     components = export_components(source.model, mode="full", precision="fp32")
     return SmallExport(options, source, components)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_leftovers():
+    yield
+    remove_exported()
