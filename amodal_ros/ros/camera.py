@@ -92,7 +92,7 @@ class Camera:
             summary=session.statistics.summary(),
             counts=self.faults.counts(),
             alarms=self.faults.alarms(),
-            tracks=len(session.tracker),
+            tracker=session.tracker.status(),
             reliability=session.image_reliability,
             lost_3d=self._outputs_3d.counts() if session.has_depth else {},
         )

@@ -160,7 +160,13 @@ def tracker_config(parameters: PerceptionParameters) -> TrackerConfig:
     """How the parameters want objects followed."""
     return TrackerConfig(
         max_coast_s=parameters.max_coast,
+        max_drift_s=parameters.max_drift,
+        score_half_life_s=parameters.score_half_life,
         prior_dilation=parameters.prior_dilation,
         match_iou=parameters.match_iou,
+        agreement_iou=parameters.agreement_iou,
+        coast_iou=parameters.coast_iou,
+        min_predicted_iou=parameters.min_predicted_iou,
+        max_area_jump=parameters.max_area_jump,
         max_objects=parameters.max_objects,
     )

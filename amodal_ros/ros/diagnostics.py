@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from amodal_ros.ros.faults import Fault
 from amodal_ros.ros.frame_statistics import StatisticsSummary
+from amodal_ros.tracker import TrackerStatus
 
 # Value of the key precision_verified.
 NOT_VERIFIED = "no"
@@ -42,7 +43,7 @@ class CameraState:
         summary: rates and latencies; None while the node is not active.
         counts: counters since the node was configured.
         alarms: what is wrong at present.
-        tracks: number of objects followed.
+        tracker: counts of the objects followed; None while the node is not active.
         reliability: asked of the image publishers.
         lost_3d: what depth lacked, by name; empty without depth.
     """
@@ -52,7 +53,7 @@ class CameraState:
     summary: StatisticsSummary | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     alarms: Sequence[tuple[Fault, str]] = ()
-    tracks: int = 0
+    tracker: TrackerStatus | None = None
     reliability: str = ""
     lost_3d: Mapping[str, int] = field(default_factory=dict)
 
@@ -86,7 +87,7 @@ def camera_status(
     """
     level, message = _judge(state, recent)
     values = [*_rates(state.summary)]
-    values.append(("tracks", str(state.tracks)))
+    values += _tracks(state.tracker)
     if state.reliability:
         values.append(("image_reliability", state.reliability))
     values += [(f"alarm_{fault.value}", text) for fault, text in state.alarms]
@@ -167,6 +168,18 @@ def _rates(summary: StatisticsSummary | None) -> list[tuple[str, str]]:
     if summary.image_age_s is not None:
         values.append(("last_image_s_ago", f"{summary.image_age_s:.1f}"))
     return values
+
+
+def _tracks(tracker: TrackerStatus | None) -> list[tuple[str, str]]:
+    if tracker is None:
+        return []
+    return [
+        ("tracks", str(tracker.tracks)),
+        ("tracks_coasting", str(tracker.coasting)),
+        ("tracks_given", str(tracker.pinned)),
+        ("tracker_resets", str(tracker.resets)),
+        ("tracker_restarts", str(tracker.restarts)),
+    ]
 
 
 def _status(

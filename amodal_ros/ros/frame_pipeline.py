@@ -113,7 +113,7 @@ class FramePipeline:
             found = self._usable(detections, image_hw)
         with watch.measure("track"):
             stamp_s = stamp_to_ns(image.header.stamp) / 1e9
-            plan = self.tracker.plan(found, stamp_s, image_hw)
+            plan = self.tracker.plan(found, stamp_s, image_hw, rgb)
         engine_ms: dict[str, float] = {}
         prediction = AmodalPrediction.empty(image_hw)
         if len(plan.boxes_xyxy):
@@ -170,9 +170,11 @@ def warm_up(predictor: Predictor) -> None:
     """
     predictor.warm_up()
     tracker, image_hw = AmodalTracker(), (64, 64)
+    picture = np.full((*image_hw, 3), 127, np.uint8)
+    picture[::8, ::8] = 255  # corners, whose motion is followed
     mask = np.zeros((1, *image_hw), bool)
     mask[:, 16:48, 16:48] = True
     prediction = AmodalPrediction(mask, mask, np.ones(1, np.float32))
     for stamp_s in (1.0, 2.0):  # the second one continues a track
         found = Detections.from_boxes([[16.0, 16.0, 48.0, 48.0]])
-        tracker.update(tracker.plan(found, stamp_s, image_hw), prediction)
+        tracker.update(tracker.plan(found, stamp_s, image_hw, picture), prediction)

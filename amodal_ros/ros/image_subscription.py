@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -64,7 +65,9 @@ class ImageSubscription:
         self._callback = callback
         self._automatic = reliability == "automatic"
         self._depth = depth
-        self._recent: deque[int] = deque(maxlen=_REMEMBERED_STAMPS)
+        # Stamps that came by one subscription and not yet by the other, by subscription.
+        self._unmatched: dict[int, deque[int]] = {}
+        self._made = 0
         self._leaving: list[tuple[Subscription, float]] = []
         policy = _RELIABILITIES.get(reliability) or offered_reliability(node, topic)
         self._policy = policy or ReliabilityPolicy.BEST_EFFORT
@@ -100,14 +103,24 @@ class ImageSubscription:
         self._leaving.clear()
 
     def _subscribe(self) -> Subscription:
-        qos = QoSProfile(depth=self._depth, reliability=self._policy)
+        self._made += 1
+        self._unmatched.clear()
         return self._node.create_subscription(
-            self._message_type, self._topic, self._on_message, qos
+            self._message_type,
+            self._topic,
+            partial(self._on_message, self._made),
+            QoSProfile(depth=self._depth, reliability=self._policy),
         )
 
-    def _on_message(self, message: Any) -> None:
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        twice = bool(self._leaving) and stamp_ns != 0 and stamp_ns in self._recent
-        self._recent.append(stamp_ns)
-        if not twice:
+    def _on_message(self, number: int, message: Any) -> None:
+        if not (self._leaving and self._came_by_the_other(number, message)):
             self._callback(message)
+
+    def _came_by_the_other(self, number: int, message: Any) -> bool:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        for other, stamps in self._unmatched.items():
+            if other != number and stamp_ns in stamps:
+                stamps.remove(stamp_ns)
+                return True
+        self._unmatched.setdefault(number, deque(maxlen=_REMEMBERED_STAMPS)).append(stamp_ns)
+        return False

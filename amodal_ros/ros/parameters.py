@@ -123,10 +123,25 @@ class PerceptionParameters:
         256,
     )
     max_coast: float = parameter(
-        1.0,
+        2.0,
         Effect.NEXT_FRAME,
         "Seconds that a track lives without a detection; 0: not at all, -1: for ever",
         -1.0,
+        3600.0,
+    )
+    max_drift: float = parameter(
+        10.0,
+        Effect.NEXT_FRAME,
+        "Seconds that an object of add_object lives without a detection or a visible part that "
+        "confirms it; -1: for ever",
+        -1.0,
+        3600.0,
+    )
+    score_half_life: float = parameter(
+        1.0,
+        Effect.NEXT_FRAME,
+        "Seconds in which the score of a track without a detection halves",
+        0.01,
         3600.0,
     )
     prior_dilation: float = parameter(
@@ -140,9 +155,40 @@ class PerceptionParameters:
     match_iou: float = parameter(
         0.3,
         Effect.NEXT_FRAME,
-        "Smallest overlap of a box with a track's last box that continues the track",
+        "Smallest overlap of a box with a track's box that continues the track",
         0.01,
         1.0,
+    )
+    agreement_iou: float = parameter(
+        0.7,
+        Effect.NEXT_FRAME,
+        "Smallest overlap with the expected amodal mask by which a visible mask counts while its "
+        "track has no detection; else it would be the occluder's",
+        0.01,
+        1.0,
+    )
+    coast_iou: float = parameter(
+        0.5,
+        Effect.NEXT_FRAME,
+        "Smallest overlap with the mask before by which an amodal mask counts while its track "
+        "has no detection",
+        0.01,
+        1.0,
+    )
+    min_predicted_iou: float = parameter(
+        0.5,
+        Effect.NEXT_FRAME,
+        "A mask of which the model itself predicts less has drifted: the next one starts from "
+        "the box",
+        0.0,
+        1.0,
+    )
+    max_area_jump: float = parameter(
+        2.5,
+        Effect.NEXT_FRAME,
+        "A mask whose area grew or shrank by more than this factor has drifted",
+        1.01,
+        100.0,
     )
     point_stride: int = parameter(
         2, Effect.NEXT_FRAME, "Every so many pixels of a row and of a column give a point", 1, 16

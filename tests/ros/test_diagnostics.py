@@ -17,6 +17,7 @@ from amodal_ros.ros.diagnostics import (
 )
 from amodal_ros.ros.faults import Fault
 from amodal_ros.ros.frame_statistics import WINDOW_S, FrameStatistics, StatisticsSummary
+from amodal_ros.tracker import TrackerStatus
 from tests.ros.ros_rig import FakePredictor, picture
 
 BOX = (20.0, 30.0, 60.0, 80.0)
@@ -58,7 +59,7 @@ def test_values_of_a_camera():
         RUNNING,
         counts={"dropped_bad_image": 2},
         alarms=[(Fault.QOS_MISMATCH, "another QoS")],
-        tracks=4,
+        tracker=TrackerStatus(tracks=4, coasting=2, pinned=1, resets=5, restarts=6),
         reliability="reliable",
         lost_3d={"frames_without_depth": 5},
     )
@@ -75,6 +76,10 @@ def test_values_of_a_camera():
         "stamp_latency_ms_p99": "65.0",
         "last_image_s_ago": "0.0",
         "tracks": "4",
+        "tracks_coasting": "2",
+        "tracks_given": "1",
+        "tracker_resets": "5",
+        "tracker_restarts": "6",
         "image_reliability": "reliable",
         "alarm_qos_mismatches": "another QoS",
         "dropped_bad_image": "2",

@@ -203,7 +203,7 @@ def test_names_of_cameras(values, text):
 
 
 def test_changes_are_told_by_their_effect():
-    before, after = PerceptionParameters(), PerceptionParameters(threads=1, slop=0.1, max_coast=2)
+    before, after = PerceptionParameters(), PerceptionParameters(threads=1, slop=0.1, max_coast=3)
     assert after.changes(before, Effect.MODEL) == ("threads",)
     assert after.changes(before, Effect.RECONNECT) == ("slop",)
     assert after.changes(before, Effect.NEXT_FRAME) == ("max_coast",)
