@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark of many objects on graphs of a few nodes: what it says must be what it ran."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.manifest import load_manifest
+from export import benchmark
+from export.benchmarking.comparison import Settings, compare
+from export.benchmarking.contestants import Entry, open_contestant
+from export.benchmarking.floor import floor_ms
+from export.benchmarking.memory import peak_rss_mb
+from export.benchmarking.models import ExportFailedError, Model, open_models
+from export.benchmarking.render import BEGIN, END, render
+from export.benchmarking.scene import HW, draw_scene
+from export.benchmarking.timing import ratios, time_side_by_side
+from tests.export.small_models import base_files, model_folder
+
+CPU = "CPUExecutionProvider"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    made = {mode: model_folder(root / mode, mode) for mode in ("full", "roi")}
+    return {**made, "base": base_files(root / "base")}
+
+
+@pytest.fixture(scope="module")
+def document(folders: dict[str, Path]) -> dict[str, Any]:
+    models = [Model(folders[mode], load_manifest(folders[mode])) for mode in ("roi", "full")]
+    settings = Settings((1, 3), 3, 1, "onnxruntime", CPU, 1, True, folders["base"])
+    return compare(models, settings)
+
+
+def test_every_round_runs_everybody_once_and_begins_with_another() -> None:
+    order: list[str] = []
+    functions = {name: (lambda name=name: order.append(name)) for name in "abc"}
+    samples = time_side_by_side(functions, 1, 3)
+    assert ["".join(order[i : i + 3]) for i in range(0, 12, 3)] == ["abc", "bca", "cab", "abc"]
+    assert {name: len(values) for name, values in samples.items()} == {"a": 3, "b": 3, "c": 3}
+
+
+def test_times_and_ratios_are_those_of_the_functions() -> None:
+    samples = time_side_by_side(
+        {"slow": lambda: time.sleep(0.06), "fast": lambda: time.sleep(0.015)}, 0, 3
+    )
+    assert min(samples["slow"]) >= 60
+    assert ratios([2, 9], [4, 3]) == [0.5, 3]
+
+
+@pytest.mark.parametrize("objects", [1, 5, 16])
+def test_scene(objects: int) -> None:
+    image, boxes = draw_scene(objects)
+    assert image.shape == (*HW, 3)
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] <= [HW[1], HW[0]]).all()
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    assert ((sides >= 59.9) & (sides <= 320.1)).all()
+    again, same = draw_scene(objects)
+    assert np.array_equal(image, again)
+    assert np.array_equal(boxes, same)
+
+
+@pytest.mark.parametrize("mode", ["full", "roi"])
+def test_the_naive_way_gives_our_masks(folders: dict[str, Path], mode: str) -> None:
+    image, boxes = draw_scene(5)
+    found = []
+    for kind in ("ours", "naive"):
+        contestant = open_contestant(Entry(kind, str(folders[mode]), "onnxruntime", CPU, 1))
+        found.append(contestant.run(image, boxes))
+        contestant.close()
+    (amodal, visible), (naive_amodal, naive_visible) = found
+    assert amodal.any(axis=(1, 2)).sum() >= 4  # one is smaller than a cell of mode `full`
+    assert np.array_equal(amodal, naive_amodal | naive_visible)
+    assert np.array_equal(visible, naive_visible)
+
+
+@pytest.mark.parametrize("mode", ["full", "roi"])
+def test_the_naive_way_runs_a_whole_encoder_per_object(
+    folders: dict[str, Path], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contestant: Any = open_contestant(Entry("naive", str(folders[mode]), "onnxruntime", CPU, 1))
+    run, calls = contestant._backend.run, []
+
+    def count(graph: str, inputs: Any) -> Any:
+        calls.append((graph, inputs.get("adapter_gain", [None])[0]))
+        return run(graph, inputs)
+
+    monkeypatch.setattr(contestant._backend, "run", count)
+    contestant.run(*draw_scene(4))
+    unadapted = 1 if mode == "full" else 4
+    assert [graph for graph, _ in calls].count("prefix") == 4 + unadapted
+    assert calls.count(("suffix", 1.0)) == 4
+    assert calls.count(("suffix", 0.0)) == unadapted
+
+
+def test_unknown_contestant() -> None:
+    with pytest.raises(InvalidInputError, match=r"expected one of .* got 'magic'"):
+        open_contestant(Entry("magic", "", "onnxruntime", CPU, 1))
+
+
+def test_document_holds_what_is_asked_of_it(document: dict[str, Any]) -> None:
+    assert [row["n_objects"] for row in document["results"]] == [1, 3]
+    for row in document["results"]:
+        for key in ("ours_ms", "naive_ms", "base_onnx_ms", "naive_same_mode_ms", "rss_mb"):
+            assert row[key] > 0
+        assert row["torch_ms"] is None
+        spread = row["spread"]["ratio_naive"]
+        assert spread["min"] <= spread["q1"] <= row["ratio_naive"] <= spread["q3"]
+        assert set(row["steps_ms"]) == {
+            *("preprocess", "prefix", "prior", "suffix", "decoder", "postprocess")
+        }
+        steps = sum(row["steps_ms"].values())
+        assert 0.3 * row["ours_ms"] < steps < 1.5 * row["ours_ms"]
+    (other,) = document["other_models"]
+    assert other["mode"] == "full"
+    assert "naive_same_mode_ms" not in other["results"][0]
+    assert set(document["rss_mb_of_others"]) == {"naive", "naive roi", "base"}
+    assert {"commit", "machine", "versions"} <= set(document)
+    assert len(document["models"][0]["sha256"]["prefix"]) == 64
+    assert set(document["marks"]) == {"one_object_over_base"}
+    assert document["gemm_gflops"] > 0.1
+    json.dumps(document, allow_nan=False)
+
+
+def test_tables_replace_those_between_the_marks(document: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "document.md"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    counted = {"prefix_gflop": 1.0, "suffix_gflop": 3.0, "decoder_gflop": 0.5}
+    full = {
+        **document,
+        "operations": [
+            {"mode": m, "floor_ms": {str(n): floor_ms(counted, m, n, 100.0) for n in (1, 3)}}
+            for m in ("roi", "full")
+        ],
+        "encoders": [
+            {
+                **counted,
+                "encoder": "tiny",
+                "adapters_before": "block 1",
+                "suffix_share": 0.75,
+                "eight_objects_over_naive": 0.78,
+            }
+        ],
+    }
+    render(path, full)
+    text = path.read_text()
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    assert "| 3 | " in text
+    assert "| tiny | block 1 | 1.0 | 3.0 | 75 % | 0.78 |" in text
+    # 3 crops, 6 suffixes and 6 decodings at 100 GFLOP/s.
+    assert "| 240 |" in text
+    render(path, document)
+    assert "tiny" not in path.read_text()
+    (tmp_path / "bare.md").write_text("nothing")
+    with pytest.raises(InvalidInputError, match="once each"):
+        render(tmp_path / "bare.md", document)
+
+
+def test_floor_counts_crops_or_the_image_once() -> None:
+    counted = {"prefix_gflop": 10.0, "suffix_gflop": 4.0, "decoder_gflop": 1.0}
+    full, roi = (floor_ms(counted, mode, 8, 1000.0) for mode in ("full", "roi"))
+    assert full == {"prefix": 10, "suffix": 36, "decoder": 16}
+    assert roi == {"prefix": 80, "suffix": 64, "decoder": 16}
+
+
+def test_memory_is_that_of_another_process(folders: dict[str, Path]) -> None:
+    entry = Entry("ours", str(folders["roi"]), "onnxruntime", CPU, 1)
+    assert 40 < peak_rss_mb(entry, 2, frames=1) < 600
+    with pytest.raises(RuntimeError, match="ours with 2 objects failed"):
+        peak_rss_mb(Entry("ours", "nowhere", "onnxruntime", CPU, 1), 2)
+
+
+def test_missing_mode_that_cannot_be_exported(folders: dict[str, Path], tmp_path: Path) -> None:
+    content = json.loads((folders["full"] / "manifest.json").read_text())
+    content["source"] = {"config": {"positions": [], "hidden_dim": None}}
+    copy = model_folder(tmp_path / "alone", "full")
+    (copy / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(ExportFailedError, match="mode roi could not be exported"):
+        open_models([copy], tmp_path / "no weights", tmp_path)
+
+
+def test_command_line(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    out = tmp_path / "results" / "out.json"
+    arguments = ["--out", str(out), "--objects", "2", "--repeats", "1", "--threads", "1"]
+    arguments += ["--base", str(folders["base"]), "--models", str(folders["roi"])]
+    arguments += [str(folders["full"]), "--without", "torch"]
+    assert benchmark.main(arguments) == 0
+    assert json.loads(out.read_text())["results"][0]["n_objects"] == 2
+    assert "mode roi" in capsys.readouterr().out
+    page = tmp_path / "page.md"
+    page.write_text(f"{BEGIN}\n{END}\n")
+    assert benchmark.main(["--out", str(out), "--render", str(page)]) == 0
+    assert "| objects |" in page.read_text()
+    assert benchmark.main([*arguments, "--provider", "MagicProvider"]) == 2
+    monkeypatch.setitem(__import__("sys").modules, "mobile_sam", None)
+    monkeypatch.delitem(
+        __import__("sys").modules, "benchmarks.objects.official_predictor", raising=False
+    )
+    assert benchmark.main(arguments[:-2]) == 2
+
+
+@pytest.mark.parametrize("wrong", [["--objects", "0"], ["--repeats", "0"], ["--without", "all"]])
+def test_wrong_arguments(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        benchmark.main(["--out", "x.json", *wrong])
