@@ -9,7 +9,7 @@ the whole model by ``configs/model/NAME.yaml``, and with it the weights it stand
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,7 @@ def load_config(
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:
     """Return a configuration as plain values that YAML and JSON can hold."""
-    values = asdict(config)
-    if is_dataclass(config.data) and not isinstance(config.data, type):
-        values["data"] = asdict(config.data)
-    plain: dict[str, Any] = _plain(values)
+    plain: dict[str, Any] = _plain(asdict(config))
     return plain
 
 

@@ -53,9 +53,7 @@ def measure_steps(run: Run, warm_up: int = _WARM_UP, measured: int = _MEASURED) 
     """
     count = warm_up + measured
     sampler = MicroBatches(run.plan, run.world.rank, 0, count)
-    loader = iter(
-        training_loader(run.dataset, run.source, run.config.batch, sampler, pin_memory=False)
-    )
+    loader = iter(training_loader(run.dataset, run.source, run.config.batch, sampler))
     data, compute = [], []
     with tempfile.TemporaryDirectory() as scratch:
         trainer = Trainer(run, RunFolder(Path(scratch)))

@@ -76,8 +76,6 @@ def training_loader(
     source: DataSource,
     batch: BatchConfig,
     sampler: MicroBatches,
-    *,
-    pin_memory: bool,
 ) -> DataLoader:
     """Load the micro-batches of a sampler in its order, whatever the number of workers."""
     return DataLoader(
@@ -87,7 +85,6 @@ def training_loader(
         num_workers=batch.num_workers,
         prefetch_factor=batch.prefetch if batch.num_workers else None,
         worker_init_fn=_quiet_worker,
-        pin_memory=pin_memory,
     )
 
 

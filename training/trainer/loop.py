@@ -159,7 +159,6 @@ class Trainer:
                 self._run.source,
                 self._config.batch,
                 sampler,
-                pin_memory=False,
             )
         )
 

@@ -34,7 +34,7 @@ def main() -> None:
     for parameter in state.model.adapters.parameters():
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
     sampler = MicroBatches(run.plan, world.rank, STEP, STEP + 1)
-    loader = training_loader(run.dataset, SOURCE, config.batch, sampler, pin_memory=False)
+    loader = training_loader(run.dataset, SOURCE, config.batch, sampler)
     batches = micro_batches_of_step(iter(loader), run.plan)
     step = GradientStep(config, state.model, state.discriminator, world, run.plan)
     values = step.run(batches, STEP)
