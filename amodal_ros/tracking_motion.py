@@ -22,8 +22,9 @@ _BINS = 6  # of each colour
 # Measured on rendered clips: of one scene a twelfth of a second apart, at least 0.81 of the points
 # can be followed; 1 s and up to 40 degrees apart sometimes none, but then the correlation is above
 # 0.35 and the colours overlap by more than 0.69. Of two scenes 0.03, 0.61 and 0.68 at most.
-_FOLLOWED = 0.05
+_FOLLOWED = 0.12
 _LIKE = 0.35
+_SAME = 0.75  # only the light differs
 _COLOURS = 0.6
 
 
@@ -94,16 +95,16 @@ def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     """Compares two frames of one size.
 
     A cut: hardly a point can be followed, and the small pictures do not correlate or the colours
-    are others. Light that changes leaves the points, a fast pan the colours and some correlation.
+    are others. Light that changes leaves a high correlation, a fast pan the colours and some.
     A frame without contrast is never a cut.
     """
     if before.is_flat or after.is_flat:
         return SceneMotion.unknown()
     points, moved, share = _follow(before.grey, after.grey)
     if share < _FOLLOWED:
-        alike = float(np.vdot(before.small, after.small)) >= _LIKE
+        likeness = float(np.vdot(before.small, after.small))
         same_colours = float(np.minimum(before.colours, after.colours).sum()) >= _COLOURS
-        if not (alike and same_colours):
+        if likeness < _LIKE or (likeness < _SAME and not same_colours):
             return SceneMotion.unknown(cut=True)
     before_xy = (points + 0.5) * before.scale_xy
     after_xy = (moved + 0.5) * before.scale_xy

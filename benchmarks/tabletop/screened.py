@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m benchmarks.tabletop.screened``: clips in which objects are fully hidden for a while.
+
+The clips of ``python -m benchmarks.tabletop`` seldom hide an object for a second. Here a large
+object is carried before the others, held for more than a second, and taken away again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from benchmarks.tabletop.shot_types import FrameRecord, Shot
+
+logger = logging.getLogger(__name__)
+
+
+def generate_screened(
+    out: Path, clips: int, frames: int, seed: int, object_set: str, workers: int, cache: Path
+) -> Path:
+    """Render clips and return their annotation file, in ``amodal_coco``.
+
+    Args:
+        out: new or empty folder for ``images/`` and ``clips.json``.
+        clips: how many.
+        frames: pictures in each.
+        seed: of everything.
+        object_set: key of the catalogue's sets.
+        workers: processes.
+        cache: where wheels and unpacked objects are kept.
+
+    Raises:
+        InvalidInputError: the folder is not empty, or a count makes no sense.
+        AssetError: the objects cannot be fetched.
+    """
+    from amodal_ros.errors import InvalidInputError
+    from benchmarks.tabletop.assets import prepare_assets, wheel_lines
+    from benchmarks.tabletop.catalog import OBJECT_SETS
+    from training.datasets import AmodalCocoWriter
+
+    if clips < 1 or frames < 2 or seed < 0 or workers < 1:
+        raise InvalidInputError(
+            f"clips {clips}, frames {frames}, seed {seed}, workers {workers}: expected at least"
+            " one clip of two frames, a seed of 0 or more and one worker"
+        )
+    if out.exists() and any(out.iterdir()):
+        raise InvalidInputError(f"{out} is not empty")
+    assets = prepare_assets(object_set, cache)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    objects = OBJECT_SETS[object_set]
+    shots = [Shot("clip", number, seed, frames, objects, assets, out) for number in range(clips)]
+    writer = AmodalCocoWriter(
+        {
+            "description": f"amodal_ros tabletop benchmark, screened clips, {object_set} objects",
+            "seed": seed,
+            "clips": clips,
+            "frames": frames,
+            "sources": wheel_lines(object_set),
+        },
+        sorted(item.name for item in objects),
+    )
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for shot, records in zip(shots, pool.map(_render, shots), strict=True):
+            for record in records:
+                image_id = writer.add_image(
+                    record.file_name, record.hw, video_id=shot.number + 1, frame=record.frame
+                )
+                for number, category, amodal, visible in record.objects:
+                    writer.add_object(image_id, category, amodal, visible, number + 1)
+            logger.info("clip %d of %d", shot.number + 1, clips)
+    writer.write(out / "clips.json")
+    return out / "clips.json"
+
+
+def _render(shot: Shot) -> list[FrameRecord]:
+    # Before mujoco is first imported: OSMesa needs no display; one thread for each process.
+    os.environ.setdefault("MUJOCO_GL", "osmesa")
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    from benchmarks.tabletop.screened_shot import render_screened
+
+    return render_screened(shot)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Render screened clips."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+
+    from amodal_ros.errors import AmodalError
+    from benchmarks.tabletop.assets import default_cache
+
+    try:
+        file = generate_screened(
+            arguments.out,
+            arguments.clips,
+            arguments.frames,
+            arguments.seed,
+            arguments.objects,
+            arguments.workers,
+            arguments.cache or default_cache(),
+        )
+    except AmodalError as error:
+        logger.error("%s", error)
+        return 1
+    logger.info("wrote %s", file)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.tabletop.screened",
+        description="Render clips in which a carried object hides others for over a second.",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="new folder for the dataset")
+    parser.add_argument("--clips", type=int, default=10, help="clips (10)")
+    parser.add_argument("--frames", type=int, default=42, help="pictures in a clip (42)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything (0)")
+    parser.add_argument(
+        "--objects",
+        choices=("household", "second"),
+        default="household",
+        help="object set (household)",
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
+    parser.add_argument("--cache", type=Path, help="for downloads (the user's cache folder)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the clips' figures to a table, intervals and marks; and the table in a document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amodal_ros.errors import InvalidInputError
+from benchmarks.tracking.scores import GROUPS
+from benchmarks.tracking.variants import FEEDBACK, NO_FEEDBACK
+
+RESAMPLES = 10_000
+SURVIVAL_MARK = 0.8
+SWITCH_MARK = 1.0
+_FEWEST_CLIPS = 10
+
+
+def summarise_clips(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
+    """All figures of all variants, and the paired difference of feedback and none."""
+    names = list(clips[0]["variants"])
+    results: dict[str, Any] = {
+        "clips": len(clips),
+        "frames": sum(clip["frames"] for clip in clips),
+        "variants": {name: _variant([c["variants"][name] for c in clips]) for name in names},
+    }
+    if FEEDBACK in names and NO_FEEDBACK in names:
+        results["feedback minus no feedback"] = {
+            group: {key: _paired(clips, group, key, seed) for key in ("miou_full", "miou_occ")}
+            for group in GROUPS[:2]
+        }
+        results["marks"] = _marks(results)
+    return results
+
+
+def bootstrap_interval(
+    differences: NDArray[np.float64], seed: int, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """95 % percentile interval of the mean of (C,) differences, clips drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(0, len(differences), (resamples, len(differences)))
+    low, high = np.percentile(differences[draws].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _miou(sums: Mapping[str, float], key: str) -> float | None:
+    total, count = ("full", "n") if key == "miou_full" else ("occluded", "n_occluded")
+    return sums[total] / sums[count] if sums[count] else None
+
+
+def _variant(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    totals = {
+        group: {
+            key: sum(clip["groups"][group][key] for clip in clips)
+            for key in ("n", "full", "n_occluded", "occluded")
+        }
+        for group in GROUPS
+    }
+    counts = {
+        key: sum(clip[key] for clip in clips)
+        for key in ("objects", "detections", "id_switches", "hidden_events", "survived")
+    }
+    return {
+        "groups": {
+            group: {
+                "instances": sums["n"],
+                "occluded": sums["n_occluded"],
+                "miou_full": _percent(_miou(sums, "miou_full")),
+                "miou_occ": _percent(_miou(sums, "miou_occ")),
+            }
+            for group, sums in totals.items()
+        },
+        **counts,
+        "id_switches_per_clip": round(counts["id_switches"] / len(clips), 2),
+        "most_id_switches": max(clip["id_switches"] for clip in clips),
+    }
+
+
+def _paired(
+    clips: Sequence[Mapping[str, Any]], group: str, key: str, seed: int
+) -> dict[str, Any] | None:
+    """Mean over clips of the difference, with its interval; clips without such instances apart."""
+    pairs = [
+        [_miou(clip["variants"][name]["groups"][group], key) for name in (FEEDBACK, NO_FEEDBACK)]
+        for clip in clips
+    ]
+    known = np.array([pair for pair in pairs if None not in pair], np.float64)
+    if not len(known):
+        return None
+    differences = known[:, 0] - known[:, 1]
+    low, high = bootstrap_interval(differences, seed)
+    return {
+        "clips": len(known),
+        "mean": _percent(float(differences.mean())),
+        "low": _percent(low),
+        "high": _percent(high),
+    }
+
+
+def _marks(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The three marks; survival and switches are the tracker's own."""
+    feedback = results["variants"][FEEDBACK]
+    gain = results["feedback minus no feedback"]["all"]["miou_occ"]
+    events, survived = feedback["hidden_events"], feedback["survived"]
+    return {
+        "feedback_beats_none": {
+            "low": gain["low"] if gain else None,
+            "clips": gain["clips"] if gain else 0,
+            "met": bool(gain and gain["low"] > 0 and gain["clips"] >= _FEWEST_CLIPS),
+        },
+        "survival": {
+            "value": round(survived / events, 3) if events else None,
+            "events": events,
+            "limit": SURVIVAL_MARK,
+            "met": bool(events and survived / events >= SURVIVAL_MARK),
+        },
+        "id_switches_per_clip": {
+            "value": feedback["id_switches_per_clip"],
+            "limit": SWITCH_MARK,
+            "met": feedback["id_switches_per_clip"] <= SWITCH_MARK,
+        },
+    }
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 2)
+
+
+def results_markdown(document: Mapping[str, Any]) -> str:
+    """A result file as Markdown: table, difference, marks."""
+    settings, results = document["settings"], document["results"]
+    lines = [
+        f"Masks by {settings['segmenter']}; {results['clips']} clips, {results['frames']} frames,"
+        f" {settings['drop']:.0%} of the boxes dropped (seed {settings['seed']});"
+        f" commit `{document['commit']}`. Percent.",
+        "",
+        "| | mIoU full | mIoU occ | occ, with a box | occ, box dropped | occ, hidden |"
+        " id switches a clip | survived |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, figures in results["variants"].items():
+        cells = [name, _text(figures["groups"]["all"]["miou_full"])]
+        cells += [_text(figures["groups"][group]["miou_occ"]) for group in GROUPS]
+        tracked = name != NO_FEEDBACK
+        cells.append(f"{figures['id_switches_per_clip']:.2f}" if tracked else "–")
+        survived = f"{figures['survived']} of {figures['hidden_events']}"
+        cells.append(survived if tracked else "–")
+        lines.append("| " + " | ".join(cells) + " |")
+    for group, gains in results.get("feedback minus no feedback", {}).items():
+        for key, gain in gains.items():
+            if gain:
+                lines.append("")
+                lines.append(
+                    f"Feedback minus no feedback, {key.replace('_', ' ')}, {group}:"
+                    f" {gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
+                    f" over {gain['clips']} clips."
+                )
+    return "\n".join(lines) + "\n"
+
+
+def replace_block(text: str, name: str, content: str) -> str:
+    """Replace what stands between ``<!-- tracking NAME -->`` and ``<!-- end tracking -->``.
+
+    Raises:
+        InvalidInputError: the document has no such block.
+    """
+    pattern = re.compile(
+        rf"(<!-- tracking {re.escape(name)} -->\n).*?(<!-- end tracking -->)", re.DOTALL
+    )
+    if not pattern.search(text):
+        raise InvalidInputError(f"the document has no block '<!-- tracking {name} -->'")
+    return pattern.sub(lambda match: f"{match[1]}\n{content}\n{match[2]}", text)
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drift and coasting: which answers are believed."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from amodal_ros.tracker import AmodalTracker, TrackerConfig
+from amodal_ros.types import AmodalPrediction, Detections
+from tests.unit.tracker_support import HW, A, B, Box, answer, filled, see, step
+
+PART: Box = (10, 10, 30, 20)
+
+
+def doubtful(box: Box, iou: float) -> AmodalPrediction:
+    mask = filled(box)[None]
+    return AmodalPrediction(mask, mask, np.array([iou], np.float32))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        doubtful(A, 0.2),  # the decoder doubts it
+        answer([(10, 10, 90, 55)], [A]),  # the area jumped
+        answer([(14, 18, 30, 40)], [(10, 10, 30, 18)]),  # it misses what is visible
+        answer([(0, 0, 0, 0)]),
+    ],
+)
+def test_drift_restarts_m_spec_from_the_box(bad: AmodalPrediction) -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    step(tracker, 0.0, see(A), [A])
+    plan = tracker.plan(see(A), 0.1, HW)
+    tracker.update(plan, bad)
+    assert tracker.status().restarts == 1
+    plan, _ = step(tracker, 0.2, see(A), [A])
+    assert plan.prior_masks == (None,)
+    assert plan.track_ids.tolist() == [0]
+    plan, _ = step(tracker, 0.3, see(A), [A])
+    assert np.array_equal(plan.prior_masks[0], filled(A))
+
+
+def test_mask_that_drifted_is_not_what_the_track_coasts_on() -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    step(tracker, 0.0, see(A), [A])
+    tracker.update(tracker.plan(see(A), 0.1, HW), answer([(10, 10, 90, 55)], [A]))
+    plan = tracker.plan(Detections.empty(), 0.2, HW)
+    assert plan.boxes_xyxy.tolist() == [list(A)]
+
+
+def test_what_came_from_the_box_counts_whatever_its_size() -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    step(tracker, 0.0, see(A), [A])
+    large: Box = (10, 10, 90, 55)
+    for stamp in (0.1, 0.2):  # drift, then from the box again: so large it is
+        tracker.update(tracker.plan(see(A), stamp, HW), answer([large], [A]))
+    plan = tracker.plan(see(A), 0.3, HW)
+    assert np.array_equal(plan.prior_masks[0], filled(large))
+
+
+def test_hidden_object_does_not_turn_into_its_occluder_step_by_step() -> None:
+    tracker = AmodalTracker(TrackerConfig(max_coast_s=-1.0))
+    step(tracker, 0.0, see(A), [A])
+    for frame in range(1, 20):
+        creeping = (10 + 2 * frame, 10, 30 + 2 * frame, 40)
+        _, (item,) = step(tracker, frame / 10, Detections.empty(), [creeping], [(0, 0, 100, 60)])
+    assert np.array_equal(item.amodal_mask, filled(A))
+
+
+def test_overlooked_object_keeps_what_is_visible_of_it() -> None:
+    """A third of it is seen, too little to agree with the whole, but it was seen before."""
+    tracker = AmodalTracker()
+    step(tracker, 0.0, see(PART), [A], [PART])
+    _, (item,) = step(tracker, 0.1, Detections.empty(), [A], [PART])
+    assert np.array_equal(item.visible_mask, filled(PART))
+    _, (item,) = step(tracker, 0.2, Detections.empty(), [A], [(0, 0, 100, 60)])
+    assert not item.visible_mask.any()
+    _, (item,) = step(tracker, 0.3, Detections.empty(), [A], [PART])
+    assert not item.visible_mask.any()  # it was hidden in between: nothing to continue
+
+
+def test_given_object_that_nothing_confirms_ends(caplog: pytest.LogCaptureFixture) -> None:
+    tracker = AmodalTracker(TrackerConfig(max_drift_s=1.0))
+    tracker.add_object(A)
+    step(tracker, 0.0, Detections.empty(), [A])
+    with caplog.at_level(logging.WARNING):
+        for frame in range(1, 12):
+            assert len(tracker) == 1
+            step(tracker, frame / 10, Detections.empty(), [B], [(0, 0, 100, 60)])
+        assert len(tracker.plan(Detections.empty(), 1.2, HW)) == 0
+    assert "Given object 0 ends: not confirmed for 1.1 s" in caplog.text
+
+
+def test_given_object_survives_a_camera_that_stalls() -> None:
+    tracker = AmodalTracker(TrackerConfig(max_drift_s=1.0))
+    tracker.add_object(A)
+    step(tracker, 0.0, Detections.empty(), [A])
+    plan, _ = step(tracker, 60.0, Detections.empty(), [A])
+    assert len(plan) == 1
+
+
+def test_given_object_outside_the_first_image_ends(caplog: pytest.LogCaptureFixture) -> None:
+    tracker = AmodalTracker()
+    tracker.add_object((500, 500, 600, 600))
+    assert len(tracker.plan(Detections.empty(), 0.0, HW)) == 0
+    assert "Given object 0 ends: it left the image" in caplog.text
+
+
+def test_status_counts() -> None:
+    tracker = AmodalTracker()
+    tracker.add_object(A)
+    step(tracker, 0.0, see(B), [B, A])
+    step(tracker, 0.1, Detections.empty(), [A, B])
+    status = tracker.status()
+    assert (status.tracks, status.coasting, status.pinned) == (2, 2, 1)
+    assert (status.resets, status.restarts) == (0, 0)
+
+
+def test_crowd_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    tracker = AmodalTracker(TrackerConfig(max_objects=1))
+    for stamp in (0.0, 0.1, 0.2):
+        step(tracker, stamp, see(A, B, scores=[0.9, 0.5]), [A])
+    assert caplog.text.count("More objects than max_objects=1") == 1
+
+
+def test_part_that_comes_out_finds_its_hidden_object() -> None:
+    tracker = AmodalTracker()
+    step(tracker, 0.0, see(A, B), [A, B])
+    step(tracker, 0.1, Detections.empty(), [A, B], [(0, 0, 100, 60)] * 2)
+    sliver = (24, 30, 30, 38)  # IoU 0.08
+    plan, _ = step(tracker, 0.2, see(sliver), [A, B], [sliver, (0, 0, 100, 60)])
+    assert plan.track_ids.tolist() == [0, 1]
+    beside = (40, 0, 50, 8)
+    plan, _ = step(tracker, 0.3, see(beside), [beside, A, B])
+    assert plan.track_ids.tolist() == [2, 0, 1]
