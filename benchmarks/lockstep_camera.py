@@ -72,7 +72,7 @@ class LockstepCamera:
             self._spin_until(lambda: bool(self._masks and self._timings), 2.0)
         self.spin_for(1.0)
 
-    def frame(self) -> dict[str, float]:
+    def frame(self, timeout_s: float = TIMEOUT_S) -> dict[str, float]:
         """Send a frame and wait for its answer.
 
         Returns:
@@ -85,9 +85,9 @@ class LockstepCamera:
         self._timings.clear()
         stamp_ns = self._send()
         if not self._spin_until(
-            lambda: stamp_ns in self._masks and stamp_ns in self._timings, TIMEOUT_S
+            lambda: stamp_ns in self._masks and stamp_ns in self._timings, timeout_s
         ):
-            raise TimeoutError(f"no answer within {TIMEOUT_S:g} s")
+            raise TimeoutError(f"no answer within {timeout_s:g} s")
         objects, arrival_ms = self._masks[stamp_ns]
         timing = {key: self._timings[stamp_ns][key] for key in TIMING_KEYS}
         return {**timing, "arrival": arrival_ms, "objects": objects}
@@ -97,8 +97,8 @@ class LockstepCamera:
         self._spin_until(lambda: False, seconds)
 
     def losses(self) -> dict[str, int]:
-        """The node's fault counters that are not 0, as of the last frame."""
-        (timing,) = self._timings.values()
+        """The node's fault counters that are not 0, as of the last answer; it must have come."""
+        timing = self._timings[max(self._timings)]
         return {n: int(timing[n]) for n in timing if n not in TIMING_KEYS and timing[n]}
 
     def close(self) -> None:

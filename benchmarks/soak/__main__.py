@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from benchmarks.lockstep_camera import LockstepCamera
     from benchmarks.soak.judgement import Sample
 
+# An answer that takes longer counts as lost; after so many in a row the node counts as dead.
+_PATIENCE_S = 180.0
+_MOST_UNANSWERED = 3
+
 
 def run(options: argparse.Namespace) -> tuple[list[Sample], dict[str, int]]:
     """Play the clip; returns one sample for each frame, and the node's losses."""
@@ -42,33 +46,46 @@ def run(options: argparse.Namespace) -> tuple[list[Sample], dict[str, int]]:
         camera = LockstepCamera(replayed_clip(options.objects))
         try:
             camera.connect()
-            return _play(node, camera, options), camera.losses()
+            return _play(node, camera, options)
         finally:
             camera.close()
     finally:
         node.end()
 
 
-def _play(node: NodeProcess, camera: LockstepCamera, options: argparse.Namespace) -> list[Sample]:
-    from benchmarks.soak.judgement import Sample
-
-    samples = []
+def _play(
+    node: NodeProcess, camera: LockstepCamera, options: argparse.Namespace
+) -> tuple[list[Sample], dict[str, int]]:
+    samples: list[Sample] = []
+    losses: dict[str, int] = {}
+    unanswered = in_a_row = 0
     start = time.monotonic()
     while (began := time.monotonic()) - start < options.minutes * 60:
-        timing = camera.frame()
-        samples.append(
-            Sample(
-                minute=(time.monotonic() - start) / 60,
-                rss_mib=node.rss_mib(),
-                total_ms=timing["total"],
-                engine_ms=sum(timing[part] for part in GROUPS["engine"]),
-                objects=int(timing["objects"]),
-                threads=node.threads(),
-                open_files=node.open_files(),
-            )
-        )
+        try:
+            timing = camera.frame(_PATIENCE_S)
+        except TimeoutError:  # a lost frame costs itself, not the hour
+            unanswered, in_a_row = unanswered + 1, in_a_row + 1
+            if in_a_row == _MOST_UNANSWERED:
+                raise
+            continue
+        in_a_row, losses = 0, camera.losses()
+        samples.append(_sample(node, timing, (time.monotonic() - start) / 60))
         camera.spin_for(began + options.period - time.monotonic())
-    return samples
+    return samples, {**losses, "frames_without_answer": unanswered}
+
+
+def _sample(node: NodeProcess, timing: dict[str, float], minute: float) -> Sample:
+    from benchmarks.soak.judgement import Sample
+
+    return Sample(
+        minute=minute,
+        rss_mib=node.rss_mib(),
+        total_ms=timing["total"],
+        engine_ms=sum(timing[part] for part in GROUPS["engine"]),
+        objects=int(timing["objects"]),
+        threads=node.threads(),
+        open_files=node.open_files(),
+    )
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -102,6 +102,7 @@ def judge(samples: Sequence[Sample], losses: dict[str, int]) -> dict[str, Any]:
         "losses": losses,
         "marks": {
             "memory_change_after_warm_up": mark(largest_change(rss), MEMORY_LIMIT, "relative"),
+            "frames_without_answer": mark(losses.get("frames_without_answer", 0), 0, "frames"),
             "frames_lost_to_the_engine": mark(losses.get("dropped_engine_error", 0), 0, "frames"),
         },
     }
