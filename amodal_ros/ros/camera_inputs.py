@@ -97,6 +97,7 @@ class CameraInputs:
             node,
             faults,
             camera=of_camera(camera, image_topic(parameters)),
+            # Without a detector each image counts as its boxes too: nothing is told of that name.
             detector=of_camera(camera, parameters.detections_topic or "no_detector"),
             on_time_backward=self._pairer.clear,
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
@@ -17,13 +18,14 @@ def yolo_message_type() -> type:
         InvalidInputError: if ``yolo_msgs`` is not installed.
     """
     try:
-        from yolo_msgs.msg import DetectionArray
+        # By name: the package is no dependency, since who has no yolo_ros needs none of it.
+        messages = importlib.import_module("yolo_msgs.msg")
     except ImportError as error:
         raise InvalidInputError(
             "parameter detections_type is 'yolo_msgs', but that package cannot be imported "
             f"({error}); build yolo_ros in this workspace, or let its boxes come as vision_msgs"
         ) from error
-    return DetectionArray
+    return messages.DetectionArray
 
 
 def boxes_from_yolo(message: Any) -> Detection2DArray:
