@@ -178,23 +178,35 @@ class EngineSession:
         graph = self._graphs.get(key) if self._captures else None
         if graph is None and self._captures and self._graphs.worth_capturing(key):
             graph = self._capture()
-            for old in self._graphs.add(key, graph):
-                self._cuda.destroy_graph(old)
+            if graph is not None:
+                for old in self._graphs.add(key, graph):
+                    self._cuda.destroy_graph(old)
         if graph is not None:
             self._cuda.launch(graph, self._stream)
         else:
             self._enqueue()
 
-    def _capture(self) -> int:
-        """Notes the engine's work as a CUDA graph."""
+    def _capture(self) -> int | None:
+        """Notes the engine's work as a CUDA graph; None: it cannot be noted, now or later."""
         self._cuda.begin_capture(self._stream)
+        problem: BackendError | None = None
         try:
             self._enqueue()
-        except BackendError:
+        except BackendError as error:
+            problem = error
+        graph: int | None = None
+        try:
             # Ended in any case, or the stream could never be used again.
-            self._cuda.destroy_graph(self._cuda.end_capture(self._stream))
-            raise
-        return self._cuda.end_capture(self._stream)
+            graph = self._cuda.end_capture(self._stream)
+        except BackendError as error:
+            problem = problem or error
+        if problem is None:
+            return graph
+        if graph is not None:
+            self._cuda.destroy_graph(graph)
+        logger.info("%s: runs without CUDA graphs: %s", self._plan.name, problem)
+        self._captures = False
+        return None
 
     def _enqueue(self) -> None:
         if not self._context.execute_async_v3(self._stream):

@@ -14,6 +14,7 @@ import onnx
 
 from amodal_ros.backends.tensorrt_library import TensorRtLibrary
 from amodal_ros.errors import BackendError, InvalidInputError
+from export.graph_files import weight_bytes
 from export.trt.profiles import Shape
 from export.trt.progress import progress_monitor
 from export.trt.type_check import check_network_types
@@ -98,6 +99,9 @@ def build_engine(
     checked, low = check_network_types(trt, network, name, graph.types, library.strongly_typed)
     config = builder.create_builder_config()
     _configure(library, builder, config, shapes, options)
+    if low and not library.strongly_typed:
+        config.set_flag(trt.BuilderFlag.FP16)
+        config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     cache = _load_timing_cache(config, options.timing_cache)
     with progress_monitor(trt, name, options.show_progress) as monitor:
         if monitor is not None:
@@ -127,15 +131,21 @@ def _network_flags(library: TensorRtLibrary) -> int:
 def _parse(trt: Any, log: Any, network: Any, name: str, graph: TypedGraph, folder: Path) -> None:
     """Parses the graph from a file, as graphs above 2 GB must be."""
     path = folder / f"{name}.onnx"
-    large = graph.model.ByteSize() > _EXTERNAL_BYTES
+    large = weight_bytes(graph.model) > _EXTERNAL_BYTES
     onnx.save(graph.model, str(path), save_as_external_data=large, location=f"{name}.weights")
     parser = trt.OnnxParser(network, log)
     parsed = parser.parse_from_file(str(path))
-    errors = [str(parser.get_error(i).desc()) for i in range(parser.num_errors)]
+    errors = [_parser_error(parser.get_error(i)) for i in range(parser.num_errors)]
     for file in (path, folder / f"{name}.weights"):
         file.unlink(missing_ok=True)
     if not parsed:
         raise BackendError(f"{name}: TensorRT cannot parse it: {'; '.join(errors) or reason(log)}")
+
+
+def _parser_error(error: Any) -> str:
+    """What and, where the parser tells, at which operator."""
+    operator = error.node_operator() if hasattr(error, "node_operator") else ""
+    return f"{operator}: {error.desc()}" if operator else str(error.desc())
 
 
 def _configure(
@@ -154,9 +164,6 @@ def _configure(
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector then has types
     if options.workspace_mib:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
-    if not library.strongly_typed:
-        config.set_flag(trt.BuilderFlag.FP16)
-        config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     if options.target is not None:
         _set_target(trt, config, options.target)
 

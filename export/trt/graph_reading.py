@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from amodal_ros.errors import InvalidInputError
+from export.graph_files import check_data
 
 # Constants above this size never hold shapes; type inference gets along without their values.
 _SMALL_BYTES = 4096
@@ -53,7 +54,9 @@ def read_graph(path: Path, name: str) -> ReadGraph:
 
     Raises:
         InvalidInputError: for a graph with control flow, or a type that cannot be inferred.
+        ManifestError: for external data that is missing or altered.
     """
+    check_data(path)
     return take_apart(onnx.load(str(path)), name)
 
 

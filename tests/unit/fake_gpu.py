@@ -146,6 +146,7 @@ class FakeContext:
         self.addresses: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.failing = False
+        self.failing_in_capture = False
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.addresses[name] = address
@@ -157,7 +158,7 @@ class FakeContext:
 
     def execute_async_v3(self, stream: int) -> bool:
         trt = self._engine.trt
-        if self.failing:
+        if self.failing or (self.failing_in_capture and stream in trt.cuda.capturing):
             self._engine.log.log(Severity.ERROR, "the fake context fails")
             return False
         trt.enqueued.append(self._engine.graph)

@@ -217,6 +217,20 @@ def test_failure_of_the_engine_comes_with_its_reason(rig: Rig) -> None:
     np.testing.assert_array_equal(np.asarray(found), wanted)
 
 
+def test_engine_that_cannot_be_captured_runs_without_cuda_graphs(rig: Rig, caplog) -> None:
+    rig.trt.contexts["suffix"].failing_in_capture = True
+    model = FakeBackend(rig.manifest)
+    with caplog.at_level("INFO"):
+        for seed in range(4):
+            found = rig.backend.run("suffix", tensors(seed, 2))["embeddings"]
+            wanted = model.run("suffix", tensors(seed, 2))["embeddings"]
+            np.testing.assert_array_equal(np.asarray(found), wanted)
+            del found
+    assert caplog.text.count("suffix: runs without CUDA graphs") == 1
+    assert rig.cuda.calls.count("capture") == 1
+    assert rig.cuda.graphs == {}
+
+
 def test_engine_of_another_version_is_refused(rig: Rig, monkeypatch) -> None:
     monkeypatch.setattr(EngineSet, "read", lambda *_: b"rubbish")
     with pytest.raises(BackendError, match="refuses the engine: magic tag does not match"):
