@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,7 +102,9 @@ def _overlap(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np
 
 
 def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
-    """(R,) share of each box (R, 4) that the whole object should fill; 0 where it is little.
+    """(R,) share of each box (R, 4) that the whole object should fill, more for small objects.
+
+    0 where it is little.
 
     `min_iou` has no part in it.
     """
@@ -115,7 +118,9 @@ def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -
         inside = max(min(right, x1) - max(left, x0), 0) * max(min(bottom, y1) - max(top, y0), 0)
         if inside >= _BOX_INSIDE * (right - left) * (bottom - top):
             filled = float(candidate.whole[top:bottom, left:right].mean())
-            shares[row] = filled if filled >= _FILLED else 0.0
+            # Of two objects behind which it may be, the part is that of the smaller one.
+            size = (right - left) * (bottom - top) / np.count_nonzero(candidate.whole)
+            shares[row] = filled * math.sqrt(size) if filled >= _FILLED else 0.0
     return shares
 
 

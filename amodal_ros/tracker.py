@@ -58,6 +58,7 @@ class AmodalTracker:
         self._answered_s = -math.inf
         self._image_hw: tuple[int, int] | None = None
         self._scene: SceneView | None = None
+        self._camera: np.ndarray | None = None
         self._crowded = False
 
     def __len__(self) -> int:
@@ -178,7 +179,7 @@ class AmodalTracker:
             self._warn_if_crowded(dropped)
             coasting = self._still_coasting(forecasts, matched, stamp_s)
             return make_plan(
-                FrameInfo(stamp_s, hw, self._epoch, reset, scene),
+                FrameInfo(stamp_s, hw, self._epoch, reset, scene, motion.camera),
                 Supported(chosen, kept, matched, dropped),
                 coasting,
                 self._ids(chosen, matched),
@@ -210,6 +211,7 @@ class AmodalTracker:
                 for row, judgement in enumerate(judgements):
                     self._remember(plan, row, judgement)
                 self._scene, self._answered_s = plan.scene, plan.stamp_s
+                self._camera = plan.camera
         return tuple(
             tracked_object(plan, row, judgement, float(prediction.predicted_iou[row]))
             for row, judgement in enumerate(judgements)
@@ -219,7 +221,7 @@ class AmodalTracker:
         self._tracks.clear()
         self._epoch += 1
         self._stamp_s = self._answered_s = -math.inf
-        self._image_hw = self._scene = None
+        self._image_hw = self._scene = self._camera = None
 
     def _number_pinned(self) -> int:
         return sum(track.pinned for track in self._tracks.values())
@@ -234,7 +236,7 @@ class AmodalTracker:
         elif self._image_hw not in (None, image_hw):
             reason = f"image size went from {self._image_hw} to {image_hw}"
         elif self._scene is not None and scene is not None:
-            motion = scene_motion(self._scene, scene)
+            motion = scene_motion(self._scene, scene, self._camera)
             reason = "scene cut" if motion.cut else ""
         if reason:
             logger.warning("Tracks reset: %s", reason)

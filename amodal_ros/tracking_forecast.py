@@ -15,8 +15,8 @@ from amodal_ros.tracking_shape import IDENTITY, Silhouette, compose, move_boxes,
 
 _FEWEST_POINTS = 4
 _SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
-_AGREEING = 3.0  # pixels
-_FADE_S = 1.0  # an own motion that nothing confirms halves in this time
+_AGREEING_PX = 2.0
+_FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is part of it
 
 
 @dataclass
@@ -153,7 +153,7 @@ def _own_motion(
 ) -> np.ndarray | None:
     """(2,) pixels beside the camera's motion, from the points on its visible part; None: too few.
 
-    The median, and only where half of the points agree with it: the others lie on something else.
+    The mean of the most that agree, at least a third: the others lie on something else.
     """
     if seen is None:
         return None
@@ -162,9 +162,11 @@ def _own_motion(
         return None
     before, after = scene.before_xy[on_it], scene.after_xy[on_it]
     residuals = after - move_points(before, camera)
-    own = np.median(residuals, axis=0)
-    spread = float(np.median(np.linalg.norm(residuals - own, axis=1)))
-    return own if spread <= max(_AGREEING, 0.25 * float(np.linalg.norm(own))) else None
+    apart = np.linalg.norm(residuals[:, None] - residuals[None], axis=2)
+    agree = apart[np.argmax((apart <= _AGREEING_PX).sum(axis=1))] <= _AGREEING_PX
+    if np.count_nonzero(agree) < max(_FEWEST_POINTS, len(residuals) / 3):
+        return None
+    return residuals[agree].mean(axis=0)
 
 
 def _mask_box(mask: np.ndarray | None) -> np.ndarray:

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from amodal_ros.tracking_shape import IDENTITY, move_points
+
 _SIDE = 320  # longer side of the thumbnail, pixels
-_MOST_POINTS = 250
-_POINT_GAP = 7
+_MOST_CORNERS = 800
+_POINT_GAP = 5
+_CELLS_HW = (6, 8)  # points are spread, or one object of much texture would have them all
+_CELL_POINTS = 8
 _FLOW_WINDOW = (15, 15)
 _FLOW_LEVELS = 3
 _RETURN_PX = 1.0  # a point must come back this close when it is followed backwards
-_INLIER_PX = 1.5
+_INLIER_PX = 0.75
+_NEAR_PX = 4.0  # of the expected motion
 _FEWEST_INLIERS = 12
+_SURPRISE = 2.0  # how many times more points an unexpected motion must have than an expected one
 _SMALL = (64, 48)  # of the picture that tells a cut
 _FLAT = 4.0  # grey levels: a picture with less contrast says nothing (lens cap, black frame)
 _BINS = 6  # of each colour
@@ -91,12 +97,19 @@ class SceneMotion:
         return cls(cut, None, np.zeros((0, 2)), np.zeros((0, 2)))
 
 
-def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
+def scene_motion(
+    before: SceneView, after: SceneView, expected: np.ndarray | None = None
+) -> SceneMotion:
     """Compares two frames of one size.
 
     A cut: hardly a point can be followed, and the small pictures do not correlate or the colours
     are others. Light that changes leaves a high correlation, a fast pan the colours and some.
     A frame without contrast is never a cut.
+
+    Args:
+        before: the earlier frame.
+        after: the later one.
+        expected: (2, 3), the camera's motion before; None: not known.
     """
     if before.is_flat or after.is_flat:
         return SceneMotion.unknown()
@@ -109,7 +122,9 @@ def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     before_xy = (points + 0.5) * before.scale_xy
     after_xy = (moved + 0.5) * before.scale_xy
     pixel = float(before.scale_xy.max())
-    return SceneMotion(False, _camera_motion(before_xy, after_xy, pixel), before_xy, after_xy)
+    return SceneMotion(
+        False, _camera_motion(before_xy, after_xy, pixel, expected), before_xy, after_xy
+    )
 
 
 def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -119,9 +134,10 @@ def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarr
         Points (K, 2) float64 of `before` and of `after`, OpenCV's pixels, and the share in [0, 1];
         1 where there was no corner to follow.
     """
-    corners = cv2.goodFeaturesToTrack(before, _MOST_POINTS, 0.005, _POINT_GAP)
+    corners = cv2.goodFeaturesToTrack(before, _MOST_CORNERS, 0.003, _POINT_GAP)
     if corners is None:
         return np.zeros((0, 2)), np.zeros((0, 2)), 1.0
+    corners = _spread(corners, before.shape)
     flow = {"winSize": _FLOW_WINDOW, "maxLevel": _FLOW_LEVELS}
     there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, **flow)
     back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **flow)
@@ -134,16 +150,48 @@ def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarr
     )
 
 
-def _camera_motion(before_xy: np.ndarray, after_xy: np.ndarray, pixel: float) -> np.ndarray | None:
+def _spread(corners: np.ndarray, hw: tuple[int, ...]) -> np.ndarray:
+    """The best corners (K, 1, 2) of each cell of the picture, from (N, 1, 2), best first."""
+    rows, columns = _CELLS_HW
+    x, y = corners[:, 0].T
+    cells = (y * rows // hw[0]).astype(int) * columns + (x * columns // hw[1]).astype(int)
+    order = np.argsort(cells, kind="stable")
+    first = np.searchsorted(cells[order], cells[order])
+    return corners[np.sort(order[np.arange(len(order)) - first < _CELL_POINTS])]
+
+
+def _camera_motion(
+    before_xy: np.ndarray, after_xy: np.ndarray, pixel: float, expected: np.ndarray | None
+) -> np.ndarray | None:
     """Shift, turn and scale that most points share; None when too few do.
+
+    A camera moves on as it did, or stops: what is near that is preferred, unless twice as many
+    points say otherwise. Else a large object that passes would be taken for the camera's motion.
 
     Args:
         before_xy: (K, 2) original pixels.
         after_xy: (K, 2) likewise.
         pixel: of the thumbnail, in original ones.
+        expected: (2, 3), the camera's motion before; None: not known.
     """
+    best, most = _consensus(before_xy, after_xy, pixel)
+    if expected is None:
+        return best
+    for guess in (expected, IDENTITY):
+        far = np.linalg.norm(after_xy - move_points(before_xy, guess), axis=1)
+        near = far < _NEAR_PX * pixel
+        matrix, count = _consensus(before_xy[near], after_xy[near], pixel)
+        if matrix is not None and count * _SURPRISE >= most:
+            return matrix
+    return best
+
+
+def _consensus(
+    before_xy: np.ndarray, after_xy: np.ndarray, pixel: float
+) -> tuple[np.ndarray | None, int]:
+    """The motion (2, 3) of most of the points, and of how many; None when of too few."""
     if len(before_xy) < _FEWEST_INLIERS:
-        return None
+        return None, 0
     matrix, inliers = cv2.estimateAffinePartial2D(
         before_xy,
         after_xy,
@@ -152,6 +200,5 @@ def _camera_motion(before_xy: np.ndarray, after_xy: np.ndarray, pixel: float) ->
         maxIters=200,
         confidence=0.99,
     )
-    if matrix is None or int(inliers.sum()) < _FEWEST_INLIERS:
-        return None
-    return matrix
+    count = 0 if matrix is None else int(inliers.sum())
+    return (matrix, count) if count >= _FEWEST_INLIERS else (None, 0)

@@ -29,6 +29,7 @@ class FrameInfo:
     epoch: int
     reset: str
     scene: SceneView | None
+    camera: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +142,7 @@ def make_plan(
         reset=frame.reset,
         forecasts=tuple(followed),
         scene=frame.scene,
+        camera=frame.camera,
     )
 
 

@@ -23,7 +23,7 @@ SIZE = (240, 320)
 def scene(seed: int = 0, hw: tuple[int, int] = SIZE) -> np.ndarray:
     """Coloured patches, (H, W, 3) uint8: other colours and places for each seed."""
     rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (hw[0] // 16, hw[1] // 16, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 256, (hw[0] // 8, hw[1] // 8, 3), dtype=np.uint8)
     coarse = (coarse * rng.uniform(0.2, 1.0, 3)).astype(np.uint8)
     return cv2.resize(coarse, hw[::-1], interpolation=cv2.INTER_CUBIC)
 
@@ -64,7 +64,7 @@ def test_another_scene_is_a_cut() -> None:
 def test_light_motion_and_something_before_the_lens_are_no_cuts() -> None:
     image = scene()
     darker = (image * 0.5).astype(np.uint8)
-    panned = moved(image, turn(0, 1, (60, 0)))
+    panned = moved(image, turn(0, 1, (24, 0)))
     hand = image.copy()
     hand[60:, 80:] = (120, 90, 70)
     for other in (darker, panned, hand):

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amodal_ros.errors import InvalidInputError
+from benchmarks.tracking.__main__ import main
+from benchmarks.tracking.clips import find_clips
+from benchmarks.tracking.scores import ClipScore
+from benchmarks.tracking.segmenters import RememberingBackend, TruthLikeSegmenter
+from benchmarks.tracking.summary import bootstrap_interval, replace_block, summarise_clips
+from benchmarks.tracking.variants import FEEDBACK, NO_FEEDBACK, PLAIN_IOU, FrameAnswer, PlainIou
+from tests.benchmarks.tracking.clip_support import FRAMES, HIDDEN_FRAMES, write_clips
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("clips") / "toys")
+
+
+def sources(data: Path, drop: float = 0.0, stride: int = 1, seed: int = 0):
+    return find_clips([data / "clips.json"], None, stride, drop, seed, 12.0)
+
+
+def test_same_boxes_are_dropped_whatever_else_is_asked(data: Path) -> None:
+    first, second = (
+        [frame.detected for frame in sources(data, 0.3, stride)[0].frames()] for stride in (1, 2)
+    )
+    assert len(first) == FRAMES
+    assert np.array_equal(first[::2], second)
+    seen = np.array(first)[[k for k in range(FRAMES) if k not in HIDDEN_FRAMES]]
+    assert 0.5 < seen.mean() < 0.9
+    other = [frame.detected for frame in sources(data, 0.3, seed=1)[0].frames()]
+    assert not np.array_equal(first, other)
+
+
+def test_hidden_objects_are_not_detected(data: Path) -> None:
+    for frame in sources(data)[1].frames():
+        assert frame.detected.tolist() == [True, frame.number not in HIDDEN_FRAMES]
+        assert len(frame.boxes_xyxy) == frame.detected.sum()
+
+
+def test_file_without_clips_is_named(tmp_path: Path) -> None:
+    from training.datasets import AmodalCocoWriter
+
+    (tmp_path / "clips.json").write_text("")
+    AmodalCocoWriter({}, ["cup"]).write(tmp_path / "clips.json")
+    with pytest.raises(InvalidInputError, match=r"clips.json: expected clips with track_id"):
+        find_clips([tmp_path / "clips.json"], None, 1, 0.0, 0, 12.0)
+
+
+def score(data: Path, ids_after: int, mask_of_hidden: bool = True) -> dict:
+    """Of answers that are right but for the hidden object's identity once it comes back."""
+    result = ClipScore(1 / 12)
+    for frame in sources(data)[0].frames():
+        hidden = frame.number in HIDDEN_FRAMES
+        second = 7 if frame.number < HIDDEN_FRAMES.stop else ids_after
+        masks = np.array([sample.amodal_mask for sample in frame.samples])
+        masks[1] &= mask_of_hidden or not hidden
+        result.add(
+            frame, FrameAnswer(np.array([3, second]), np.array([0, -1 if hidden else 1]), masks)
+        )
+    return result.result()
+
+
+def test_score_of_a_perfect_answer(data: Path) -> None:
+    result = score(data, ids_after=7)
+    assert (result["id_switches"], result["hidden_events"], result["survived"]) == (0, 1, 1)
+    assert result["objects"] == 2
+    everything, hidden = result["groups"]["all"], result["groups"]["hidden"]
+    assert (everything["n"], everything["full"]) == (2 * FRAMES, 2 * FRAMES)
+    assert (hidden["n"], hidden["n_occluded"], hidden["occluded"]) == (14, 14, 14)
+
+
+def test_score_of_a_lost_identity_and_a_lost_mask(data: Path) -> None:
+    result = score(data, ids_after=8, mask_of_hidden=False)
+    assert (result["id_switches"], result["hidden_events"], result["survived"]) == (1, 1, 0)
+    assert result["groups"]["hidden"]["full"] == 0
+
+
+def test_stolen_identity_moves_the_mask_to_the_thief(data: Path) -> None:
+    result = ClipScore(1 / 12)
+    frames = sources(data)[0].frames()
+    masks = np.array([sample.amodal_mask for sample in frames[0].samples])
+    result.add(frames[0], FrameAnswer(np.array([3, 7]), np.array([0, 1]), masks))
+    result.add(frames[1], FrameAnswer(np.array([7]), np.array([0]), masks[:1]))
+    coasting = frames[HIDDEN_FRAMES.start]
+    result.add(coasting, FrameAnswer(np.array([7]), np.array([-1]), masks[1:]))
+    figures = result.result()
+    assert figures["id_switches"] == 1
+    assert figures["groups"]["hidden"]["full"] == 0
+
+
+def test_truth_like_segmenter_shows_the_occluder_in_a_hidden_objects_place(data: Path) -> None:
+    frame = sources(data)[0].frames()[0]
+    segmenter = TruthLikeSegmenter(error=0.0)
+    segmenter.start(frame)
+    prediction = segmenter.segment(frame.boxes_xyxy, [None, None])
+    assert np.array_equal(prediction.raw_amodal_masks, [s.amodal_mask for s in frame.samples])
+    near = frame.boxes_xyxy[1:] + 3
+    assert np.array_equal(
+        segmenter.segment(near, [None]).visible_masks[0], frame.samples[1].visible_mask
+    )
+
+
+def test_plain_iou_ends_a_track_that_is_missed_once(data: Path) -> None:
+    frames = sources(data)[0].frames()
+    tracker, segmenter = PlainIou(), TruthLikeSegmenter()
+    ids = []
+    for frame in (frames[0], frames[1], frames[HIDDEN_FRAMES.start], frames[-1]):
+        segmenter.start(frame)
+        ids.append(tracker.answer(frame, segmenter).track_ids.tolist())
+    assert ids == [[0, 1], [0, 1], [0], [0, 2]]
+
+
+class CountingEngine:
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def run(self, graph, inputs):
+        self.calls += 1
+        return {"out": inputs["x"] + self.calls}
+
+    def close(self) -> None:
+        self.calls = -1
+
+
+def test_engine_remembers_equal_inputs_until_the_next_frame() -> None:
+    engine = CountingEngine()
+    remembering = RememberingBackend(engine)
+    x = np.zeros((2, 3), np.float32)
+    first = remembering.run("prefix", {"x": x})
+    assert remembering.run("prefix", {"x": x.copy()})["out"] is first["out"]
+    remembering.run("suffix", {"x": x})
+    remembering.run("prefix", {"x": x.reshape(3, 2)})
+    remembering.run("prefix", {"x": x + 1})
+    assert (engine.calls, remembering.saved) == (4, 1)
+    remembering.forget()
+    remembering.run("prefix", {"x": x})
+    assert engine.calls == 5
+
+
+def test_bootstrap_interval_holds_the_mean_and_narrows() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(2, 1, 10), rng.normal(2, 1, 1000)
+    low, high = bootstrap_interval(few, 0)
+    assert low < few.mean() < high
+    narrow = bootstrap_interval(many, 0)
+    assert narrow[1] - narrow[0] < (high - low) / 5
+    assert bootstrap_interval(np.full(5, 3.0), 0) == (3.0, 3.0)
+
+
+def test_whole_command_its_marks_and_resuming(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = tmp_path / "tracking.md"
+    document.write_text("before\n<!-- tracking truth -->\nold\n<!-- end tracking -->\nafter\n")
+    arguments = ["--data", str(data), "--truth-like", "--out", str(tmp_path / "out.json")]
+    arguments += ["--workers", "1", "--drop", "0.1", "--document", str(document)]
+    assert main(arguments) == 0
+    content = json.loads((tmp_path / "out.json").read_text())
+    results = content["results"]
+    assert results["clips"] == 2
+    assert set(results["variants"]) == {FEEDBACK, NO_FEEDBACK, PLAIN_IOU}
+    feedback = results["variants"][FEEDBACK]
+    assert (feedback["hidden_events"], feedback["survived"]) == (2, 2)
+    assert feedback["id_switches"] == 0
+    assert results["variants"][PLAIN_IOU]["survived"] == 0
+    gain = results["feedback minus no feedback"]["all"]["miou_occ"]
+    assert gain["low"] > 50  # hidden frames alone: all or nothing
+    assert results["marks"]["survival"]["met"]
+    assert not results["marks"]["feedback_beats_none"]["met"]  # fewer than ten clips
+    text = document.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "| feedback |" in text
+    assert "2 of 2" in text
+
+    with caplog.at_level(logging.INFO):
+        assert main(arguments) == 0
+    assert "2 of 2 clips were done before" in caplog.text
+    again = json.loads((tmp_path / "out.json").read_text())
+    assert again["results"] == results
+
+
+def test_wrong_data_is_an_error_with_a_message(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = ["--data", str(tmp_path / "none"), "--truth-like"]
+    assert main([*arguments, "--out", str(tmp_path / "out.json")]) == 1
+    assert "none" in caplog.text
+
+
+def test_document_without_a_block_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="no block '<!-- tracking model -->'"):
+        replace_block("text", "model", "content")
+
+
+def test_clips_without_hidden_parts_give_no_difference() -> None:
+    sums = {"n": 3, "full": 2.0, "n_occluded": 0, "occluded": 0.0}
+    groups = dict.fromkeys(("all", "with a box", "box dropped", "hidden"), sums)
+    figures = {"groups": groups, "objects": 1, "detections": 3, "id_switches": 0}
+    figures |= {"hidden_events": 0, "survived": 0}
+    clip = {"frames": 3, "variants": {FEEDBACK: figures, NO_FEEDBACK: figures}}
+    results = summarise_clips([clip])
+    assert results["feedback minus no feedback"]["all"]["miou_occ"] is None
+    assert results["variants"][FEEDBACK]["groups"]["all"]["miou_occ"] is None
+    assert not results["marks"]["survival"]["met"]
