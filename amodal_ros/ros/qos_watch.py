@@ -143,7 +143,7 @@ def _describe(profile: QoSProfile) -> str:
 
 def _advice(policies: list[str]) -> str:
     advice = {
-        "reliability": "subscribe with best effort (this node: image_reliability:=best_effort), "
+        "reliability": "subscribe with best effort (this node: image_reliability:=automatic), "
         "or publish reliably",
         "durability": "subscribe with volatile durability, or publish transient local",
         "deadline": "ask for no deadline, or offer one that is as short",
