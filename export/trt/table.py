@@ -90,7 +90,14 @@ def _row(
 def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
     """Rows in order; new ones replace old ones of the same model, target and precision."""
     rows = {tuple(row[name] for name in _IDENTITY): row for row in (*old, *new)}
-    return [rows[key] for key in sorted(rows)]
+    return sorted(
+        rows.values(),
+        key=lambda row: (
+            *(row[name] for name in _IDENTITY[:3]),
+            int(row["target"][2:]),
+            row["precision"],
+        ),
+    )
 
 
 def markdown(rows: Sequence[Row]) -> str:
