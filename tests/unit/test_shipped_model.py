@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model folder in the package, through the whole core on real photos.
 
-`golden_mobile_sam.json` holds masks by the official `mobile_sam.SamPredictor` (torch, float32, the
-same base weights, `multimask_output=False`), which shares no code with what is tested here.
+`golden_mobile_sam.json` holds masks by the official `mobile_sam` modules (torch, float32, the same
+base weights and regions), which share no code with what is tested here; `golden_mobile_sam.py`
+makes it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def predictor() -> AmodalPredictor:
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=[entry["photo"] for entry in GOLDEN])
-def test_visible_masks_equal_those_of_the_official_predictor(
+def test_visible_masks_equal_those_of_the_official_modules(
     predictor: AmodalPredictor, entry: dict
 ) -> None:
     features = predictor.encode(getattr(data, entry["photo"])())

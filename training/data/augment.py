@@ -22,11 +22,11 @@ def photometric(
         Both, changed.
     """
     table = _light_and_colour(rng)
-    images = [image] if original is None else [image, original]
+    images: list[NDArray[np.uint8]] = [image] if original is None else [image, original]
     images = [_look_up(picture, table) for picture in images]
     if rng.random() < 0.3:
         sigma = rng.uniform(0.4, 1.4)
-        images = [cv2.GaussianBlur(picture, (0, 0), sigma) for picture in images]
+        images = [_blur(picture, sigma) for picture in images]
     if rng.random() < 0.3:
         noise = rng.normal(0.0, rng.uniform(2.0, 8.0), size=(*image.shape[:2], 1))
         images = [_add(picture, noise) for picture in images]
@@ -50,6 +50,10 @@ def _light_and_colour(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def _look_up(image: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.LUT(np.ascontiguousarray(image), table[None]), dtype=np.uint8)
+
+
+def _blur(image: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.uint8)
 
 
 def _add(image: NDArray[np.uint8], noise: NDArray[np.float64]) -> NDArray[np.uint8]:

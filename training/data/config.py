@@ -33,6 +33,7 @@ class SourceConfig:
         materials: of `taos`: ``KIND:PATH`` as on its command line.
         material_weights: how often each is drawn from; empty: equally often.
         options: of `taos`: settings of ``TaosConfig`` other than seed, frames and blur.
+        skip_bad: of `taos`: pass over corrupt records instead of stopping at the first.
         cache: of `taos`: folder for rendered views and self-made masks.
     """
 
@@ -44,6 +45,7 @@ class SourceConfig:
     materials: list[str] = field(default_factory=list)
     material_weights: list[float] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    skip_bad: bool = False
     cache: str = ".cache/taos"
 
 

@@ -200,6 +200,7 @@ class TaosObjects(ObjectSource):
             _TAOS_RUN * _TAOS_RUNS,
             cache=Path(source.cache),
             weights=list(source.material_weights) or None,
+            skip_bad=source.skip_bad,
         )
 
     def draw(self, number: int, rng: np.random.Generator) -> tuple[Picture, ...]:

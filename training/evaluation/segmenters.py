@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
+from amodal_ros.backends.onnxruntime_session import CPU_PROVIDER
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import MANIFEST_NAME, load_manifest
-from amodal_ros.predictor import AmodalPredictor
+from amodal_ros.predictor import DEFAULT_MAX_BATCH, AmodalPredictor
+from amodal_ros.rows import best_rows
 from amodal_ros.types import AmodalPrediction, PointPrompt
 
 
@@ -148,7 +150,8 @@ def open_model_folder(folder: Path, adapter_gain: float, threads: int = 0) -> Pr
             "source": dict(manifest.source),
         },
     )
-    return PredictorSegmenter(AmodalPredictor(manifest, engine), description)
+    rows = best_rows("onnxruntime", (CPU_PROVIDER,), threads, DEFAULT_MAX_BATCH)
+    return PredictorSegmenter(AmodalPredictor(manifest, engine, rows), description)
 
 
 def open_segmenter(
