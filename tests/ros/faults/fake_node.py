@@ -28,14 +28,14 @@ class Engine:
 class FaultyPredictor(FakePredictor):
     """Obeys the commands, and forgets what it was given: the process runs for long."""
 
-    def predict(self, features, boxes_xyxy, prior_masks=None):
+    def predict(self, features, boxes_xyxy=None, prior_masks=None, *, points=None):
         self.delay_s = Engine.delay_s
         self.images.clear()
         self.priors.clear()
         if Engine.failures:
             Engine.failures -= 1
             raise BackendError("suffix failed: out of memory")
-        return super().predict(features, boxes_xyxy, prior_masks)
+        return super().predict(features, boxes_xyxy, prior_masks, points=points)
 
 
 def obey() -> None:
