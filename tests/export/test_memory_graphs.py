@@ -25,7 +25,10 @@ def base(request):
 
 
 @torch.no_grad()
-def test_equal_the_official_methods(base):
+@pytest.mark.parametrize("presence", [-5.0, 5.0], ids=["hidden", "there"])
+def test_equal_the_official_methods(base, presence):
+    head = base.sam_mask_decoder.pred_obj_score_head
+    (head.layers[-1] if hasattr(head, "layers") else head).bias.fill_(presence)
     graphs = {
         "memory_attention": prepare(MemoryAttentionGraph(base)),
         "memory_encoder": prepare(MemoryEncoderGraph(base)),
@@ -36,6 +39,8 @@ def test_equal_the_official_methods(base):
         seen.add(name)
         if name == "memory_encoder" and not base.binarize_mask_from_pts_for_mem_enc:
             del inputs["prompted"]
+        if name == "memory_decoder":
+            assert ((expected["object_score"] > 0) == (presence > 0)).all()
         found = graphs[name](*inputs.values())
         found = found if isinstance(found, tuple) else (found,)
         for (output, wanted), value in zip(expected.items(), found, strict=True):
