@@ -216,7 +216,7 @@ class AmodalPredictor:
         encoded, geometry = features.encoded
         geometries = [geometry] * len(queries)
         with runner.watch.measure("prior"):
-            prompts = decoder_prompts(queries, geometries)
+            prompts = decoder_prompts(queries, geometries, self.manifest.family)
         if queries.priors_known:
             boxes, blank = queries.boxes_xyxy, 0 if unadapted else 1
             priors = self._priors(queries, boxes, geometries, blank, runner)
@@ -246,7 +246,7 @@ class AmodalPredictor:
             geometries = object_regions(queries, self.manifest.roi_factor or 1.0, size)
             # A box found by way of points says where to look; the points still say what for.
             asked = queries if given is not None else replace(queries, boxes_xyxy=None)
-            prompts = decoder_prompts(asked, geometries)
+            prompts = decoder_prompts(asked, geometries, self.manifest.family)
         features = runner.prefix(self._preprocess(image, geometries, runner))
         priors = self._priors(queries, queries.boxes_xyxy, geometries, count, runner)
         both = runner.suffix(
@@ -271,7 +271,7 @@ class AmodalPredictor:
         blank = np.zeros((1, 1, *geometry.input_hw), dtype=np.float32)
         embeddings = runner.suffix(features, blank, [0.0])
         geometries = [geometry] * len(queries)
-        prompts = decoder_prompts(queries, geometries)
+        prompts = decoder_prompts(queries, geometries, self.manifest.family)
         found, _ = self._decode(runner, embeddings, prompts, geometries)
         boxes = mask_boxes(found).astype(np.float32)
         boxes[~found.any(axis=(1, 2))] = whole

@@ -155,18 +155,21 @@ def prior_boxes(boxes_xyxy: np.ndarray, factor: float, image_hw: tuple[int, int]
 
 
 def decoder_prompts(
-    queries: ObjectQueries, geometries: Sequence[ResizeGeometry]
+    queries: ObjectQueries, geometries: Sequence[ResizeGeometry], family: str
 ) -> list[DecoderPrompts]:
     """Makes the decoder's prompts, objects with equally many points together.
 
-    An object's points come first, then the two corners of its box or, without a box, one padding
-    point, as in `segment_anything`'s prompt encoder.
+    As the official predictors do: with SAM and MobileSAM an object's points come first, then the
+    two corners of its box or, without a box, one padding point; with SAM 2 the corners come
+    first, then the points, and always a padding point.
 
     Args:
         queries: the N objects.
         geometries: N of them.
+        family: of the manifest.
     """
-    prompts = [_object_points(queries, row, geometries[row]) for row in range(len(queries))]
+    count, sam2 = len(queries), family == "sam2"
+    prompts = [_object_points(queries, row, geometries[row], sam2) for row in range(count)]
     rows_of: dict[int, list[int]] = {}
     for row, (_, labels) in enumerate(prompts):
         rows_of.setdefault(len(labels), []).append(row)
@@ -181,7 +184,7 @@ def decoder_prompts(
 
 
 def _object_points(
-    queries: ObjectQueries, row: int, geometry: ResizeGeometry
+    queries: ObjectQueries, row: int, geometry: ResizeGeometry, sam2: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Input coordinates (P, 2) and labels (P,), float32, of one object."""
     coords, labels = [], []
@@ -189,10 +192,11 @@ def _object_points(
     if prompt is not None:
         coords.append(geometry.points_to_input(prompt.coords_xy))
         labels.extend(prompt.labels.tolist())
-    if queries.boxes_xyxy is None:
+    if queries.boxes_xyxy is not None:
+        place = 0 if sam2 else len(coords)
+        coords.insert(place, geometry.points_to_input(queries.boxes_xyxy[row].reshape(2, 2)))
+        labels[:] = [*BOX_CORNER_LABELS, *labels] if sam2 else [*labels, *BOX_CORNER_LABELS]
+    if sam2 or queries.boxes_xyxy is None:
         coords.append(np.zeros((1, 2), np.float32))
         labels.append(PADDING_LABEL)
-    else:
-        coords.append(geometry.points_to_input(queries.boxes_xyxy[row].reshape(2, 2)))
-        labels.extend(BOX_CORNER_LABELS)
     return np.concatenate(coords), np.array(labels, dtype=np.float32)

@@ -200,7 +200,8 @@ class Naive:
         queries: ObjectQueries,
         geometries: list[ResizeGeometry],
     ) -> np.ndarray:
-        logits, _ = runner.decoder(embeddings, decoder_prompts(queries, geometries))
+        prompts = decoder_prompts(queries, geometries, self._manifest.family)
+        logits, _ = runner.decoder(embeddings, prompts)
         return masks_from_logits(logits, geometries, self._manifest.mask_threshold)
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,23 @@ def test_points_that_hit_nothing_take_the_whole_image_as_m_spec() -> None:
     assert not got.amodal_masks.any()
     adapted = [i for name, i in predictor.backend.calls if name == "suffix"][1]
     assert adapted["prior_masks"][0, 0, : SIZE * HW[0] // HW[1]].all()
+
+
+def test_sam2_takes_corners_first_and_always_a_padding_point() -> None:
+    """As `SAM2ImagePredictor._predict` and SAM 2's `_embed_points` order and pad them."""
+    made = make()
+    predictor = AmodalPredictor(replace(made.manifest, family="sam2"), made.backend)
+    points = [None, PointPrompt.from_points([[70, 70], [0, 0]], [1, 0])]
+    predictor.predict(encoded(predictor), BOXES, points=points)
+    predictor.predict(encoded(predictor), points=points[1:])
+    decoder = [inputs for name, inputs in predictor.backend.calls if name == "decoder"]
+    labels = [inputs["point_labels"].tolist() for inputs in decoder]
+    assert labels[:2] == [[[2, 3, -1]], [[2, 3, 1, 0, -1]]]
+    assert labels[-1] == [[1, 0, -1]]
+    scale = SIZE / HW[1]
+    corners = np.asarray(BOXES[1], dtype=np.float32).reshape(2, 2) * scale
+    assert decoder[1]["point_coords"][0, :2] == pytest.approx(corners, rel=1e-4)
+    assert decoder[1]["point_coords"][0, 4].tolist() == [0, 0]
 
 
 def test_points_with_a_box_come_before_its_corners() -> None:
