@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from amodal_ros.boxes import box_iou
+from amodal_ros.boxes import box_iou, expand_boxes
 from amodal_ros.masks import mask_box
 from amodal_ros.types import Detections
 
 # Least share of a part's box inside the box of the whole object, and filled by the object.
 _BOX_INSIDE = 0.7
+_ROOM = 1.5  # by how much that box is enlarged: a hidden object may be some way off
 _FILLED = 0.25
 
 
@@ -111,7 +112,7 @@ def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -
     shares = np.zeros(len(boxes))
     if candidate.whole is None:
         return shares
-    x0, y0, x1, y1 = mask_box(candidate.whole)
+    x0, y0, x1, y1 = expand_boxes([mask_box(candidate.whole)], _ROOM)[0].tolist()
     for row, box in enumerate(boxes):
         left, top = np.floor(np.maximum(box[:2], 0)).astype(int)
         right, bottom = np.ceil(box[2:]).astype(int)

@@ -124,7 +124,7 @@ class TrackPlan:
         reset: why all tracks were forgotten before this frame; empty: they were not.
         forecasts: of N tracks, where each was expected; None: a new one.
         scene: of the image; None: none was given.
-        camera: (2, 3) float64, its motion since the last answered frame; None: not known.
+        camera: (2, 3) float64, its motion since the last answered frame; the identity: not known.
     """
 
     boxes_xyxy: np.ndarray
@@ -145,7 +145,7 @@ class TrackPlan:
     reset: str
     forecasts: tuple[Forecast | None, ...]
     scene: SceneView | None
-    camera: np.ndarray | None
+    camera: np.ndarray
 
     def __len__(self) -> int:
         """Number of objects N."""

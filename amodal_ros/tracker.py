@@ -17,7 +17,7 @@ from amodal_ros.checks import check_hw, check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.track_types import TrackedObject, TrackerConfig, TrackerStatus, TrackPlan
 from amodal_ros.tracking_answer import judge, remembered, tracked_object
-from amodal_ros.tracking_forecast import Forecast, Track, forecast
+from amodal_ros.tracking_forecast import Forecast, Track, choose_camera, common_change, forecast
 from amodal_ros.tracking_given import given_track
 from amodal_ros.tracking_judgement import Judgement
 from amodal_ros.tracking_motion import SceneMotion, SceneView, scene_motion
@@ -168,7 +168,7 @@ class AmodalTracker:
         scene = None if image_rgb is None else SceneView.of(_check_frame(image_rgb, hw))
         with self._lock:
             motion, reset = self._follow_stream(stamp_s, hw, scene)
-            forecasts = self._forecasts(motion, stamp_s, hw)
+            forecasts, camera = self._forecasts(motion, stamp_s, hw)
             matches = associate(
                 chosen, [one.candidate() for one in forecasts], self.config.match_iou
             )
@@ -179,7 +179,7 @@ class AmodalTracker:
             self._warn_if_crowded(dropped)
             coasting = self._still_coasting(forecasts, matched, stamp_s)
             return make_plan(
-                FrameInfo(stamp_s, hw, self._epoch, reset, scene, motion.camera),
+                FrameInfo(stamp_s, hw, self._epoch, reset, scene, camera),
                 Supported(chosen, kept, matched, dropped),
                 coasting,
                 self._ids(chosen, matched),
@@ -236,7 +236,7 @@ class AmodalTracker:
         elif self._image_hw not in (None, image_hw):
             reason = f"image size went from {self._image_hw} to {image_hw}"
         elif self._scene is not None and scene is not None:
-            motion = scene_motion(self._scene, scene, self._camera)
+            motion = scene_motion(self._scene, scene)
             reason = "scene cut" if motion.cut else ""
         if reason:
             logger.warning("Tracks reset: %s", reason)
@@ -246,10 +246,14 @@ class AmodalTracker:
 
     def _forecasts(
         self, motion: SceneMotion, stamp_s: float, image_hw: tuple[int, int]
-    ) -> list[Forecast]:
-        """Where the tracks should be now."""
+    ) -> tuple[list[Forecast], np.ndarray]:
+        """Where the tracks should be now, and the camera's motion (2, 3)."""
         passed_s = stamp_s - self._answered_s if math.isfinite(self._answered_s) else 0.0
-        return [forecast(track, motion, passed_s, image_hw) for track in self._tracks.values()]
+        tracks = list(self._tracks.values())
+        camera = choose_camera(tracks, motion, passed_s, self._camera)
+        change = common_change(tracks, motion, passed_s, camera)
+        moved = [forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks]
+        return moved, camera
 
     def _still_coasting(
         self, forecasts: Sequence[Forecast], matched: Sequence[Forecast | None], stamp_s: float

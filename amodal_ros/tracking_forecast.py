@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ from amodal_ros.tracking_shape import IDENTITY, Silhouette, compose, move_boxes,
 _FEWEST_POINTS = 4
 _SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
 _AGREEING_PX = 2.0
+_STEADY_FRAMES = 3
 _FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is part of it
 
 
@@ -35,6 +37,7 @@ class Track:
         pose: (2, 3), how that mask moved since.
         seen: its visible mask in the last frame; None: nothing was visible.
         velocity: (2,) float64, pixels per second, beside the camera's motion.
+        measured: in how many frames its velocity was measured.
         restart: its mask drifted: the next M_spec is the box.
         pinned: given by a user.
         given: pinned, and not answered yet: the user's box stands for a detection.
@@ -51,6 +54,7 @@ class Track:
     pose: np.ndarray = field(default_factory=IDENTITY.copy)
     seen: Silhouette | None = None
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    measured: int = 0
     restart: bool = False
     pinned: bool = False
     given: bool = False
@@ -68,6 +72,7 @@ class Forecast:
         track: whose.
         step: (2, 3), its motion since the last frame.
         velocity: (2,) float64, its own, pixels per second.
+        is_measured: that is new in this frame.
         amodal_mask: (H, W) bool, its last trusted mask, moved; None: there was none.
         visible_mask: (H, W) bool, what was visible of it, moved; None: nothing was.
         boxes_xyxy: (3, 4) float32: last detection, visible part, whole shape; zeros where unknown.
@@ -77,6 +82,7 @@ class Forecast:
     track: Track
     step: np.ndarray
     velocity: np.ndarray
+    is_measured: bool
     amodal_mask: np.ndarray | None
     visible_mask: np.ndarray | None
     boxes_xyxy: np.ndarray
@@ -92,6 +98,7 @@ class Forecast:
         self.track.pose = compose(self.step, self.track.pose)
         self.track.detected_box = move_boxes(self.track.detected_box, self.step)[0]
         self.track.velocity = self.velocity
+        self.track.measured += self.is_measured
 
     def candidate(self) -> TrackCandidate:
         """What detections are compared with."""
@@ -99,8 +106,70 @@ class Forecast:
         return TrackCandidate(track.track_id, track.identity, self.boxes_xyxy, self.amodal_mask)
 
 
+def choose_camera(
+    tracks: Sequence[Track], scene: SceneMotion, passed_s: float, expected: np.ndarray | None
+) -> np.ndarray:
+    """Which of the motions that many points share is the camera's: (2, 3).
+
+    The one beside which known objects move on as they did; else an object that passes close to
+    the lens would be taken for it. Without known objects the one most like the camera's last.
+
+    Args:
+        tracks: as of the last answered frame.
+        scene: what happened since then.
+        passed_s: seconds since then.
+        expected: (2, 3), the camera's last motion; None: not known.
+    """
+    if not scene.shared:
+        return IDENTITY
+    surprises = [_changes(tracks, scene, passed_s, camera) for camera in scene.shared]
+    if min(map(len, surprises)) > 1:
+        costs = [float(np.median(np.linalg.norm(one, axis=1))) for one in surprises]
+        return scene.shared[int(np.argmin(costs))]
+    if expected is None:
+        return scene.shared[0]
+    middle = scene.before_xy.mean(axis=0, keepdims=True)
+    there = move_points(middle, expected)
+    apart = [float(np.linalg.norm(move_points(middle, one) - there)) for one in scene.shared]
+    return scene.shared[int(np.argmin(apart))]
+
+
+def common_change(
+    tracks: Sequence[Track], scene: SceneMotion, passed_s: float, camera: np.ndarray
+) -> np.ndarray:
+    """By how much the own velocities of what is visible changed together: (2,) pixels per second.
+
+    Objects do not turn at once all alike: where they seem to, the camera's motion was misjudged
+    for the place they are at, and hidden objects must be corrected by as much. The median over
+    the objects that had been measured before; zero for less than two.
+    """
+    changes = _changes(tracks, scene, passed_s, camera)
+    return np.median(changes, axis=0) if len(changes) > 1 else np.zeros(2)
+
+
+def _changes(
+    tracks: Sequence[Track], scene: SceneMotion, passed_s: float, camera: np.ndarray
+) -> np.ndarray:
+    """(K, 2) pixels per second: how the own velocities of known, visible objects change."""
+    if passed_s <= 0:
+        return np.zeros((0, 2))
+    steady = [track for track in tracks if track.measured >= _STEADY_FRAMES]
+    owns = [_own_motion(track.seen, scene, camera) for track in steady]
+    changes = [
+        own / passed_s - track.velocity
+        for own, track in zip(owns, steady, strict=True)
+        if own is not None
+    ]
+    return np.array(changes, np.float64).reshape(-1, 2)
+
+
 def forecast(
-    track: Track, scene: SceneMotion, passed_s: float, image_hw: tuple[int, int]
+    track: Track,
+    scene: SceneMotion,
+    camera: np.ndarray,
+    passed_s: float,
+    image_hw: tuple[int, int],
+    change: np.ndarray,
 ) -> Forecast:
     """Moves a track to the present frame.
 
@@ -110,16 +179,18 @@ def forecast(
     Args:
         track: as of the last answered frame.
         scene: what happened since then.
+        camera: (2, 3), see `choose_camera`.
         passed_s: seconds since then.
         image_hw: (height, width).
+        change: (2,) pixels per second, see `common_change`.
     """
-    camera = IDENTITY if scene.camera is None else scene.camera
     middle = _middle(track)
     own = _own_motion(track.seen, scene, camera)
-    fade = 0.5 ** (passed_s / _FADE_S)
+    is_measured = own is not None
     if own is None:
-        velocity = track.velocity * fade
-        own = velocity * passed_s
+        own = (track.velocity + change) * passed_s
+        fade = 0.5 ** (passed_s / _FADE_S)
+        velocity = (track.velocity + _SMOOTHING * change) * fade
     elif passed_s > 0:
         velocity = (1 - _SMOOTHING) * track.velocity + _SMOOTHING * own / passed_s
     else:
@@ -137,7 +208,9 @@ def forecast(
     boxes = boxes.astype(np.float32)
     place = boxes[0 if amodal is None else 2]
     has_left = box_faults(place[None], image_hw)[0] is not None
-    return Forecast(track, step, velocity, amodal, visible, boxes, has_left)
+    return Forecast(
+        *(track, step, velocity, is_measured, amodal, visible, boxes, has_left),
+    )
 
 
 def _middle(track: Track) -> np.ndarray:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from amodal_ros.tracking_shape import IDENTITY, move_points
-
 _SIDE = 320  # longer side of the thumbnail, pixels
 _MOST_CORNERS = 800
 _POINT_GAP = 5
@@ -19,9 +17,9 @@ _FLOW_WINDOW = (15, 15)
 _FLOW_LEVELS = 3
 _RETURN_PX = 1.0  # a point must come back this close when it is followed backwards
 _INLIER_PX = 0.75
-_NEAR_PX = 4.0  # of the expected motion
 _FEWEST_INLIERS = 12
-_SURPRISE = 2.0  # how many times more points an unexpected motion must have than an expected one
+_LEAST_SHARE = 0.1
+_MOST_MOTIONS = 4
 _SMALL = (64, 48)  # of the picture that tells a cut
 _FLAT = 4.0  # grey levels: a picture with less contrast says nothing (lens cap, black frame)
 _BINS = 6  # of each colour
@@ -81,35 +79,28 @@ class SceneMotion:
 
     Attributes:
         cut: they do not show the same scene from nearly the same place.
-        camera: (2, 3) float64, how the most of the picture moved, original pixels; None: unknown.
+        shared: motions (2, 3) float64 that many points share, most first, original pixels.
         before_xy: (K, 2) float64, points of the earlier frame that were found again.
         after_xy: (K, 2) float64, where.
     """
 
     cut: bool
-    camera: np.ndarray | None
+    shared: tuple[np.ndarray, ...]
     before_xy: np.ndarray
     after_xy: np.ndarray
 
     @classmethod
     def unknown(cls, cut: bool = False) -> SceneMotion:
         """Nothing can be told."""
-        return cls(cut, None, np.zeros((0, 2)), np.zeros((0, 2)))
+        return cls(cut, (), np.zeros((0, 2)), np.zeros((0, 2)))
 
 
-def scene_motion(
-    before: SceneView, after: SceneView, expected: np.ndarray | None = None
-) -> SceneMotion:
+def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     """Compares two frames of one size.
 
     A cut: hardly a point can be followed, and the small pictures do not correlate or the colours
     are others. Light that changes leaves a high correlation, a fast pan the colours and some.
     A frame without contrast is never a cut.
-
-    Args:
-        before: the earlier frame.
-        after: the later one.
-        expected: (2, 3), the camera's motion before; None: not known.
     """
     if before.is_flat or after.is_flat:
         return SceneMotion.unknown()
@@ -122,9 +113,8 @@ def scene_motion(
     before_xy = (points + 0.5) * before.scale_xy
     after_xy = (moved + 0.5) * before.scale_xy
     pixel = float(before.scale_xy.max())
-    return SceneMotion(
-        False, _camera_motion(before_xy, after_xy, pixel, expected), before_xy, after_xy
-    )
+    shared = _shared_motions(before_xy, after_xy, pixel)
+    return SceneMotion(False, shared, before_xy, after_xy)
 
 
 def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -138,9 +128,8 @@ def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if corners is None:
         return np.zeros((0, 2)), np.zeros((0, 2)), 1.0
     corners = _spread(corners, before.shape)
-    flow = {"winSize": _FLOW_WINDOW, "maxLevel": _FLOW_LEVELS}
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, **flow)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **flow)
+    there, found = _flow(before, after, corners)
+    back, found_back = _flow(after, before, there)
     near = np.linalg.norm((back - corners).reshape(-1, 2), axis=1) < _RETURN_PX
     good = near & (found.ravel() == 1) & (found_back.ravel() == 1)
     return (
@@ -148,6 +137,17 @@ def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarr
         there.reshape(-1, 2)[good].astype(np.float64),
         float(good.mean()),
     )
+
+
+def _flow(
+    before: np.ndarray, after: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where points (K, 1, 2) float32 went, and whether they were found (K, 1) uint8."""
+    start = np.empty_like(points)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, points, start, winSize=_FLOW_WINDOW, maxLevel=_FLOW_LEVELS
+    )
+    return there, found
 
 
 def _spread(corners: np.ndarray, hw: tuple[int, ...]) -> np.ndarray:
@@ -160,45 +160,30 @@ def _spread(corners: np.ndarray, hw: tuple[int, ...]) -> np.ndarray:
     return corners[np.sort(order[np.arange(len(order)) - first < _CELL_POINTS])]
 
 
-def _camera_motion(
-    before_xy: np.ndarray, after_xy: np.ndarray, pixel: float, expected: np.ndarray | None
-) -> np.ndarray | None:
-    """Shift, turn and scale that most points share; None when too few do.
-
-    A camera moves on as it did, or stops: what is near that is preferred, unless twice as many
-    points say otherwise. Else a large object that passes would be taken for the camera's motion.
+def _shared_motions(
+    before_xy: np.ndarray, after_xy: np.ndarray, pixel: float
+) -> tuple[np.ndarray, ...]:
+    """Shift, turn and scale (2, 3) that many points share, most first: camera or large objects.
 
     Args:
         before_xy: (K, 2) original pixels.
         after_xy: (K, 2) likewise.
         pixel: of the thumbnail, in original ones.
-        expected: (2, 3), the camera's motion before; None: not known.
     """
-    best, most = _consensus(before_xy, after_xy, pixel)
-    if expected is None:
-        return best
-    for guess in (expected, IDENTITY):
-        far = np.linalg.norm(after_xy - move_points(before_xy, guess), axis=1)
-        near = far < _NEAR_PX * pixel
-        matrix, count = _consensus(before_xy[near], after_xy[near], pixel)
-        if matrix is not None and count * _SURPRISE >= most:
-            return matrix
-    return best
-
-
-def _consensus(
-    before_xy: np.ndarray, after_xy: np.ndarray, pixel: float
-) -> tuple[np.ndarray | None, int]:
-    """The motion (2, 3) of most of the points, and of how many; None when of too few."""
-    if len(before_xy) < _FEWEST_INLIERS:
-        return None, 0
-    matrix, inliers = cv2.estimateAffinePartial2D(
-        before_xy,
-        after_xy,
-        method=cv2.RANSAC,
-        ransacReprojThreshold=_INLIER_PX * pixel,
-        maxIters=200,
-        confidence=0.99,
-    )
-    count = 0 if matrix is None else int(inliers.sum())
-    return (matrix, count) if count >= _FEWEST_INLIERS else (None, 0)
+    motions: list[np.ndarray] = []
+    fewest = max(_FEWEST_INLIERS, _LEAST_SHARE * len(before_xy))
+    while len(motions) < _MOST_MOTIONS and len(before_xy) >= fewest:
+        matrix, inliers = cv2.estimateAffinePartial2D(
+            before_xy,
+            after_xy,
+            method=cv2.RANSAC,
+            ransacReprojThreshold=_INLIER_PX * pixel,
+            maxIters=200,
+            confidence=0.99,
+        )
+        if matrix is None or int(inliers.sum()) < fewest:
+            break
+        motions.append(matrix)
+        others = inliers.ravel() == 0
+        before_xy, after_xy = before_xy[others], after_xy[others]
+    return tuple(motions)

@@ -29,7 +29,7 @@ class FrameInfo:
     epoch: int
     reset: str
     scene: SceneView | None
-    camera: np.ndarray | None
+    camera: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,7 +131,7 @@ def _choose_screen(
         )
         _carry(stage, screen, screen.lead + screen.slide)
         held = cameraman.shoot(view).visible
-        hidden = sum(np.count_nonzero(held[k]) < MIN_VISIBLE_PX for k in targets)
+        hidden = sum(int(np.count_nonzero(held[k]) < MIN_VISIBLE_PX) for k in targets)
         if hidden > most:
             best, most = screen, hidden
     return best

@@ -47,7 +47,7 @@ class ClipFrame:
     @property
     def boxes_xyxy(self) -> NDArray[np.float32]:
         """(D, 4) float32: the visible boxes of what is detected."""
-        boxes = [self.samples[k].visible_box_xyxy for k in np.flatnonzero(self.detected)]
+        boxes = [self.samples[k].visible_box_xyxy for k in np.flatnonzero(self.detected).tolist()]
         return np.array(boxes, np.float32).reshape(-1, 4)
 
 

@@ -45,7 +45,7 @@ def test_camera_motion_is_found(matrix: np.ndarray) -> None:
     motion = scene_motion(SceneView.of(image), SceneView.of(moved(image, matrix)))
     assert not motion.cut
     points = np.array([[40.0, 40.0], [280.0, 60.0], [160.0, 200.0]])
-    assert np.abs(move_points(points, motion.camera) - move_points(points, matrix)).max() < 0.7
+    assert np.abs(move_points(points, motion.shared[0]) - move_points(points, matrix)).max() < 0.7
 
 
 def test_motion_is_in_original_pixels() -> None:
@@ -53,7 +53,7 @@ def test_motion_is_in_original_pixels() -> None:
     motion = scene_motion(
         SceneView.of(image), SceneView.of(moved(image, np.array([[1.0, 0, 12], [0, 1.0, 6]])))
     )
-    assert np.abs(motion.camera[:, 2] - [12, 6]).max() < 2
+    assert np.abs(motion.shared[0][:, 2] - [12, 6]).max() < 2
 
 
 def test_another_scene_is_a_cut() -> None:
@@ -75,7 +75,7 @@ def test_black_frame_is_no_cut_and_has_no_motion() -> None:
     black = SceneView.of(np.zeros((*SIZE, 3), np.uint8))
     for pair in ((SceneView.of(scene()), black), (black, SceneView.of(scene()))):
         motion = scene_motion(*pair)
-        assert (motion.cut, motion.camera, len(motion.before_xy)) == (False, None, 0)
+        assert (motion.cut, motion.shared, len(motion.before_xy)) == (False, (), 0)
 
 
 @pytest.mark.parametrize("hw", [(1, 1), (3, 700), (2160, 3840)])
