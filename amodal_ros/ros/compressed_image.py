@@ -11,6 +11,9 @@ from amodal_ros.errors import InvalidInputError
 
 # A few damaged bytes of a header can promise gigabytes of pixels.
 LARGEST_IMAGE_PX = 100_000_000
+# A PNG of one colour and one bit a pixel holds 8256 pixels in a byte: deflate's 1032 to 1. More
+# is a damaged header, and would cost the time and memory to paint it.
+_MOST_PIXELS_OF_A_BYTE = 10_000
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"
@@ -36,10 +39,9 @@ def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
     data = np.frombuffer(message.data, np.uint8)
     size = f"compressed image (format {message.format!r}, {len(data)} bytes)"
     width, height = _stored_size(data, size)
-    if not 0 < width * height <= LARGEST_IMAGE_PX:
-        raise InvalidInputError(
-            f"{size} claims {width}x{height} pixels, expected 1 to {LARGEST_IMAGE_PX}"
-        )
+    largest = min(LARGEST_IMAGE_PX, _MOST_PIXELS_OF_A_BYTE * len(data))
+    if not 0 < width * height <= largest:
+        raise InvalidInputError(f"{size} claims {width}x{height} pixels, expected 1 to {largest}")
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -52,13 +54,24 @@ def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
 def _stored_size(data: np.ndarray, size: str) -> tuple[int, int]:
     """Width and height that the header of a JPEG or PNG file claims."""
     head = data[:24].tobytes()
-    if head.startswith(_PNG_MAGIC) and len(head) == 24:
+    if head.startswith(_PNG_MAGIC) and len(head) == 24 and _png_is_whole(data):
         return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     if head.startswith(_JPEG_MAGIC):
         found = _jpeg_size(data)
         if found is not None:
             return found
     raise InvalidInputError(f"{size} is neither a complete JPEG nor a PNG")
+
+
+def _png_is_whole(data: np.ndarray) -> bool:
+    """Whether all chunks up to the last fit; OpenCV reserves what a damaged length claims."""
+    at = len(_PNG_MAGIC)
+    while at + 12 <= len(data):
+        kind = data[at + 4 : at + 8].tobytes()
+        at += 12 + int.from_bytes(data[at : at + 4].tobytes(), "big")
+        if kind == b"IEND":
+            return at <= len(data)
+    return False
 
 
 def _jpeg_size(data: np.ndarray) -> tuple[int, int] | None:
