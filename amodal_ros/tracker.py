@@ -153,7 +153,7 @@ class AmodalTracker:
             stamp_s: time of the frame, in seconds.
             image_hw: (height, width) of the frame.
             image_rgb: (H, W, 3) uint8 RGB, the frame: with it the motion of camera and objects is
-                measured, without it that of objects is guessed from their masks.
+                measured and cuts are seen, without it nothing is moved.
 
         Raises:
             InvalidInputError: for a box outside the image, a time not finite, or a bad size.
