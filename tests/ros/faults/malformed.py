@@ -81,6 +81,11 @@ def compressed_image(dice: random.Random) -> CompressedImage:
     return message
 
 
+def _any_number(dice: random.Random, target: object, name: str) -> Callable[[], None]:
+    """What sets an attribute to some number, when it is called."""
+    return lambda: setattr(target, name, dice.choice(NUMBERS))
+
+
 def detections(dice: random.Random) -> Detection2DArray:
     """Boxes whose numbers, scores and ids are anything."""
     count = dice.choice((0, 1, 1, 2, 3, 30))
@@ -93,13 +98,9 @@ def detections(dice: random.Random) -> Detection2DArray:
             hypothesis.hypothesis.class_id = dice.choice(TEXTS)
             hypothesis.hypothesis.score = dice.choice(NUMBERS)
             detection.results.append(hypothesis)
-        changes: Sequence[Callable[[], None]] = (
-            lambda at=position: setattr(at, "x", dice.choice(NUMBERS)),
-            lambda at=position: setattr(at, "y", dice.choice(NUMBERS)),
-            lambda at=box: setattr(at.center, "theta", dice.choice(NUMBERS)),
-            lambda at=box: setattr(at, "size_x", dice.choice(NUMBERS)),
-            lambda at=box: setattr(at, "size_y", dice.choice(NUMBERS)),
-        )
+        places = ((position, "x"), (position, "y"), (box.center, "theta"))
+        sizes = ((box, "size_x"), (box, "size_y"))
+        changes = [_any_number(dice, *place) for place in (*places, *sizes)]
         _spoil(dice, changes)
     return message
 
