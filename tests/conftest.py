@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import random
 import signal
@@ -24,6 +25,17 @@ _DOMAINS = range(1, 102)
 def repository_root() -> Path:
     """The checkout's root."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def package_logger_as_it_was() -> Iterator[None]:
+    """A node's process takes the package's log for itself; a test gives it back."""
+    logger = logging.getLogger("amodal_ros")
+    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.propagate = propagate
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session", autouse=True)

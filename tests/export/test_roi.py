@@ -131,7 +131,7 @@ def test_masks_of_crops_equal_those_of_the_official_modules(base_weights, tmp_pa
         assert visible[row].sum() > 500
         assert mask_iou(found.visible_masks[row], visible[row]) >= 0.98
         assert mask_iou(found.raw_amodal_masks[row], amodal[row]) >= 0.98
-    assert verify_model_dir(options.out).passes(0.995, 0.02)
+    assert not verify_model_dir(options.out).failures()
 
 
 def test_untrained_adapters_take_positions_and_width_and_a_checkpoint_does_not(
