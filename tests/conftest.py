@@ -28,14 +28,23 @@ def repository_root() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def package_logger_as_it_was() -> Iterator[None]:
-    """A node's process takes the package's log for itself; a test gives it back."""
+def package_loggers_as_they_were() -> Iterator[None]:
+    """A node's process takes the package's log for itself, and commands quieten it."""
     logger = logging.getLogger("amodal_ros")
-    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
+    propagate, handlers, levels = logger.propagate, list(logger.handlers), _package_levels()
     yield
-    logger.setLevel(level)
     logger.propagate = propagate
     logger.handlers[:] = handlers
+    for name in _package_levels():
+        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+
+
+def _package_levels() -> dict[str, int]:
+    return {
+        name: known.level
+        for name, known in logging.Logger.manager.loggerDict.items()
+        if name.partition(".")[0] == "amodal_ros" and isinstance(known, logging.Logger)
+    }
 
 
 @pytest.fixture(scope="session", autouse=True)
