@@ -7,7 +7,8 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+
+from benchmarks.tabletop.options import add_clip_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,19 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.tabletop",
         description="Render tabletop scenes with true amodal masks, in amodal_coco.",
     )
-    parser.add_argument("--out", type=Path, required=True, help="new folder for the dataset")
     parser.add_argument("--stills", type=int, default=100, help="single pictures (100)")
-    parser.add_argument("--clips", type=int, default=10, help="clips (10)")
-    parser.add_argument("--frames", type=int, default=24, help="pictures in a clip (24)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything (0)")
-    parser.add_argument(
-        "--objects",
-        choices=("household", "second"),
-        default="household",
-        help="object set (household)",
-    )
-    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
-    parser.add_argument("--cache", type=Path, help="for downloads (the user's cache folder)")
+    add_clip_options(parser, clips=10, frames=24)
     return parser
 
 

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from benchmarks.tabletop.options import add_clip_options
 from benchmarks.tabletop.shot_types import FrameRecord, Shot
 
 logger = logging.getLogger(__name__)
@@ -117,18 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.tabletop.screened",
         description="Render clips in which a carried object hides others for over a second.",
     )
-    parser.add_argument("--out", type=Path, required=True, help="new folder for the dataset")
-    parser.add_argument("--clips", type=int, default=10, help="clips (10)")
-    parser.add_argument("--frames", type=int, default=42, help="pictures in a clip (42)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything (0)")
-    parser.add_argument(
-        "--objects",
-        choices=("household", "second"),
-        default="household",
-        help="object set (household)",
-    )
-    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
-    parser.add_argument("--cache", type=Path, help="for downloads (the user's cache folder)")
+    add_clip_options(parser, clips=10, frames=42)
     return parser
 
 
