@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation supervision: Dice and binary cross-entropy (paper, Eq. 8)."""
+"""Segmentation supervision: Dice and binary cross-entropy (paper, Eq. 8), and Dice of the hidden."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
+
+from training.losses.consistency import has_both_regions
 
 # Added to numerator and denominator of Dice, in pixels: an empty mask predicted empty costs 0.
 DICE_SMOOTHING = 1.0
@@ -57,8 +59,36 @@ def segmentation_loss(
     logits = upsample_logits(low_res_logits, amodal.shape[-1])
     per_pixel = F.binary_cross_entropy_with_logits(logits, amodal, reduction="none")
     bce = (per_pixel * valid).sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp(min=1.0)
-    probabilities, truth = logits.sigmoid() * valid, amodal * valid
+    return SegmentationLoss(_dice(logits.sigmoid() * valid, amodal * valid), bce, bce_weight)
+
+
+def occlusion_loss(
+    low_res_logits: torch.Tensor, amodal: torch.Tensor, visible: torch.Tensor, valid: torch.Tensor
+) -> torch.Tensor:
+    """Dice of what lies outside the visible part: what mIoU_occ (Eq. 11) measures. Not in the paper.
+
+    In L_seg a small hidden part is a small share of the object, and its outline hardly counts.
+    Here each object's hidden part counts alike, however small, and so does what the mask covers
+    beyond the object.
+
+    Args:
+        low_res_logits: ``(N, 1, s, s)``; positive inside the mask, input frame.
+        amodal: ``(N, 1, S, S)`` float32 in {0, 1}, the whole objects.
+        visible: ``(N, 1, S, S)`` float32 in {0, 1}, their visible parts.
+        valid: ``(N, 1, S, S)`` float32 in {0, 1}; where it is 0 nothing is compared.
+
+    Returns:
+        ``(N,)`` float32 in [0, 1]; exactly 0, without a gradient, where a part is empty.
+    """
+    counted = valid * (1.0 - visible)
+    probabilities = upsample_logits(low_res_logits, amodal.shape[-1]).sigmoid() * counted
+    loss = _dice(probabilities, amodal * counted)
+    both = has_both_regions(visible * valid, amodal * counted)
+    return torch.where(both, loss, torch.zeros_like(loss))
+
+
+def _dice(probabilities: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return ``(N,)``, 1 - Dice of soft masks ``(N, 1, S, S)``."""
     overlap = (probabilities * truth).sum((1, 2, 3))
     sizes = probabilities.sum((1, 2, 3)) + truth.sum((1, 2, 3))
-    dice = 1.0 - (2.0 * overlap + DICE_SMOOTHING) / (sizes + DICE_SMOOTHING)
-    return SegmentationLoss(dice, bce, bce_weight)
+    return 1.0 - (2.0 * overlap + DICE_SMOOTHING) / (sizes + DICE_SMOOTHING)

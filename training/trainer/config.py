@@ -25,12 +25,14 @@ class LossConfig:
         segmentation: L_seg.
         consistency: L_reg.
         adversarial: L_hol.
+        occlusion: Dice outside the visible part, which the paper does not have (docs/training.md).
         bce: Weight of BCE beside Dice in L_seg, the alpha of Eq. 8.
     """
 
     segmentation: float = 1.0
     consistency: float = 1.0
     adversarial: float = 1.0
+    occlusion: float = 0.0
     bce: float = 10.0
 
 
@@ -265,6 +267,7 @@ def check_config(config: TrainConfig) -> None:
         ("loss.segmentation", config.loss.segmentation, 0),
         ("loss.consistency", config.loss.consistency, 0),
         ("loss.adversarial", config.loss.adversarial, 0),
+        ("loss.occlusion", config.loss.occlusion, 0),
     ):
         if number < least:
             raise InvalidInputError(f"{name} must be at least {least}, got {number}")

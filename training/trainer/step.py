@@ -22,7 +22,7 @@ from training.losses.adversarial import (
 )
 from training.losses.consistency import consistency_loss, has_both_regions
 from training.losses.discriminator import Discriminator
-from training.losses.segmentation import segmentation_loss
+from training.losses.segmentation import occlusion_loss, segmentation_loss
 from training.trainer.config import TrainConfig
 from training.trainer.forward import FramePrediction, frames_of, predict
 from training.trainer.loading import BatchPlan
@@ -31,7 +31,7 @@ from training.trainer.source import Batch
 from training.trainer.world import World
 
 # Terms that are means over the objects with a visible and an occluded part; others: all objects.
-_PAIR_TERMS = ("consistency", "iou_occ")
+_PAIR_TERMS = ("consistency", "occlusion", "iou_occ")
 
 
 @dataclass
@@ -128,6 +128,12 @@ class GradientStep:
                 consistency = consistency_loss(frame.embeddings, visible, occluded)
                 sums.add("consistency", consistency)
                 loss = loss + weights.consistency * consistency.sum() / pairs
+            if weights.occlusion:
+                hidden = occlusion_loss(
+                    frame.low_res_logits, batch.amodal, batch.visible, batch.valid
+                )
+                sums.add("occlusion", hidden)
+                loss = loss + weights.occlusion * hidden.sum() / pairs
             if self._discriminator is not None:
                 loss = loss + self._adversarial(frame, step, objects, sums)
             _add_overlaps(sums, frame)
@@ -176,6 +182,7 @@ class GradientStep:
         means["loss"] = (
             weights.segmentation * means["segmentation"]
             + weights.consistency * means.get("consistency", 0.0)
+            + weights.occlusion * means.get("occlusion", 0.0)
             + weights.adversarial * ramp * means.get("adversarial", 0.0)
         )
         return means

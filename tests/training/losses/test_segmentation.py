@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.losses.segmentation import segmentation_loss
+from training.losses.segmentation import occlusion_loss, segmentation_loss
 
 
 def masks(*rows: list[float]) -> torch.Tensor:
@@ -73,3 +73,46 @@ def test_a_perfect_mask_costs_nearly_nothing_and_extreme_logits_stay_finite():
     assert right.item() == pytest.approx(0.0, abs=1e-5)
     assert torch.isfinite(wrong).all()
     assert wrong.item() > 1e4
+
+
+def test_occlusion_loss_is_dice_outside_the_visible_part():
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn(1, 1, 4, 4, generator=generator)
+    amodal, visible = masks([1.0, 1.0, 0.0, 0.0]), masks([1.0, 0.0, 0.0, 0.0])
+    valid = masks([1.0, 1.0, 1.0, 0.0])
+    loss = occlusion_loss(logits, amodal, visible, valid)
+    dice, _ = reference(logits[0, 0, 1:3].double().numpy(), np.array([[1.0] * 4, [0.0] * 4]), 10.0)
+    assert loss.shape == (1,)
+    assert loss.item() == pytest.approx(dice, rel=1e-5)
+
+
+def test_occlusion_loss_does_not_see_visible_and_unknown_pixels():
+    logits = torch.zeros(1, 1, 4, 4).requires_grad_()
+    amodal, visible = masks([1.0, 1.0, 0.0, 0.0]), masks([1.0, 0.0, 0.0, 0.0])
+    occlusion_loss(logits, amodal, visible, masks([1.0, 1.0, 1.0, 0.0])).sum().backward()
+    assert (logits.grad[0, 0, [0, 3]] == 0).all()
+    assert (logits.grad[0, 0, 1] < 0).all()  # hidden: more mask costs less
+    assert (logits.grad[0, 0, 2] > 0).all()  # beyond the object: more mask costs more
+
+
+def test_a_small_hidden_part_counts_as_much_as_a_large_one():
+    valid = torch.ones(2, 1, 64, 64)
+    amodal = torch.ones(2, 1, 64, 64)
+    visible = amodal.clone()
+    visible[0, :, :32] = 0
+    visible[1, :, :2] = 0
+    missed = torch.where(visible > 0, 20.0, -20.0)
+    small, large = occlusion_loss(missed, amodal, visible, valid)
+    assert small.item() == pytest.approx(large.item(), abs=0.01)
+    segmentation = segmentation_loss(missed, amodal, valid).total
+    assert segmentation[0] > 10 * segmentation[1]
+
+
+@pytest.mark.parametrize("visible", [[1.0, 1.0, 0.0, 0.0], [0.0] * 4], ids=["all", "nothing"])
+def test_objects_without_two_parts_have_no_occlusion_loss(visible):
+    logits = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    amodal = masks([1.0, 1.0, 0.0, 0.0])
+    loss = occlusion_loss(logits, amodal, masks(visible), torch.ones_like(amodal))
+    assert loss.item() == 0.0
+    loss.sum().backward()
+    assert (logits.grad == 0).all()

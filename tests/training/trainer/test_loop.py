@@ -155,12 +155,22 @@ def test_it_learns(tmp_path):
     [
         ({"adversarial": 0}, {"adversarial", "discriminator", "d_true", "d_grad_norm"}),
         ({"consistency": 0}, {"consistency"}),
+        ({}, {"occlusion"}),
     ],
 )
 def test_a_term_can_be_switched_off(tmp_path, loss, absent):
     config = write_config(tmp_path / "c.yaml", steps=1, loss=loss)
     assert train(config, tmp_path / "run") == 0
     assert not absent & losses(tmp_path / "run")[0].keys()
+
+
+def test_the_term_of_the_hidden_part_is_in_the_loss(tmp_path):
+    config = write_config(tmp_path / "c.yaml", steps=1, loss={"occlusion": 2.0, "adversarial": 0})
+    assert train(config, tmp_path / "run") == 0
+    line = losses(tmp_path / "run")[0]
+    assert 0 < line["occlusion"] <= 1
+    total = line["segmentation"] + line["consistency"] + 2 * line["occlusion"]
+    assert line["loss"] == pytest.approx(total, rel=1e-6)
 
 
 def test_closed_domain_needs_no_original_and_open_world_says_so(tmp_path, caplog):
