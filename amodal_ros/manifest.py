@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,26 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """One graph of the model: its file, inputs and outputs."""
+    """One graph of the model.
+
+    Attributes:
+        file: the ONNX file.
+        inputs: of the graph.
+        outputs: of the graph.
+        data: its weights, where they lie beside it (above 2 GB).
+        greatest: of its varying lengths, where the model itself limits them.
+    """
 
     file: FileSpec
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    data: FileSpec | None = None
+    greatest: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[FileSpec, ...]:
+        """All of its files."""
+        return (self.file,) if self.data is None else (self.file, self.data)
 
 
 @dataclass(frozen=True)
@@ -144,8 +159,8 @@ def load_manifest(directory: str | Path) -> ModelManifest:
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path}: expected JSON, got: {error}") from error
     manifest = parse_manifest(content, folder)
-    for spec in [*(graph.file for graph in manifest.graphs.values()), manifest.reference]:
-        _verify_file(folder, spec)
+    verify_files(folder, [f for graph in manifest.graphs.values() for f in graph.files])
+    verify_files(folder, [manifest.reference])
     return manifest
 
 
@@ -189,7 +204,7 @@ def parse_manifest(content: object, directory: Path) -> ModelManifest:
         compute_precision=fields.text("compute_precision"),
         opset=fields.integer("opset", minimum=1),
         trained=fields.flag("trained"),
-        graphs={name: _read_graph(graphs.section(name)) for name in GRAPHS},
+        graphs={name: read_graph_spec(graphs.section(name)) for name in GRAPHS},
         reference=_read_file(fields.section("reference"), end=True),
         source=fields.mapping("source"),
     )
@@ -198,12 +213,17 @@ def parse_manifest(content: object, directory: Path) -> ModelManifest:
     return manifest
 
 
-def _read_graph(fields: FieldReader) -> GraphSpec:
-    """Reads one entry of `graphs`."""
+def read_graph_spec(fields: FieldReader) -> GraphSpec:
+    """Reads one entry of `graphs`.
+
+    Raises:
+        ManifestError: for a missing, unknown or wrong field.
+    """
     spec = GraphSpec(
         _read_file(fields, end=False),
         tuple(_read_tensor(entry) for entry in fields.sections("inputs")),
         tuple(_read_tensor(entry) for entry in fields.sections("outputs")),
+        _read_file(fields.section("data"), end=True) if "data" in fields.names() else None,
     )
     fields.end()
     return spec
@@ -227,17 +247,22 @@ def _read_tensor(fields: FieldReader) -> TensorSpec:
     return spec
 
 
-def _verify_file(folder: Path, spec: FileSpec) -> None:
-    """Raises ManifestError unless the file exists with the size and sha256 of `spec`."""
-    path = folder / spec.file
-    if not path.is_file():
-        raise ManifestError(f"{path}: expected a file of {spec.bytes} bytes, found none")
-    size = path.stat().st_size
-    if size != spec.bytes:
-        raise ManifestError(f"{path}: expected {spec.bytes} bytes, got {size}")
-    digest = file_sha256(path)
-    if digest != spec.sha256:
-        raise ManifestError(f"{path}: expected sha256 {spec.sha256}, got {digest}")
+def verify_files(folder: Path, specs: Iterable[FileSpec]) -> None:
+    """Checks files of a model folder.
+
+    Raises:
+        ManifestError: unless each exists with the size and sha256 of its spec.
+    """
+    for spec in specs:
+        path = folder / spec.file
+        if not path.is_file():
+            raise ManifestError(f"{path}: expected a file of {spec.bytes} bytes, found none")
+        size = path.stat().st_size
+        if size != spec.bytes:
+            raise ManifestError(f"{path}: expected {spec.bytes} bytes, got {size}")
+        digest = file_sha256(path)
+        if digest != spec.sha256:
+            raise ManifestError(f"{path}: expected sha256 {spec.sha256}, got {digest}")
 
 
 def file_sha256(path: Path) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graphs as files; weights beyond protobuf's 2 GB lie beside the graph.
 
-The manifest vouches for the ``.onnx`` file, and that file for its data: it holds their sha256.
+The manifest vouches for both. The graph also holds its data's sha256, so that the graph's own
+sha256, to which engines are tied, changes with the weights.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ DATA_SUFFIX = ".data"
 DIGEST_KEY = "external_data_sha256"
 
 
+def data_path(graph: Path) -> Path:
+    """Where the weights of a graph's file lie, if they lie beside it."""
+    return graph.with_name(graph.name + DATA_SUFFIX)
+
+
 def weight_bytes(model: onnx.ModelProto) -> int:
     """Size of a model's constants, also of one too large to be serialised."""
     return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
@@ -31,7 +37,7 @@ def save_graph(model: onnx.ModelProto, path: Path, max_inline: int = MAX_INLINE_
     if weight_bytes(model) <= max_inline:
         onnx.save(model, str(path))
         return
-    data = path.with_name(path.name + DATA_SUFFIX)
+    data = data_path(path)
     stored = onnx.ModelProto()
     stored.CopyFrom(model)
     onnx.save_model(
@@ -57,7 +63,7 @@ def check_data(path: Path) -> None:
     model = onnx.load(str(path), load_external_data=False)
     if not any(uses_external_data(tensor) for tensor in model.graph.initializer):
         return
-    data = path.with_name(path.name + DATA_SUFFIX)
+    data = data_path(path)
     expected = {entry.key: entry.value for entry in model.metadata_props}.get(DIGEST_KEY)
     if expected is None:
         raise ManifestError(f"{path}: expected {DIGEST_KEY} in its metadata, found none")

@@ -14,7 +14,7 @@ from typing import Any
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
-from export.graph_files import DATA_SUFFIX, save_graph
+from export.graph_files import DATA_SUFFIX, data_path, save_graph
 from export.onnx_graph import OPSET, Component, Tensor
 from export.options import ExportOptions
 from export.source_model import SourceModel
@@ -108,9 +108,12 @@ def manifest_content(
 
 
 def graph_entry(folder: Path, component: Component) -> dict[str, Any]:
-    """Describe a graph and its file, which exists."""
+    """Describe a graph and its files, which exist."""
+    path = folder / f"{component.name}.onnx"
+    data = data_path(path)
     return {
-        **_file_entry(folder / f"{component.name}.onnx"),
+        **_file_entry(path),
+        **({"data": _file_entry(data)} if data.is_file() else {}),
         "inputs": [_tensor_entry(tensor) for tensor in component.inputs],
         "outputs": [_tensor_entry(tensor) for tensor in component.outputs],
     }
