@@ -107,12 +107,18 @@ def _check_points(name: str, prompt: object, image_hw: tuple[int, int], needed: 
         return
     if not isinstance(prompt, PointPrompt):
         raise InvalidInputError(f"{name}: expected a PointPrompt, got {describe(prompt)}")
-    height, width = image_hw
-    for x, y in prompt.coords_xy:
-        if not (0 <= x <= width and 0 <= y <= height):
-            raise InvalidInputError(
-                f"{name}: expected points within the image of {width}x{height}, got ({x}, {y})"
-            )
+    check_points_inside(name, prompt, image_hw)
+
+
+def check_points_inside(name: str, prompt: PointPrompt, image_hw: tuple[int, int]) -> None:
+    """Raises InvalidInputError, naming the first point that lies outside of the image."""
+    outside = prompt.coords_xy[~prompt.inside(image_hw)]
+    if len(outside):
+        height, width = image_hw
+        x, y = outside[0]
+        raise InvalidInputError(
+            f"{name}: expected points within the image of {width}x{height}, got ({x}, {y})"
+        )
 
 
 def prior_tensor(

@@ -13,6 +13,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.masks import mask_box
 from amodal_ros.tracking_forecast import Forecast
 from amodal_ros.tracking_motion import SceneView
+from amodal_ros.types import PointPrompt
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class TrackPlan:
     Attributes:
         boxes_xyxy: (N, 4) float32, original pixels: the prompt boxes.
         prior_masks: N masks (H, W) bool, the M_spec of each object; None: to be made from its box.
+        points: N point prompts beside the boxes, of objects just given by a user; None: none.
         track_ids: (N,) int32.
         detection_index: (N,) int32 into the frame's detections; -1: coasting.
         coasting: (N,) bool.
@@ -129,6 +131,7 @@ class TrackPlan:
 
     boxes_xyxy: np.ndarray
     prior_masks: tuple[np.ndarray | None, ...]
+    points: tuple[PointPrompt | None, ...]
     track_ids: np.ndarray
     detection_index: np.ndarray
     coasting: np.ndarray

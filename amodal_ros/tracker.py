@@ -20,7 +20,7 @@ from amodal_ros.tracking_answer import judge, remembered, tracked_object
 from amodal_ros.tracking_forecast import Forecast, Track, choose_camera, common_change, forecast
 from amodal_ros.tracking_given import given_track
 from amodal_ros.tracking_judgement import Judgement
-from amodal_ros.tracking_motion import SceneMotion, SceneView, scene_motion
+from amodal_ros.tracking_motion import SceneMotion, SceneView
 from amodal_ros.tracking_plan import (
     FrameInfo,
     Supported,
@@ -29,7 +29,8 @@ from amodal_ros.tracking_plan import (
     leave_room,
     make_plan,
 )
-from amodal_ros.types import AmodalPrediction, Detections
+from amodal_ros.tracking_stream import Stream
+from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 
 __all__ = ["AmodalTracker", "TrackPlan", "TrackedObject", "TrackerConfig", "TrackerStatus"]
 
@@ -54,11 +55,7 @@ class AmodalTracker:
         self._next_id = 0
         self._epoch = 0
         self._restarts = 0
-        self._stamp_s = -math.inf
-        self._answered_s = -math.inf
-        self._image_hw: tuple[int, int] | None = None
-        self._scene: SceneView | None = None
-        self._camera: np.ndarray | None = None
+        self._stream = Stream()
         self._crowded = False
 
     def __len__(self) -> int:
@@ -76,7 +73,7 @@ class AmodalTracker:
             tracks = self._tracks.values()
             return TrackerStatus(
                 tracks=len(tracks),
-                coasting=sum(track.last_seen_s < self._answered_s for track in tracks),
+                coasting=sum(track.last_seen_s < self._stream.answered_s for track in tracks),
                 pinned=sum(track.pinned for track in tracks),
                 resets=self._epoch,
                 restarts=self._restarts,
@@ -87,18 +84,20 @@ class AmodalTracker:
         box_xyxy: ArrayLike,
         *,
         amodal_mask: np.ndarray | None = None,
+        points: PointPrompt | None = None,
         class_id: str = "",
         score: float = 1.0,
     ) -> int:
         """Starts a track that needs no detector: a user gives the object (`~/add_object`).
 
-        In the next frame its box is the prompt; from then on it coasts, unless detections support
-        it, and ends only by `remove_object`, by `reset` or by the drift check. Any thread may
-        call this, before the first frame too.
+        In the next frame box and points are the prompt; from then on it coasts, unless detections
+        support it, and ends only by `remove_object`, by `reset` or by the drift check. Any thread
+        may call this, before the first frame too.
 
         Args:
             box_xyxy: (4,) pixels of the newest image that was planned.
             amodal_mask: (H, W) bool of that image, where it is known: M_spec of the next frame.
+            points: that refine the box, in its pixels; None: none.
             class_id: copied to every mask of the object.
             score: in [0, 1]; decides who stays when there are more than `max_objects`.
 
@@ -106,8 +105,9 @@ class AmodalTracker:
             The new track's identity, at least 0.
 
         Raises:
-            InvalidInputError: for a box that is faulty or outside the image, a mask that is empty
-                or of another size, a bad score, or when `max_objects` were given already.
+            InvalidInputError: for a box that is faulty or outside the image, points outside it, a
+                mask that is empty or of another size, a bad score, or when `max_objects` were
+                given already.
         """
         with self._lock:
             pinned = self._number_pinned()
@@ -117,7 +117,8 @@ class AmodalTracker:
                     f" got {pinned} before this one"
                 )
             track = given_track(
-                box_xyxy, amodal_mask, class_id, score, self._stamp_s, self._image_hw
+                *(box_xyxy, amodal_mask, points, class_id, score),
+                *(self._stream.stamp_s, self._stream.image_hw),
             )
             track.track_id = self._new_id()
             self._tracks[track.track_id] = track
@@ -210,8 +211,8 @@ class AmodalTracker:
             if plan.epoch == self._epoch:
                 for row, judgement in enumerate(judgements):
                     self._remember(plan, row, judgement)
-                self._scene, self._answered_s = plan.scene, plan.stamp_s
-                self._camera = plan.camera
+                self._stream.scene, self._stream.answered_s = plan.scene, plan.stamp_s
+                self._stream.camera = plan.camera
         return tuple(
             tracked_object(plan, row, judgement, float(prediction.predicted_iou[row]))
             for row, judgement in enumerate(judgements)
@@ -220,8 +221,7 @@ class AmodalTracker:
     def _forget(self) -> None:
         self._tracks.clear()
         self._epoch += 1
-        self._stamp_s = self._answered_s = -math.inf
-        self._image_hw = self._scene = self._camera = None
+        self._stream = Stream()
 
     def _number_pinned(self) -> int:
         return sum(track.pinned for track in self._tracks.values())
@@ -230,27 +230,26 @@ class AmodalTracker:
         self, stamp_s: float, image_hw: tuple[int, int], scene: SceneView | None
     ) -> tuple[SceneMotion, str]:
         """What the camera did; resets where the stream does not go on, and says why."""
-        motion, reason = SceneMotion.unknown(), ""
-        if stamp_s < self._stamp_s:
-            reason = f"time went back by {self._stamp_s - stamp_s:.3f} s"
-        elif self._image_hw not in (None, image_hw):
-            reason = f"image size went from {self._image_hw} to {image_hw}"
-        elif self._scene is not None and scene is not None:
-            motion = scene_motion(self._scene, scene)
-            reason = "scene cut" if motion.cut else ""
+        motion, reason = self._stream.follow(stamp_s, image_hw, scene)
         if reason:
             logger.warning("Tracks reset: %s", reason)
             self._forget()
-        self._stamp_s, self._image_hw = stamp_s, image_hw
+        elif self._stream.is_torn(stamp_s, self.config.max_coast_s):
+            gap_s = self._stream.passed_s(stamp_s)
+            ended = [key for key, track in self._tracks.items() if not track.pinned]
+            logger.warning("%d tracks end: %.1f s without a frame", len(ended), gap_s)
+            for key in ended:
+                del self._tracks[key]
+        self._stream.stamp_s, self._stream.image_hw = stamp_s, image_hw
         return motion, reason
 
     def _forecasts(
         self, motion: SceneMotion, stamp_s: float, image_hw: tuple[int, int]
     ) -> tuple[list[Forecast], np.ndarray]:
         """Where the tracks should be now, and the camera's motion (2, 3)."""
-        passed_s = stamp_s - self._answered_s if math.isfinite(self._answered_s) else 0.0
+        passed_s = self._stream.passed_s(stamp_s)
         tracks = list(self._tracks.values())
-        camera = choose_camera(tracks, motion, passed_s, self._camera)
+        camera = choose_camera(tracks, motion, passed_s, self._stream.camera)
         change = common_change(tracks, motion, passed_s, camera)
         moved = [forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks]
         return moved, camera
@@ -259,11 +258,10 @@ class AmodalTracker:
         self, forecasts: Sequence[Forecast], matched: Sequence[Forecast | None], stamp_s: float
     ) -> list[Forecast]:
         """Ends the missed tracks that are too old, gone or too many; the others by identity."""
+        answered_s = self._stream.answered_s
         found = {one.track.track_id for one in matched if one is not None}
         missed = [one for one in forecasts if one.track.track_id not in found]
-        alive = [
-            one for one in missed if not has_ended(one, stamp_s, self._answered_s, self.config)
-        ]
+        alive = [one for one in missed if not has_ended(one, stamp_s, answered_s, self.config)]
         alive.sort(key=lambda one: (-one.track.pinned, -one.track.score))
         alive = alive[: max(self.config.max_objects - len(matched), 0)]
         staying = {one.track.track_id for one in alive}

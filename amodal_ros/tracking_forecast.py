@@ -13,6 +13,7 @@ from amodal_ros.boxes import box_faults
 from amodal_ros.masks import mask_box
 from amodal_ros.tracking_motion import SceneMotion
 from amodal_ros.tracking_shape import IDENTITY, Silhouette, compose, move_boxes, move_points
+from amodal_ros.types import PointPrompt
 
 _FEWEST_POINTS = 4
 _SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
@@ -41,6 +42,7 @@ class Track:
         restart: its mask drifted: the next M_spec is the box.
         pinned: given by a user.
         given: pinned, and not answered yet: the user's box stands for a detection.
+        points: the user's, a prompt while `given`; None: only a box was given.
     """
 
     track_id: int
@@ -58,6 +60,7 @@ class Track:
     restart: bool = False
     pinned: bool = False
     given: bool = False
+    points: PointPrompt | None = None
 
     def confirm(self, amodal_mask: np.ndarray, stamp_s: float) -> None:
         """Takes over a mask (H, W) bool, not empty, of the present frame."""

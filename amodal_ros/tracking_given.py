@@ -9,13 +9,16 @@ from numpy.typing import ArrayLike
 from amodal_ros.boxes import check_boxes
 from amodal_ros.checks import check_array
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.prompts import check_points_inside
 from amodal_ros.tracking_forecast import Track
 from amodal_ros.tracking_shape import Silhouette
+from amodal_ros.types import PointPrompt
 
 
 def given_track(
     box_xyxy: ArrayLike,
     amodal_mask: np.ndarray | None,
+    points: PointPrompt | None,
     class_id: str,
     score: float,
     stamp_s: float,
@@ -26,6 +29,7 @@ def given_track(
     Args:
         box_xyxy: (4,) pixels.
         amodal_mask: (H, W) bool; None: not known.
+        points: on the object and off it; None: none.
         class_id: of the object.
         score: in [0, 1].
         stamp_s: time of the newest frame; -inf before the first.
@@ -37,6 +41,8 @@ def given_track(
     box = check_boxes("box_xyxy", np.asarray(box_xyxy, np.float32).reshape(1, -1), image_hw)
     if not 0 <= score <= 1:
         raise InvalidInputError(f"score: expected a number in [0, 1], got {score}")
+    if points is not None and image_hw is not None:
+        check_points_inside("points", points, image_hw)
     shape = None
     if amodal_mask is not None:
         if image_hw is None:
@@ -51,4 +57,5 @@ def given_track(
         seen=shape,
         pinned=True,
         given=True,
+        points=points,
     )

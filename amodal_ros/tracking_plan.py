@@ -15,7 +15,8 @@ from amodal_ros.masks import dilate_mask
 from amodal_ros.track_types import TrackerConfig, TrackPlan
 from amodal_ros.tracking_forecast import Forecast
 from amodal_ros.tracking_motion import SceneView
-from amodal_ros.types import Detections
+from amodal_ros.tracking_shape import move_points
+from amodal_ros.types import Detections, PointPrompt
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +125,7 @@ def make_plan(
             _prior(one, box, config.prior_dilation)
             for one, box in zip(followed, boxes, strict=True)
         ),
+        points=tuple(_points(one, frame.image_hw) for one in followed),
         track_ids=np.array([*track_ids, *(track.track_id for track in tracks)], np.int32),
         detection_index=np.append(supported.kept, [-1] * len(tracks)).astype(np.int32),
         coasting=np.array([False] * count + [not track.given for track in tracks], bool),
@@ -150,6 +152,18 @@ def _inside(one: Forecast, image_hw: tuple[int, int]) -> np.ndarray:
     """The prompt box of a coasting track, clipped to the image: (4,) float32."""
     height, width = image_hw
     return np.clip(one.prompt_box, 0, np.array([width, height, width, height], np.float32))
+
+
+def _points(one: Forecast | None, image_hw: tuple[int, int]) -> PointPrompt | None:
+    """The points of an object just given, moved along; None where none on it is in the image."""
+    if one is None or not one.track.given or one.track.points is None:
+        return None
+    coords = move_points(one.track.points.coords_xy, one.step).astype(np.float32)
+    moved = PointPrompt(coords, one.track.points.labels)
+    inside = moved.inside(image_hw)
+    if not (moved.labels[inside] == 1).any():
+        return None
+    return PointPrompt(coords[inside], moved.labels[inside])
 
 
 def _prior(one: Forecast | None, box: np.ndarray, dilation: float) -> np.ndarray | None:

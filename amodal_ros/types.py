@@ -148,6 +148,12 @@ class PointPrompt:
             return cls(coords, np.ones(len(coords), np.int32))
         return cls(coords, np.asarray(labels, np.int32))
 
+    def inside(self, image_hw: tuple[int, int]) -> np.ndarray:
+        """(P,) bool: which points lie within an image of that height and width."""
+        x, y = self.coords_xy.T
+        height, width = image_hw
+        return (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+
 
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:

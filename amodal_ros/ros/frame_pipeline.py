@@ -122,7 +122,10 @@ class FramePipeline:
                 engine_ms.update(features.timings_ms)
                 if cancelled():
                     return None
-                prediction = predictor.predict(features, plan.boxes_xyxy, plan.prior_masks)
+                points = plan.points if any(p is not None for p in plan.points) else None
+                prediction = predictor.predict(
+                    features, plan.boxes_xyxy, plan.prior_masks, points=points
+                )
                 engine_ms.update(prediction.timings_ms)
         if cancelled():
             return None

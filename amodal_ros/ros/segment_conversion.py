@@ -75,6 +75,20 @@ class PromptedObjects:
         )
         return cls(boxes, prompts)
 
+    @classmethod
+    def of_one(cls, box_xyxy: Any, points_xy: Any, point_labels: Any) -> PromptedObjects:
+        """Read the fields of an ``AddObject`` request: one object.
+
+        Raises:
+            InvalidInputError: naming the field, what was expected and what came.
+        """
+        if len(points_xy) != 2 * len(point_labels):
+            raise InvalidInputError(
+                "expected 2 numbers of points_xy and a label for each point, got "
+                f"{len(points_xy)} and {len(point_labels)}"
+            )
+        return cls.from_fields(box_xyxy, points_xy, point_labels, [0] * len(point_labels))
+
 
 @dataclass(frozen=True, eq=False)
 class SegmentedObject:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from amodal_msgs.srv import AddObject, RemoveObject, SegmentAmodal
 from rclpy.lifecycle import LifecycleNode
 from std_srvs.srv import Trigger
@@ -88,30 +89,34 @@ class PerceptionServices:
     def _add_object(self, camera: str, request: Any, response: Any) -> None:
         response.track_id = -1
         session = self._session(camera)
-        box = list(request.box_xyxy)
+        box, points = list(request.box_xyxy), None
         if len(box) not in (0, 4):
             raise InvalidInputError(f"box_xyxy: expected 4 numbers or none, got {len(box)}")
-        if len(request.points_xy):
-            box = self._box_of_points(session, request)
+        if len(request.points_xy) or len(request.point_labels):
+            image_rgb = self._newest_image(session)
+            objects = PromptedObjects.of_one(box, request.points_xy, request.point_labels)
+            (points,) = objects.points
+            if not box:
+                box = self._box_of(objects, image_rgb)
         elif not box:
             raise InvalidInputError("expected a box or points, got neither")
-        response.track_id = session.tracker.add_object(box, class_id=request.class_id)
+        response.track_id = session.tracker.add_object(
+            box, points=points, class_id=request.class_id
+        )
         response.success = True
         response.message = f"track {response.track_id} starts with the next image"
 
-    def _box_of_points(self, session: CameraSession, request: Any) -> list[int]:
-        """The box of what the model sees at the points, in the newest image."""
+    def _newest_image(self, session: CameraSession) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: points are pixels of it."""
         image = session.newest_image
         if image is None:
             raise InvalidInputError("points need an image, none has come yet")
-        objects = PromptedObjects.from_fields(
-            request.box_xyxy,
-            request.points_xy,
-            request.point_labels,
-            [0] * (len(request.points_xy) // 2),
-        )
+        return message_to_rgb(image)
+
+    def _box_of(self, objects: PromptedObjects, image_rgb: np.ndarray) -> list[int]:
+        """The box of what the model sees of the only object: it says where to look next."""
         with self._host.lend() as predictor:
-            (found,) = segment(predictor, message_to_rgb(image), objects)
+            (found,) = segment(predictor, image_rgb, objects)
         box = list(mask_box(found.visible_mask))
         if not any(box):
             raise InvalidInputError("nothing was found at the points")

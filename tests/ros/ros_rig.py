@@ -27,7 +27,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray
 from amodal_ros.boxes import check_boxes
 from amodal_ros.ros.perception_node import PerceptionNode
 from amodal_ros.ros.stamps import ns_to_stamp
-from amodal_ros.types import AmodalPrediction, ImageFeatures
+from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
 START_S = 120.0
 TIMEOUT_S = 30.0
@@ -44,6 +44,7 @@ class FakePredictor:
         self.failures: list[Exception] = []
         self.images: list[np.ndarray] = []
         self.priors: list[Sequence[np.ndarray | None] | None] = []
+        self.points: list[Sequence[PointPrompt | None] | None] = []
         self.warm = False
         self.closed = False
 
@@ -73,6 +74,7 @@ class FakePredictor:
         check_boxes("boxes_xyxy", np.asarray(boxes_xyxy, np.float32), features.original_hw)
         boxes_xyxy = np.maximum(boxes_xyxy, 0)
         self.priors.append(prior_masks)
+        self.points.append(points)
         amodal = np.zeros((len(boxes_xyxy), *features.original_hw), bool)
         visible = amodal.copy()
         for row, (x0, y0, x1, y1) in enumerate(np.round(boxes_xyxy).astype(int)):

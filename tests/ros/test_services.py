@@ -13,6 +13,7 @@ from std_srvs.srv import Trigger
 
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.ros.mask_conversion import decode_masks
+from amodal_ros.ros.model_loading import load_predictor
 from amodal_ros.ros.segment_conversion import PromptedObjects
 from tests.ros.ros_rig import image_message, picture
 
@@ -179,6 +180,52 @@ def test_an_object_given_by_points_begins_with_what_is_seen_there(rig):
     box = mask.amodal_box
     # The fake model sees the left half of a square around the point.
     assert (box.x_offset, box.y_offset, box.width, box.height) == (70, 50, 10, 20)
+    (prompt,) = rig.predictor.points[-1]
+    np.testing.assert_array_equal(prompt.coords_xy, [[80, 60]])
+
+
+def test_points_of_an_object_are_its_prompt_as_in_segment(make_rig):
+    """With the packaged model: the first mask is that of `segment` for the same box and points."""
+    rig = make_rig()
+    rig.make_predictor = load_predictor
+    assert rig.camera.set_parameters(threads=1) == []
+    rig.camera.wait(lambda: rig.predictors[0].closed, "the packaged model")
+    rgb = np.full((120, 160, 3), (60, 90, 60), np.uint8)
+    rgb[30:90, 30:70], rgb[40:100, 75:130] = (220, 60, 40), (40, 80, 220)
+    box, right = (25.0, 25.0, 135.0, 105.0), (100.0, 70.0)
+    rig.camera.ask(rgb, [])
+    image = image_message(rgb, rig.camera.header())
+    masks = {}
+    for name, points in (("box", []), ("points", [*right, 50.0, 60.0])):
+        labels = [1, 0][: len(points) // 2]
+        request = SegmentAmodal.Request(image=image, boxes_xyxy=list(box), points_xy=points)
+        request.point_labels, request.point_owners = labels, [0] * len(labels)
+        answer = rig.camera.call(SegmentAmodal, "amodal_perception/segment", request)
+        assert answer.success, answer.message
+        added = add_object(rig, box_xyxy=list(box), points_xy=points, point_labels=labels)
+        assert added.success, added.message
+        (tracked,) = decode_masks(rig.camera.ask(rgb, []))
+        (asked,) = decode_masks(answer.masks)
+        np.testing.assert_array_equal(tracked.amodal_mask, asked.amodal_mask)
+        np.testing.assert_array_equal(tracked.visible_mask, asked.visible_mask)
+        masks[name] = tracked.visible_mask
+        rig.camera.call(Trigger, "amodal_perception/reset", Trigger.Request())
+    assert (masks["box"] != masks["points"]).any()
+
+
+def test_points_with_a_box_go_to_the_model_with_the_first_frame_alone(rig):
+    rig.camera.ask(picture(), [])
+    assert add_object(
+        rig, box_xyxy=list(BOX), points_xy=[30.0, 40.0, 50.0, 70.0], point_labels=[1, 0]
+    ).success
+    assert rig.predictor.points == []  # the next frame shall have them
+    for _ in range(2):
+        (mask,) = rig.camera.ask(picture(), []).masks
+        assert (mask.amodal_box.x_offset, mask.amodal_box.width) == (20, 40)
+    (first,), then = rig.predictor.points
+    np.testing.assert_array_equal(first.coords_xy, [[30, 40], [50, 70]])
+    np.testing.assert_array_equal(first.labels, [1, 0])
+    assert then is None
 
 
 @pytest.mark.parametrize(
@@ -187,7 +234,22 @@ def test_an_object_given_by_points_begins_with_what_is_seen_there(rig):
         ({}, "expected a box or points, got neither"),
         ({"box_xyxy": [1.0, 2.0]}, "box_xyxy: expected 4 numbers or none, got 2"),
         ({"box_xyxy": [60.0, 80.0, 20.0, 30.0]}, "box_xyxy"),
-        ({"points_xy": [8.0, 8.0]}, "a label and an owner for each point"),
+        (
+            {"points_xy": [8.0, 8.0]},
+            "2 numbers of points_xy and a label for each point, got 2 and 0",
+        ),
+        (
+            {"box_xyxy": list(BOX), "point_labels": [1]},
+            "2 numbers of points_xy and a label for each point, got 0 and 1",
+        ),
+        (
+            {"box_xyxy": list(BOX), "points_xy": [8.0, 800.0], "point_labels": [1]},
+            "points: expected points within the image of 160x120, got (8.0, 800.0)",
+        ),
+        (
+            {"box_xyxy": list(BOX), "points_xy": [30.0, 40.0], "point_labels": [0]},
+            "labels: expected 0 and 1, at least one of them 1",
+        ),
     ],
 )
 def test_a_wrong_object_is_told_what_is_wrong(rig, fields, text):
@@ -197,8 +259,9 @@ def test_a_wrong_object_is_told_what_is_wrong(rig, fields, text):
     assert text in added.message
 
 
-def test_points_before_the_first_image(rig):
-    added = add_object(rig, points_xy=[8.0, 8.0], point_labels=[1])
+@pytest.mark.parametrize("box", [[], list(BOX)], ids=["alone", "with_a_box"])
+def test_points_before_the_first_image(rig, box):
+    added = add_object(rig, box_xyxy=box, points_xy=[30.0, 40.0], point_labels=[1])
     assert (added.success, added.message) == (False, "points need an image, none has come yet")
 
 

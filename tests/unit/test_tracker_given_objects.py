@@ -10,7 +10,7 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.tracker import AmodalTracker, TrackerConfig
-from amodal_ros.types import Detections
+from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 from tests.unit.tracker_support import HW, A, B, answer, filled, see, step
 
 
@@ -36,6 +36,46 @@ def test_given_mask_is_the_first_m_spec() -> None:
     tracker.add_object(A, amodal_mask=filled(A))
     plan = tracker.plan(Detections.empty(), 0.1, HW)
     assert np.array_equal(plan.prior_masks[0], filled(A))
+
+
+def test_given_points_are_a_prompt_of_the_first_frame_that_is_answered() -> None:
+    tracker = AmodalTracker()
+    tracker.add_object(A, points=PointPrompt.from_points([(15, 20), (25, 35)], [1, 0]))
+    failed = tracker.plan(see(B), 0.0, HW)
+    plan, _ = step(tracker, 0.1, see(B), [B, A])
+    for one in (failed, plan):
+        assert one.points[0] is None
+        assert one.points[1].coords_xy.tolist() == [[15, 20], [25, 35]]
+        assert one.points[1].labels.tolist() == [1, 0]
+    plan, _ = step(tracker, 0.2, see(B), [B, A])
+    assert plan.points == (None, None)
+
+
+def test_given_points_refine_a_detection_of_the_object_too() -> None:
+    tracker = AmodalTracker()
+    tracker.add_object(A, points=PointPrompt.from_points([(15, 20)]))
+    plan, _ = step(tracker, 0.0, see(A), [A])
+    assert plan.points[0].coords_xy.tolist() == [[15, 20]]
+
+
+def test_given_points_move_with_the_camera_and_leave_with_it() -> None:
+    tracker, rng = AmodalTracker(), np.random.default_rng(0)
+    wide = np.kron(rng.integers(0, 256, (30, 60)), np.ones((4, 4))).astype(np.uint8)
+    frames = [np.repeat(wide[:, x : x + 160, None], 3, axis=2) for x in (0, 6)]
+    hw = frames[0].shape[:2]
+    nothing = AmodalPrediction.empty(hw)
+    tracker.update(tracker.plan(Detections.empty(), 0.0, hw, frames[0]), nothing)
+    points = PointPrompt.from_points([(60, 60), (3, 50)], [1, 0])
+    tracker.add_object((2, 40, 80, 80), points=points)
+    plan = tracker.plan(Detections.empty(), 0.1, hw, frames[1])
+    np.testing.assert_allclose(plan.points[0].coords_xy, [[54, 60]], atol=0.5)
+    assert plan.points[0].labels.tolist() == [1]
+
+
+def test_points_of_which_none_on_the_object_is_in_the_image_are_no_prompt() -> None:
+    tracker = AmodalTracker()
+    tracker.add_object(A, points=PointPrompt.from_points([(150, 20), (20, 20)], [1, 0]))
+    assert tracker.plan(Detections.empty(), 0.0, HW).points == (None,)
 
 
 def test_given_object_is_supported_by_a_detection_that_fits() -> None:
@@ -115,6 +155,10 @@ def later(tracker: AmodalTracker) -> AmodalTracker:
             "amodal_mask: expected at least one pixel",
         ),
         (lambda t: later(t).add_object(A, amodal_mask=np.ones((5, 5), bool)), "amodal_mask"),
+        (
+            lambda t: later(t).add_object(A, points=PointPrompt.from_points([(20, 99)])),
+            r"points: expected points within the image of 100x60, got \(20.0, 99.0\)",
+        ),
         (lambda t: [t.add_object(A) for _ in range(3)], "expected at most 2 objects"),
     ],
 )

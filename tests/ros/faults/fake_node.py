@@ -32,6 +32,7 @@ class FaultyPredictor(FakePredictor):
         self.delay_s = Engine.delay_s
         self.images.clear()
         self.priors.clear()
+        self.points.clear()
         if Engine.failures:
             Engine.failures -= 1
             raise BackendError("suffix failed: out of memory")
