@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common import RESULTS, ROOT, write_result
+from benchmarks.common import RESULTS, ROOT, commit, write_result
 from benchmarks.latency import GROUPS, NodeProcess
 
 if TYPE_CHECKING:
@@ -103,6 +103,20 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What runs: read before the run, since an hour later the files may be others."""
+    from amodal_ros.manifest import default_model_dir, load_manifest
+
+    places = ("out", "picture", "model")
+    manifest = load_manifest(options.model or default_model_dir())
+    return {
+        **{k: v for k, v in vars(options).items() if k not in places},
+        "model": options.model.name if options.model else "packaged",
+        "model_sha256": {role: graph.file.sha256 for role, graph in manifest.graphs.items()},
+        "commit_at_start": commit(),
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, write JSON and picture; returns 1 if a mark is missed."""
     options = parse_arguments(argv)
@@ -112,11 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A ROS network of its own.
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    settings = _settings(options)
     samples, losses = run(options)
     results = judge(samples, losses)
-    places = ("out", "picture", "model")
-    settings: dict[str, Any] = {k: v for k, v in vars(options).items() if k not in places}
-    settings["model"] = options.model.name if options.model else "packaged"
     write_result(options.out, "soak of the perception node", settings, results)
     write_picture(options.picture, samples)
     for name, entry in results["marks"].items():
