@@ -14,7 +14,7 @@ import pytest
 from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import ModelManifest, load_manifest
-from amodal_ros.verification.gate import Scene
+from amodal_ros.verification.report import Scene
 from export import int8, int8_graphs
 from export.int8_graphs import Variant, record_inputs, write_variant
 from export.int8_scenes import clip_scenes, divide

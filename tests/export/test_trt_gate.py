@@ -19,7 +19,8 @@ from amodal_ros.backends.engine_cache import load_engine_set
 from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.manifest import default_model_dir, load_manifest
-from amodal_ros.verification.gate import RANDOM_WEIGHTS, Scene, run_gate
+from amodal_ros.verification.gate import run_gate
+from amodal_ros.verification.report import RANDOM_WEIGHTS, Scene
 from amodal_ros.verification.measures import boundary_f
 from amodal_ros.verification.reference import load_reference
 from amodal_ros.verification.scenes import read_scenes

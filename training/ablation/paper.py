@@ -31,6 +31,11 @@ _LOSSES = "Losses (Table 6; TAOS set)"
 _PROMPT = "Prompt (Table 7; KINS)"
 _BLUR = "Blur (Table 8; COCOA-cls, trained on TAOS)"
 _PRIOR = "M_spec (not in the paper)"
+_OCCLUSION = "Dice of the hidden part (not in the paper)"
+_WIDTH = "Width of the SCAs, channels"
+_PLACES = "Places of the SCAs, blocks of TinyViT (12: the neck)"
+_BOX = "Box of the prompt encoder"
+_REGION = "Side of the region over the box's longer side"
 
 # The paper's rows of table 6 with one term dropped lost their labels; both figures are given.
 _ONE_DROPPED = "89.04/54.39 or 89.97/53.52"
@@ -53,6 +58,19 @@ ROWS = (
     Row(_PRIOR, REFERENCE, "noisy in training"),
     Row(_PRIOR, "clean_prior", "clean in training"),
     Row(_PRIOR, "no_prior", "none"),
+    Row(_OCCLUSION, REFERENCE, "without"),
+    Row(_OCCLUSION, "with_occlusion", "with"),
+    Row(_WIDTH, "width_32", "32"),
+    Row(_WIDTH, REFERENCE, "64"),
+    Row(_WIDTH, "width_128", "128"),
+    Row(_PLACES, "late_places", "10, 11, 12"),
+    Row(_PLACES, REFERENCE, "4, 10, 12"),
+    Row(_PLACES, "four_places", "4, 7, 10, 12"),
+    Row(_BOX, REFERENCE, "tight"),
+    Row(_BOX, "expanded_box", "expanded by 1.2"),
+    Row(_REGION, "narrow_region", "1.5"),
+    Row(_REGION, REFERENCE, "1.8"),
+    Row(_REGION, "wide_region", "2.3"),
 )
 
 

@@ -43,14 +43,17 @@ class Spread:
 def verdict(one: Spread, reference: Spread) -> str:
     """Say whether a figure differs from the reference's.
 
+    A figure of one seed is taken to vary between seeds as the reference does.
+
     Returns:
         ``better`` or ``worse`` when the means are more than two standard errors of their
         difference apart, ``inside the seed noise`` when they are not, and ``one seed: unknown``
-        where the noise is not known.
+        where the reference's noise is not known.
     """
-    if one.std is None or reference.std is None:
+    if reference.std is None:
         return "one seed: unknown"
-    error = math.sqrt(one.std**2 / one.n + reference.std**2 / reference.n)
+    std = reference.std if one.std is None else one.std
+    error = math.sqrt(std**2 / one.n + reference.std**2 / reference.n)
     difference = one.mean - reference.mean
     if abs(difference) <= _STANDARD_ERRORS * error:
         return "inside the seed noise"

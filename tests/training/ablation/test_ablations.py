@@ -85,6 +85,9 @@ def test_two_standard_errors_of_the_difference_decide():
     assert verdict(Spread.of([82.1, 82.1, 82.1]), reference) == "inside the seed noise"
     assert verdict(Spread.of([81.7, 82.7, 83.7]), reference) == "better"
     assert verdict(Spread.of([81.5, 82.5, 83.5]), reference) == "inside the seed noise"
-    assert verdict(Spread.of([99.0]), reference) == "one seed: unknown"
+    assert verdict(Spread.of([99.0]), reference) == "better"
+    assert verdict(Spread.of([78.6]), reference) == "worse"
+    assert verdict(Spread.of([82.3]), reference) == "inside the seed noise"  # 2.31 are two errors
+    assert verdict(Spread.of([99.0]), Spread.of([81.0])) == "one seed: unknown"
     with pytest.raises(InvalidInputError, match="at least one seed"):
         Spread.of([])
