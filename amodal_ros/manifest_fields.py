@@ -66,6 +66,14 @@ class FieldReader:
             raise self._wrong(name, f"a whole number >= {minimum}", value)
         return value
 
+    def integers(self, name: str, count: int, minimum: int) -> tuple[int, ...]:
+        """`count` whole numbers of at least `minimum`."""
+        value = self._take(name)
+        good = isinstance(value, list) and len(value) == count
+        if not good or any(type(entry) is not int or entry < minimum for entry in value):
+            raise self._wrong(name, f"{count} whole numbers >= {minimum}", value)
+        return tuple(value)
+
     def number(self, name: str, minimum: float = -math.inf) -> float:
         """A finite number of at least `minimum`."""
         value = self._take(name)

@@ -18,8 +18,9 @@ from amodal_ros.backends.factory import BACKENDS, open_backend
 from amodal_ros.backends.onnxruntime_backend import CPU_PROVIDER, OnnxRuntimeBackend
 from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.manifest import ModelManifest, default_model_dir, load_manifest
+from amodal_ros.memory_manifest import load_memory, with_memory
 from amodal_ros.predictor import AmodalPredictor
-from amodal_ros.verification.gate import GateReport, Scene, run_gate
+from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.measures import (
     MAX_IOU_ERROR,
     MIN_BOUNDARY_F,
@@ -30,6 +31,7 @@ from amodal_ros.verification.measures import (
     smallest_iou,
 )
 from amodal_ros.verification.reference import Reference, load_reference, save_reference
+from amodal_ros.verification.report import GateReport, Scene
 from amodal_ros.verification.scenes import read_scenes
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ def verify_model_dir(
         InvalidInputError: for scenes with nothing to compare with.
     """
     manifest = load_manifest(path)
+    memory = load_memory(Path(path))
     on_cpu = backend == "onnxruntime" and tuple(providers) == (CPU_PROVIDER,)
     if scenes and on_cpu and against is None:
         raise InvalidInputError(
@@ -96,12 +99,16 @@ def verify_model_dir(
             " CPU are what is under test"
         )
     candidate = open_backend(
-        manifest, backend, providers=providers, max_batch=max_batch, cache_dir=engines
+        with_memory(manifest, memory),
+        backend,
+        providers=providers,
+        max_batch=max_batch,
+        cache_dir=engines,
     )
     fp32: Backend | None = None
     try:
         if against is not None or not on_cpu:
-            fp32 = OnnxRuntimeBackend(manifest if against is None else _like(manifest, against))
+            fp32 = OnnxRuntimeBackend(_like(manifest, path if against is None else against))
         reference = load_reference(manifest.reference_path)
         return run_gate(
             manifest,
@@ -110,6 +117,7 @@ def verify_model_dir(
             [Scene.of_reference(reference), *scenes],
             reference=reference,
             limits=limits,
+            memory=memory,
             max_batch=max_batch,
         )
     finally:
@@ -118,8 +126,8 @@ def verify_model_dir(
             fp32.close()
 
 
-def _like(manifest: ModelManifest, folder: Path) -> ModelManifest:
-    """The manifest of another folder, of the same model in another precision."""
+def _like(manifest: ModelManifest, folder: str | Path) -> ModelManifest:
+    """The manifest of a folder of the same model, in another precision perhaps; all graphs."""
     other = load_manifest(folder)
     for name in ("family", "mode", "geometry", "image_size"):
         if getattr(other, name) != getattr(manifest, name):
@@ -127,7 +135,7 @@ def _like(manifest: ModelManifest, folder: Path) -> ModelManifest:
                 f"{folder}: expected {name} {getattr(manifest, name)!r} as in"
                 f" {manifest.directory}, got {getattr(other, name)!r}"
             )
-    return other
+    return with_memory(other, load_memory(Path(folder)))
 
 
 def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -21,7 +21,7 @@ from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime_session import import_onnxruntime
 from amodal_ros.manifest import MANIFEST_NAME, ModelManifest, file_sha256, load_manifest
 from amodal_ros.predictor import AmodalPredictor
-from amodal_ros.verification.gate import Scene
+from amodal_ros.verification.report import Scene
 
 Inputs = Mapping[str, np.ndarray]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.verification.gate import Scene
+from amodal_ros.verification.report import Scene
 
 _CLIP = Path(__file__).resolve().parents[1] / "amodal_ros" / "demo_clip"
 MIN_SIDE = 12.0  # pixels of a visible box; of less an object is hardly seen

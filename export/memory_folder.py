@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from amodal_ros.memory_manifest import MEMORY_NAME, SCHEMA_VERSION
 from export.components.memory_attention import export_memory_attention
 from export.components.memory_decoder import export_memory_decoder
 from export.components.memory_encoder import export_memory_encoder
 from export.model_folder import graph_entry
 from export.onnx_graph import Component
 
-MEMORY_NAME = "memory.json"
-SCHEMA_VERSION = 1
 EXPORTS = {
     "memory_attention": export_memory_attention,
     "memory_encoder": export_memory_encoder,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,10 @@ import torch
 from torch.nn import functional as F
 
 from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
-from amodal_ros.manifest import FileSpec, GraphSpec, ModelManifest, TensorSpec
+from amodal_ros.manifest import ModelManifest
+from amodal_ros.memory_manifest import MemoryManifest
 from amodal_ros.modeling.prompts import PADDING
 from export.components.sam2_decoder import HIGH_RES, decoder_maps
-from export.onnx_graph import Component, Tensor
 from export.parity import GraphDifference, worst_difference
 
 # Objects, and frames seen before: of one, of a few, of more than the spatial memory holds.
@@ -26,24 +26,23 @@ Case = tuple[str, dict[str, torch.Tensor], dict[str, torch.Tensor]]
 
 
 def measure_memory(
-    manifest: ModelManifest, components: Sequence[Component], base: Any, *, seed: int
+    manifest: ModelManifest, memory: MemoryManifest, base: Any, *, seed: int
 ) -> list[GraphDifference]:
     """Compare each graph with the official method that it stands for.
 
     Args:
         manifest: Of the folder.
-        components: Of the video path.
+        memory: Likewise.
         base: Official ``SAM2Base``, in evaluation mode.
         seed: Of the random inputs.
     """
-    specs = {c.name: _spec(c) for c in components}
-    backend = OnnxRuntimeBackend(replace(manifest, graphs=specs))
+    backend = OnnxRuntimeBackend(replace(manifest, graphs=memory.graphs))
     generator = torch.Generator().manual_seed(seed)
     worst: dict[tuple[str, str], GraphDifference] = {}
     try:
         with torch.inference_mode():
             for graph, inputs, expected in memory_cases(base, generator):
-                names = {spec.name for spec in specs[graph].inputs}
+                names = {spec.name for spec in memory.graphs[graph].inputs}
                 arrays = {k: v.contiguous().numpy() for k, v in inputs.items() if k in names}
                 found = backend.run(graph, arrays)
                 worst_difference(worst, graph, found, _arrays(expected))
@@ -54,14 +53,6 @@ def measure_memory(
 
 def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in tensors.items()}
-
-
-def _spec(component: Component) -> GraphSpec:
-    def tensors(of: Sequence[Tensor]) -> tuple[TensorSpec, ...]:
-        return tuple(TensorSpec(t.name, "float32", t.shape) for t in of)
-
-    file = FileSpec(f"{component.name}.onnx", "0" * 64, 1)
-    return GraphSpec(file, tensors(component.inputs), tensors(component.outputs))
 
 
 def memory_cases(base: Any, generator: torch.Generator) -> Iterator[Case]:

@@ -83,6 +83,7 @@ def fill_folder(
     """
     from amodal_ros.errors import BackendError
     from amodal_ros.manifest import load_manifest, parse_manifest
+    from amodal_ros.memory_manifest import load_memory
     from amodal_ros.verify import save_reference
     from export.graph_files import check_data
     from export.graphs import feature_layout
@@ -119,8 +120,9 @@ def fill_folder(
         seed=options.seed,
         random_weights=source.random_base,
     )
-    if memory:
-        differences = measure_memory(manifest, memory, source.model.base, seed=options.seed)
+    video = load_memory(folder)
+    if video is not None:
+        differences = measure_memory(manifest, video, source.model.base, seed=options.seed)
         report = replace(report, graphs=(*report.graphs, *differences))
     failures = report.failures(
         TOLERANCES[options.precision], options.min_mask_iou, options.max_iou_error

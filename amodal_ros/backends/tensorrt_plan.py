@@ -55,11 +55,11 @@ class GraphPlan:
         stand_ins = {name: _stand_in(value) for name, value in inputs.items()}
         check_tensors(f"{self.name} input", self.spec.inputs, stand_ins, lengths)
         for name, length in lengths.items():
-            what, option = ("points", "points") if name == POINTS else ("rows", "batch")
             if not 1 <= length <= self._greatest(name):
+                what, remedy = self._meaning(name)
                 raise BackendError(
                     f"{self.name}: the engine takes 1 to {self._greatest(name)} {what}, got"
-                    f" {length}; for more, build it with --max-{option}"
+                    f" {length}; {remedy}"
                 )
         return {
             tensor.name: tuple(
@@ -68,8 +68,16 @@ class GraphPlan:
             for tensor in (*self.spec.inputs, *self.spec.outputs)
         }
 
+    def _meaning(self, length: str) -> tuple[str, str]:
+        """What a length counts, and what to do when there is more of it."""
+        if length in self.spec.greatest:
+            return f"of {length}", "the model looks at no more"
+        what, option = ("points", "points") if length == POINTS else ("rows", "batch")
+        return what, f"for more, build it with --max-{option}"
+
     def _greatest(self, length: str) -> int:
-        return self.max_points if length == POINTS else self.max_batch
+        usual = self.max_points if length == POINTS else self.max_batch
+        return self.spec.greatest.get(length, usual)
 
 
 class GraphCache:

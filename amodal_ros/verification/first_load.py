@@ -10,9 +10,11 @@ from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 from amodal_ros.backends.tensorrt_backend import TensorRtBackend
 from amodal_ros.errors import BackendError
 from amodal_ros.manifest import ModelManifest
-from amodal_ros.verification.gate import GateReport, Scene, run_gate
+from amodal_ros.memory_manifest import MemoryManifest, with_memory
+from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.measures import Limits
 from amodal_ros.verification.reference import load_reference
+from amodal_ros.verification.report import GateReport, Scene
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +40,23 @@ def verify_engines(
     backend: TensorRtBackend,
     scenes: Sequence[Scene] = (),
     limits: Limits | None = None,
+    memory: MemoryManifest | None = None,
 ) -> GateReport:
     """Runs the gate against ONNX Runtime on the CPU; a pass is written to the engine set.
+
+    Args:
+        manifest: of the model folder.
+        backend: with the engines.
+        scenes: to compare on, beside the reference.
+        limits: what passes.
+        memory: of a SAM 2 whose video path the backend has loaded as well.
 
     Raises:
         BackendError: when an engine fails.
         ManifestError: when the reference cannot be read.
     """
     reference = load_reference(manifest.reference_path)
-    fp32 = OnnxRuntimeBackend(manifest)
+    fp32 = OnnxRuntimeBackend(with_memory(manifest, memory))
     try:
         report = run_gate(
             manifest,
@@ -55,6 +65,7 @@ def verify_engines(
             [Scene.of_reference(reference), *scenes],
             reference=reference,
             limits=limits,
+            memory=memory,
             max_batch=backend.max_batch,
         )
     finally:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.verification.gate import Scene
+from amodal_ros.verification.report import Scene
 
 
 def read_scenes(images: Sequence[Path], boxes: Sequence[Sequence[float]]) -> list[Scene]:

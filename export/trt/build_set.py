@@ -23,14 +23,16 @@ from amodal_ros.backends.engine_cache import (
 )
 from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 from amodal_ros.backends.tensorrt_backend import TensorRtBackend, this_machine
-from amodal_ros.backends.tensorrt_cuda import Cuda, CudaPython
+from amodal_ros.backends.tensorrt_cuda import CudaPython
 from amodal_ros.backends.tensorrt_library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.manifest import FileSpec, ModelManifest, file_sha256, load_manifest
+from amodal_ros.memory_manifest import MemoryManifest, load_memory, with_memory
 from amodal_ros.verification.first_load import verify_engines
-from amodal_ros.verification.gate import GateReport, Scene, run_gate
+from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.measures import Limits as GateLimits
 from amodal_ros.verification.reference import load_reference
+from amodal_ros.verification.report import GateReport, Scene
 from export.trt.builder import BuildOptions, BuiltEngine, build_engine
 from export.trt.graph_reading import ReadGraph, read_graph
 from export.trt.precision_plan import RULES_VERSION, PrecisionPlan, plan_precision
@@ -88,12 +90,14 @@ def build_engine_set(options: EngineOptions) -> EngineSet:
         BackendError: when TensorRT is missing or cannot build, or the gate fails.
     """
     manifest = load_manifest(options.model)
+    memory = load_memory(options.model)
+    whole = with_memory(manifest, memory)
     library = load_library(options.flavor)
     if options.precision == "bf16" and not library.strongly_typed:
         raise InvalidInputError(f"precision bf16: TensorRT {library.version} has fp16 and fp32")
     cuda = None if options.target is not None else CudaPython()
     machine = None if cuda is None else this_machine(library, cuda)
-    key = engine_key(manifest, library, options, machine)
+    key = engine_key(whole, library, options, machine)
     parent = default_cache_dir(manifest) if options.out is None else options.out
     final = parent / key.folder_name()
     if final.is_dir() and not options.force:
@@ -105,12 +109,13 @@ def build_engine_set(options: EngineOptions) -> EngineSet:
         folder = Path(temporary) / "set"
         work.mkdir()
         folder.mkdir()
-        plans = plan_graphs(manifest, options.precision)
-        rounding = check_rounding(manifest, plans, options, work)
-        built, graphs = _build_all(manifest, library, plans, options, work)
+        plans = plan_graphs(whole, options.precision)
+        rounding = check_rounding(manifest, memory, plans, options, work)
+        built, graphs = _build_all(whole, library, plans, options, work)
         engines = _write(folder, key, built, rounding)
         if cuda is not None and machine is not None:
-            _check_here(manifest, engines, library, cuda, machine, graphs, options)
+            backend = TensorRtBackend(whole, engines, library, cuda, machine)
+            _check_here(manifest, memory, backend, library, graphs, options)
         else:
             logger.info("%s", UNVERIFIED)
         _publish(folder, final)
@@ -126,7 +131,7 @@ def engine_key(
     """What the engines will be tied to.
 
     Args:
-        manifest: of the model folder.
+        manifest: of the model folder, with all graphs that are built.
         library: TensorRT.
         options: of the build.
         machine: the one to build for; None: any with the options' target.
@@ -153,7 +158,7 @@ def engine_key(
 
 
 def plan_graphs(manifest: ModelManifest, precision: str) -> Plans:
-    """Reads a model folder's graphs and decides where they compute in 16 bits."""
+    """Reads a manifest's graphs and decides where they compute in 16 bits."""
     plans = {}
     for name in manifest.graphs:
         graph = read_graph(manifest.path_of(name), name)
@@ -162,7 +167,11 @@ def plan_graphs(manifest: ModelManifest, precision: str) -> Plans:
 
 
 def check_rounding(
-    manifest: ModelManifest, plans: Plans, options: EngineOptions, folder: Path
+    manifest: ModelManifest,
+    memory: MemoryManifest | None,
+    plans: Plans,
+    options: EngineOptions,
+    folder: Path,
 ) -> GateReport | None:
     """Runs the gate on the graphs' rounding, before minutes go into engines; None: fp32.
 
@@ -172,12 +181,18 @@ def check_rounding(
     if options.precision == "fp32":
         return None
     reference = load_reference(manifest.reference_path)
-    candidate = RoundedBackend(manifest, plans, folder)
-    fp32 = OnnxRuntimeBackend(manifest)
+    whole = with_memory(manifest, memory)
+    candidate = RoundedBackend(whole, plans, folder)
+    fp32 = OnnxRuntimeBackend(whole)
     try:
-        scenes = [Scene.of_reference(reference), *options.scenes]
         report = run_gate(
-            manifest, candidate, fp32, scenes, reference=reference, limits=options.gate
+            manifest,
+            candidate,
+            fp32,
+            [Scene.of_reference(reference), *options.scenes],
+            reference=reference,
+            limits=options.gate,
+            memory=memory,
         )
     finally:
         candidate.close()
@@ -238,25 +253,23 @@ def _write(
 
 def _check_here(
     manifest: ModelManifest,
-    engines: EngineSet,
+    memory: MemoryManifest | None,
+    backend: TensorRtBackend,
     library: TensorRtLibrary,
-    cuda: Cuda,
-    machine: Machine,
     graphs: Mapping[str, TypedGraph],
     options: EngineOptions,
 ) -> None:
-    """Loads the engines, compares their types and runs the gate; a pass is written to the set.
+    """Compares loaded engines' types and runs the gate; a pass is written to the set.
 
     Raises:
         BackendError: when a type is another or the gate fails.
     """
-    backend = TensorRtBackend(manifest, engines, library, cuda, machine)
     try:
         json_format = library.module.LayerInformationFormat.JSON
         for name, information in backend.layer_information(json_format).items():
             seen = check_engine_layers(information, name, graphs[name].types)
             logger.info("%s: %d tensors of the engine have the type asked for", name, seen)
-        report = verify_engines(manifest, backend, options.scenes, options.gate)
+        report = verify_engines(manifest, backend, options.scenes, options.gate, memory)
     finally:
         backend.close()
     if report.failures():

@@ -3,7 +3,8 @@
 
 Convolutions and matrix products, and whatever only moves or reshapes their results or treats each
 number by itself. Layer norms, softmax, reductions, pooling, the residual stream (a sum of two
-activations) and the whole mask decoder stay in float32: that is where ViTs overflow or lose masks.
+activations) and the whole mask decoder, also of the video path, stay in float32: that is where
+ViTs overflow or lose masks.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _POINTWISE = frozenset(
     ["Add", "Div", "Erf", "Gelu", "LeakyRelu", "Mul", "Neg", "Relu", "Sigmoid", "Sub", "Tanh"]
 )
 _SUMS = frozenset({"Add", "Sub"})
-_FULL_GRAPHS = frozenset({"decoder"})
+_FULL_GRAPHS = frozenset({"decoder", "memory_decoder"})
 # Numbers that float16 holds at full precision, zero apart; bfloat16 has float32's range.
 _HALF_MAX, _HALF_MIN = 65504.0, 2.0**-14
 

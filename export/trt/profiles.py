@@ -10,7 +10,8 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import GraphSpec
 
 Shape = tuple[int, ...]
-POINTS = "P"  # the manifest's name of the number of points; all other free lengths count rows
+# The manifest's name of the number of points; free lengths that no graph limits count rows.
+POINTS = "P"
 _USUAL_POINTS = 2  # a box
 
 
@@ -43,21 +44,22 @@ class Limits:
 def profile_shapes(spec: GraphSpec, limits: Limits) -> Mapping[str, tuple[Shape, Shape, Shape]]:
     """Smallest, usual and greatest shape of each input.
 
-    Kernels are tuned for the usual one: half the greatest number of rows, and box prompts.
+    Kernels are tuned for the usual one: half the greatest number of rows, and box prompts. What
+    the model itself limits, such as the frames that it remembers, is usually at its greatest.
     """
 
-    def lengths(shape: tuple[int | str, ...], rows: int, points: int) -> Shape:
-        return tuple(
-            length if isinstance(length, int) else points if length == POINTS else rows
-            for length in shape
-        )
+    def lengths(
+        shape: tuple[int | str, ...], rows: int, points: int, limited: Mapping[str, int]
+    ) -> Shape:
+        free = {POINTS: points, **limited}
+        return tuple(n if isinstance(n, int) else free.get(n, rows) for n in shape)
 
     usual = (limits.max_batch + 1) // 2
     return {
         tensor.name: (
-            lengths(tensor.shape, 1, 1),
-            lengths(tensor.shape, usual, _USUAL_POINTS),
-            lengths(tensor.shape, limits.max_batch, limits.max_points),
+            lengths(tensor.shape, 1, 1, dict.fromkeys(spec.greatest, 1)),
+            lengths(tensor.shape, usual, _USUAL_POINTS, spec.greatest),
+            lengths(tensor.shape, limits.max_batch, limits.max_points, spec.greatest),
         )
         for tensor in spec.inputs
     }

@@ -12,7 +12,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ DOCUMENT = ROOT / "docs" / "tensorrt.md"
 START, END = "<!-- builds: written by export/trt/table.py -->", "<!-- builds: end -->"
 TARGETS = ("SM86", "SM89", "SM120")
 PRECISIONS = ("fp16", "fp32")
+GRAPHS = ("prefix", "suffix", "decoder")  # the others are of the video path
 _IDENTITY = ("base", "mode", "image_size", "target", "precision")
 
 Row = dict[str, Any]
@@ -41,19 +42,21 @@ def build_rows(
         BackendError: when TensorRT for RTX cannot parse or build one.
     """
     from amodal_ros.backends.tensorrt_library import load_library
+    from amodal_ros.memory_manifest import load_memory, with_memory
     from export.trt.build_set import plan_graphs
     from export.trt.builder import BuildOptions, build_engine
     from export.trt.profiles import Limits, profile_shapes
     from export.trt.typed_graph import typed_graph
 
     library = load_library("tensorrt_rtx")
+    whole = with_memory(manifest, load_memory(manifest.directory))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for precision in precisions:
             engines: dict[str, dict[str, Any]] = {target: {} for target in targets}
-            for name, (graph, plan) in plan_graphs(manifest, precision).items():
+            for name, (graph, plan) in plan_graphs(whole, precision).items():
                 typed = typed_graph(graph, plan)
-                shapes = profile_shapes(manifest.graphs[name], Limits())
+                shapes = profile_shapes(whole.graphs[name], Limits())
                 for target in targets:
                     options = BuildOptions(target=target)
                     built = build_engine(library, name, typed, shapes, options, Path(folder))
@@ -101,22 +104,29 @@ def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """A table with a line per model, precision and target."""
+    """A table with a line per model, precision and target; the video path is one column."""
     lines = [
-        "| Model | Mode | Input | Precision | GPU | prefix | suffix | decoder | all |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| Model | Mode | Input | Precision | GPU | prefix | suffix | decoder | video | all |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         engines = row["engines"]
-        cells = [f"{e['mb']:.1f} MB, {e['cpu_seconds']:.1f} s" for e in engines.values()]
-        mb = sum(e["mb"] for e in engines.values())
-        seconds = sum(e["cpu_seconds"] for e in engines.values())
+        video = [name for name in engines if name not in GRAPHS]
+        cells = [_cell(engines, names) for names in (*([g] for g in GRAPHS), video, engines)]
         base = row["base"] + (" (random weights)" if row["random_weights"] else "")
         lines.append(
             f"| {base} | {row['mode']} | {row['image_size']} | {row['precision']} |"
-            f" {row['target']} | {' | '.join(cells)} | {mb:.1f} MB, {seconds:.1f} s |"
+            f" {row['target']} | {' | '.join(cells)} |"
         )
     return "\n".join(lines)
+
+
+def _cell(engines: Mapping[str, Mapping[str, float]], names: Collection[str]) -> str:
+    """Size and time of some engines together."""
+    if not names:
+        return "–"
+    mb = sum(engines[name]["mb"] for name in names)
+    return f"{mb:.1f} MB, {sum(engines[name]['cpu_seconds'] for name in names):.1f} s"
 
 
 def insert(document: str, table: str) -> str:

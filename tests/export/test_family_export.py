@@ -10,6 +10,7 @@ from skimage import data
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import load_manifest
+from amodal_ros.memory_manifest import MEMORY_NAME
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import save_checkpoint
@@ -17,7 +18,6 @@ from amodal_ros.modeling.config import MEMBERS, SAM2_MEMBERS, AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.predictor import AmodalPredictor
 from export.graphs import feature_layout
-from export.memory_folder import MEMORY_NAME
 from export.options import ExportOptions
 from export.parity import RANDOM_WEIGHTS
 from export.source_model import build_source, is_untrained

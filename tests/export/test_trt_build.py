@@ -199,6 +199,9 @@ def test_profiles(folder: Path) -> None:
     shapes = profile_shapes(spec, Limits(max_batch=5, max_points=7))
     assert shapes["point_coords"] == ((1, 1, 2), (3, 2, 2), (5, 7, 2))
     assert shapes["embeddings"][2] == (5, 8, SIZE, SIZE)
+    # What the model itself limits is not the builder's to choose.
+    shapes = profile_shapes(replace(spec, greatest={"P": 17}), Limits(max_batch=5, max_points=7))
+    assert shapes["point_coords"] == ((1, 1, 2), (3, 17, 2), (5, 17, 2))
     with pytest.raises(InvalidInputError, match="max_batch: expected at least 1, got 0"):
         Limits(max_batch=0)
     with pytest.raises(InvalidInputError, match="max_points: expected at least 2, got 1"):

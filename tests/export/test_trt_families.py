@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from amodal_ros.manifest import load_manifest
+from amodal_ros.manifest import GRAPHS, load_manifest
+from amodal_ros.memory_manifest import GRAPHS as VIDEO
+from amodal_ros.memory_manifest import load_memory
 from amodal_ros.modeling.config import MEMBERS
 from export.trt.build_set import EngineOptions, build_engine_set
 from export.trt.table import build_rows
@@ -21,9 +23,12 @@ def test_narrow_member_of_each_family_builds(base: str, tmp_path) -> None:
     assert report["random_weights"]
     assert report["passed"]
     low = engines.build["tensors_in_16_bits"]
-    assert low["prefix"] > 0
-    assert low["suffix"] > 0
-    assert low["decoder"] == 0
+    graphs = {*GRAPHS, *(VIDEO if base.startswith("sam2") else ())}
+    assert set(engines.files) == set(low) == graphs
+    assert {name for name in graphs if low[name] == 0} == graphs & {"decoder", "memory_decoder"}
+    parts = {row["part"] for row in report["rows"]}
+    assert graphs <= parts
+    assert ("video, end to end" in parts) is (len(graphs) > 3)
 
 
 @pytest.mark.slow
@@ -33,7 +38,10 @@ def test_members_of_true_width_build_for_all_targets(base: str, mode: str, tmp_p
     manifest = load_manifest(export_member(base, tmp_path / "model", mode=mode))
     rows = build_rows(manifest, ("SM86", "SM89", "SM120"), ("fp16", "fp32"))
     assert len(rows) == 6
+    graphs = {*manifest.graphs, *(VIDEO if load_memory(manifest.directory) else ())}
+    assert (len(graphs) > 3) is (mode == "full" and base.startswith("sam2"))
     for row in rows:
+        assert set(row["engines"]) == graphs
         low = sum(engine["tensors_in_16_bits"] for engine in row["engines"].values())
         assert (low > 0) is (row["precision"] == "fp16")
         assert min(engine["mb"] for engine in row["engines"].values()) > 0

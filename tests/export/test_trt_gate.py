@@ -20,9 +20,9 @@ from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.manifest import default_model_dir, load_manifest
 from amodal_ros.verification.gate import run_gate
-from amodal_ros.verification.report import RANDOM_WEIGHTS, Scene
 from amodal_ros.verification.measures import boundary_f
 from amodal_ros.verification.reference import load_reference
+from amodal_ros.verification.report import RANDOM_WEIGHTS, Scene
 from amodal_ros.verification.scenes import read_scenes
 from export.trt.graph_reading import read_graph, take_apart
 from export.trt.precision_plan import PrecisionPlan, plan_precision

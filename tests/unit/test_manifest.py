@@ -71,6 +71,28 @@ def test_one_altered_byte_is_found(folder: Path, name: str) -> None:
         load_manifest(folder)
 
 
+def test_weights_beside_a_graph_are_vouched_for(folder: Path) -> None:
+    data = b"weights" * 100
+    digest = hashlib.sha256(data).hexdigest()
+    path, manifest = folder / "suffix.onnx.data", folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+    entry = {"file": path.name, "bytes": len(data), "sha256": digest}
+    content["graphs"]["suffix"]["data"] = entry
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match=r"suffix\.onnx\.data: expected a file of 700 bytes"):
+        load_manifest(folder)
+    path.write_bytes(data)
+    spec = load_manifest(folder).graphs["suffix"]
+    assert [file.file for file in spec.files] == ["suffix.onnx", path.name]
+    path.write_bytes(data[:-1] + b"!")
+    with pytest.raises(ManifestError, match=rf"suffix\.onnx\.data: expected sha256 {digest}"):
+        load_manifest(folder)
+    content["graphs"]["suffix"]["data"]["offset"] = 0
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match="suffix: data: unknown field: offset"):
+        load_manifest(folder)
+
+
 def test_missing_folder_and_manifest(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path):
         with pytest.raises(ManifestError, match=r"manifest.json: no such file; expected a model"):
