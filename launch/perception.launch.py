@@ -23,6 +23,8 @@ _OVERRIDES = (
     *((spec.name, type(spec.default), spec.description, spec.expected) for spec in PARAMETERS),
     ("use_sim_time", bool, "Take the time from /clock, as with a bag", "true or false"),
 )
+# The command line takes no argument without a value.
+_EMPTY = ("''", '""')
 
 
 def _end_with_launch():
@@ -34,12 +36,18 @@ def _end_with_launch():
     return f"{setpriv} --pdeathsig TERM" if setpriv else ""
 
 
+def _value(name, kind, context):
+    if kind is str and LaunchConfiguration(name).perform(context) in _EMPTY:
+        return ""
+    return ParameterValue(LaunchConfiguration(name), value_type=kind)
+
+
 def _perception_node(context):
     params_file = LaunchConfiguration("params_file").perform(context)
     if not Path(params_file).is_file():  # launch_ros would warn and go on without it
         raise FileNotFoundError(f"params_file {params_file}: no such file")
     given = {
-        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        name: _value(name, kind, context)
         for name, kind, _, _ in _OVERRIDES
         if LaunchConfiguration(name).perform(context)
     }
@@ -71,9 +79,10 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 name,
                 default_value="",
-                description=f"{text} ({expected}). Left empty: as params_file says",
+                description=f"{text} ({expected}). Left empty: as params_file says"
+                + ("; \"''\": the empty text" if kind is str else ""),
             )
-            for name, _, text, expected in _OVERRIDES
+            for name, kind, text, expected in _OVERRIDES
         ),
         DeclareLaunchArgument(
             "namespace",

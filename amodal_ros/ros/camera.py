@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from rclpy.lifecycle import LifecycleNode
 
-from amodal_ros.ros.camera_inputs import image_topic
 from amodal_ros.ros.camera_session import CameraSession
 from amodal_ros.ros.diagnostics import CameraState
 from amodal_ros.ros.faults import FaultLog
@@ -13,7 +12,7 @@ from amodal_ros.ros.model_host import ModelHost
 from amodal_ros.ros.outputs import Outputs
 from amodal_ros.ros.outputs_3d import Outputs3D
 from amodal_ros.ros.parameters import PerceptionParameters
-from amodal_ros.ros.topic_names import of_camera
+from amodal_ros.ros.topic_names import image_topic, of_camera
 
 
 class Camera:

@@ -22,7 +22,7 @@ from amodal_ros.ros.pairing import FramePair, FramePairer, PairerConfig
 from amodal_ros.ros.parameters import PerceptionParameters
 from amodal_ros.ros.session_watch import SessionWatch
 from amodal_ros.ros.stamps import NS_PER_S, stamp_to_ns
-from amodal_ros.ros.topic_names import of_camera
+from amodal_ros.ros.topic_names import belongs_to, image_topic, of_camera
 from amodal_ros.ros.yolo_detections import boxes_from_yolo, yolo_message_type
 
 _PERIOD_S = 0.25
@@ -100,6 +100,7 @@ class CameraInputs:
             # Without a detector each image counts as its boxes too: nothing is told of that name.
             detector=of_camera(camera, parameters.detections_topic or "no_detector"),
             on_time_backward=self._pairer.clear,
+            watched=belongs_to(camera, parameters, node.resolve_topic_name),
         )
 
     @property
@@ -159,10 +160,3 @@ class CameraInputs:
         self._images.check()
         if self.depth is not None:
             self.depth.check()
-
-
-def image_topic(parameters: PerceptionParameters) -> str:
-    """The topic of the images as they are transported; image_transport names it so."""
-    if parameters.image_transport == "compressed":
-        return f"{parameters.image_topic}/compressed"
-    return parameters.image_topic

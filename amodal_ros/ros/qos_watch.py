@@ -63,13 +63,16 @@ class QosWatch:
     """Compares this node's publishers and subscriptions with what is in the ROS graph.
 
     Args:
-        node: all its topics are watched.
+        node: owns publishers and subscriptions.
         faults: each pair that is not connected is an alarm until one of the two has gone.
+        watched: whether a topic, by its full name, is looked at: several watches of one node
+            share its topics, so that each pair is told once.
     """
 
-    def __init__(self, node: Node, faults: FaultLog) -> None:
+    def __init__(self, node: Node, faults: FaultLog, watched: Callable[[str], bool]) -> None:
         self._node = node
         self._faults = faults
+        self._watched = watched
         self._told: set[str] = set()
 
     def check(self) -> None:
@@ -88,8 +91,8 @@ class QosWatch:
         self._told = set()
 
     def _mismatches(self) -> Iterator[tuple[str, str]]:
-        subscribed = _topics(s.topic_name for s in self._node.subscriptions)
-        published = _topics(p.topic_name for p in self._node.publishers)
+        subscribed = self._topics(s.topic_name for s in self._node.subscriptions)
+        published = self._topics(p.topic_name for p in self._node.publishers)
         graph = self._node
         for topic in subscribed:
             others = graph.get_publishers_info_by_topic(topic)
@@ -100,6 +103,11 @@ class QosWatch:
             own = self._own(graph.get_publishers_info_by_topic, topic) if others else []
             yield from _pairs(topic, own, others)
 
+    def _topics(self, names: Iterable[str]) -> list[str]:
+        return sorted(
+            name for name in set(names) if name not in _INFRASTRUCTURE and self._watched(name)
+        )
+
     def _own(self, infos: Callable[[str], list[Any]], topic: str) -> list[Any]:
         name, namespace = self._node.get_name(), self._node.get_namespace()
         return [
@@ -107,10 +115,6 @@ class QosWatch:
             for info in infos(topic)
             if (info.node_name, info.node_namespace) == (name, namespace)
         ]
-
-
-def _topics(names: Iterable[str]) -> list[str]:
-    return sorted(name for name in set(names) if name not in _INFRASTRUCTURE)
 
 
 def _pairs(topic: str, publishers: list[Any], subscribers: list[Any]) -> Iterator[tuple[str, str]]:

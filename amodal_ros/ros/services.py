@@ -82,7 +82,8 @@ class PerceptionServices:
         encoded = encode_masks(answered, request.image.header, image_hw)
         empty = [entry.detection_id for entry in answered if not entry.amodal_mask.any()]
         response.success, response.masks = True, encoded.message
-        response.message = f"{len(answered) - len(empty)} objects"
+        found = len(answered) - len(empty)
+        response.message = f"{found} object" if found == 1 else f"{found} objects"
         if empty:
             response.message += f"; nothing was found of object {', '.join(empty)}"
 

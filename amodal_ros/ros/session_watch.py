@@ -29,6 +29,7 @@ class SessionWatch:
         camera: name of the image topic.
         detector: name of the detections topic.
         on_time_backward: called in the node's executor after simulated time went back.
+        watched: whether the QoS of a topic, by its full name, is watched here.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class SessionWatch:
         camera: str,
         detector: str,
         on_time_backward: Callable[[], object],
+        watched: Callable[[str], bool],
     ) -> None:
         self._node = node
         faults.clear_alarm(Fault.ENGINE_GAVE_UP)
         self._give_up = node.create_guard_condition(self._deactivate)
         self.engine = EngineHealth(faults, on_broken=self._give_up.trigger)
-        self._qos = QosWatch(node, faults)
+        self._qos = QosWatch(node, faults, watched)
         self._inputs = InputWatch(
             faults,
             node.get_logger().info,

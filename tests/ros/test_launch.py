@@ -171,6 +171,12 @@ def test_arguments_become_parameters_of_the_node(launch_file):
     assert overrides["slop"].args[0].args == ("slop",)
 
 
+@pytest.mark.parametrize("quotes", ["''", '""'])
+def test_an_empty_text_is_given_in_quotes(launch_file, quotes):
+    """The command line refuses `detections_topic:=`."""
+    assert start(launch_file, detections_topic=quotes)["parameters"][1] == {"detections_topic": ""}
+
+
 def test_a_parameter_file_that_is_not_there_is_refused(launch_file):
     with pytest.raises(FileNotFoundError, match=r"params_file /no/such\.yaml: no such"):
         start(launch_file, params_file="/no/such.yaml")
@@ -182,7 +188,7 @@ def test_the_executable_is_the_packages(launch_file):
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     scripts = setup["options.entry_points"]["console_scripts"]
-    assert f"{node['executable']} = amodal_ros.ros.perception_node:main" in scripts
+    assert f"{node['executable']} = amodal_ros.ros.executables:perception" in scripts
     assert (node["package"], node["name"]) == ("amodal_ros", "amodal_perception")
 
 
@@ -193,6 +199,8 @@ if importlib.util.find_spec("launch") and importlib.util.find_spec("launch_ros")
         [
             ("model_dir:=/no/such/folder", "cannot configure: /no/such/folder"),
             ("slop:=7.0", "cannot start: parameter slop is 7.0"),
+            ("slop:=fast", "fast"),
+            ("camera_info_topic:=''", "parameter camera_info_topic is ''"),
             ("params_file:=/no/such.yaml", "params_file /no/such.yaml: no such file"),
         ],
     )

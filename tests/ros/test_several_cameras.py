@@ -8,10 +8,14 @@ import threading
 import pytest
 from amodal_msgs.msg import AmodalMaskArray
 from amodal_msgs.srv import AddObject
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2DArray
 
+from amodal_ros.ros.parameters import PerceptionParameters
+from amodal_ros.ros.topic_names import belongs_to
 from tests.ros.ros_rig import boxes_message, image_message, picture
 
 BOX = (20.0, 30.0, 60.0, 80.0)
@@ -104,6 +108,31 @@ def test_faults_are_counted_and_told_for_each(rig, sides):
     state = rig.camera.diagnostics("right", lambda status: True)
     assert state["boxes_outside"] == "0"
     assert state["tracks"] == "1"
+
+
+def test_a_qos_mismatch_is_told_once_and_of_the_camera_whose_topic_it_is(rig, sides, capfd):
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node = rig.camera.node
+    node.create_subscription(AmodalMaskArray, "/right/amodal/masks", lambda _: None, latched)
+    node.create_subscription(DiagnosticArray, "/diagnostics", lambda _: None, latched)
+    rig.camera.diagnostics("left", lambda status: "/diagnostics" in status.message)
+    rig.camera.diagnostics("right", lambda status: "/right/amodal/masks" in status.message)
+    rig.camera.spin_for(2.5)
+    assert rig.counts("qos_mismatches") == 2
+    told = [line for line in capfd.readouterr().err.splitlines() if "QoS is incompatible" in line]
+    assert len(told) == 2
+
+
+def test_every_topic_belongs_to_one_camera(rig):
+    parameters = PerceptionParameters(cameras="left,right", depth_topic="depth")
+    node = rig.node
+    left, right = (
+        belongs_to(name, parameters, node.resolve_topic_name) for name in ("left", "right")
+    )
+    ends = [end.topic_name for end in (*node.publishers, *node.subscriptions)]
+    for topic in (*ends, "/right/depth", "/right/camera/camera_info"):
+        assert right(topic) == topic.startswith("/right/"), topic
+        assert left(topic) != right(topic), topic
 
 
 def test_services_of_one_camera(rig, sides):
