@@ -268,7 +268,14 @@ def _check_here(
         json_format = library.module.LayerInformationFormat.JSON
         for name, information in backend.layer_information(json_format).items():
             seen = check_engine_layers(information, name, graphs[name].types)
-            logger.info("%s: %d tensors of the engine have the type asked for", name, seen)
+            # None where all are fused, or where this TensorRT's inspector writes otherwise: then
+            # the check of the network stands alone.
+            logger.log(
+                logging.INFO if seen else logging.WARNING,
+                "%s: %d tensors of the engine have the type asked for",
+                name,
+                seen,
+            )
         report = verify_engines(manifest, backend, options.scenes, options.gate, memory)
     finally:
         backend.close()

@@ -99,6 +99,8 @@ def build_engine(
     checked, low = check_network_types(trt, network, name, graph.types, library.strongly_typed)
     config = builder.create_builder_config()
     _configure(library, builder, config, shapes, options)
+    # On by default, it rounds the operands of float32 products to 10 bits, as float16 has.
+    config.clear_flag(trt.BuilderFlag.TF32)
     if low and not library.strongly_typed:
         config.set_flag(trt.BuilderFlag.FP16)
         config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)

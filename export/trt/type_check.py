@@ -29,6 +29,10 @@ _INSPECTED = {
 }
 
 
+# Where it writes them: TensorRT 11, and those before it.
+_TYPE_KEYS = ("DataType", "Datatype", "Format/Datatype")
+
+
 def check_network_types(
     trt: Any, network: Any, name: str, wanted: Mapping[str, str], strongly_typed: bool
 ) -> tuple[int, int]:
@@ -80,7 +84,7 @@ def check_engine_layers(information: str, name: str, wanted: Mapping[str, str]) 
     for layer in layers:
         if isinstance(layer, dict):
             for tensor in (*layer.get("Inputs", ()), *layer.get("Outputs", ())):
-                kind = _inspected(tensor.get("Format/Datatype", tensor.get("Datatype", "")))
+                kind = _inspected(next((tensor[key] for key in _TYPE_KEYS if key in tensor), ""))
                 if kind is not None and tensor.get("Name") in wanted:
                     found[tensor["Name"]] = kind
     wrong = [f"{t} {k}, not {wanted[t]}" for t, k in found.items() if k != wanted[t]]
