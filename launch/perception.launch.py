@@ -25,6 +25,7 @@ _OVERRIDES = (
 )
 # The command line takes no argument without a value.
 _EMPTY = ("''", '""')
+_READ = {bool: lambda text: {"true": True, "false": False}[text.lower()], int: int, float: float}
 
 
 def _end_with_launch():
@@ -36,10 +37,13 @@ def _end_with_launch():
     return f"{setpriv} --pdeathsig TERM" if setpriv else ""
 
 
-def _value(name, kind, context):
-    if kind is str and LaunchConfiguration(name).perform(context) in _EMPTY:
-        return ""
-    return ParameterValue(LaunchConfiguration(name), value_type=kind)
+def _value(name, kind, expected, text):
+    if kind is str:  # said, or else "7" would become a number
+        return ParameterValue("" if text in _EMPTY else text, value_type=str)
+    try:
+        return _READ[kind](text)
+    except (KeyError, ValueError):
+        raise ValueError(f"argument {name} is {text!r}, expected {expected}") from None
 
 
 def _perception_node(context):
@@ -47,9 +51,9 @@ def _perception_node(context):
     if not Path(params_file).is_file():  # launch_ros would warn and go on without it
         raise FileNotFoundError(f"params_file {params_file}: no such file")
     given = {
-        name: _value(name, kind, context)
-        for name, kind, _, _ in _OVERRIDES
-        if LaunchConfiguration(name).perform(context)
+        name: _value(name, kind, expected, text)
+        for name, kind, _, expected in _OVERRIDES
+        if (text := LaunchConfiguration(name).perform(context))
     }
     node = LifecycleNode(
         package="amodal_ros",

@@ -165,16 +165,27 @@ def test_arguments_left_empty_leave_the_parameter_file_in_charge(launch_file):
 
 
 def test_arguments_become_parameters_of_the_node(launch_file):
-    _, overrides = start(launch_file, image_topic="/left/image", slop="0.02")["parameters"]
-    assert list(overrides) == ["image_topic", "slop"]
-    assert overrides["slop"].kwargs == {"value_type": float}
-    assert overrides["slop"].args[0].args == ("slop",)
+    given = {"image_topic": "7", "slop": "1", "max_objects": "3", "verify": "True"}
+    _, overrides = start(launch_file, **given)["parameters"]
+    topic = overrides.pop("image_topic")
+    assert (topic.args, topic.kwargs) == (("7",), {"value_type": str})
+    assert overrides == {"slop": 1.0, "max_objects": 3, "verify": True}
+    assert type(overrides["slop"]) is float
 
 
 @pytest.mark.parametrize("quotes", ["''", '""'])
 def test_an_empty_text_is_given_in_quotes(launch_file, quotes):
     """The command line refuses `detections_topic:=`."""
-    assert start(launch_file, detections_topic=quotes)["parameters"][1] == {"detections_topic": ""}
+    overrides = start(launch_file, detections_topic=quotes)["parameters"][1]
+    assert overrides["detections_topic"].args == ("",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("slop", "fast"), ("max_objects", "2.5"), ("verify", "maybe")]
+)
+def test_a_value_of_another_type_is_refused_by_name(launch_file, name, text):
+    with pytest.raises(ValueError, match=f"argument {name} is '{text}', expected "):
+        start(launch_file, **{name: text})
 
 
 def test_a_parameter_file_that_is_not_there_is_refused(launch_file):
@@ -199,7 +210,7 @@ if importlib.util.find_spec("launch") and importlib.util.find_spec("launch_ros")
         [
             ("model_dir:=/no/such/folder", "cannot configure: /no/such/folder"),
             ("slop:=7.0", "cannot start: parameter slop is 7.0"),
-            ("slop:=fast", "fast"),
+            ("slop:=fast", "argument slop is 'fast', expected a number from 0 to 1"),
             ("camera_info_topic:=''", "parameter camera_info_topic is ''"),
             ("params_file:=/no/such.yaml", "params_file /no/such.yaml: no such file"),
         ],
