@@ -41,6 +41,11 @@ _CAMERA_OPTIONS = (
 )
 
 
+def _end_all(event, context):
+    # Where all end already, as on Ctrl-C, launch_ros fails on being told again.
+    return [] if context.is_shutdown else [Shutdown(reason="the demo camera ended")]
+
+
 def _camera(context):
     options = []
     for name, _ in _CAMERA_OPTIONS:
@@ -57,7 +62,7 @@ def _camera(context):
         arguments=[*options, *more],
         prefix=f"{setpriv} --pdeathsig TERM" if setpriv else "",
         output="screen",
-        on_exit=Shutdown(reason="the last picture was answered"),
+        on_exit=_end_all,
     )
     return [camera]
 

@@ -131,7 +131,10 @@ def test_the_demo_hands_its_options_to_the_camera(demo_file):
     arguments = node.kwargs["arguments"]
     assert arguments == ["--source", "a clip.mp4", "--rate", "5", "--timeout", "7"]
     parse_arguments(arguments)
-    assert type(node.kwargs["on_exit"]).__name__ == "Shutdown"
+    on_exit = node.kwargs["on_exit"]
+    (action,) = on_exit(None, types.SimpleNamespace(is_shutdown=False))
+    assert type(action).__name__ == "Shutdown"
+    assert on_exit(None, types.SimpleNamespace(is_shutdown=True)) == []
     context["frames"] = "0"
     with pytest.raises(SystemExit):
         parse_arguments(demo_file["_camera"](context)[0].kwargs["arguments"])
