@@ -13,6 +13,7 @@ from amodal_ros.backends.base import Backend
 from amodal_ros.errors import ManifestError
 from amodal_ros.manifest import ModelManifest
 from amodal_ros.prompts import DecoderPrompts
+from amodal_ros.row_runs import joined
 from amodal_ros.stopwatch import Stopwatch
 
 Embeddings = Mapping[
@@ -84,7 +85,7 @@ class GraphRunner:
             self._run("prefix", {"image": images[rows]})["features"]
             for rows in even_slices(len(images), self.max_batch)
         ]
-        return _joined(outputs)
+        return joined(outputs)
 
     def suffix(
         self, features: np.ndarray, prior_masks: np.ndarray, adapter_gain: Sequence[float]
@@ -111,7 +112,7 @@ class GraphRunner:
             )
             for rows in even_slices(len(prior_masks), self.max_batch)
         ]
-        return {name: _joined([output[name] for output in outputs]) for name in outputs[0]}
+        return {name: joined([output[name] for output in outputs]) for name in outputs[0]}
 
     def decoder(
         self, embeddings: Embeddings, prompts: Sequence[DecoderPrompts]
@@ -138,8 +139,8 @@ class GraphRunner:
                     (group.rows[part], outputs["low_res_logits"], outputs["predicted_iou"])
                 )
         order = np.argsort(np.concatenate([rows for rows, _, _ in results]))
-        logits = _joined([logits for _, logits, _ in results])
-        iou = _joined([iou for _, _, iou in results])
+        logits = joined([logits for _, logits, _ in results])
+        iou = joined([iou for _, _, iou in results])
         return logits[order], iou[order]
 
     def _rows_of(self, embeddings: Embeddings, rows: np.ndarray) -> Embeddings:
@@ -147,8 +148,7 @@ class GraphRunner:
         picked = {}
         for name, values in embeddings.items():
             if len(values) == 1:
-                repeats = 1 if self.broadcasts else len(rows)
-                picked[name] = values if repeats == 1 else np.repeat(values, repeats, axis=0)
+                picked[name] = joined([values] * (1 if self.broadcasts else len(rows)))
             elif rows[-1] - rows[0] == len(rows) - 1:
                 picked[name] = values[rows[0] : rows[-1] + 1]
             else:
@@ -169,8 +169,3 @@ def even_slices(count: int, limit: int) -> list[slice]:
     parts = -(-count // limit)
     bounds = [-(-count * part // parts) for part in range(parts + 1)]
     return [slice(start, stop) for start, stop in pairwise(bounds)]
-
-
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """The parts one after another; a single one as it is."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -37,6 +37,7 @@ from amodal_ros.prompts import (
     prior_tensor,
 )
 from amodal_ros.regions import object_regions
+from amodal_ros.row_runs import joined
 from amodal_ros.rows import best_rows
 from amodal_ros.stopwatch import Stopwatch
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
@@ -249,9 +250,7 @@ class AmodalPredictor:
             prompts = decoder_prompts(asked, geometries, self.manifest.family)
         features = runner.prefix(self._preprocess(image, geometries, runner))
         priors = self._priors(queries, queries.boxes_xyxy, geometries, count, runner)
-        both = runner.suffix(
-            np.concatenate([features, features]), priors, [0.0] * count + [1.0] * count
-        )
+        both = runner.suffix(joined([features, features]), priors, [0.0] * count + [1.0] * count)
         unadapted, adapted = _split(both, count)
         visible, _ = self._decode(runner, unadapted, prompts, geometries)
         raw, iou = self._decode(runner, adapted, prompts, geometries)

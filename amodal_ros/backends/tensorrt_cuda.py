@@ -38,6 +38,9 @@ class Cuda(Protocol):
     def download(self, target: np.ndarray, address: int, stream: int) -> None:
         """Copies from the device into a C-contiguous array, after what the stream has to do."""
 
+    def copy(self, target: int, source: int, size: int, stream: int) -> None:
+        """Copies `size` bytes within the device."""
+
     def synchronize(self, stream: int) -> None:
         """Waits until a stream has done everything."""
 
@@ -100,6 +103,11 @@ class CudaPython:
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call("cudaMemcpyAsync", target.ctypes.data, address, target.nbytes, kind, stream)
         self.synchronize(stream)
+
+    def copy(self, target: int, source: int, size: int, stream: int) -> None:
+        """See `Cuda.copy`."""
+        kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        self._call("cudaMemcpyAsync", target, source, size, kind, stream)
 
     def synchronize(self, stream: int) -> None:
         """See `Cuda.synchronize`."""

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.backends.base import check_tensors
+from amodal_ros.backends.tensorrt_tensors import DeviceTensor
 from amodal_ros.errors import BackendError
 from amodal_ros.manifest import GraphSpec, TensorSpec
+from amodal_ros.row_runs import RowRuns
 
 POINTS = "P"  # the manifest's name of the number of points; other free lengths count rows
 # CUDA graphs kept per engine: a few numbers of objects, in a few buffers.
@@ -121,7 +123,7 @@ class GraphCache:
 
 
 def _stand_in(value: Any) -> Any:
-    """An array with a GPU tensor's dtype and shape, and no memory to speak of."""
-    if isinstance(value, np.ndarray) or not hasattr(value, "address"):
-        return value
-    return np.broadcast_to(np.empty((), value.dtype), value.shape)
+    """An array with the dtype and shape of a GPU's tensor or rows, and no memory to speak of."""
+    if isinstance(value, (DeviceTensor, RowRuns)):
+        return np.broadcast_to(np.empty((), value.dtype), value.shape)
+    return value

@@ -16,6 +16,7 @@ from amodal_ros.backends.tensorrt_plan import GraphCache, GraphPlan
 from amodal_ros.backends.tensorrt_tensors import BufferPool, DeviceTensor
 from amodal_ros.errors import BackendError
 from amodal_ros.manifest import TensorSpec
+from amodal_ros.row_runs import RowRuns
 
 logger = logging.getLogger(__name__)
 
@@ -151,11 +152,18 @@ class EngineSession:
         return self._engine.create_execution_context(config)
 
     def _place(self, name: str, value: Any) -> int:
-        """Where an input lies on the GPU; an array is copied there first."""
+        """Where an input lies on the GPU; what lies in several places is joined there."""
         if isinstance(value, DeviceTensor):
             return value.address
         address = self._inputs[name]
-        self._cuda.upload(address, np.ascontiguousarray(value), self._stream)
+        target = address
+        for part in value.parts if isinstance(value, RowRuns) else (value,):
+            if isinstance(part, DeviceTensor):
+                self._cuda.copy(target, part.address, part.nbytes, self._stream)
+            else:
+                part = np.ascontiguousarray(part)
+                self._cuda.upload(target, part, self._stream)
+            target += part.nbytes
         return address
 
     def _bind(self, addresses: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -104,6 +104,11 @@ class DeviceTensor:
         """Of the first element."""
         return self._lease.address + self._first_row * self._row_bytes
 
+    @property
+    def nbytes(self) -> int:
+        """Size of all elements."""
+        return len(self) * self._row_bytes
+
     def __len__(self) -> int:
         return self.shape[0]
 

@@ -73,6 +73,10 @@ class FakeCuda:
         data = self.read(address, target.nbytes)
         target[...] = np.frombuffer(data, target.dtype).reshape(target.shape)
 
+    def copy(self, target: int, source: int, size: int, stream: int) -> None:
+        self.calls.append("copy")
+        self.enqueue(stream, lambda: self.write(target, self.read(source, size)))
+
     def synchronize(self, stream: int) -> None:
         with self._lock:
             assert stream not in self.capturing, "waiting for a stream that is being captured"

@@ -13,6 +13,7 @@ from amodal_ros.backends.engine_cache import EngineSet
 from amodal_ros.backends.tensorrt_tensors import DeviceTensor
 from amodal_ros.errors import BackendError, ManifestError
 from amodal_ros.predictor import AmodalPredictor
+from amodal_ros.row_runs import RowRuns
 from tests.unit.fakes import SIZE, FakeBackend, fake_manifest
 from tests.unit.tensorrt_support import Rig
 
@@ -91,6 +92,51 @@ def test_what_one_graph_gives_the_next_stays_on_the_gpu(rig: Rig) -> None:
     wanted = model.run("decoder", {"embeddings": both[1:], **prompts})
     np.testing.assert_array_equal(logits["low_res_logits"], wanted["low_res_logits"])
     assert wanted["predicted_iou"] != pytest.approx(both[0, 1].mean())  # the right row
+
+
+@pytest.mark.parametrize("mode", ["full", "roi"])
+@pytest.mark.parametrize("count", [1, 2, 4, 7])
+def test_nothing_between_image_and_masks_crosses_the_bus(
+    tmp_path: Path, mode: str, count: int
+) -> None:
+    """Also where rows of several calls are joined: four objects are five rows or eight."""
+    manifest = fake_manifest(mode, "roi" if mode == "roi" else "letterbox")
+    rig = Rig(manifest, tmp_path)
+    boxes = np.tile(BOXES, (3, 1))[:count]
+    ours = AmodalPredictor(manifest, rig.backend, max_batch=4)
+    theirs = AmodalPredictor(manifest, FakeBackend(manifest), max_batch=4)
+    found = ours.predict(ours.encode(image(0)), boxes)
+    wanted = theirs.predict(theirs.encode(image(0)), boxes)
+    np.testing.assert_array_equal(found.raw_amodal_masks, wanted.raw_amodal_masks)
+    np.testing.assert_array_equal(found.visible_masks, wanted.visible_masks)
+    runs = {graph: rig.trt.enqueued.count(graph) for graph in manifest.graphs}
+    inputs = {"prefix": 1, "suffix": 2, "decoder": 2}  # image; priors, gains; points, labels
+    calls = rig.cuda.calls
+    assert calls.count("upload") == sum(inputs[graph] * n for graph, n in runs.items())
+    assert calls.count("download") == 2 * runs["decoder"]  # logits and predicted IoU
+
+
+def test_rows_of_several_places_are_joined_on_the_gpu(rig: Rig) -> None:
+    rows = [tensors(seed, n) for seed, n in ((0, 1), (1, 3))]
+    parts = [rig.backend.run("suffix", given)["embeddings"] for given in rows]
+    host = np.concatenate([np.asarray(part) for part in parts])
+    runs = RowRuns([parts[0], RowRuns([parts[1]])])
+    assert (runs.shape, len(runs), runs.dtype) == (host.shape, 4, host.dtype)
+    np.testing.assert_array_equal(np.asarray(runs), host)
+    np.testing.assert_array_equal(runs[[3, 0]], host[[3, 0]])
+    np.testing.assert_array_equal(np.asarray(runs[2:2]), host[2:2])
+    assert isinstance(runs[1:3], DeviceTensor)
+    np.testing.assert_array_equal(np.asarray(runs[1:3]), host[1:3])
+    rig.cuda.calls.clear()
+    prompts = {
+        "point_coords": np.ones((3, 1, 2), np.float32),
+        "point_labels": np.ones((3, 1), np.float32),
+    }
+    found = rig.backend.run("decoder", {"embeddings": runs[0:3], **prompts})
+    assert rig.cuda.calls.count("copy") == 2
+    assert rig.cuda.calls.count("download") == 2
+    wanted = FakeBackend(rig.manifest).run("decoder", {"embeddings": host[:3], **prompts})
+    np.testing.assert_array_equal(found["predicted_iou"], wanted["predicted_iou"])
 
 
 def test_tensors_on_the_gpu_are_arrays_to_numpy(rig: Rig) -> None:

@@ -31,8 +31,8 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.cudaStreamNonBlocking = 1
-        copies = {"cudaMemcpyHostToDevice": "to", "cudaMemcpyDeviceToHost": "from"}
-        self.cudaMemcpyKind = SimpleNamespace(**copies)
+        copies = {"HostToDevice": "to", "DeviceToHost": "from", "DeviceToDevice": "within"}
+        self.cudaMemcpyKind = SimpleNamespace(**{f"cudaMemcpy{k}": v for k, v in copies.items()})
         modes = {"cudaStreamCaptureModeThreadLocal": "thread"}
         self.cudaStreamCaptureMode = SimpleNamespace(**modes)
         self.failing = ""
@@ -74,6 +74,7 @@ def test_calls_of_cuda(runtime: Recorder) -> None:
     runtime.calls.clear()
     cuda.upload(address, values, stream)
     cuda.download(values, address, stream)
+    cuda.copy(address, address + 8, 4, stream)
     cuda.begin_capture(stream)
     graph = cuda.end_capture(stream)
     cuda.launch(graph, stream)
@@ -85,6 +86,7 @@ def test_calls_of_cuda(runtime: Recorder) -> None:
         ("cudaMemcpyAsync", 4096, host, 16, "to", 7),
         ("cudaMemcpyAsync", host, 4096, 16, "from", 7),
         ("cudaStreamSynchronize", 7),
+        ("cudaMemcpyAsync", 4096, 4104, 4, "within", 7),
         ("cudaStreamBeginCapture", 7, "thread"),
         ("cudaStreamEndCapture", 7),
         ("cudaGraphInstantiate", "noted", 0),
