@@ -16,6 +16,7 @@ from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
     OpaqueFunction,
+    SetLaunchConfiguration,
     Shutdown,
 )
 from launch.conditions import IfCondition
@@ -23,6 +24,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
+
+from amodal_ros.ros.demo_arguments import FOR_EVER_S, LOCKSTEP_COAST_S
 
 # Arguments that become options of the demo camera, with their descriptions.
 _CAMERA_OPTIONS = (
@@ -46,20 +49,36 @@ def _end_all(event, context):
     return [] if context.is_shutdown else [Shutdown(reason="the demo camera ended")]
 
 
-def _camera(context):
+def _options(context):
     options = []
     for name, _ in _CAMERA_OPTIONS:
         value = LaunchConfiguration(name).perform(context)
         if value:
             options += [f"--{name}", value]
-    more = shlex.split(LaunchConfiguration("camera_arguments").perform(context))
+    options += shlex.split(LaunchConfiguration("camera_arguments").perform(context))
+    return options
+
+
+def _coasting(context):
+    """As in scripts/demo, hidden objects live on; unless max_coast is given."""
+    options = _options(context)
+    if LaunchConfiguration("max_coast", default="").perform(context):
+        return []
+    if "--box" in options or "--source" not in options:
+        return [SetLaunchConfiguration("max_coast", str(FOR_EVER_S))]
+    if "--rate" not in options:
+        return [SetLaunchConfiguration("max_coast", str(LOCKSTEP_COAST_S))]
+    return []
+
+
+def _camera(context):
     setpriv = shutil.which("setpriv")  # see perception.launch.py
     camera = Node(
         package="amodal_ros",
         executable="amodal_demo_camera",
         exec_name="amodal_demo_camera",
         namespace=LaunchConfiguration("namespace"),
-        arguments=[*options, *more],
+        arguments=_options(context),
         prefix=f"{setpriv} --pdeathsig TERM" if setpriv else "",
         output="screen",
         on_exit=_end_all,
@@ -103,4 +122,5 @@ def generate_launch_description():
         arguments=["amodal/overlay"],
         condition=IfCondition(LaunchConfiguration("view")),
     )
-    return LaunchDescription([*arguments, perception, OpaqueFunction(function=_camera), viewer])
+    coasting, camera = OpaqueFunction(function=_coasting), OpaqueFunction(function=_camera)
+    return LaunchDescription([*arguments, coasting, perception, camera, viewer])

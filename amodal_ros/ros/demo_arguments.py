@@ -7,6 +7,11 @@ import argparse
 import math
 from pathlib import Path
 
+# The node's `max_coast` for the demo. In lockstep a frame takes as long as the model needs, which
+# says nothing about how long an object has been hidden in the pictures.
+LOCKSTEP_COAST_S = 60.0
+FOR_EVER_S = -1.0
+
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what says which pictures and boxes are published, and how fast."""

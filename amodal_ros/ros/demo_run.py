@@ -23,16 +23,13 @@ from rich.progress import (
 )
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.demo_arguments import FOR_EVER_S, LOCKSTEP_COAST_S
 from amodal_ros.ros.demo_events import parse_event
 from amodal_ros.ros.demo_processes import Child, Family, ros_environment
 from amodal_ros.ros.demo_results import print_summary
 from amodal_ros.ros.demo_stage import Stage
 
 FILES = ("overlay.mp4", "contact_sheet.png", "masks.json", "summary.json")
-# In lockstep a frame takes as long as the model needs, which says nothing about how long an
-# object has been hidden in the pictures.
-LOCKSTEP_COAST_S = 60.0
-_FOR_EVER = -1.0
 _REPORT = "logs/camera.json"  # the camera tells the recorder what it sent
 _READY = "logs/recorder.ready"  # the recorder tells the camera that it listens
 _WRITING_TIMEOUT_S = 120.0
@@ -93,7 +90,7 @@ def perception_command(arguments: argparse.Namespace, stage: Stage) -> list[str]
 def coasting_s(arguments: argparse.Namespace, stage: Stage) -> float | None:
     """How long a hidden object lives, in seconds; None: as the parameter file says."""
     if arguments.box or stage.annotations is not None:
-        return _FOR_EVER
+        return FOR_EVER_S
     return None if arguments.rate else LOCKSTEP_COAST_S
 
 

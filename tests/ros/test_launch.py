@@ -34,7 +34,7 @@ class Recorder:
         self.args, self.kwargs = args, kwargs
 
     def perform(self, context):
-        return context[self.args[0]]
+        return context.get(self.args[0], self.kwargs.get("default"))
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ def on_recorders(monkeypatch):
             "DeclareLaunchArgument",
             "IncludeLaunchDescription",
             "OpaqueFunction",
+            "SetLaunchConfiguration",
             "Shutdown",
         ],
         "launch.conditions": ["IfCondition"],
@@ -114,12 +115,29 @@ def check_described(declared):
 def test_the_demo_describes_its_arguments_and_includes_perception(demo_file):
     (listed,) = demo_file["generate_launch_description"]().args
     kinds = [type(entry).__name__ for entry in listed]
-    assert kinds[-3:] == ["IncludeLaunchDescription", "OpaqueFunction", "Node"]
-    declared = {entry.args[0]: entry for entry in listed[:-3]}
+    assert kinds[-4:] == ["OpaqueFunction", "IncludeLaunchDescription", "OpaqueFunction", "Node"]
+    declared = {entry.args[0]: entry for entry in listed[:-4]}
     check_described(declared)
     (source,) = listed[-3].args
     assert source.args[0].args[0][1:] == ["launch", "perception.launch.py"]
     assert (ROOT / "launch" / "perception.launch.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, "-1.0"),
+        ({"source": "a.mp4", "box": "1,2,3,4"}, "-1.0"),
+        ({"source": "a.mp4", "camera_arguments": "--box 1,2,3,4 --box 5,6,7,8"}, "-1.0"),
+        ({"source": "a.mp4", "boxes": "b.json"}, "60.0"),
+        ({"source": "a.mp4", "boxes": "b.json", "rate": "5"}, None),
+        ({"source": "a.mp4", "box": "1,2,3,4", "max_coast": "3"}, None),
+    ],
+)
+def test_hidden_objects_of_the_demo_live_as_long_as_in_the_script(demo_file, given, seconds):
+    options = dict.fromkeys((name for name, _ in demo_file["_CAMERA_OPTIONS"]), "")
+    actions = demo_file["_coasting"]({**options, "camera_arguments": "", **given})
+    assert [action.args for action in actions] == ([("max_coast", seconds)] if seconds else [])
 
 
 def test_the_demo_hands_its_options_to_the_camera(demo_file):
