@@ -12,7 +12,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from amodal_msgs.srv import SegmentAmodal
+from amodal_msgs.srv import AddObject, SegmentAmodal
+from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, ObjectHypothesisWithPose
@@ -25,6 +26,8 @@ SIZES = (0, 1, 2, 3, 7, HEIGHT, WIDTH, 24, 25, 1000, 2**16, 2**31, 2**32 - 1)
 NUMBERS = (
     0.0, -0.0, 1.0, -1.0, 5.0, 0.5, 1e-30, 1e30, -1e30, 1e308, math.nan, math.inf, -math.inf,
 )  # fmt: skip
+FLOATS = [number for number in NUMBERS if not abs(number) > 3e38 or math.isinf(number)]
+OWNERS = (0, 1, 2, 3, 255, 256, 2**32 - 1)
 TEXTS = ("", "rgb", "jpeg", "RGB8", "16UC1", "32FC1", "bayer", "\u00e9\u4e2d", "x" * 300)
 PIXELS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 _BYTES_OF_PIXEL = {"rgba8": 4, "bgra8": 4, "rgb8": 3, "bgr8": 3, "8UC3": 3, "mono16": 2}
@@ -120,6 +123,28 @@ def camera_info(dice: random.Random) -> CameraInfo:
     return message
 
 
+def header(dice: random.Random) -> Header:
+    """A header whose stamp and frame are anything that the wire carries."""
+    seconds = dice.choice((0, 1, -1, 10**9, 2 * 10**9, 2**31 - 1, -(2**31)))
+    nanoseconds = dice.choice((0, 1, 999_999_999, 10**9, 2**32 - 1))
+    stamp = Time(sec=seconds, nanosec=nanoseconds)
+    return Header(stamp=stamp, frame_id=dice.choice((*TEXTS, "/camera", "x" * 5000)))
+
+
+def add_object_request(dice: random.Random) -> AddObject.Request:
+    """A request whose lists have any length and any numbers."""
+    request = AddObject.Request(class_id=dice.choice(TEXTS))
+    request.box_xyxy = dice.choice(([1.0, 1.0, 6.0, 5.0], []))
+    request.points_xy, request.point_labels = dice.choice((([2.0, 2.0], [1]), ([], [])))
+    changes: Sequence[Callable[[], None]] = (
+        lambda: setattr(request, "box_xyxy", _numbers(dice, FLOATS)),
+        lambda: setattr(request, "points_xy", _numbers(dice, FLOATS)),
+        lambda: setattr(request, "point_labels", _numbers(dice, range(256))),
+    )
+    _spoil(dice, changes)
+    return request
+
+
 def segment_request(dice: random.Random) -> SegmentAmodal.Request:
     """A request whose lists have any length and any numbers."""
     request = SegmentAmodal.Request()
@@ -127,20 +152,19 @@ def segment_request(dice: random.Random) -> SegmentAmodal.Request:
     request.image.data = array.array("B", PIXELS.tobytes())
     request.boxes_xyxy = [1.0, 1.0, 6.0, 5.0]
     request.points_xy, request.point_labels, request.point_owners = [2.0, 2.0], [1], [0]
-    floats = [number for number in NUMBERS if not abs(number) > 3e38 or math.isinf(number)]
-
-    def numbers(choices: Sequence[Any]) -> list[Any]:
-        return [dice.choice(choices) for _ in range(dice.choice((0, 1, 2, 3, 4, 8, 40)))]
-
     changes: Sequence[Callable[[], None]] = (
         lambda: setattr(request, "image", image(dice)),
-        lambda: setattr(request, "boxes_xyxy", numbers(floats)),
-        lambda: setattr(request, "points_xy", numbers(floats)),
-        lambda: setattr(request, "point_labels", numbers(range(256))),
-        lambda: setattr(request, "point_owners", numbers((0, 1, 2, 3, 255, 256, 2**32 - 1))),
+        lambda: setattr(request, "boxes_xyxy", _numbers(dice, FLOATS)),
+        lambda: setattr(request, "points_xy", _numbers(dice, FLOATS)),
+        lambda: setattr(request, "point_labels", _numbers(dice, range(256))),
+        lambda: setattr(request, "point_owners", _numbers(dice, OWNERS)),
     )
     _spoil(dice, changes)
     return request
+
+
+def _numbers(dice: random.Random, choices: Sequence[Any]) -> list[Any]:
+    return [dice.choice(choices) for _ in range(dice.choice((0, 1, 2, 3, 4, 8, 40)))]
 
 
 def _spoil(dice: random.Random, changes: Sequence[Callable[[], None]]) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 
 from tests.ros.faults.fault_rig import BOX
@@ -58,6 +59,8 @@ def test_an_engine_that_throws_for_ever_makes_the_node_inactive(rig):
     (line,) = [line for line in output.splitlines() if "The node becomes inactive" in line]
     assert "the engine failed on" in line
     assert "last: BackendError: suffix failed: out of memory" in line
+    state = rig.camera.diagnostics("camera", lambda s: s.level == DiagnosticStatus.ERROR)
+    assert "suffix failed: out of memory" in state["message"]
     # It stays so: nothing restarts it by itself.
     rig.camera.send(picture(), [BOX])
     rig.camera.spin_for(0.5)
@@ -66,6 +69,7 @@ def test_an_engine_that_throws_for_ever_makes_the_node_inactive(rig):
     assert rig.camera.change_state(Transition.TRANSITION_ACTIVATE)
     rig.connect()
     assert len(rig.camera.ask(picture(), [BOX]).masks) == 1
+    rig.camera.diagnostics("camera", lambda status: status.level != DiagnosticStatus.ERROR)
     assert rig.gained(before)["engine_gave_up"] == 1
 
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from amodal_msgs.srv import SegmentAmodal
-from sensor_msgs.msg import CameraInfo, Image
+from amodal_msgs.srv import AddObject, SegmentAmodal
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Trigger
 
 from tests.ros.faults import malformed
 from tests.ros.faults.fault_rig import BOX
@@ -21,7 +22,7 @@ PARAMETERS = {
     "max_coast": 0.0,
 }
 NUMBERS = [
-    pytest.param(300, id="some"),
+    pytest.param(200, id="some"),
     pytest.param(10_000, id="all", marks=pytest.mark.slow),
 ]
 
@@ -45,6 +46,45 @@ def test_images(rig, number):
         check_alive(rig, before, index, 100)
     gained = rig.gained(before)
     assert gained["dropped_bad_image"] > 0
+    assert "dropped_engine_error" not in gained
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_compressed_images(rig, number):
+    before, dice = rig.counters(), random.Random(5)
+    assert rig.camera.set_parameters(image_transport="compressed") == []
+    images = rig.camera.node.create_publisher(CompressedImage, "camera/image_raw/compressed", 5)
+    rig.camera.wait(images.get_subscription_count, "the node")
+    for _ in range(number):
+        message = malformed.compressed_image(dice)
+        message.header = rig.camera.header()
+        images.publish(message)
+        rig.camera.boxes.publish(boxes_message([(1, 1, 6, 5)], message.header))
+        rig.camera.spin_for(0.005)
+    assert rig.camera.set_parameters(image_transport="raw") == []
+    rig.camera.node.destroy_publisher(images)
+    rig.connect()
+    gained = rig.gained(before)
+    assert gained["dropped_bad_image"] > number / 20
+    assert "dropped_engine_error" not in gained
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_headers(rig, number):
+    before, dice = rig.counters(), random.Random(6)
+    for index in range(number):
+        of_image, of_boxes = malformed.header(dice), malformed.header(dice)
+        rig.camera.images.publish(image_message(malformed.PIXELS, of_image))
+        rig.camera.boxes.publish(
+            boxes_message([(1, 1, 6, 5)], dice.choice((of_image, of_image, of_boxes)))
+        )
+        rig.camera.spin_for(0.005)
+        if index % 100 == 99:
+            rig.connect()  # now, after stamps of any year
+    rig.connect()
+    gained = rig.gained(before)
+    assert gained["dropped_unstamped"] > 0
+    assert gained["time_jumps"] > 0
     assert "dropped_engine_error" not in gained
 
 
@@ -98,3 +138,21 @@ def test_service_requests(rig, number):
     assert any(answers)
     assert not all(answers)
     assert "internal error" not in rig.process.output
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_requests_to_add_an_object(rig, number):
+    dice, answers = random.Random(7), []
+    rig.counters()  # points need an image
+    for _ in range(number):
+        request = malformed.add_object_request(dice)
+        response = rig.camera.call(AddObject, "amodal_perception/add_object", request)
+        answers.append(response.success)
+        assert response.message
+        assert response.success == (response.track_id >= 0)
+        if response.success:
+            rig.camera.call(Trigger, "amodal_perception/reset", Trigger.Request())
+    assert any(answers)
+    assert not all(answers)
+    assert "internal error" not in rig.process.output
+    assert len(rig.camera.ask(picture(), [BOX]).masks) == 1
