@@ -226,6 +226,27 @@ def test_the_executable_is_the_packages(launch_file):
 
 if importlib.util.find_spec("launch") and importlib.util.find_spec("launch_ros"):
 
+    def real_launch(file, *arguments, **environment):
+        """Run a launch file until all that it starts has ended; its output."""
+        code = (
+            "import sys; from launch import LaunchService; "
+            "from launch.actions import IncludeLaunchDescription; "
+            "from launch.launch_description_sources import PythonLaunchDescriptionSource; "
+            "service = LaunchService(); source = PythonLaunchDescriptionSource(sys.argv[1]); "
+            "arguments = [a.split(':=') for a in sys.argv[2:]]; "
+            "service.include_launch_description(IncludeLaunchDescription("
+            "source, launch_arguments=arguments)); service.run()"
+        )
+        finished = subprocess.run(
+            [sys.executable, "-c", code, str(file), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, **environment},
+            check=False,
+        )
+        return finished.stdout + finished.stderr
+
     @pytest.mark.parametrize(
         ("argument", "text"),
         [
@@ -237,22 +258,35 @@ if importlib.util.find_spec("launch") and importlib.util.find_spec("launch_ros")
         ],
     )
     def test_real_launch_hands_arguments_on(argument, text):
-        code = (
-            "import sys; from launch import LaunchService; "
-            "from launch.actions import IncludeLaunchDescription; "
-            "from launch.launch_description_sources import PythonLaunchDescriptionSource; "
-            "name, value = sys.argv[2].split(':='); service = LaunchService(); "
-            "source = PythonLaunchDescriptionSource(sys.argv[1]); "
-            "arguments = {name: value}.items(); "
-            "service.include_launch_description(IncludeLaunchDescription("
-            "source, launch_arguments=arguments)); service.run()"
+        assert text in real_launch(LAUNCH_FILE, argument)
+
+    def test_the_guide_s_example_keeps_the_detector_s_arguments_apart(tmp_path):
+        """Beside a detector whose launch file has arguments of the same names, as yolo_ros's."""
+        guide = (ROOT / "docs" / "node.md").read_text()
+        (example,) = (part for part in guide.split("```") if "yolo.launch.py" in part)
+        actions = "from launch.actions import GroupAction, IncludeLaunchDescription\n"
+        sources = "from launch.launch_description_sources import PythonLaunchDescriptionSource\n"
+        imports = "from launch import LaunchDescription\n" + actions + sources
+        imports += "from launch_ros.substitutions import FindPackageShare\n"
+        whole = f"[\n{example.removeprefix('python')}]"
+        (tmp_path / "both.launch.py").write_text(
+            f"{imports}def generate_launch_description():\n    return LaunchDescription({whole})\n"
         )
-        finished = subprocess.run(
-            [sys.executable, "-c", code, str(LAUNCH_FILE), argument],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=os.environ.copy(),
-            check=False,
+        prefix = tmp_path / "prefix"
+        index = prefix / "share" / "ament_index" / "resource_index" / "packages"
+        index.mkdir(parents=True)
+        (index / "yolo_bringup").touch()
+        detector = prefix / "share" / "yolo_bringup" / "launch" / "yolo.launch.py"
+        detector.parent.mkdir(parents=True)
+        detector.write_text(
+            "from launch import LaunchDescription\n"
+            "from launch.actions import DeclareLaunchArgument as Argument\n"
+            "def generate_launch_description():\n"
+            "    names = {'namespace': 'yolo', 'image_reliability': '1'}\n"
+            "    arguments = [Argument(n, default_value=v) for n, v in names.items()]\n"
+            "    return LaunchDescription(arguments)\n"
         )
-        assert text in finished.stdout + finished.stderr
+        paths = os.pathsep.join((str(prefix), os.environ["AMENT_PREFIX_PATH"]))
+        output = real_launch(tmp_path / "both.launch.py", AMENT_PREFIX_PATH=paths)
+        refusal = "[amodal_perception]: cannot configure: parameter detections_type is 'yolo_msgs'"
+        assert refusal in output
