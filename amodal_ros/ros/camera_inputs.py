@@ -49,6 +49,7 @@ class CameraInputs:
         faults: where losses are counted.
         on_image: told of each image, before it has boxes.
         on_frame: gets each image that has found its boxes.
+        idle_since: monotonic seconds since when no frame is in work; None: one is.
 
     Raises:
         InvalidInputError: if the type of the boxes is not installed.
@@ -62,6 +63,7 @@ class CameraInputs:
         faults: FaultLog,
         on_image: Callable[[ReceivedImage], None],
         on_frame: Callable[[Frame], None],
+        idle_since: Callable[[], float | None],
     ) -> None:
         self._node = node
         self._on_image = on_image
@@ -101,6 +103,7 @@ class CameraInputs:
             detector=of_camera(camera, parameters.detections_topic or "no_detector"),
             on_time_backward=self._pairer.clear,
             watched=belongs_to(camera, parameters, node.resolve_topic_name),
+            idle_since=idle_since,
         )
 
     @property

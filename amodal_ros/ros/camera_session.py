@@ -120,6 +120,7 @@ class CameraSession:
             self._faults,
             on_image=self._remember_image,
             on_frame=self._worker.submit,
+            idle_since=lambda: self._worker.idle_since_s,
         )
 
     def _remember_image(self, received: ReceivedImage) -> None:

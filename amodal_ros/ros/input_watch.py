@@ -51,13 +51,22 @@ class InputWatch:
         self._detector_s = now_s
         self._back(Fault.DETECTOR_SILENT)
 
-    def check(self, now_s: float) -> None:
-        """Raise alarms; call it now and then."""
-        if now_s - self._camera_s >= self._silence_s:
+    def check(self, now_s: float, idle_since_s: float | None) -> None:
+        """Raise alarms; call it now and then.
+
+        Args:
+            now_s: the present.
+            idle_since_s: since when no frame is in work; None: one is. The camera may wait for
+                the answer to its image.
+        """
+        silent_s = now_s - self._camera_s
+        if silent_s >= self._silence_s:
+            if idle_since_s is None or now_s - idle_since_s < self._silence_s:
+                return
             self._faults.alarm(
                 Fault.CAMERA_SILENT,
                 f"no image on {self._topics[Fault.CAMERA_SILENT]} for "
-                f"{now_s - self._camera_s:.0f} s: is the camera running, is it that topic?",
+                f"{silent_s:.0f} s: is the camera running, is it that topic?",
             )
         elif now_s - max(self._detector_s, self._camera_since_s) >= self._silence_s:
             self._faults.alarm(

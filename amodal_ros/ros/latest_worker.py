@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -29,6 +30,7 @@ class LatestWorker(Generic[ItemT]):
         self._condition = threading.Condition()
         self._waiting: ItemT | None = None
         self._stopping = False
+        self._idle_since_s: float | None = monotonic()
         self._thread = threading.Thread(target=self._run, name="amodal_worker", daemon=True)
         self._thread.start()
 
@@ -36,6 +38,11 @@ class LatestWorker(Generic[ItemT]):
     def stopping(self) -> bool:
         """Whether ``stop`` was called: a long ``handle`` may look and leave early."""
         return self._stopping
+
+    @property
+    def idle_since_s(self) -> float | None:
+        """Monotonic time since when there is nothing to do; None: an item is in work."""
+        return self._idle_since_s
 
     def submit(self, item: ItemT) -> None:
         """Let the thread work on ``item`` next, instead of the waiting one; no-op once stopped."""
@@ -69,7 +76,10 @@ class LatestWorker(Generic[ItemT]):
 
     def _next(self) -> ItemT | None:
         with self._condition:
+            if self._waiting is None:
+                self._idle_since_s = monotonic()
             while self._waiting is None and not self._stopping:
                 self._condition.wait()
+            self._idle_since_s = None
             item, self._waiting = self._waiting, None
             return item

@@ -30,6 +30,7 @@ class SessionWatch:
         detector: name of the detections topic.
         on_time_backward: called in the node's executor after simulated time went back.
         watched: whether the QoS of a topic, by its full name, is watched here.
+        idle_since: monotonic seconds since when no frame is in work; None: one is.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class SessionWatch:
         detector: str,
         on_time_backward: Callable[[], object],
         watched: Callable[[str], bool],
+        idle_since: Callable[[], float | None],
     ) -> None:
         self._node = node
+        self._idle_since = idle_since
         faults.clear_alarm(Fault.ENGINE_GAVE_UP)
         self._give_up = node.create_guard_condition(self._deactivate)
         self.engine = EngineHealth(faults, on_broken=self._give_up.trigger)
@@ -77,7 +80,7 @@ class SessionWatch:
         self._inputs.clear()
 
     def _check(self) -> None:
-        self._inputs.check(monotonic())
+        self._inputs.check(monotonic(), self._idle_since())
         self._qos.check()
 
     def _deactivate(self) -> None:

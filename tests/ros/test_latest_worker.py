@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from time import monotonic
 
 from amodal_ros.ros.latest_worker import LatestWorker
 
@@ -86,4 +87,25 @@ def test_stop_reports_an_item_that_takes_too_long():
     assert busy.wait(5)
     assert not worker.stop(0.05)
     go_on.set()
+    assert worker.stop(5)
+
+
+def test_it_tells_since_when_it_is_idle():
+    busy, go_on = threading.Event(), threading.Event()
+
+    def handle(item):
+        busy.set()
+        assert go_on.wait(5)
+
+    worker = LatestWorker(handle, lambda item: None, lambda error: None)
+    first = worker.idle_since_s
+    assert first <= monotonic()
+    worker.submit(1)
+    assert busy.wait(5)
+    assert worker.idle_since_s is None
+    go_on.set()
+    deadline = monotonic() + 5
+    while worker.idle_since_s is None and monotonic() < deadline:
+        pass
+    assert worker.idle_since_s > first
     assert worker.stop(5)

@@ -13,6 +13,7 @@ from tests.ros.ros_rig import boxes_message, image_message, picture
 
 PARAMETERS = {"sync_timeout": 0.5, "max_coast": 0.0}
 SILENCE_S = 1.0
+NO_IMAGE = "no image on /camera/image_raw for"
 
 
 def wait_answered(rig, headers):
@@ -54,10 +55,23 @@ def test_a_silent_detector_is_told_and_welcomed_back(impatient):
 def test_a_camera_that_stalls_and_returns(impatient):
     rig = impatient
     before = rig.counters()
-    rig.wait_output("no image on /camera/image_raw for", SILENCE_S + 3)
+    rig.wait_output(NO_IMAGE, SILENCE_S + 3)
     assert len(rig.camera.ask(picture(), [BOX]).masks) == 1
     rig.wait_output("messages on /camera/image_raw again")
     assert other_losses(rig, before) == {"camera_silences": 1}
+
+
+def test_a_camera_that_waits_for_a_slow_answer_is_not_silent(impatient):
+    rig = impatient
+    before = rig.counters()
+    rig.process.tell(f"delay {2.5 * SILENCE_S}")
+    rig.camera.wait_answer(rig.camera.send(picture(), [BOX]))
+    rig.process.tell("delay 0")
+    assert other_losses(rig, before) == {}
+    seen = rig.process.output.count(NO_IMAGE)
+    rig.camera.wait(
+        lambda: rig.process.output.count(NO_IMAGE) > seen, "the alarm afterwards", SILENCE_S + 3
+    )
 
 
 def test_a_late_detector_is_answered_as_long_as_its_image_waits(rig):
