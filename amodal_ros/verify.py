@@ -187,9 +187,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AmodalError as error:
         logger.error("%s", error)
         return 1
-    if options.json is not None:
-        options.json.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
     logger.info("%s", report)
+    if options.json is not None:
+        text = json.dumps(report.to_json(), indent=2) + "\n"
+        try:
+            options.json.write_text(text, encoding="utf-8")
+        except OSError as error:
+            logger.error("%s: cannot be written: %s", options.json, error)
+            return 1
     return 1 if report.failures() else 0
 
 

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +59,7 @@ def try_int8(options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.common import provenance
     from export.int8_graphs import VARIANTS, record_inputs, write_variant
     from export.int8_scenes import clip_scenes, divide
+    from export.output_folder import work_folder
 
     if options.out.exists():
         raise InvalidInputError(f"{options.out} exists; expected a new folder")
@@ -69,10 +69,9 @@ def try_int8(options: argparse.Namespace) -> dict[str, Any]:
     fp32 = OnnxRuntimeBackend(manifest, intra_op_threads=options.threads)
     recorded = record_inputs(manifest, fp32, calibration)
     found: list[dict[str, Any]] = []
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".int8-") as scratch:
+    with work_folder(options.out.parent, ".int8-") as scratch:
         for number, variant in enumerate(VARIANTS):
-            folder = Path(scratch) / str(number)
+            folder = scratch / str(number)
             quantised = write_variant(variant, manifest, recorded, folder)
             engine = OnnxRuntimeBackend(quantised, intra_op_threads=options.threads)
             found.append(_judge(str(variant), quantised, engine, fp32, judging, options.repeats))
@@ -81,7 +80,7 @@ def try_int8(options: argparse.Namespace) -> dict[str, Any]:
         good = [entry for entry in found if entry["gate"]["passed"] and entry["ratio"] < 1]
         best = min(good, key=lambda entry: entry["ratio"], default=None)
         if best is not None:
-            os.replace(Path(scratch) / str(found.index(best)), options.out)
+            os.replace(scratch / str(found.index(best)), options.out)
     return {
         "benchmark": "int8 on the CPU",
         **provenance(),
@@ -146,14 +145,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AmodalError as error:
         logger.error("%s", error)
         return 2
-    if options.report:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     for entry in report["variants"]:
         verdict = "passes" if entry["gate"]["passed"] else "fails"
         logger.info("%s: %.2f of fp32's time, %s", entry["variant"], entry["ratio"], verdict)
     kept = report["kept"]
     logger.info("%s", f"{options.out}: {kept}" if kept else "nothing kept: fp32 it is")
+    if options.report:
+        try:
+            options.report.parent.mkdir(parents=True, exist_ok=True)
+            options.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            logger.error("%s: cannot be written: %s", options.report, error)
+            return 2
     return 0 if kept else 1
 
 

@@ -34,19 +34,24 @@ class Variant:
         method: `dynamic` or `static`.
         graphs: which are quantised; the others stay as they are.
         operators: which of their operators.
+        symmetric: activations without a zero point: all that TensorRT, so a Jetson, has.
     """
 
     method: str
     graphs: tuple[str, ...]
     operators: tuple[str, ...]
+    symmetric: bool = False
 
     def __str__(self) -> str:
         """As `static int8 of MatMul, Conv in prefix, suffix`."""
-        return f"{self.method} int8 of {', '.join(self.operators)} in {', '.join(self.graphs)}"
+        how = f"symmetric {self.method}" if self.symmetric else self.method
+        return f"{how} int8 of {', '.join(self.operators)} in {', '.join(self.graphs)}"
 
 
 # From the boldest to the most careful. The decoder stays fp32: it takes a twentieth of the time.
 VARIANTS = (
+    Variant("static", ("prefix", "suffix"), ("MatMul", "Conv"), symmetric=True),
+    Variant("static", ("suffix",), ("MatMul",), symmetric=True),
     Variant("static", ("prefix", "suffix"), ("MatMul", "Conv")),
     Variant("static", ("prefix", "suffix"), ("MatMul",)),
     Variant("dynamic", ("prefix", "suffix"), ("MatMul",)),
@@ -135,7 +140,8 @@ def _quantise(variant: Variant, path: Path, inputs: Sequence[Inputs]) -> None:
                 done,
                 _reader(inputs),
                 quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
+                activation_type=QuantType.QInt8 if variant.symmetric else QuantType.QUInt8,
+                extra_options={"ActivationSymmetric": variant.symmetric},
                 **common,
             )
         shutil.copyfile(done, path)

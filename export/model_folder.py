@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from export.graph_files import DATA_SUFFIX, data_path, save_graph
 from export.onnx_graph import OPSET, Component, Tensor
 from export.options import ExportOptions
+from export.output_folder import check_replaceable
 from export.source_model import SourceModel
 
 REFERENCE_FILE = "reference.npz"
@@ -146,21 +146,6 @@ def publish(finished: Path, out: Path) -> None:
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         os.replace(finished, out)
-
-
-def check_replaceable(out: Path) -> None:
-    """Make sure that nothing but a model folder is replaced.
-
-    Raises:
-        InvalidInputError: ``out`` exists and is neither empty nor a model folder.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not (out / MANIFEST_NAME).is_file():
-        raise InvalidInputError(f"{out} exists and is no model folder; expected a new folder")
-    unexpected = [path.name for path in out.iterdir() if path.is_dir()]
-    if unexpected:
-        raise InvalidInputError(f"{out} holds folders of its own: {unexpected}")
 
 
 def _file_entry(path: Path) -> dict[str, Any]:

@@ -49,6 +49,21 @@ class ExportOptions:
     max_iou_error: float = 0.02
 
 
+def check_options(options: ExportOptions) -> None:
+    """Check what can be told before anything is read.
+
+    Raises:
+        InvalidInputError: A file does not exist, or a number cannot be.
+    """
+    from amodal_ros.errors import InvalidInputError
+
+    for path in (options.base, options.checkpoint):
+        if path is not None and not path.exists():
+            raise InvalidInputError(f"{path}: no such file")
+    if options.mode == "roi" and not options.roi_factor >= 1:
+        raise InvalidInputError(f"roi_factor: expected at least 1, got {options.roi_factor}")
+
+
 def parse_options(argv: Sequence[str] | None, description: str | None) -> ExportOptions:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=description)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from export.options import ExportOptions, parse_options
+from export.options import ExportOptions, check_options, parse_options
 
 if TYPE_CHECKING:
     from export.onnx_graph import Component
@@ -37,28 +36,37 @@ def export_model(options: ExportOptions) -> ParityReport:
         InvalidInputError: The model cannot be exported, or ``out`` is no model folder.
         BackendError: The graphs do not agree with torch.
     """
-    from export.model_folder import check_replaceable
-    from export.source_model import read_source
+    from export.output_folder import check_replaceable, work_folder
 
+    check_options(options)
     check_replaceable(options.out)
-    return export_source(read_source(options), options)
+    with work_folder(options.out.parent, ".export-") as work:
+        from export.source_model import read_source  # torch takes seconds: after what may be wrong
+
+        return _export(read_source(options), options, work)
 
 
 def export_source(source: SourceModel, options: ExportOptions) -> ParityReport:
     """Export a model that is in memory; see :func:`export_model`."""
-    from export.graphs import export_components, export_video
-    from export.model_folder import check_replaceable, publish
+    from export.output_folder import check_replaceable, work_folder
 
     check_replaceable(options.out)
+    with work_folder(options.out.parent, ".export-") as work:
+        return _export(source, options, work)
+
+
+def _export(source: SourceModel, options: ExportOptions, work: Path) -> ParityReport:
+    """Export into a folder within ``work``, and put it in its place."""
+    from export.graphs import export_components, export_video
+    from export.model_folder import publish
+
     logger.info("exporting the graphs of %s", source.model.config.base)
     components = export_components(source.model, mode=options.mode, precision=options.precision)
     memory = export_video(source.model, mode=options.mode, precision=options.precision)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".export-") as temporary:
-        folder = Path(temporary) / "folder"
-        folder.mkdir()
-        report = fill_folder(folder, source, components, options, memory)
-        publish(folder, options.out)
+    folder = work / "folder"
+    folder.mkdir()
+    report = fill_folder(folder, source, components, options, memory)
+    publish(folder, options.out)
     return report
 
 
@@ -145,6 +153,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = export_model(options)
     except AmodalError as error:
         logger.error("%s", error)
+        return 1
+    except ImportError as error:
+        logger.error('%s; the export needs: pip install "amodal_ros[export]"', error)
         return 1
     size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
     logger.info("%s\n%s: %.1f MB, verified", report, options.out, size)

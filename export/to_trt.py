@@ -95,16 +95,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     given = parse_arguments(argv)
     from amodal_ros.errors import AmodalError
-    from export.trt.build_set import build_engine_set, summary
 
     level = logging.DEBUG if given.verbose else logging.INFO
     logging.basicConfig(format="%(message)s")
     for name in ("amodal_ros", "export", __name__):
         logging.getLogger(name).setLevel(level)
     try:
+        from export.trt.build_set import build_engine_set, summary
+
         engines = build_engine_set(engine_options(given))
     except AmodalError as error:
         logger.error("%s", error)
+        return 1
+    except ImportError as error:
+        logger.error('%s; building needs: pip install "amodal_ros[tensorrt]"', error)
         return 1
     logger.info("%s", summary(engines))
     return 0

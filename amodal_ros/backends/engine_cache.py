@@ -186,7 +186,8 @@ def find_engine_set(
         max_batch: rows that it must take.
 
     Raises:
-        BackendError: when none fits, with the reason for each there is, or more than one does.
+        BackendError: when none fits, with the reason for each there is, or more than one does of
+            the newest precision rules.
         ManifestError: for a set that cannot be read.
     """
     if (cache_dir / SET_NAME).is_file():
@@ -196,6 +197,8 @@ def find_engine_set(
     sets = [load_engine_set(folder) for folder in folders]
     reasons = {s.directory: why_stale(s.key, manifest, machine, max_batch) for s in sets}
     fitting = [s for s in sets if not reasons[s.directory]]
+    newest = max((s.key.rules_version for s in fitting), default=0)
+    fitting = [s for s in fitting if s.key.rules_version == newest]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

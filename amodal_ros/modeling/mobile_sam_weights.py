@@ -107,7 +107,8 @@ def _state_from_checkpoint(path: Path) -> StateDict:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint of tensors: {error}") from error
+        reason = str(error).partition(". ")[0]  # torch goes on with advice for trusted files
+        raise CheckpointError(f"{path}: not a readable checkpoint of tensors: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise CheckpointError(f"{path}: expected a dictionary of tensors as in mobile_sam.pt")
     return dict(state)

@@ -57,7 +57,8 @@ def read_official_checkpoint(path: Path | str) -> OfficialCheckpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint of tensors: {error}") from error
+        reason = str(error).partition(". ")[0]  # torch goes on with advice for trusted files
+        raise CheckpointError(f"{path}: not a readable checkpoint of tensors: {reason}") from error
     # SAM 2 wraps its tensors: {"model": {...}}
     state = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):

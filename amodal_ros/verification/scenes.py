@@ -29,7 +29,7 @@ def read_scenes(images: Sequence[Path], boxes: Sequence[Sequence[float]]) -> lis
         )
     scenes = []
     for path in images:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
         if image is None:
             raise InvalidInputError(f"{path}: expected an image, cannot read one")
         rgb = np.ascontiguousarray(image[..., ::-1])

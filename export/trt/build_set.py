@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.measures import Limits as GateLimits
 from amodal_ros.verification.reference import load_reference
 from amodal_ros.verification.report import GateReport, Scene
+from export.output_folder import work_folder
 from export.trt.builder import BuildOptions, BuiltEngine, build_engine
 from export.trt.graph_reading import ReadGraph, read_graph
 from export.trt.precision_plan import RULES_VERSION, PrecisionPlan, plan_precision
@@ -78,6 +78,15 @@ class EngineOptions:
     scenes: Sequence[Scene] = ()
     gate: GateLimits = field(default_factory=GateLimits)
 
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            InvalidInputError: for a negative workspace.
+        """
+        if self.workspace_mib < 0:
+            raise InvalidInputError(f"workspace: expected 0 or more MiB, got {self.workspace_mib}")
+
 
 def build_engine_set(options: EngineOptions) -> EngineSet:
     """Builds a model folder's engines; the set appears complete, or not at all.
@@ -95,7 +104,7 @@ def build_engine_set(options: EngineOptions) -> EngineSet:
     library = load_library(options.flavor)
     if options.precision == "bf16" and not library.strongly_typed:
         raise InvalidInputError(f"precision bf16: TensorRT {library.version} has fp16 and fp32")
-    cuda = None if options.target is not None else CudaPython()
+    cuda = None if options.target is not None else _gpu_here()
     machine = None if cuda is None else this_machine(library, cuda)
     key = engine_key(whole, library, options, machine)
     parent = default_cache_dir(manifest) if options.out is None else options.out
@@ -103,10 +112,8 @@ def build_engine_set(options: EngineOptions) -> EngineSet:
     if final.is_dir() and not options.force:
         logger.info("%s: up to date (--force builds it again)", final)
         return load_engine_set(final)
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".build-") as temporary:
-        work = Path(temporary) / "work"
-        folder = Path(temporary) / "set"
+    with work_folder(parent, ".build-") as temporary:
+        work, folder = temporary / "work", temporary / "set"
         work.mkdir()
         folder.mkdir()
         plans = plan_graphs(whole, options.precision)
@@ -120,6 +127,20 @@ def build_engine_set(options: EngineOptions) -> EngineSet:
             logger.info("%s", UNVERIFIED)
         _publish(folder, final)
     return load_engine_set(final)
+
+
+def _gpu_here() -> CudaPython:
+    """This machine's GPU.
+
+    Raises:
+        BackendError: when there is none that can be used.
+    """
+    try:
+        return CudaPython()
+    except BackendError as error:
+        raise BackendError(
+            f"{error}; to build for a GPU of another machine: --flavor tensorrt_rtx --target SM89"
+        ) from error
 
 
 def engine_key(

@@ -11,19 +11,18 @@ from skimage import data
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.manifest import load_manifest
 from amodal_ros.memory_manifest import MEMORY_NAME
-from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import save_checkpoint
-from amodal_ros.modeling.config import MEMBERS, SAM2_MEMBERS, AmodalConfig
+from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.predictor import AmodalPredictor
 from export.graphs import feature_layout
 from export.options import ExportOptions
 from export.parity import RANDOM_WEIGHTS
 from export.source_model import build_source, is_untrained
-from export.to_onnx import export_source, main
+from export.to_onnx import export_source
 from tests.export.exported import export_member, random_source
-from tests.modeling.family_support import SMALL, make_case, random_image
+from tests.modeling.family_support import make_case, random_image
 
 BOXES = np.array([[60, 40, 390, 290], [0, 90, 70, 200], [380, 230, 451, 300]], dtype=np.float32)
 FAMILIES = {"sam_vit_b": "sam", "sam2.1_hiera_t": "sam2", "mobile_sam": "mobile_sam"}
@@ -68,27 +67,6 @@ def _check_gate(source, out, mode):
 )
 def test_graphs_in_fp32_agree_with_torch_for_all_counts(base, mode, tmp_path):
     _check_gate(random_source(base, narrow=True), tmp_path / "model", mode)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["full", "roi"])
-@pytest.mark.parametrize("base", MEMBERS)
-def test_members_of_true_width_by_the_command_line(base, mode, tmp_path):
-    """From files in the official layout to a verified folder."""
-    model = random_source(base).model
-    state = model.base.state_dict()
-    torch.save({"model": state} if base in SAM2_MEMBERS else state, tmp_path / "base.pt")
-    identity = read_base_weights(tmp_path / "base.pt").identity
-    assert identity.member == base
-    save_checkpoint(tmp_path / "adapters.safetensors", model, identity, training={"steps": 1})
-    out = tmp_path / "model"
-    arguments = ["--base", str(tmp_path / "base.pt"), "--precision", "fp32", "--mode", mode]
-    arguments += ["--checkpoint", str(tmp_path / "adapters.safetensors"), "--out", str(out)]
-    assert main(arguments) == 0
-    manifest = load_manifest(out)
-    assert (manifest.mode, manifest.trained, manifest.image_size) == (mode, True, SMALL)
-    assert manifest.source["random_weights"] is True
-    assert (out / MEMORY_NAME).exists() == (mode == "full" and base in SAM2_MEMBERS)
 
 
 def test_random_weights_are_told_from_trained_ones(base_weights):

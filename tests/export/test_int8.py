@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 from amodal_ros.errors import InvalidInputError
@@ -52,6 +53,7 @@ def test_recorded_inputs_are_those_of_single_objects(manifest: ModelManifest) ->
         (Variant("dynamic", PREFIX, MATMUL), "MatMulInteger"),
         (Variant("static", PREFIX, MATMUL), "QuantizeLinear"),
         (Variant("static", PREFIX, BOTH), "QuantizeLinear"),
+        (Variant("static", PREFIX, BOTH, symmetric=True), "QuantizeLinear"),
     ],
     ids=str,
 )
@@ -64,6 +66,10 @@ def test_variants_compute_nearly_the_same_in_int8(
     graph = onnx.load(str(quantised.path_of("prefix"))).graph
     assert operator in {node.op_type for node in graph.node}
     assert any(tensor.data_type == onnx.TensorProto.INT8 for tensor in graph.initializer)
+    zero_points = [numpy_helper.to_array(t) for t in graph.initializer if "zero_point" in t.name]
+    if variant.symmetric:
+        assert zero_points
+        assert all(z.dtype == np.int8 and not z.any() for z in zero_points)
     assert quantised.compute_precision == "int8"
     assert quantised.source["int8"] == str(variant)
     assert quantised.graphs["suffix"].file == manifest.graphs["suffix"].file

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -28,6 +31,8 @@ from export.options import parse_options
 from export.source_model import read_source
 from export.to_onnx import export_model, fill_folder, main
 from export.torch_backend import TorchBackend
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _half(components):
@@ -227,6 +232,35 @@ def test_command_line_fails_with_one_line(tmp_path, caplog):
     assert not (tmp_path / "out").exists()
     with pytest.raises(SystemExit):
         parse_options(arguments, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--checkpoint", "nowhere"], "nowhere: no such file"),
+        (["--out", "/proc/none/model"], r"/proc/none: cannot be written to: .*"),
+        (["--mode", "roi", "--roi-factor", "nan"], "roi_factor: expected at least 1, got nan"),
+        (["--base", str(ROOT / "README.md")], "README.md: not a readable checkpoint of tensors.*"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line_before_any_work(
+    tmp_path, caplog, monkeypatch, change, message
+):
+    monkeypatch.setattr("export.graphs.export_components", None)
+    base = tmp_path / "base.pt"
+    base.touch()
+    with caplog.at_level(logging.ERROR):
+        assert main(["--base", str(base), "--out", str(tmp_path / "out"), *change]) == 1
+    (line,) = caplog.messages
+    assert re.fullmatch(f".*{message}", line)
+    assert [path.name for path in tmp_path.iterdir()] == ["base.pt"]
+
+
+def test_missing_packages_are_named_with_the_remedy(tmp_path, caplog, monkeypatch):
+    monkeypatch.setitem(sys.modules, "export.source_model", None)
+    with caplog.at_level(logging.ERROR):
+        assert main(["--base", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert 'pip install "amodal_ros[export]"' in caplog.text
 
 
 def test_altered_graph_is_refused_at_load(folder, tmp_path):

@@ -18,7 +18,7 @@ from amodal_ros.backends.tensorrt_library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.manifest import load_manifest
 from export import to_trt
-from export.trt import table
+from export.trt import build_set, table
 from export.trt.build_set import EngineOptions, build_engine_set, plan_graphs
 from export.trt.builder import BuildOptions, build_engine
 from export.trt.profiles import Limits, profile_shapes
@@ -106,7 +106,11 @@ def test_overflowing_graph_is_not_built(tmp_path: Path, caplog) -> None:
     [
         ({"target": "SM42"}, InvalidInputError, r"expected one of .*SM89.*got 'SM42'"),
         ({"target": "Ada"}, InvalidInputError, "expected SM and a number, as SM89, got 'Ada'"),
-        ({"target": None}, BackendError, "cudaGetDevice|cuda-python cannot be imported"),
+        (
+            {"target": None},
+            BackendError,
+            "(cudaGetDevice|cuda-python cannot be imported).* for a GPU of another machine: --fla",
+        ),
         ({"precision": "int8"}, InvalidInputError, "precision: expected one of"),
         ({"flavor": "tensorrt"}, BackendError, "tensorrt cannot be imported"),
     ],
@@ -116,6 +120,36 @@ def test_what_cannot_be_built_is_refused(folder, tmp_path, monkeypatch, change, 
     with pytest.raises(error, match=message):
         build_engine_set(options(folder, tmp_path / "out", **change))
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--out", "/proc/none"], "/proc/none: cannot be written to: "),
+        (["--workspace", "-5"], "workspace: expected 0 or more MiB, got -5"),
+        (["--max-batch", "0"], "max_batch: expected at least 1, got 0"),
+        (["--image", "no.png", "--box", "1", "2", "3", "4"], "no.png: expected an image, cannot"),
+        (["--box", "1", "2", "3", "4"], "expected images with boxes, got 0 images and 1 boxes"),
+        (["--model", "/nowhere"], "/nowhere/manifest.json: no such file"),
+    ],
+)
+def test_wrong_options_are_one_line_before_any_work(
+    folder: Path, caplog, monkeypatch, capfd, change, message
+) -> None:
+    monkeypatch.setattr(build_set, "plan_graphs", None)
+    arguments = ["--model", str(folder), "--flavor", "tensorrt_rtx", "--target", "SM89", *change]
+    with caplog.at_level(logging.INFO):
+        assert to_trt.main(arguments) == 1
+    (line,) = caplog.messages
+    assert line.startswith(message)
+    assert "WARN" not in capfd.readouterr().err
+
+
+def test_missing_packages_are_named_with_the_remedy(folder: Path, caplog, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "export.trt.build_set", None)
+    with caplog.at_level(logging.INFO):
+        assert to_trt.main(["--model", str(folder)]) == 1
+    assert 'building needs: pip install "amodal_ros[tensorrt]"' in caplog.text
 
 
 def test_graph_that_tensorrt_cannot_parse(folder: Path, tmp_path: Path) -> None:

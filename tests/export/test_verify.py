@@ -49,6 +49,11 @@ def test_folder_without_a_model_fails_with_the_reason(tmp_path, caplog):
     assert "expected a model folder" in caplog.text
 
 
+def test_report_that_cannot_be_written_is_an_error(tmp_path, caplog):
+    assert verify.main(["--json", str(tmp_path / "none" / "report.json")]) == 1
+    assert "report.json: cannot be written: " in caplog.text
+
+
 def test_reference_round_trip(tmp_path):
     random = np.random.default_rng(0)
     masks = random.random((3, 2, 7, 13)) < 0.5

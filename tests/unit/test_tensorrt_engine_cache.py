@@ -77,6 +77,15 @@ def test_one_of_several_must_be_named(tmp_path: Path) -> None:
     assert found.key.precision == "bf16"
 
 
+def test_the_newest_precision_rules_count(tmp_path: Path) -> None:
+    for rules in (1, 3, 2):
+        write_engines(tmp_path / str(rules), engine_key(MANIFEST, rules_version=rules))
+    assert find_engine_set(tmp_path, MANIFEST, MACHINE, 4).directory == tmp_path / "3"
+    write_engines(tmp_path / "four", engine_key(MANIFEST, rules_version=3, workspace_mib=64))
+    with pytest.raises(BackendError, match=r"several engine sets fit \(3, four\)"):
+        find_engine_set(tmp_path, MANIFEST, MACHINE, 4)
+
+
 @pytest.mark.parametrize(
     "change",
     [
