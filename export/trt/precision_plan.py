@@ -4,7 +4,8 @@
 Convolutions and matrix products, and whatever only moves or reshapes their results or treats each
 number by itself. Layer norms, softmax, reductions, pooling, the residual stream (a sum of two
 activations) and the whole mask decoder, also of the video path, stay in float32: that is where
-ViTs overflow or lose masks.
+ViTs overflow or lose masks. So do products of dequantised numbers, which TensorRT computes in int8
+if nothing is cast in between.
 """
 
 from __future__ import annotations
@@ -81,7 +82,15 @@ def plan_precision(graph: ReadGraph, precision: str) -> PrecisionPlan:
     low: set[int] = set()
     tensors: set[str] = set()
     if precision != "fp32" and graph.name not in _FULL_GRAPHS:
+        dequantised = {
+            name
+            for node in graph.nodes
+            if node.op_type == "DequantizeLinear"
+            for name in node.output
+        }
         for position, node in enumerate(graph.nodes):
+            if not dequantised.isdisjoint(node.input):
+                continue
             if _can_be_low(graph, node, tensors) and _constants_fit(graph, node, precision):
                 low.add(position)
                 tensors |= {name for name in node.output if name and graph.is_float(name)}

@@ -105,6 +105,21 @@ def test_constants_that_float16_cannot_hold_stay_in_float32(value: float, fp16: 
     assert is_low(model, "bf16")
 
 
+def test_products_of_dequantised_numbers_are_left_to_int8() -> None:
+    model = one_node_graph("Relu")
+    node, scales = helper.make_node, (constant("s", 0.1), constant("z", 0, np.int8))
+    model.graph.initializer.extend(scales)
+    quantised = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        node("Conv", ["d", "identity"], ["a"]),
+    ]
+    nodes = [*quantised, *list(model.graph.node)[1:]]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    assert plan_precision(take_apart(model, "prefix"), "fp16").low_tensors == {"b"}
+
+
 def test_control_flow_is_refused(folder: Path) -> None:
     model = onnx.load(str(folder / "prefix.onnx"))
     branch = helper.make_graph([], "branch", [], [])
