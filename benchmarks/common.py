@@ -91,6 +91,24 @@ def commit() -> str:
     return described.stdout.strip() or "unknown"
 
 
+def model_facts(folder: Path | None) -> dict[str, Any]:
+    """Which model is measured: its folder's name and the digests of its graphs.
+
+    Args:
+        folder: of the model; None: the packaged one.
+
+    Raises:
+        ManifestError: if it is no model folder.
+    """
+    from amodal_ros.manifest import default_model_dir, load_manifest
+
+    graphs = load_manifest(folder or default_model_dir()).graphs
+    return {
+        "model": folder.name if folder else "packaged",
+        "model_sha256": {role: graph.file.sha256 for role, graph in graphs.items()},
+    }
+
+
 def write_result(
     path: Path, benchmark: str, settings: Mapping[str, Any], results: Mapping[str, Any]
 ) -> None:

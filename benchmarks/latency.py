@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common import RESULTS, ROOT, mark, summarise, write_result
+from benchmarks.common import RESULTS, ROOT, mark, model_facts, summarise, write_result
 
 if TYPE_CHECKING:
     from benchmarks.lockstep_camera import LockstepCamera
@@ -249,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     results = run(options)
     settings = {key: value for key, value in vars(options).items() if key not in ("out", "model")}
-    settings["model"] = options.model.name if options.model else "packaged"
+    settings |= model_facts(options.model)
     write_result(options.out, "latency of the perception node", settings, results)
     print_table(results)
     return 0 if all(entry["met"] for entry in results["marks"].values()) else 1

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common import RESULTS, ROOT, commit, write_result
+from benchmarks.common import RESULTS, ROOT, commit, model_facts, write_result
 from benchmarks.latency import GROUPS, NodeProcess
 
 if TYPE_CHECKING:
@@ -105,14 +105,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """What runs: read before the run, since an hour later the files may be others."""
-    from amodal_ros.manifest import default_model_dir, load_manifest
-
     places = ("out", "picture", "model")
-    manifest = load_manifest(options.model or default_model_dir())
     return {
         **{k: v for k, v in vars(options).items() if k not in places},
-        "model": options.model.name if options.model else "packaged",
-        "model_sha256": {role: graph.file.sha256 for role, graph in manifest.graphs.items()},
+        **model_facts(options.model),
         "commit_at_start": commit(),
     }
 

@@ -8,7 +8,8 @@ import math
 
 import pytest
 
-from benchmarks.common import mark, measure, summarise, write_result
+from amodal_ros.manifest import default_model_dir, file_sha256
+from benchmarks.common import mark, measure, model_facts, summarise, write_result
 from benchmarks.latency import main
 
 
@@ -18,6 +19,13 @@ def test_measure_leaves_the_warm_up_out():
     assert len(calls) == 8
     assert len(samples) == 5
     assert all(sample >= 0 for sample in samples)
+
+
+def test_the_model_is_named_by_its_digests():
+    facts, folder = model_facts(None), default_model_dir()
+    assert facts["model"] == "packaged"
+    assert facts["model_sha256"]["suffix"] == file_sha256(folder / "suffix.onnx")
+    assert model_facts(folder) == {**facts, "model": folder.name}
 
 
 def test_summary():
