@@ -29,6 +29,7 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="model folder (default: the packaged one)")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write, a new one")
     parser.add_argument("--report", type=Path, help="JSON file with the figures of every way")
+    parser.add_argument("--document", type=Path, help="rewrite the table of this document")
     parser.add_argument(
         "--frames", type=int, default=8, help="of the demo clip, half of them to calibrate on"
     )
@@ -133,6 +134,25 @@ def _judge(
     }
 
 
+def _write(report: dict[str, Any], path: Path | None, document: Path | None) -> None:
+    """Writes the report, and its table.
+
+    Raises:
+        InvalidInputError: where that cannot be done.
+    """
+    from amodal_ros.errors import InvalidInputError
+    from export.int8_table import write_table
+
+    try:
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        if document:
+            write_table(document, report)
+    except OSError as error:
+        raise InvalidInputError(f"cannot be written: {error}") from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns 1 when no way passes the gate and is faster."""
     options = parse_options(argv)
@@ -142,21 +162,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger.setLevel(logging.INFO)
     try:
         report = try_int8(options)
+        for entry in report["variants"]:
+            verdict = "passes" if entry["gate"]["passed"] else "fails"
+            logger.info("%s: %.2f of fp32's time, %s", entry["variant"], entry["ratio"], verdict)
+        kept = report["kept"]
+        logger.info("%s", f"{options.out}: {kept}" if kept else "nothing kept: fp32 it is")
+        _write(report, options.report, options.document)
     except AmodalError as error:
         logger.error("%s", error)
         return 2
-    for entry in report["variants"]:
-        verdict = "passes" if entry["gate"]["passed"] else "fails"
-        logger.info("%s: %.2f of fp32's time, %s", entry["variant"], entry["ratio"], verdict)
-    kept = report["kept"]
-    logger.info("%s", f"{options.out}: {kept}" if kept else "nothing kept: fp32 it is")
-    if options.report:
-        try:
-            options.report.parent.mkdir(parents=True, exist_ok=True)
-            options.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            logger.error("%s: cannot be written: %s", options.report, error)
-            return 2
     return 0 if kept else 1
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.errors import InvalidInputError
+from export.documents import put_between
 
 BEGIN, END = "<!-- many objects: begin -->", "<!-- many objects: end -->"
 _STEPS = ("preprocess", "prefix", "prior", "suffix", "decoder", "postprocess")
@@ -21,13 +21,7 @@ def render(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         InvalidInputError: the document does not have each mark once.
     """
-    text = path.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise InvalidInputError(f"{path}: expected {BEGIN!r} and {END!r}, once each")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    body = "\n\n".join(_sections(document))
-    path.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+    put_between(path, BEGIN, END, "\n\n".join(_sections(document)))
 
 
 def print_results(document: Mapping[str, Any]) -> None:

@@ -129,21 +129,6 @@ def _cell(engines: Mapping[str, Mapping[str, float]], names: Collection[str]) ->
     return f"{mb:.1f} MB, {sum(engines[name]['cpu_seconds'] for name in names):.1f} s"
 
 
-def insert(document: str, table: str) -> str:
-    """Puts the table between its marks in a document.
-
-    Raises:
-        InvalidInputError: when the document has no such marks.
-    """
-    from amodal_ros.errors import InvalidInputError
-
-    before, start, rest = document.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise InvalidInputError(f"expected a document with {START} and {END}")
-    return f"{before}{START}\n\n{table}\n\n{END}{after}"
-
-
 def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -161,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from amodal_ros.errors import AmodalError
     from amodal_ros.manifest import load_manifest
     from benchmarks.common import write_result
+    from export.documents import put_between
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -169,8 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             known = json.loads(options.out.read_text()) if options.out.is_file() else None
             rows = merge(known["results"]["rows"] if known else [], new)
             write_result(options.out, "TensorRT for RTX builds, ahead of time", {}, {"rows": rows})
-            text = options.document.read_text(encoding="utf-8")
-            options.document.write_text(insert(text, markdown(rows)), encoding="utf-8")
+            put_between(options.document, START, END, markdown(rows))
     except AmodalError as error:
         logger.error("%s", error)
         return 1

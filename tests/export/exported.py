@@ -64,8 +64,10 @@ def export_member(
     return out
 
 
-def random_source(base: str, size: int = SMALL, *, narrow: bool = False) -> SourceModel:
-    """Build a member with random weights, ready for export."""
+def random_source(
+    base: str, size: int = SMALL, *, narrow: bool = False, positions: tuple[int, ...] = ()
+) -> SourceModel:
+    """Build a member with random weights, ready for export; positions: of its adapters."""
     model: AmodalModel
     torch.manual_seed(0)
     if narrow:
@@ -73,7 +75,7 @@ def random_source(base: str, size: int = SMALL, *, narrow: bool = False) -> Sour
             raise ValueError(f"narrow members have a size of {SMALL}, got {size}")
         model = make_case(base).build()
     else:
-        model = build_amodal(AmodalConfig(base=base, image_size=size))
+        model = build_amodal(AmodalConfig(base=base, image_size=size, positions=positions))
     activate(model)
     source = {"base": "random", "random_weights": True, "config": model.config.to_dict()}
     return SourceModel(model, trained=False, random_base=True, source=source)

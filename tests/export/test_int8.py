@@ -19,6 +19,7 @@ from amodal_ros.verification.report import Scene
 from export import int8, int8_graphs
 from export.int8_graphs import Variant, record_inputs, write_variant
 from export.int8_scenes import clip_scenes, divide
+from export.int8_table import BEGIN, END
 from tests.export.small_models import calculating_prefix, model_folder
 
 PREFIX = ("prefix",)
@@ -107,6 +108,39 @@ def test_what_passes_and_is_faster_is_written(
     assert load_manifest(tmp_path / "out").compute_precision == "int8"
     assert set(report["settings"]["calibration"]).isdisjoint(report["settings"]["judging"])
     assert int8.main(arguments(manifest, tmp_path / "out")) == 2  # it is there already
+
+
+def test_table_says_what_the_report_says(
+    manifest: ModelManifest, tmp_path: Path, one_variant: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.benchmarking.timing.ratios", faster)
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    given = arguments(manifest, tmp_path / "out", "--document", str(page))
+    assert int8.main(given) == 0
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    rows = json.loads((tmp_path / "report.json").read_text())["variants"][0]["gate"]["rows"]
+    found = [row["comparison"] for row in rows if row["part"] == "end to end"]
+    iou = min(min(c["amodal_iou"], c["visible_iou"]) for c in found)
+    assert f"| dynamic int8 of MatMul in prefix | 0.55 | 0.0 | {iou:.4f} |" in text
+    assert "Kept: dynamic int8 of MatMul in prefix." in text
+
+
+@pytest.mark.parametrize("option", ["--report", "--document"])
+def test_what_cannot_be_written_is_one_line(
+    manifest: ModelManifest,
+    tmp_path: Path,
+    one_variant: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    option: str,
+) -> None:
+    monkeypatch.setattr("export.benchmarking.timing.ratios", faster)
+    assert int8.main(arguments(manifest, tmp_path / "out", option, "/proc/none/file")) == 2
+    assert "cannot be written: [Errno 2]" in caplog.text
 
 
 def test_what_is_slower_is_reported_and_not_written(

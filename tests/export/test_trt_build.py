@@ -295,9 +295,14 @@ def test_table_of_builds(folder: Path, tmp_path: Path) -> None:
     assert "| tiny | full | 64 | fp16 | SM86 |" in text
 
 
-def test_document_without_marks_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="expected a document with"):
-        table.insert("text", "table")
+def test_document_without_marks_is_refused(folder: Path, tmp_path: Path, caplog) -> None:
+    document = tmp_path / "text.md"
+    document.write_text("text")
+    arguments = ["--model", folder, "--targets", "SM86", "--document", document]
+    arguments += ["--precisions", "fp32", "--out", tmp_path / "builds.json"]
+    assert table.main([str(a) for a in arguments]) == 1
+    assert "text.md: expected '<!-- builds: written by" in caplog.text
+    assert document.read_text() == "text"
 
 
 def test_help_is_instant_and_needs_no_tensorrt() -> None:
