@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from amodal_ros import verify
 from amodal_ros.manifest import GRAPHS
 from amodal_ros.memory_manifest import GRAPHS as VIDEO
 from export.trt.build_set import EngineOptions, build_engine_set
@@ -26,3 +30,9 @@ def test_narrow_member_of_each_family_builds(base: str, tmp_path) -> None:
     parts = {row["part"] for row in report["rows"]}
     assert graphs <= parts
     assert ("video, end to end" in parts) is (len(graphs) > 3)
+    if base.startswith("sam2"):  # the same from the command that anyone can run
+        assert (
+            verify.main([str(folder), "--against", str(folder), "--json", f"{folder}.json"]) == 0
+        )
+        rows = json.loads(Path(f"{folder}.json").read_text())["rows"]
+        assert {row["part"] for row in rows} == parts
