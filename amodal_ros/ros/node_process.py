@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -24,16 +24,14 @@ from amodal_ros.ros.log_bridge import forward_python_log
 # Not every engine can be interrupted in the middle of a call, and none while it loads a model. The
 # process does not wait longer than this for it.
 _PATIENCE_S = 1.0
-# Names of this package's threads that run an engine begin so.
-_ENGINE_THREADS = "amodal_"
 
 
 def run_lifecycle_node(
     make_node: Callable[[], Any],
     args: Sequence[str] | None,
     autostart: Callable[[Any], bool],
-) -> int:
-    """Run a lifecycle node until SIGINT or SIGTERM; it has a method ``interrupt``.
+) -> NoReturn:
+    """Run a lifecycle node until SIGINT or SIGTERM, then end the process.
 
     The node lives in a thread of its own and the main thread waits for signals, so that a signal
     is answered even while a model is being loaded.
@@ -44,36 +42,46 @@ def run_lifecycle_node(
         args: command line with ROS arguments; None: the process's.
         autostart: whether to configure and activate the node; a failure of it ends the process.
 
-    Returns:
-        0, or 1 if the node could not start.
+    The exit status is 0, or 1 if the node could not start.
     """
     wake_read, wake_write = os.pipe()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os.write(wake_write, b"s"))
-    rclpy.init(
-        args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
-    )
+    try:
+        rclpy.init(
+            args=None if args is None else list(args),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except RuntimeError as error:  # rclpy's RCLError is one: the ROS arguments
+        _refuse(error)
     try:
         node = make_node()
     except AmodalError as error:
-        get_logger("amodal_perception").fatal(f"cannot start: {error}")
         rclpy.shutdown()
-        return 1
+        _refuse(error)
     forward_python_log(node)
     life = _NodeLife(node, autostart(node), on_end=lambda: os.write(wake_write, b"e"))
     os.read(wake_read, 1)
-    ended = life.end(_PATIENCE_S)
+    life.end(_PATIENCE_S)
     node.destroy_node()
     rclpy.try_shutdown()
-    if not ended or _engine_is_busy():  # with a frame that nobody waits for
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(life.exit_code)
-    return life.exit_code
+    _leave(life.exit_code)
 
 
-def _engine_is_busy() -> bool:
-    return any(thread.name.startswith(_ENGINE_THREADS) for thread in threading.enumerate())
+def _refuse(error: Exception) -> NoReturn:
+    get_logger("amodal_perception").fatal(f"cannot start: {error}")
+    _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once.
+
+    All is put away but, perhaps, a frame that nobody waits for; and an interpreter that takes
+    itself apart with an engine in it needs seconds on a busy machine.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class _NodeLife:
@@ -89,13 +97,12 @@ class _NodeLife:
         self._thread = threading.Thread(target=self._run, name="node", daemon=True)
         self._thread.start()
 
-    def end(self, timeout_s: float) -> bool:
-        """Shut the node down; returns whether that was done in time."""
+    def end(self, timeout_s: float) -> None:
+        """Shut the node down; waits no longer than that."""
         self._ending = True
         self._node.interrupt()
         self._alarm.trigger()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:

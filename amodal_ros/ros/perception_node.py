@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, NoReturn
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
@@ -175,14 +174,10 @@ class PerceptionNode(LifecycleNode):
         return [camera.state() for camera in self._cameras.values()]
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM.
-
-    Returns:
-        0, or 1 if it could not start.
-    """
-    return run_lifecycle_node(PerceptionNode, args, autostart=lambda node: node.autostart)
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the node until SIGINT or SIGTERM, then end the process; status 1: it could not start."""
+    run_lifecycle_node(PerceptionNode, args, autostart=lambda node: node.autostart)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -211,6 +211,15 @@ def test_what_cannot_start_says_why_and_ends_with_one(start, parameters, text):
     assert "Traceback" not in process.output
 
 
+def test_ros_arguments_that_cannot_be_read(start):
+    process = start(["-m", "amodal_ros.ros.perception_node", "--ros-args", "-p", "cameras:="])
+    assert process.exit_code() == 1
+    (line,) = [line for line in process.output.splitlines() if "FATAL" in line]
+    assert "cannot start: " in line
+    assert "cameras:=" in line
+    assert "Traceback" not in process.output
+
+
 def truncate(path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
