@@ -19,7 +19,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if TYPE_CHECKING:
-    from export.trt.build_set import EngineOptions
+    from export.trt.engine_options import EngineOptions
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def engine_options(given: argparse.Namespace) -> EngineOptions:
     """
     from amodal_ros.verification.measures import Limits as GateLimits
     from amodal_ros.verification.scenes import read_scenes
-    from export.trt.build_set import EngineOptions
+    from export.trt.engine_options import EngineOptions
     from export.trt.profiles import Limits
 
     names = ("min_mask_iou", "min_boundary_f", "max_iou_error")

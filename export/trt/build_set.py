@@ -7,8 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from amodal_ros.backends.engine_cache import (
     UNVERIFIED,
     EngineKey,
     EngineSet,
-    Machine,
     default_cache_dir,
     load_engine_set,
 )
@@ -29,14 +27,14 @@ from amodal_ros.manifest import FileSpec, ModelManifest, file_sha256, load_manif
 from amodal_ros.memory_manifest import MemoryManifest, load_memory, with_memory
 from amodal_ros.verification.first_load import verify_engines
 from amodal_ros.verification.gate import run_gate
-from amodal_ros.verification.measures import Limits as GateLimits
 from amodal_ros.verification.reference import load_reference
 from amodal_ros.verification.report import GateReport, Scene
 from export.output_folder import work_folder
 from export.trt.builder import BuildOptions, BuiltEngine, build_engine
+from export.trt.engine_options import EngineOptions, engine_key
 from export.trt.graph_reading import ReadGraph, read_graph
-from export.trt.precision_plan import RULES_VERSION, PrecisionPlan, plan_precision
-from export.trt.profiles import Limits, profile_shapes
+from export.trt.precision_plan import PrecisionPlan, plan_precision
+from export.trt.profiles import profile_shapes
 from export.trt.rounded_backend import RoundedBackend
 from export.trt.type_check import check_engine_layers
 from export.trt.typed_graph import TypedGraph, typed_graph
@@ -44,48 +42,6 @@ from export.trt.typed_graph import TypedGraph, typed_graph
 logger = logging.getLogger(__name__)
 
 Plans = Mapping[str, tuple[ReadGraph, PrecisionPlan]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineOptions:
-    """What to build and where to.
-
-    Attributes:
-        model: the model folder.
-        flavor: `tensorrt` or `tensorrt_rtx`.
-        target: `SM89`, say, with TensorRT for RTX; None: this machine's GPU.
-        precision: `fp16`, `bf16` or `fp32`.
-        limits: how many rows and points.
-        workspace_mib: limit of TensorRT's scratch memory; 0: none.
-        out: folder of engine sets; None: `engines` in the model folder.
-        timing_cache: with `tensorrt`: file; None: beside the engine sets.
-        force: build again what is there already.
-        show_progress: draw bars.
-        scenes: to compare on, beside the reference.
-        gate: what passes.
-    """
-
-    model: Path
-    flavor: str = "tensorrt"
-    target: str | None = None
-    precision: str = "fp16"
-    limits: Limits = field(default_factory=Limits)
-    workspace_mib: int = 0
-    out: Path | None = None
-    timing_cache: Path | None = None
-    force: bool = False
-    show_progress: bool = False
-    scenes: Sequence[Scene] = ()
-    gate: GateLimits = field(default_factory=GateLimits)
-
-    def __post_init__(self) -> None:
-        """Checks the numbers.
-
-        Raises:
-            InvalidInputError: for a negative workspace.
-        """
-        if self.workspace_mib < 0:
-            raise InvalidInputError(f"workspace: expected 0 or more MiB, got {self.workspace_mib}")
 
 
 def build_engine_set(options: EngineOptions) -> EngineSet:
@@ -141,41 +97,6 @@ def _gpu_here() -> CudaPython:
         raise BackendError(
             f"{error}; to build for a GPU of another machine: --flavor tensorrt_rtx --target SM89"
         ) from error
-
-
-def engine_key(
-    manifest: ModelManifest,
-    library: TensorRtLibrary,
-    options: EngineOptions,
-    machine: Machine | None,
-) -> EngineKey:
-    """What the engines will be tied to.
-
-    Args:
-        manifest: of the model folder, with all graphs that are built.
-        library: TensorRT.
-        options: of the build.
-        machine: the one to build for; None: any with the options' target.
-
-    Raises:
-        InvalidInputError: for a target that is no name of a GPU generation.
-    """
-    target = options.target or ""
-    if machine is None and not (target[:2] == "SM" and target[2:].isdigit() and len(target) > 3):
-        raise InvalidInputError(f"target: expected SM and a number, as SM89, got {target!r}")
-    capability = f"{target[2:-1]}.{target[-1:]}" if machine is None else machine.compute_capability
-    return EngineKey(
-        flavor=library.flavor,
-        library_version=library.version,
-        gpu_name="" if machine is None else machine.gpu_name,
-        compute_capability=capability,
-        onnx_sha256={name: spec.file.sha256 for name, spec in manifest.graphs.items()},
-        precision=options.precision,
-        max_batch=options.limits.max_batch,
-        max_points=options.limits.max_points,
-        workspace_mib=options.workspace_mib,
-        rules_version=RULES_VERSION,
-    )
 
 
 def plan_graphs(manifest: ModelManifest, precision: str) -> Plans:

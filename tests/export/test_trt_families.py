@@ -11,7 +11,8 @@ import pytest
 from amodal_ros import verify
 from amodal_ros.manifest import GRAPHS
 from amodal_ros.memory_manifest import GRAPHS as VIDEO
-from export.trt.build_set import EngineOptions, build_engine_set
+from export.trt.build_set import build_engine_set
+from export.trt.engine_options import EngineOptions
 from tests.export.exported import export_member
 
 

@@ -18,7 +18,8 @@ from amodal_ros.errors import BackendError
 from amodal_ros.manifest import load_manifest
 from export import to_trt
 from export.trt import build_set
-from export.trt.build_set import EngineOptions, build_engine_set
+from export.trt.build_set import build_engine_set
+from export.trt.engine_options import EngineOptions
 from tests.export.fake_builder import FakeBuilderTrt
 from tests.export.trt_support import write_model
 from tests.unit.fake_gpu import FakeCuda

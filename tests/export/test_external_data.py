@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model whose weights lie beside its graphs, from the export to the engines; limit lowered."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from amodal_ros import verify
+from amodal_ros.errors import ManifestError
+from amodal_ros.manifest import load_manifest
+from export import model_folder
+from export.graph_files import save_graph
+from export.to_onnx import fill_folder
+from export.trt.build_set import build_engine_set
+from export.trt.engine_options import EngineOptions
+from tests.export.exported import MIN_MASK_IOU
+
+
+@pytest.fixture(scope="module")
+def folder(small_export, tmp_path_factory):
+    """As it comes from the export, whose gate has run it."""
+    out = tmp_path_factory.mktemp("external")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_folder, "save_graph", partial(save_graph, max_inline=100_000))
+        options = replace(small_export.options, precision="fp32", min_mask_iou=MIN_MASK_IOU)
+        fill_folder(out, small_export.source, small_export.components, options)
+    return out
+
+
+def test_every_graph_and_its_weights_are_in_the_manifest(folder):
+    graphs = load_manifest(folder).graphs
+    files = sorted(file.file for spec in graphs.values() for file in spec.files)
+    assert files == sorted(p.name for p in folder.iterdir() if p.suffix in (".onnx", ".data"))
+    assert all(spec.data and spec.file.bytes < spec.data.bytes for spec in graphs.values())
+    assert verify.main([str(folder)]) == 0
+
+
+def test_altered_weights_are_refused_at_load(folder, tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    path = copy / "suffix.onnx.data"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=r"suffix\.onnx\.data: expected sha256"):
+        load_manifest(copy)
+    assert verify.main([str(copy)]) == 1
+
+
+def test_engines_are_built_from_it(folder, tmp_path):
+    options = EngineOptions(
+        model=folder, flavor="tensorrt_rtx", target="SM89", precision="fp32", out=tmp_path
+    )
+    engines = build_engine_set(options)
+    weights = load_manifest(folder).graphs["suffix"].data
+    assert engines.files["suffix"].bytes > weights.bytes / 2
