@@ -17,9 +17,11 @@ from amodal_ros.checks import check_hw, check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.track_types import TrackedObject, TrackerConfig, TrackerStatus, TrackPlan
 from amodal_ros.tracking_answer import judge, remembered, tracked_object
-from amodal_ros.tracking_forecast import Forecast, Track, choose_camera, common_change, forecast
+from amodal_ros.tracking_camera import choose_camera, common_change
+from amodal_ros.tracking_forecast import Forecast, forecast
 from amodal_ros.tracking_given import given_track
 from amodal_ros.tracking_judgement import Judgement
+from amodal_ros.tracking_memory import Track
 from amodal_ros.tracking_motion import SceneMotion, SceneView
 from amodal_ros.tracking_plan import (
     FrameInfo,
@@ -206,13 +208,12 @@ class AmodalTracker:
                 f"prediction: expected masks of shape {expected},"
                 f" got {prediction.raw_amodal_masks.shape}"
             )
-        judgements = [judge(plan, row, prediction, self.config) for row in range(len(plan))]
+        judgements = judge(plan, prediction, self.config)
         with self._lock:
             if plan.epoch == self._epoch:
                 for row, judgement in enumerate(judgements):
                     self._remember(plan, row, judgement)
-                self._stream.scene, self._stream.answered_s = plan.scene, plan.stamp_s
-                self._stream.camera = plan.camera
+                self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
         return tuple(
             tracked_object(plan, row, judgement, float(prediction.predicted_iou[row]))
             for row, judgement in enumerate(judgements)
@@ -249,7 +250,7 @@ class AmodalTracker:
         """Where the tracks should be now, and the camera's motion (2, 3)."""
         passed_s = self._stream.passed_s(stamp_s)
         tracks = list(self._tracks.values())
-        camera = choose_camera(tracks, motion, passed_s, self._stream.camera)
+        camera = choose_camera(tracks, motion, passed_s, self._stream.expected_camera(stamp_s))
         change = common_change(tracks, motion, passed_s, camera)
         moved = [forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks]
         return moved, camera

@@ -6,26 +6,41 @@ from __future__ import annotations
 import numpy as np
 
 from amodal_ros.track_types import TrackedObject, TrackerConfig, TrackPlan
-from amodal_ros.tracking_forecast import Track
 from amodal_ros.tracking_judgement import Answer, Judgement, judge_coasting, judge_detected
+from amodal_ros.tracking_look import alike, look_of, remember_look
+from amodal_ros.tracking_memory import Track
 from amodal_ros.tracking_shape import Silhouette
 from amodal_ros.types import AmodalPrediction
 
 
-def judge(
-    plan: TrackPlan, row: int, prediction: AmodalPrediction, config: TrackerConfig
-) -> Judgement:
-    """What of the answer for a row of a plan is believed."""
+def judge(plan: TrackPlan, prediction: AmodalPrediction, config: TrackerConfig) -> list[Judgement]:
+    """What of the answer is believed, for each row of a plan.
+
+    What is visible of a detected object is its own: a coasting one cannot be seen there.
+    """
+    claimed = [prediction.visible_masks[row] for row in np.flatnonzero(~plan.coasting)]
+    return [
+        judge_coasting(_answer(plan, row, prediction), claimed, config)
+        if plan.coasting[row]
+        else judge_detected(_answer(plan, row, prediction), config)
+        for row in range(len(plan))
+    ]
+
+
+def _answer(plan: TrackPlan, row: int, prediction: AmodalPrediction) -> Answer:
     one = plan.forecasts[row]
-    answer = Answer(
+    return Answer(
         raw=prediction.raw_amodal_masks[row],
         visible=prediction.visible_masks[row],
         predicted_iou=float(prediction.predicted_iou[row]),
         expected=None if one is None else one.amodal_mask,
         expected_visible=None if one is None else one.visible_mask,
-        guided=plan.prior_masks[row] is not None,
+        prior=plan.prior_masks[row],
+        evidence=0.0 if one is None else one.evidence,
+        looks_alike=one is None
+        or not plan.coasting[row]
+        or alike(one.track.look, look_of(plan.scene, prediction.visible_masks[row])),
     )
-    return (judge_coasting if plan.coasting[row] else judge_detected)(answer, config)
 
 
 def remembered(plan: TrackPlan, row: int, judgement: Judgement) -> Track:
@@ -41,8 +56,13 @@ def remembered(plan: TrackPlan, row: int, judgement: Judgement) -> Track:
         track.class_id, track.score = plan.class_ids[row], float(plan.scores[row])
         track.identity = plan.identities[row] or track.identity
         track.last_seen_s, track.detected_box, track.given = stamp_s, box, False
+    track.evidence = 0.0 if one is None else one.evidence
+    if not (plan.coasting[row] or judgement.drifted):
+        track.trusted_s = stamp_s
     if judgement.trusted:
         track.confirm(judgement.amodal, stamp_s)
+        track.evidence = max(track.evidence, float(np.count_nonzero(judgement.visible)))
+        track.look = remember_look(track.look, look_of(plan.scene, judgement.visible))
     track.seen = Silhouette.of(judgement.visible)
     track.restart = judgement.drifted
     return track

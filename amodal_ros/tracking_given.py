@@ -10,7 +10,7 @@ from amodal_ros.boxes import check_boxes
 from amodal_ros.checks import check_array
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.prompts import check_points_inside
-from amodal_ros.tracking_forecast import Track
+from amodal_ros.tracking_memory import Track
 from amodal_ros.tracking_shape import Silhouette
 from amodal_ros.types import PointPrompt
 

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.masks import mask_iou
+from amodal_ros.masks import mask_box, mask_iou
 from amodal_ros.track_types import TrackerConfig
 
 _INSIDE = 0.8  # share of what is visible of an object that lies in its amodal mask
+_LESS = 0.5  # share of what was visible below which an object is being covered
+_ANOTHERS = 0.5  # share from which on a mask shows the object in whose visible mask it lies
 _COVERED = 0.5  # least share of the visible mask that an amodal mask covers which has not drifted
 
 
@@ -24,7 +27,9 @@ class Answer:
         predicted_iou: the decoder's estimate for `raw`.
         expected: (H, W) bool, the last trusted amodal mask, moved; None: there was none.
         expected_visible: (H, W) bool, what was visible before, moved; None: nothing was.
-        guided: whether M_spec was the previous mask, not the box.
+        prior: (H, W) bool, M_spec where it was the previous mask; None: it was the box.
+        evidence: how many pixels of the object were visible when `expected` was seen best.
+        looks_alike: whether `visible` has the object's colours.
     """
 
     raw: np.ndarray
@@ -32,7 +37,9 @@ class Answer:
     predicted_iou: float
     expected: np.ndarray | None
     expected_visible: np.ndarray | None
-    guided: bool
+    prior: np.ndarray | None
+    evidence: float
+    looks_alike: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +62,19 @@ class Judgement:
 def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
     """An object that a detection supports: its mask counts, unless it has drifted.
 
+    Of an object that is being covered the decoder completes less and less; what is known from
+    before is better, so it stays as long as what is left to see lies in M_spec.
+
     Drift: the decoder doubts its mask, its area jumped, or it misses what is visible. A mask that
     came from the box is the best there is, so it always counts if it is not empty.
     """
     amodal = answer.raw | answer.visible
     if not amodal.any():
         return Judgement(amodal, answer.visible, trusted=False, drifted=True)
-    drifted = answer.guided and (
+    if answer.expected is not None and _is_covered(answer, answer.expected):
+        amodal = answer.expected | answer.visible
+        return Judgement(amodal, answer.visible, trusted=False, drifted=False)
+    drifted = answer.prior is not None and (
         answer.predicted_iou < config.min_predicted_iou
         or _area_jumped(answer.raw, answer.expected, config.max_area_jump)
         or _share(answer.visible, answer.raw) < _COVERED
@@ -69,27 +82,49 @@ def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
     return Judgement(amodal, answer.visible, trusted=not drifted, drifted=drifted)
 
 
-def judge_coasting(answer: Answer, config: TrackerConfig) -> Judgement:
+def judge_coasting(
+    answer: Answer, claimed: Sequence[np.ndarray], config: TrackerConfig
+) -> Judgement:
     """An object that no detection supports: hidden, overlooked, or gone.
 
-    The unadapted pass segments whatever lies at its place, so its mask counts only if it is the
-    predicted object's, or what was visible of it before. Nothing is united. If the decoder's
-    amodal mask is not like the expected one, that one stays.
+    Both passes see whatever lies at its place, and an occluder, cut to the box, can resemble it.
+    So the visible mask counts only if it agrees with the expected object, or with what was visible
+    of it before, has its colours, and is no part of what was detected as another object. Nothing
+    is united. The decoder's amodal mask counts only then, and if it is like the expected one; else
+    that one stays.
+
+    Args:
+        answer: for it.
+        claimed: masks (H, W) bool of what is visible of objects that were detected.
+        config: of the tracker.
     """
-    amodal = answer.raw
-    follows = True
-    if answer.expected is not None:
-        follows = mask_iou(answer.raw, answer.expected) >= config.coast_iou
-        amodal = answer.raw if follows else answer.expected
+    expected = answer.raw if answer.expected is None else answer.expected
     continues = (
         answer.expected_visible is not None
         and mask_iou(answer.visible, answer.expected_visible) >= config.agreement_iou
-        and _share(answer.visible, amodal) >= _INSIDE
+        and _share(answer.visible, expected) >= _INSIDE
     )
-    seen = continues or mask_iou(answer.visible, amodal) >= config.agreement_iou
+    seen = (
+        (continues or mask_iou(answer.visible, expected) >= config.agreement_iou)
+        and answer.looks_alike
+        and all(_share(answer.visible, one) < _ANOTHERS for one in claimed)
+    )
+    follows = seen and mask_iou(answer.raw, expected) >= config.coast_iou
+    trusted = (
+        follows
+        and answer.predicted_iou >= config.min_predicted_iou
+        and not _is_covered(answer, expected)
+    )
+    amodal = answer.raw if follows else expected
     visible = answer.visible & amodal if seen else np.zeros_like(answer.visible)
-    sure = follows and answer.predicted_iou >= config.min_predicted_iou
-    return Judgement(amodal, visible, trusted=seen and sure, drifted=False)
+    return Judgement(amodal, visible, trusted=trusted, drifted=False)
+
+
+def _is_covered(answer: Answer, expected: np.ndarray) -> bool:
+    """Whether much less is visible than was, and that where the object is expected."""
+    place = expected if answer.prior is None else answer.prior
+    visible = int(np.count_nonzero(answer.visible))
+    return visible < _LESS * answer.evidence and _share(answer.visible, place) >= _INSIDE
 
 
 def _area_jumped(mask: np.ndarray, expected: np.ndarray | None, limit: float) -> bool:
@@ -102,5 +137,7 @@ def _area_jumped(mask: np.ndarray, expected: np.ndarray | None, limit: float) ->
 
 def _share(part: np.ndarray, whole: np.ndarray) -> float:
     """Share of a mask's pixels that lie in another; 1 for an empty one."""
+    x0, y0, x1, y1 = mask_box(part)
+    part, whole = part[y0:y1, x0:x1], whole[y0:y1, x0:x1]
     area = np.count_nonzero(part)
     return np.count_nonzero(part & whole) / area if area else 1.0

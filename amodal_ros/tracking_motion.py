@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ _MOST_CORNERS = 800
 _POINT_GAP = 5
 _CELLS_HW = (6, 8)  # points are spread, or one object of much texture would have them all
 _CELL_POINTS = 8
-_FLOW_WINDOW = (15, 15)
+_FLOW_WINDOW = (11, 11)
 _FLOW_LEVELS = 3
 _RETURN_PX = 1.0  # a point must come back this close when it is followed backwards
 _INLIER_PX = 0.75
@@ -37,12 +37,14 @@ class SceneView:
     """What is kept of a frame.
 
     Attributes:
-        grey: (h, w) uint8 thumbnail.
+        rgb: (h, w, 3) uint8 thumbnail.
+        grey: (h, w) uint8, likewise.
         small: (48, 64) float32, a smaller one without mean and with length 1; zeros when flat.
         colours: (216,) float32, histogram with sum 1.
         scale_xy: (2,) float64, original pixels in one of the thumbnail's.
     """
 
+    rgb: np.ndarray
     grey: np.ndarray
     small: np.ndarray
     colours: np.ndarray
@@ -70,7 +72,7 @@ class SceneView:
         length = float(np.linalg.norm(small))
         small = small / length if contrast >= _FLAT else np.zeros_like(small)
         scale_xy = np.array([width / size[0], height / size[1]])
-        return cls(grey, small, colours / colours.sum(), scale_xy)
+        return cls(thumbnail, grey, small, colours / colours.sum(), scale_xy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,17 +84,32 @@ class SceneMotion:
         shared: motions (2, 3) float64 that many points share, most first, original pixels.
         before_xy: (K, 2) float64, points of the earlier frame that were found again.
         after_xy: (K, 2) float64, where.
+        looked_for: number of points that were looked for.
+        pixel: of the thumbnail in which they were followed, in original ones.
+        side_px: longer side of the picture, original pixels.
     """
 
     cut: bool
     shared: tuple[np.ndarray, ...]
     before_xy: np.ndarray
     after_xy: np.ndarray
+    looked_for: int = 0
+    pixel: float = 1.0
+    side_px: float = 0.0
 
     @classmethod
     def unknown(cls, cut: bool = False) -> SceneMotion:
         """Nothing can be told."""
         return cls(cut, (), np.zeros((0, 2)), np.zeros((0, 2)))
+
+    def part(self, chosen: np.ndarray) -> SceneMotion:
+        """That of some of the points alone, (K,) bool; what was looked for is in proportion."""
+        before_xy, after_xy = self.before_xy[chosen], self.after_xy[chosen]
+        looked_for = round(self.looked_for * len(before_xy) / max(len(chosen), 1))
+        shared = shared_motions(before_xy, after_xy, self.pixel)
+        return replace(
+            self, shared=shared, before_xy=before_xy, after_xy=after_xy, looked_for=looked_for
+        )
 
 
 def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
@@ -104,8 +121,8 @@ def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     """
     if before.is_flat or after.is_flat:
         return SceneMotion.unknown()
-    points, moved, share = _follow(before.grey, after.grey)
-    if share < _FOLLOWED:
+    points, moved, looked_for = _follow(before.grey, after.grey)
+    if len(points) < _FOLLOWED * looked_for:
         likeness = float(np.vdot(before.small, after.small))
         same_colours = float(np.minimum(before.colours, after.colours).sum()) >= _COLOURS
         if likeness < _LIKE or (likeness < _SAME and not same_colours):
@@ -113,20 +130,21 @@ def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     before_xy = (points + 0.5) * before.scale_xy
     after_xy = (moved + 0.5) * before.scale_xy
     pixel = float(before.scale_xy.max())
-    shared = _shared_motions(before_xy, after_xy, pixel)
-    return SceneMotion(False, shared, before_xy, after_xy)
+    shared = shared_motions(before_xy, after_xy, pixel)
+    side_px = float((np.array(before.grey.shape[::-1]) * before.scale_xy).max())
+    return SceneMotion(False, shared, before_xy, after_xy, looked_for, pixel, side_px)
 
 
-def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Corners of a thumbnail that are found in another and from there found back, and their share.
+def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Corners of a thumbnail that are found in another and from there found back.
 
     Returns:
-        Points (K, 2) float64 of `before` and of `after`, OpenCV's pixels, and the share in [0, 1];
-        1 where there was no corner to follow.
+        Points (K, 2) float64 of `before` and of `after`, OpenCV's pixels, and how many corners
+        were looked for.
     """
     corners = cv2.goodFeaturesToTrack(before, _MOST_CORNERS, 0.003, _POINT_GAP)
     if corners is None:
-        return np.zeros((0, 2)), np.zeros((0, 2)), 1.0
+        return np.zeros((0, 2)), np.zeros((0, 2)), 0
     corners = _spread(corners, before.shape)
     there, found = _flow(before, after, corners)
     back, found_back = _flow(after, before, there)
@@ -135,7 +153,7 @@ def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return (
         corners.reshape(-1, 2)[good].astype(np.float64),
         there.reshape(-1, 2)[good].astype(np.float64),
-        float(good.mean()),
+        len(corners),
     )
 
 
@@ -160,7 +178,7 @@ def _spread(corners: np.ndarray, hw: tuple[int, ...]) -> np.ndarray:
     return corners[np.sort(order[np.arange(len(order)) - first < _CELL_POINTS])]
 
 
-def _shared_motions(
+def shared_motions(
     before_xy: np.ndarray, after_xy: np.ndarray, pixel: float
 ) -> tuple[np.ndarray, ...]:
     """Shift, turn and scale (2, 3) that many points share, most first: camera or large objects.

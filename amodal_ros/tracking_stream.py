@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.tracking_motion import SceneMotion, SceneView, scene_motion
+from amodal_ros.tracking_shape import IDENTITY
 
 # A stream that stood still is not a clock that jumped: slow engines and cameras that stall are.
 _LEAST_GAP_S = 5.0
 _COASTS = 2.0  # so many times `max_coast_s`
+_FURTHEST = 3.0  # the camera's motion is not drawn out further than this
 
 
 @dataclass
@@ -25,6 +27,7 @@ class Stream:
         image_hw: (height, width) of the newest one planned; None before the first.
         scene: of the last one answered; None: not known.
         camera: (2, 3), the camera's last motion; None: not known.
+        camera_s: seconds that it took.
     """
 
     stamp_s: float = -math.inf
@@ -32,6 +35,7 @@ class Stream:
     image_hw: tuple[int, int] | None = None
     scene: SceneView | None = None
     camera: np.ndarray | None = None
+    camera_s: float = 0.0
 
     def follow(
         self, stamp_s: float, image_hw: tuple[int, int], scene: SceneView | None
@@ -54,6 +58,18 @@ class Stream:
         if self.scene is not None and scene is not None:
             motion = scene_motion(self.scene, scene)
         return motion, "scene cut" if motion.cut else ""
+
+    def answered(self, stamp_s: float, scene: SceneView | None, camera: np.ndarray) -> None:
+        """Takes over a frame that was answered, and the camera's motion (2, 3) up to it."""
+        self.camera, self.camera_s = camera, self.passed_s(stamp_s)
+        self.scene, self.answered_s = scene, stamp_s
+
+    def expected_camera(self, stamp_s: float) -> np.ndarray | None:
+        """What the camera does until `stamp_s` if it goes on: (2, 3); None: not known."""
+        if self.camera is None or self.camera_s <= 0:
+            return None
+        ratio = min(self.passed_s(stamp_s) / self.camera_s, _FURTHEST)
+        return IDENTITY + ratio * (self.camera - IDENTITY)
 
     def passed_s(self, stamp_s: float) -> float:
         """Seconds since the last answered frame; 0 before there was one."""

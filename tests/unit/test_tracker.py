@@ -91,7 +91,7 @@ def test_hidden_object_coasts_and_keeps_its_identity() -> None:
 def test_coasting_box_follows_the_predicted_mask() -> None:
     tracker = AmodalTracker()
     step(tracker, 0.0, see(A), [A])
-    moved = (14, 10, 34, 40)
+    moved = (12, 10, 32, 40)
     step(tracker, 0.1, Detections.empty(), [moved])
     plan, _ = step(tracker, 0.2, Detections.empty(), [moved])
     assert plan.boxes_xyxy.tolist() == [list(moved)]
