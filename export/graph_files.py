@@ -7,6 +7,7 @@ sha256, to which engines are tied, changes with the weights.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import onnx
@@ -51,6 +52,7 @@ def save_graph(model: onnx.ModelProto, path: Path, max_inline: int = MAX_INLINE_
     graph = onnx.load(str(path), load_external_data=False)
     onnx.helper.set_model_props(graph, {DIGEST_KEY: file_sha256(data)})
     path.write_bytes(graph.SerializeToString(deterministic=True))
+    shutil.copymode(path, data)  # onnx makes it for its owner alone
     onnx.checker.check_model(str(path))
 
 

@@ -51,6 +51,7 @@ def test_large_weights_lie_beside_the_graph_and_give_the_same_result(model, tmp_
     save_graph(model, path, max_inline=4096)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["linear.onnx", "linear.onnx.data"]
     assert path.stat().st_size < 2048
+    assert path.stat().st_mode == (tmp_path / "linear.onnx.data").stat().st_mode
     check_data(path)
     np.testing.assert_allclose(_run(path), WEIGHT + 1, rtol=1e-6)
     assert weight_bytes(model) == 4 * (64 * 32 + 32)  # the model given is left as it was
