@@ -18,6 +18,8 @@ TYPES = {
     TensorProto.FLOAT16: "HALF",
     TensorProto.BFLOAT16: "BF16",
     TensorProto.INT64: "INT64",
+    TensorProto.INT32: "INT32",
+    TensorProto.BOOL: "BOOL",
 }
 
 

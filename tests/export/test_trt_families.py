@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 
 from amodal_ros import verify
-from amodal_ros.manifest import GRAPHS
+from amodal_ros.backends.engine_cache import VERIFIED
+from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt_library import TensorRtLibrary
+from amodal_ros.manifest import GRAPHS, load_manifest
 from amodal_ros.memory_manifest import GRAPHS as VIDEO
+from amodal_ros.memory_manifest import load_memory, with_memory
+from export.trt import build_set
 from export.trt.build_set import build_engine_set
 from export.trt.engine_options import EngineOptions
 from tests.export.exported import export_member
+from tests.export.fake_builder import FakeBuilderTrt
+from tests.unit.fake_gpu import FakeCuda
 
 
 @pytest.mark.parametrize("base", ["sam_vit_b", "sam2.1_hiera_t", "mobile_sam"])
@@ -37,3 +44,23 @@ def test_narrow_member_of_each_family_builds(base: str, tmp_path) -> None:
         )
         rows = json.loads(Path(f"{folder}.json").read_text())["rows"]
         assert {row["part"] for row in rows} == parts
+
+
+def test_video_path_is_verified_where_it_runs(tmp_path, monkeypatch) -> None:
+    """All six engines on a fake GPU, on which the graphs of SAM 2 compute what they do here."""
+    folder = export_member("sam2.1_hiera_t", tmp_path / "model", narrow=True)
+    whole = with_memory(load_manifest(folder), load_memory(folder))
+    cuda = FakeCuda()
+    trt = FakeBuilderTrt(cuda, whole, "10.3.0")
+    trt.model = OnnxRuntimeBackend(whole, intra_op_threads=1)
+    library = TensorRtLibrary("tensorrt", trt, "10.3.0")
+    monkeypatch.setattr(build_set, "CudaPython", lambda: cuda)
+    monkeypatch.setattr(build_set, "load_library", lambda flavor: library)
+    engines = build_engine_set(EngineOptions(model=folder, precision="fp32"))
+    assert engines.verification["status"] == VERIFIED
+    parts = {row["part"] for row in engines.verification["report"]["rows"]}
+    assert {*VIDEO, "video, end to end"} <= parts
+    (profile,) = trt.configs_of["memory_attention"].profiles
+    assert [shape[:2] for shape in profile["memories"]] == [(1, 1), (4, 8), (8, 8)]
+    assert [shape[:2] for shape in profile["object_pointers"]] == [(1, 1), (4, 17), (8, 17)]
+    assert cuda.memory == {}
