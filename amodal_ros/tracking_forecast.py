@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,8 +90,9 @@ def forecast(
     own = own_motion(track.seen, scene, camera)
     is_measured = own is not None
     if own is None:
-        own = (track.velocity + change) * passed_s
         fade = 0.5 ** (passed_s / _FADE_S)
+        lasting_s = (1 - fade) * _FADE_S / math.log(2)
+        own = track.velocity * lasting_s + change * passed_s
         velocity = (track.velocity + _SMOOTHING * change) * fade
     elif passed_s > 0:
         velocity = (1 - _SMOOTHING) * track.velocity + _SMOOTHING * own / passed_s

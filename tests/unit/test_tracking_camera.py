@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.tracking_camera import choose_camera, common_change, own_motion
+from amodal_ros.tracking_forecast import forecast
 from amodal_ros.tracking_memory import Track
 from amodal_ros.tracking_motion import SceneMotion, shared_motions
 from amodal_ros.tracking_shape import IDENTITY, Silhouette
@@ -137,3 +138,13 @@ def test_camera_is_expected_to_go_on_for_the_time_that_passed() -> None:
     assert np.allclose(stream.expected_camera(1.2), shift(2.0, -1.0))
     assert np.allclose(stream.expected_camera(1.15), shift(1.0, -0.5))
     assert np.allclose(stream.expected_camera(9.0), shift(6.0, -3.0))  # not drawn out further
+
+
+@pytest.mark.parametrize(("passed_s", "travel_px"), [(0.1, 1.0), (4.0, 28.9), (3600.0, 57.7)])
+def test_motion_of_a_hidden_object_fades_within_a_long_step_too(
+    passed_s: float, travel_px: float
+) -> None:
+    box: Box = (200, 100, 240, 140)
+    hidden = replace(track(box), seen=None, velocity=np.array([10.0, 0.0]))
+    nothing = (SceneMotion.unknown(), IDENTITY, passed_s, HW, np.zeros(2))
+    assert forecast(hidden, *nothing).step[0, 2] == pytest.approx(travel_px, abs=0.1)
