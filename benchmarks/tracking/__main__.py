@@ -39,7 +39,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run what is not done yet, write the result file, return its content."""
     from benchmarks.common import write_result
     from benchmarks.tracking.clips import find_clips
-    from benchmarks.tracking.run import Job, run_all
+    from benchmarks.tracking.run import Job, code_digest, run_all
     from benchmarks.tracking.segmenters import TRUTH_LIKE, model_digest, model_name
     from benchmarks.tracking.summary import summarise_clips
     from benchmarks.tracking.variants import VARIANTS
@@ -57,7 +57,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     jobs = [Job(source, model, arguments.threads, tuple(VARIANTS)) for source in sources]
     fingerprint = "truth" if model is None else model_digest(model)
     parts = arguments.out.with_suffix(".parts")
-    results = run_all(jobs, fingerprint, parts, arguments.workers)
+    results = run_all(jobs, f"{fingerprint} {code_digest()}", parts, arguments.workers)
     settings = {
         "segmenter": TRUTH_LIKE if model is None else f"the model `{model_name(model)}`",
         "model_digest": fingerprint,

@@ -91,6 +91,17 @@ def run_all(jobs: Sequence[Job], fingerprint: str, parts: Path, workers: int) ->
     return results
 
 
+def code_digest() -> str:
+    """Of what decides the results beside model and data: the core package and this benchmark."""
+    import amodal_ros
+
+    digest = hashlib.sha256()
+    for folder in (Path(amodal_ros.__file__).parent, Path(__file__).parent):
+        for file in sorted(folder.glob("*.py")):
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def _each(
     jobs: Sequence[Job], numbers: Sequence[int], workers: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -158,7 +158,10 @@ def test_bootstrap_interval_holds_the_mean_and_narrows() -> None:
 
 
 def test_whole_command_its_marks_and_resuming(
-    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    data: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     document = tmp_path / "tracking.md"
     document.write_text("before\n<!-- tracking truth -->\nold\n<!-- end tracking -->\nafter\n")
@@ -188,6 +191,12 @@ def test_whole_command_its_marks_and_resuming(
     assert "2 of 2 clips were done before" in caplog.text
     again = json.loads((tmp_path / "out.json").read_text())
     assert again["results"] == results
+
+    caplog.clear()
+    monkeypatch.setattr("benchmarks.tracking.run.code_digest", lambda: "another tracker")
+    with caplog.at_level(logging.INFO):
+        assert main(arguments) == 0
+    assert "were done before" not in caplog.text
 
 
 def test_wrong_data_is_an_error_with_a_message(
