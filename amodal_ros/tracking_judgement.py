@@ -10,6 +10,7 @@ import numpy as np
 
 from amodal_ros.masks import mask_box, mask_iou
 from amodal_ros.track_types import TrackerConfig
+from amodal_ros.tracking_shape import Silhouette
 
 _INSIDE = 0.8  # share of what is visible of an object that lies in its amodal mask
 _LESS = 0.5  # share of what was visible below which an object is being covered
@@ -63,7 +64,8 @@ def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
     """An object that a detection supports: its mask counts, unless it has drifted.
 
     Of an object that is being covered the decoder completes less and less; what is known from
-    before is better, so it stays as long as what is left to see lies in M_spec.
+    before is better, so it stays as long as what is left to see lies in M_spec, and is moved over
+    it where that lies a little beside: a hidden object may have been some way off.
 
     Drift: the decoder doubts its mask, its area jumped, or it misses what is visible. A mask that
     came from the box is the best there is, so it always counts if it is not empty.
@@ -71,9 +73,13 @@ def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
     amodal = answer.raw | answer.visible
     if not amodal.any():
         return Judgement(amodal, answer.visible, trusted=False, drifted=True)
-    if answer.expected is not None and _is_covered(answer, answer.expected):
-        amodal = answer.expected | answer.visible
-        return Judgement(amodal, answer.visible, trusted=False, drifted=False)
+    if answer.expected is not None and _is_less(answer):
+        if _is_covered(answer, answer.expected):
+            amodal = answer.expected | answer.visible
+            return Judgement(amodal, answer.visible, trusted=False, drifted=False)
+        pinned = _moved_over(answer.expected, answer.visible)
+        if pinned is not None:
+            return Judgement(pinned, answer.visible, trusted=True, drifted=False)
     drifted = answer.prior is not None and (
         answer.predicted_iou < config.min_predicted_iou
         or _area_jumped(answer.raw, answer.expected, config.max_area_jump)
@@ -120,11 +126,35 @@ def judge_coasting(
     return Judgement(amodal, visible, trusted=trusted, drifted=False)
 
 
+def _is_less(answer: Answer) -> bool:
+    """Whether much less is visible than was."""
+    return int(np.count_nonzero(answer.visible)) < _LESS * answer.evidence
+
+
 def _is_covered(answer: Answer, expected: np.ndarray) -> bool:
     """Whether much less is visible than was, and that where the object is expected."""
     place = expected if answer.prior is None else answer.prior
-    visible = int(np.count_nonzero(answer.visible))
-    return visible < _LESS * answer.evidence and _share(answer.visible, place) >= _INSIDE
+    return _is_less(answer) and _share(answer.visible, place) >= _INSIDE
+
+
+def _moved_over(expected: np.ndarray, visible: np.ndarray) -> np.ndarray | None:
+    """The mask moved as little as its box needs to hold what is visible, united with that.
+
+    None where that does not fit in, or lies further off than half the box.
+    """
+    whole = Silhouette.of(expected)
+    if whole is None:
+        return None
+    box, part = np.array(whole.box_xyxy), np.array(mask_box(visible))
+    sides = box[2:] - box[:2]
+    if (part[2:] - part[:2] > sides).any():
+        return None
+    shift = np.minimum(part[:2] - box[:2], 0) + np.maximum(part[2:] - box[2:], 0)
+    if (2 * np.abs(shift) > sides).any():
+        return None
+    motion = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+    hw = (expected.shape[0], expected.shape[1])
+    return whole.moved(motion, hw) | visible
 
 
 def _area_jumped(mask: np.ndarray, expected: np.ndarray | None, limit: float) -> bool:

@@ -164,12 +164,24 @@ def test_what_was_seen_long_ago_counts_less_and_less() -> None:
     assert np.array_equal(item.amodal_mask, filled(small))
 
 
-def test_little_that_is_visible_elsewhere_is_no_covered_object() -> None:
+def test_shape_is_moved_over_the_little_that_shows_beside_it() -> None:
+    """A hidden object was some pixels off: its first sliver says where it is, not what shape."""
     tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
     step(tracker, 0.0, see(A), [A])
-    beside: Box = (26, 10, 40, 22)
-    _, (item,) = step(tracker, 0.1, see(A), [beside], [beside])
-    assert np.array_equal(item.amodal_mask, filled(beside))
+    sliver: Box = (31, 12, 36, 40)
+    _, (item,) = step(tracker, 0.1, see(sliver, track_ids=[0]), [sliver], [sliver])
+    assert np.array_equal(item.amodal_mask, filled((16, 10, 36, 40)))
+    assert tracker.status().restarts == 0
+    plan = tracker.plan(Detections.empty(), 0.2, HW)
+    assert plan.boxes_xyxy.tolist() == [[16, 10, 36, 40]]
+
+
+@pytest.mark.parametrize("part", [(41, 10, 50, 20), (28, 10, 50, 18)])
+def test_little_that_is_visible_far_off_or_does_not_fit_is_no_covered_object(part: Box) -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    step(tracker, 0.0, see(A), [A])
+    _, (item,) = step(tracker, 0.1, see(part, track_ids=[0]), [part], [part])
+    assert np.array_equal(item.amodal_mask, filled(part))
 
 
 def test_hidden_object_is_not_its_occluder_cut_to_its_box() -> None:
