@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation supervision: Dice and binary cross-entropy (paper, Eq. 8), and Dice of the hidden."""
+"""Segmentation supervision: Dice and binary cross-entropy (Eq. 8), and Dice of the hidden."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def segmentation_loss(
 def occlusion_loss(
     low_res_logits: torch.Tensor, amodal: torch.Tensor, visible: torch.Tensor, valid: torch.Tensor
 ) -> torch.Tensor:
-    """Dice of what lies outside the visible part: what mIoU_occ (Eq. 11) measures. Not in the paper.
+    """Dice of what lies outside the visible part, as mIoU_occ (Eq. 11) sees it.
 
-    In L_seg a small hidden part is a small share of the object, and its outline hardly counts.
+    The paper does not have it. In L_seg a small hidden part is a small share of the object, and its outline hardly counts.
     Here each object's hidden part counts alike, however small, and so does what the mask covers
     beyond the object.
 
