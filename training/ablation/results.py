@@ -93,8 +93,8 @@ def write_results(out: Path, results: Mapping[str, Any], about: Mapping[str, Any
     text = (
         "# Ablations\n\nMean ± standard deviation over seeds, percent, definition `c2f`, on the "
         "validation set of `training/configs/ablations/reference.yaml`. Without ±: one seed, "
-        "taken to vary as the reference does. A difference of less than two standard errors is called "
-        "inside the seed noise.\n\n"
+        "taken to vary as the reference does. A difference of less than two standard "
+        "errors is called inside the seed noise.\n\n"
     )
     (out / "ablations.md").write_text(text + table(results), encoding="utf-8")
 

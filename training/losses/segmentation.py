@@ -67,9 +67,9 @@ def occlusion_loss(
 ) -> torch.Tensor:
     """Dice of what lies outside the visible part, as mIoU_occ (Eq. 11) sees it.
 
-    The paper does not have it. In L_seg a small hidden part is a small share of the object, and its outline hardly counts.
-    Here each object's hidden part counts alike, however small, and so does what the mask covers
-    beyond the object.
+    The paper does not have it. In L_seg a small hidden part is a small share of the object, and
+    its outline hardly counts. Here each object's hidden part counts alike, however small, and so
+    does what the mask covers beyond the object.
 
     Args:
         low_res_logits: ``(N, 1, s, s)``; positive inside the mask, input frame.
