@@ -38,7 +38,7 @@ from amodal_ros.prompts import (
 )
 from amodal_ros.regions import object_regions
 from amodal_ros.row_runs import joined
-from amodal_ros.rows import best_rows
+from amodal_ros.rows import best_rows, on_cpu
 from amodal_ros.stopwatch import Stopwatch
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
@@ -57,6 +57,7 @@ class AmodalPredictor:
         manifest: of the model folder.
         backend: the engine that runs the manifest's graphs.
         max_batch: rows given to the engine in one call; more objects take several calls.
+        parallel: the engine runs two graphs faster beside each other than one after the other.
 
     Raises:
         InvalidInputError: for `max_batch` below 1.
@@ -64,7 +65,12 @@ class AmodalPredictor:
     """
 
     def __init__(
-        self, manifest: ModelManifest, backend: Backend, max_batch: int = DEFAULT_MAX_BATCH
+        self,
+        manifest: ModelManifest,
+        backend: Backend,
+        max_batch: int = DEFAULT_MAX_BATCH,
+        *,
+        parallel: bool = False,
     ) -> None:
         if max_batch < 1:
             raise InvalidInputError(f"max_batch: expected at least 1, got {max_batch}")
@@ -72,6 +78,7 @@ class AmodalPredictor:
         self.manifest = manifest
         self.backend = backend
         self._max_batch = max_batch
+        self._parallel = parallel
         self._broadcasts = decoder_broadcasts(manifest)
 
     @classmethod
@@ -109,7 +116,15 @@ class AmodalPredictor:
             intra_op_threads=intra_op_threads,
             max_batch=max_batch,
         )
-        return cls(manifest, engine, max_batch)
+        return cls(manifest, engine, max_batch, parallel=not on_cpu(backend, providers))
+
+    @property
+    def encodes_ahead(self) -> bool:
+        """Whether `encode` of the next image is best called while `predict` of this one runs.
+
+        With a model of mode `roi` it never is: there all work depends on the objects.
+        """
+        return self._parallel and self.manifest.mode == "full"
 
     def encode(self, image_rgb: np.ndarray) -> ImageFeatures:
         """Computes what does not depend on the objects.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many objects an engine should be given at once."""
+"""What suits an engine: how many objects at once, and whether two graphs beside each other."""
 
 from __future__ import annotations
 
@@ -24,9 +24,16 @@ def best_rows(
         intra_op_threads: likewise; 0: one per core.
         limit: the most.
     """
-    on_cpu = backend == "onnxruntime" and [provider_name(p) for p in providers][:1] == [
-        CPU_PROVIDER
-    ]
-    if not on_cpu:
+    if not on_cpu(backend, providers):
         return limit
     return max(1, min(intra_op_threads or len(os.sched_getaffinity(0)), limit))
+
+
+def on_cpu(backend: str, providers: Sequence[Provider]) -> bool:
+    """Whether the engine computes on the CPU: all its cores then work on one graph at a time.
+
+    Args:
+        backend: as for `create_backend`.
+        providers: likewise.
+    """
+    return backend == "onnxruntime" and [provider_name(p) for p in providers][:1] == [CPU_PROVIDER]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from time import monotonic
 
 from rclpy.lifecycle import LifecycleNode
@@ -11,7 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from amodal_ros.ros.camera_inputs import CameraInputs, Frame, ReceivedImage
 from amodal_ros.ros.faults import Fault, FaultLog
-from amodal_ros.ros.frame_pipeline import FramePipeline
+from amodal_ros.ros.frame_pipeline import BegunFrame, FramePipeline
 from amodal_ros.ros.frame_statistics import FrameStatistics
 from amodal_ros.ros.latest_worker import LatestWorker
 from amodal_ros.ros.model_host import ModelHost
@@ -22,11 +23,30 @@ from amodal_ros.ros.stamps import stamp_to_ns
 from amodal_ros.tracker import AmodalTracker, TrackerConfig
 
 
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A frame that waits for its turn.
+
+    Attributes:
+        frame: its messages.
+        begun: what the pipeline made of them; None: the image is bad.
+        waited_ms: ``transport``, and ``wait`` until it was taken.
+        since_s: monotonic time since when it waits for its turn.
+        depth: its depth image, if that is there already.
+    """
+
+    frame: Frame
+    begun: BegunFrame | None
+    waited_ms: dict[str, float]
+    since_s: float
+    depth: Image | None
+
+
 class CameraSession:
     """Answers the frames of one camera from construction to ``close``.
 
-    The node's executor receives and pairs messages; a worker thread takes the newest pair, runs
-    the model and publishes.
+    The node's executor receives and pairs messages; a worker takes the newest pair, runs the model
+    and publishes. Where the engine gains from it, the image of the next pair is encoded meanwhile.
 
     Args:
         node: owns the subscriptions.
@@ -59,11 +79,15 @@ class CameraSession:
         self._pipeline = FramePipeline(
             host.lend, AmodalTracker(tracker_config(parameters)), faults, parameters.min_score
         )
+        self._host = host
         self._stride = parameters.point_stride
-        self._worker: LatestWorker[Frame] = LatestWorker(
+        self._encode_ahead = parameters.encode_ahead
+        self._worker: LatestWorker[Frame, _Prepared] = LatestWorker(
+            self._prepare,
             self._answer,
             on_superseded=lambda frame: faults.count(Fault.SUPERSEDED),
             on_error=self._report_engine_error,
+            ahead=self._encodes_ahead,
         )
         try:
             self._inputs = self._connect(parameters)
@@ -97,6 +121,7 @@ class CameraSession:
         self._pipeline.tracker.config = tracker_config(parameters)
         self._pipeline.min_score = parameters.min_score
         self._stride = parameters.point_stride
+        self._encode_ahead = parameters.encode_ahead
 
     def reconnect(self, parameters: PerceptionParameters) -> None:
         """Subscribe anew; the tracks stay.
@@ -128,29 +153,38 @@ class CameraSession:
         with self._newest_lock:
             self._newest_image = received.message
 
-    def _answer(self, frame: Frame) -> None:
+    def _encodes_ahead(self) -> bool:
+        predictor = self._host.predictor if self._encode_ahead else None
+        return predictor is not None and predictor.encodes_ahead
+
+    def _prepare(self, frame: Frame) -> _Prepared:
         waited_ms = {
             "transport": frame.image.transport_ms,
             "wait": (monotonic() - frame.image_received_s) * 1e3,
         }
-        image = frame.image.message
         depth_input = self._inputs.depth
         # Now, since a slow engine outlasts the queue of depth images.
         depth = depth_input.at(frame.stamp_ns) if depth_input is not None else None
-        answer = self._pipeline.answer(
-            image, frame.detections, cancelled=lambda: self._worker.stopping
-        )
+        begun = self._pipeline.begin(frame.image.message, frame.detections, self._encodes_ahead())
+        return _Prepared(frame, begun, waited_ms, monotonic(), depth)
+
+    def _answer(self, prepared: _Prepared) -> None:
+        if prepared.begun is None:
+            return
+        waited_ms = dict(prepared.waited_ms)
+        waited_ms["wait"] += (monotonic() - prepared.since_s) * 1e3
+        answer = self._pipeline.finish(prepared.begun, cancelled=lambda: self._worker.stopping)
         if answer is None:
             return
         timings_ms = self._outputs.publish(answer, waited_ms, self._faults)
-        latency_ms = (monotonic() - frame.image_received_s) * 1e3
+        latency_ms = (monotonic() - prepared.frame.image_received_s) * 1e3
         self.statistics.answered(latency_ms, timings_ms["total"])
         self._inputs.watch.engine.answered()
+        depth_input = self._inputs.depth
         if depth_input is not None and self._outputs_3d.wanted:
-            depth = depth or depth_input.at(stamp_to_ns(image.header.stamp))
-            self._outputs_3d.publish(
-                answer.objects, image.header, depth, depth_input.info, self._stride
-            )
+            header = answer.masks.header
+            depth = prepared.depth or depth_input.at(stamp_to_ns(header.stamp))
+            self._outputs_3d.publish(answer.objects, header, depth, depth_input.info, self._stride)
 
     def _report_engine_error(self, error: Exception) -> None:
         if not self._worker.stopping:  # or else it was interrupted

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,10 @@ from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures, PointP
 
 class Predictor(Protocol):
     """What the node needs of ``amodal_ros.predictor.AmodalPredictor``."""
+
+    @property
+    def encodes_ahead(self) -> bool:
+        """Whether an image is best encoded while the objects of the one before are predicted."""
 
     def encode(self, image_rgb: np.ndarray) -> ImageFeatures:
         """Encode an image once."""
@@ -69,6 +73,29 @@ class FrameAnswer:
     timings_ms: Mapping[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class BegunFrame:
+    """A frame before its turn: what does not depend on the frames before it.
+
+    Attributes:
+        image: the message.
+        rgb: (H, W, 3) uint8, maybe a view of the message.
+        detections: its usable boxes.
+        features: of the image, where it was encoded ahead.
+        predictor: that encoded it.
+        lent: gives the predictor back when it is closed.
+        watch: the times so far.
+    """
+
+    image: Image | CompressedImage
+    rgb: np.ndarray
+    detections: Detections
+    features: ImageFeatures | None
+    predictor: Predictor | None
+    lent: ExitStack
+    watch: Stopwatch
+
+
 class FramePipeline:
     """Answers frames in their order; holds the tracks between them.
 
@@ -91,16 +118,23 @@ class FramePipeline:
         self._faults = faults
         self.min_score = min_score
 
-    def answer(
+    def begin(
         self,
         image: Image | CompressedImage,
         detections: Detection2DArray,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> FrameAnswer | None:
-        """Answer one frame; None if its image is bad (counted), or if it was cancelled.
+        encode_ahead: bool = False,
+    ) -> BegunFrame | None:
+        """Convert a frame's messages; None if its image is bad (counted).
+
+        May run while the frame before is in ``finish``. What it returns must go to ``finish``.
+
+        Args:
+            image: raw or compressed.
+            detections: its boxes.
+            encode_ahead: encode the image too, if there is anything to look for.
 
         Raises:
-            AmodalError: if the engine fails; the tracks are then those of the frame before.
+            AmodalError: if the engine fails.
         """
         watch = Stopwatch("convert", "track", "message")
         with watch.measure("convert"):
@@ -109,16 +143,34 @@ class FramePipeline:
             except InvalidInputError as error:
                 self._faults.report(Fault.BAD_IMAGE, f"image left out: {error}")
                 return None
-            image_hw = rgb.shape[:2]
-            found = self._usable(detections, image_hw)
-        with watch.measure("track"):
-            stamp_s = stamp_to_ns(image.header.stamp) / 1e9
-            plan = self.tracker.plan(found, stamp_s, image_hw, rgb)
-        engine_ms: dict[str, float] = {}
-        prediction = AmodalPrediction.empty(image_hw)
-        if len(plan.boxes_xyxy):
-            with self._lend_predictor() as predictor:
+            found = self._usable(detections, rgb.shape[:2])
+        with ExitStack() as stack:
+            predictor, features = None, None
+            if encode_ahead and (len(found) or len(self.tracker)):
+                predictor = stack.enter_context(self._lend_predictor())
                 features = predictor.encode(rgb)
+            return BegunFrame(image, rgb, found, features, predictor, stack.pop_all(), watch)
+
+    def finish(
+        self, begun: BegunFrame, cancelled: Callable[[], bool] = lambda: False
+    ) -> FrameAnswer | None:
+        """Answer a frame in its turn; None if it was cancelled.
+
+        Raises:
+            AmodalError: if the engine fails; the tracks are then those of the frame before.
+        """
+        watch, rgb, image_hw = begun.watch, begun.rgb, begun.rgb.shape[:2]
+        with begun.lent:
+            with watch.measure("track"):
+                stamp_s = stamp_to_ns(begun.image.header.stamp) / 1e9
+                plan = self.tracker.plan(begun.detections, stamp_s, image_hw, rgb)
+            engine_ms: dict[str, float] = {}
+            prediction = AmodalPrediction.empty(image_hw)
+            if len(plan.boxes_xyxy):
+                predictor, features = begun.predictor, begun.features
+                if predictor is None or features is None:
+                    predictor = begun.lent.enter_context(self._lend_predictor())
+                    features = predictor.encode(rgb)
                 engine_ms.update(features.timings_ms)
                 if cancelled():
                     return None
@@ -132,7 +184,7 @@ class FramePipeline:
         with watch.measure("track"):
             objects = self.tracker.update(plan, prediction)
         with watch.measure("message"):
-            encoded = encode_masks(objects, image.header, image_hw)
+            encoded = encode_masks(objects, begun.image.header, image_hw)
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
         return FrameAnswer(encoded.message, objects, rgb, {**engine_ms, **watch.timings_ms})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread that works on the newest item and never on a backlog."""
+"""Threads that work on the newest item and never on a backlog."""
 
 from __future__ import annotations
 
@@ -9,30 +9,52 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
+PreparedT = TypeVar("PreparedT")
 
 
-class LatestWorker(Generic[ItemT]):
-    """Handles the newest submitted item in a thread of its own; older ones are superseded.
+class LatestWorker(Generic[ItemT, PreparedT]):
+    """Prepares and handles the newest submitted item in threads of its own, in order.
 
-    Nothing that ``handle`` raises ends the thread: ``on_error`` gets it and the next item is
-    taken.
+    An item that waits is superseded by a newer one. While one item is handled, the next may be
+    prepared, if ``ahead`` says so; it then keeps its place, and newer ones wait behind it.
+
+    Nothing that ``prepare`` or ``handle`` raises ends a thread: ``on_error`` gets it when it is
+    the item's turn, and the next item is taken.
+
+    Args:
+        prepare: needs nothing of the items before.
+        handle: gets what was prepared, one item at a time in the order in which they were taken.
+        on_superseded: gets an item that will not be handled.
+        on_error: gets what an item's ``prepare`` or ``handle`` raised.
+        ahead: whether an item is to be prepared while the one before is handled; asked under a
+            lock, must return at once.
     """
 
     def __init__(
         self,
-        handle: Callable[[ItemT], None],
+        prepare: Callable[[ItemT], PreparedT],
+        handle: Callable[[PreparedT], None],
         on_superseded: Callable[[ItemT], None],
         on_error: Callable[[Exception], None],
+        ahead: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._prepare = prepare
         self._handle = handle
         self._on_superseded = on_superseded
         self._on_error = on_error
+        self._ahead = ahead
         self._condition = threading.Condition()
         self._waiting: ItemT | None = None
         self._stopping = False
         self._idle_since_s: float | None = monotonic()
-        self._thread = threading.Thread(target=self._run, name="amodal_worker", daemon=True)
-        self._thread.start()
+        self._taken = 0  # items so far
+        self._done = 0  # of them; the next one's turn is when all before it are done
+        self._threads = [
+            threading.Thread(target=self._run, name=f"amodal_worker_{number}", daemon=True)
+            for number in range(2)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def stopping(self) -> bool:
@@ -45,41 +67,69 @@ class LatestWorker(Generic[ItemT]):
         return self._idle_since_s
 
     def submit(self, item: ItemT) -> None:
-        """Let the thread work on ``item`` next, instead of the waiting one; no-op once stopped."""
+        """Work on ``item`` next, instead of the waiting one; no-op once stopped."""
         with self._condition:
             if self._stopping:
                 return
             superseded, self._waiting = self._waiting, item
-            self._condition.notify()
+            self._condition.notify_all()
         if superseded is not None:
             self._on_superseded(superseded)
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """End the thread after the item in work; the waiting one is forgotten.
+        """End the threads after the items in work; the waiting one is forgotten.
 
         Returns:
-            Whether the thread has ended within the time-out.
+            Whether the threads have ended within the time-out.
         """
         with self._condition:
             self._stopping, self._waiting = True, None
-            self._condition.notify()
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+            self._condition.notify_all()
+        deadline_s = None if timeout_s is None else monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(None if deadline_s is None else max(deadline_s - monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
-        while (item := self._next()) is not None:
+        while (taken := self._next()) is not None:
             try:
-                self._handle(item)
-            except Exception as error:  # whatever one frame does, the next one is answered
-                self._on_error(error)
-            del item
+                self._work(*taken)
+            finally:
+                del taken  # or it would be kept until there is another one
+                self._finish()
 
-    def _next(self) -> ItemT | None:
+    def _work(self, number: int, item: ItemT) -> None:
+        try:
+            prepared = self._prepare(item)
+            self._await_turn(number)
+            self._handle(prepared)
+        except Exception as error:  # whatever one frame does, the next one is answered
+            self._await_turn(number)
+            self._on_error(error)
+
+    def _next(self) -> tuple[int, ItemT] | None:
         with self._condition:
-            if self._waiting is None:
-                self._idle_since_s = monotonic()
-            while self._waiting is None and not self._stopping:
+            while not self._stopping and not (self._waiting is not None and self._may_take()):
                 self._condition.wait()
-            self._idle_since_s = None
+            if self._waiting is None:
+                return None
             item, self._waiting = self._waiting, None
-            return item
+            self._idle_since_s = None
+            self._taken += 1
+            return self._taken - 1, item
+
+    def _may_take(self) -> bool:
+        in_work = self._taken - self._done
+        return in_work == 0 or (in_work == 1 and self._ahead())
+
+    def _await_turn(self, number: int) -> None:
+        with self._condition:
+            while self._done < number:
+                self._condition.wait()
+
+    def _finish(self) -> None:
+        with self._condition:
+            self._done += 1
+            if self._done == self._taken and self._waiting is None:
+                self._idle_since_s = monotonic()
+            self._condition.notify_all()

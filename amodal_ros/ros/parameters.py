@@ -48,6 +48,12 @@ class PerceptionParameters:
     threads: int = parameter(
         0, Effect.MODEL, "Threads of the engine; 0: one for each core", 0, 256
     )
+    encode_ahead: bool = parameter(
+        True,
+        Effect.NEXT_FRAME,
+        "Encode the next image while the objects of this one are segmented; takes place on a GPU "
+        "with a model of mode full",
+    )
     cameras: str = parameter(
         "",
         Effect.CONFIGURE,

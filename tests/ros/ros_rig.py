@@ -39,6 +39,8 @@ Box = tuple[float, float, float, float]
 class FakePredictor:
     """Amodal mask = the box, visible mask = its left half; may be slow, and may fail."""
 
+    encodes_ahead = False
+
     def __init__(self) -> None:
         self.delay_s = 0.0
         self.failures: list[Exception] = []

@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from time import monotonic
 
+import pytest
+
 from amodal_ros.ros.latest_worker import LatestWorker
+
+
+def same(item):
+    return item
 
 
 def test_newest_wins_and_superseded_are_told():
@@ -21,7 +29,7 @@ def test_newest_wins_and_superseded_are_told():
         if item == 4:
             done.set()
 
-    worker = LatestWorker(handle, superseded.append, on_error=lambda error: None)
+    worker = LatestWorker(same, handle, superseded.append, on_error=lambda error: None)
     worker.submit(1)
     assert busy.wait(5)
     for item in (2, 3, 4):
@@ -46,7 +54,7 @@ def test_an_error_costs_one_item():
         errors.append(error)
         told.set()
 
-    worker = LatestWorker(handle, lambda item: None, on_error)
+    worker = LatestWorker(same, handle, lambda item: None, on_error)
     worker.submit("bad")
     assert told.wait(5)
     worker.submit("good")
@@ -64,7 +72,7 @@ def test_stop_forgets_what_waits_and_tells_the_item_in_work():
             pass
         seen.append(item)
 
-    worker = LatestWorker(handle, lambda item: None, lambda error: None)
+    worker = LatestWorker(same, handle, lambda item: None, lambda error: None)
     worker.submit(1)
     assert busy.wait(5)
     worker.submit(2)
@@ -82,7 +90,7 @@ def test_stop_reports_an_item_that_takes_too_long():
         busy.set()
         go_on.wait(5)
 
-    worker = LatestWorker(handle, lambda item: None, lambda error: None)
+    worker = LatestWorker(same, handle, lambda item: None, lambda error: None)
     worker.submit(1)
     assert busy.wait(5)
     assert not worker.stop(0.05)
@@ -97,7 +105,7 @@ def test_it_tells_since_when_it_is_idle():
         busy.set()
         assert go_on.wait(5)
 
-    worker = LatestWorker(handle, lambda item: None, lambda error: None)
+    worker = LatestWorker(same, handle, lambda item: None, lambda error: None)
     first = worker.idle_since_s
     assert first <= monotonic()
     worker.submit(1)
@@ -108,4 +116,162 @@ def test_it_tells_since_when_it_is_idle():
     while worker.idle_since_s is None and monotonic() < deadline:
         pass
     assert worker.idle_since_s > first
+    assert worker.stop(5)
+
+
+class Step:
+    """A step of the work that the test lets go on."""
+
+    def __init__(self):
+        self.items, self._begun, self._released = [], threading.Condition(), set()
+
+    def __call__(self, item):
+        with self._begun:
+            self.items.append(item)
+            self._begun.notify_all()
+            assert self._begun.wait_for(lambda: item in self._released, 5)
+        return item
+
+    def wait_for(self, item):
+        with self._begun:
+            assert self._begun.wait_for(lambda: item in self.items, 5)
+
+    def release(self, *items):
+        with self._begun:
+            self._released.update(items)
+            self._begun.notify_all()
+
+
+@pytest.fixture
+def steps():
+    return Step(), Step()
+
+
+def nothing(item):
+    pass
+
+
+def test_the_next_item_is_prepared_while_one_is_handled(steps):
+    prepare, handle = steps
+    superseded = []
+    worker = LatestWorker(prepare, handle, superseded.append, nothing, ahead=lambda: True)
+    prepare.release(1, 2, 4)
+    worker.submit(1)
+    handle.wait_for(1)
+    worker.submit(2)
+    prepare.wait_for(2)
+    assert handle.items == [1]
+    # What is prepared keeps its place; of those behind it the newest counts.
+    worker.submit(3)
+    worker.submit(4)
+    assert superseded == [3]
+    assert prepare.items == [1, 2]
+    handle.release(1)
+    handle.wait_for(2)
+    prepare.wait_for(4)
+    handle.release(2, 4)
+    handle.wait_for(4)
+    assert worker.stop(5)
+    assert (prepare.items, handle.items) == ([1, 2, 4], [1, 2, 4])
+
+
+def test_an_item_that_is_prepared_sooner_waits_for_its_turn(steps):
+    prepare, handle = steps
+    worker = LatestWorker(prepare, handle, nothing, nothing, ahead=lambda: True)
+    worker.submit(1)
+    prepare.wait_for(1)
+    worker.submit(2)
+    prepare.wait_for(2)
+    prepare.release(2)
+    handle.release(1, 2)
+    assert handle.items == []
+    prepare.release(1)
+    handle.wait_for(2)
+    assert worker.stop(5)
+    assert handle.items == [1, 2]
+
+
+def test_without_ahead_the_newest_is_taken_when_one_is_done(steps):
+    prepare, handle = steps
+    ahead = threading.Event()
+    worker = LatestWorker(prepare, handle, nothing, nothing, ahead=ahead.is_set)
+    prepare.release(1, 2, 3, 4)
+    worker.submit(1)
+    handle.wait_for(1)
+    worker.submit(2)
+    worker.submit(3)
+    assert prepare.items == [1]
+    handle.release(1)
+    handle.wait_for(3)
+    ahead.set()  # may change at any time
+    worker.submit(4)
+    prepare.wait_for(4)
+    handle.release(3, 4)
+    handle.wait_for(4)
+    assert worker.stop(5)
+    assert prepare.items == [1, 3, 4]
+
+
+def test_an_error_of_preparation_is_told_in_its_turn(steps):
+    _, handle = steps
+    order = []
+
+    def prepare(item):
+        if item == 2:
+            raise ValueError("bad")
+        return item
+
+    def handled(item):
+        handle(item)
+        order.append(item)
+
+    told = threading.Event()
+
+    def on_error(error):
+        order.append(str(error))
+        told.set()
+
+    worker = LatestWorker(prepare, handled, nothing, on_error, ahead=lambda: True)
+    worker.submit(1)
+    handle.wait_for(1)
+    worker.submit(2)
+    assert not told.wait(0.1)
+    handle.release(1, 3)
+    assert told.wait(5)
+    worker.submit(3)
+    handle.wait_for(3)
+    assert worker.stop(5)
+    assert order == [1, "bad", 3]
+
+
+def test_stop_ends_what_waits_for_its_turn(steps):
+    prepare, handle = steps
+    worker = LatestWorker(prepare, handle, nothing, nothing, ahead=lambda: True)
+    prepare.release(1, 2)
+    worker.submit(1)
+    handle.wait_for(1)
+    worker.submit(2)
+    prepare.wait_for(2)
+    assert not worker.stop(0.05)
+    handle.release(1, 2)
+    assert worker.stop(5)
+    assert handle.items == [1, 2]  # the second one sees that the worker is stopping
+
+
+def test_an_item_that_is_done_is_not_kept():
+    class Item:
+        pass
+
+    done = threading.Event()
+    worker = LatestWorker(same, lambda item: done.set(), nothing, nothing)
+    item = Item()
+    gone = weakref.ref(item)
+    worker.submit(item)
+    del item
+    assert done.wait(5)
+    deadline = monotonic() + 5
+    while worker.idle_since_s is None and monotonic() < deadline:
+        pass
+    gc.collect()
+    assert gone() is None
     assert worker.stop(5)

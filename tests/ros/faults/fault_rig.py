@@ -171,6 +171,12 @@ class FaultRig:
         faults = [name for name in now if name not in _TIMES]
         return {n: int(now[n] - before[n]) for n in faults if now[n] != before[n]}
 
+    def other_losses(self, before: dict[str, float]) -> dict[str, int]:
+        """What `gained` says, without images that waited for boxes of the tests before."""
+        gained = self.gained(before)
+        gained.pop("dropped_image_without_detections", None)
+        return gained
+
     def answered(self) -> list[Time]:
         """Stamps of all answers since the counters were read."""
         return [answer.header.stamp for answer in self.camera.answers]

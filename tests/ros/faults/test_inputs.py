@@ -22,13 +22,6 @@ def wait_answered(rig, headers):
     )
 
 
-def other_losses(rig, before):
-    """Without images that still waited for boxes of the tests before."""
-    gained = rig.gained(before)
-    gained.pop("dropped_image_without_detections", None)
-    return gained
-
-
 @pytest.fixture
 def impatient(rig):
     """A node that takes an input for silent after a second."""
@@ -58,7 +51,7 @@ def test_a_camera_that_stalls_and_returns(impatient):
     rig.wait_output(NO_IMAGE, SILENCE_S + 3)
     assert len(rig.camera.ask(picture(), [BOX]).masks) == 1
     rig.wait_output("messages on /camera/image_raw again")
-    assert other_losses(rig, before) == {"camera_silences": 1}
+    assert rig.other_losses(before) == {"camera_silences": 1}
 
 
 def test_a_camera_that_waits_for_a_slow_answer_is_not_silent(impatient):
@@ -67,7 +60,7 @@ def test_a_camera_that_waits_for_a_slow_answer_is_not_silent(impatient):
     rig.process.tell(f"delay {2.5 * SILENCE_S}")
     rig.camera.wait_answer(rig.camera.send(picture(), [BOX]))
     rig.process.tell("delay 0")
-    assert other_losses(rig, before) == {}
+    assert rig.other_losses(before) == {}
     seen = rig.process.output.count(NO_IMAGE)
     rig.camera.wait(
         lambda: rig.process.output.count(NO_IMAGE) > seen, "the alarm afterwards", SILENCE_S + 3
@@ -85,7 +78,7 @@ def test_a_late_detector_is_answered_as_long_as_its_image_waits(rig):
     for stamp in stamps:
         headers.append(rig.send(stamp, image=False))
         wait_answered(rig, headers)
-    assert other_losses(rig, before) == {}
+    assert rig.other_losses(before) == {}
 
 
 def test_a_detector_that_is_too_late_costs_its_frame_alone(rig):
@@ -118,7 +111,7 @@ def test_boxes_out_of_order_answer_only_forward(rig):
         rig.camera.spin_for(0.15)
     wait_answered(rig, [sent[0], sent[1], sent[3]])
     assert rig.answered() == [sent[0].stamp, sent[1].stamp, sent[3].stamp]
-    assert other_losses(rig, before) == {"dropped_out_of_order": 1}
+    assert rig.other_losses(before) == {"dropped_out_of_order": 1}
 
 
 def test_everything_twice_is_answered_once(rig):
@@ -133,7 +126,7 @@ def test_everything_twice_is_answered_once(rig):
     wait_answered(rig, headers)
     rig.camera.spin_for(0.1)
     assert len(rig.answered()) == len(stamps)
-    assert other_losses(rig, before) == {"dropped_duplicate": 2 * len(stamps)}
+    assert rig.other_losses(before) == {"dropped_duplicate": 2 * len(stamps)}
 
 
 def test_a_detector_at_a_quarter_of_the_cameras_rate(rig):
@@ -148,7 +141,7 @@ def test_a_detector_at_a_quarter_of_the_cameras_rate(rig):
     numbers = rig.stream(1.0, 0.02, frame)
     wait_answered(rig, headers)
     assert rig.answered() == [header.stamp for header in headers]
-    assert other_losses(rig, before) == {}
+    assert rig.other_losses(before) == {}
     assert len(headers) * 4 <= len(numbers) + 3
 
 
@@ -166,7 +159,7 @@ def test_a_detector_that_is_faster_than_the_camera(rig):
     wait_answered(rig, headers)
     assert len(rig.answered()) == len(headers)
     time.sleep(0.8)
-    assert set(other_losses(rig, before)) == {"dropped_detections_without_image"}
+    assert set(rig.other_losses(before)) == {"dropped_detections_without_image"}
 
 
 def test_image_size_changes_in_the_middle(rig):
@@ -177,4 +170,4 @@ def test_image_size_changes_in_the_middle(rig):
         rig.camera.boxes.publish(boxes_message([(2, 3, width - 2, height - 2)], header))
         answer = rig.camera.wait_answer(header)
         assert (answer.height, answer.width, len(answer.masks)) == (height, width, 1)
-    assert other_losses(rig, before) == {}
+    assert rig.other_losses(before) == {}
