@@ -10,7 +10,7 @@ from typing import Any
 
 from amodal_ros.errors import InvalidInputError
 from training.ablation.paper import REFERENCE, ROWS
-from training.ablation.statistics import Spread, verdict
+from training.ablation.statistics import SeedNoise, Spread, verdict
 from training.trainer.config_files import read_config_dict
 from training.trainer.run_folder import CONFIG, RunFolder
 
@@ -69,9 +69,10 @@ def collect(out: Path, configs: Sequence[str], seeds: Sequence[int]) -> dict[str
 
 def table(results: Mapping[str, Any]) -> str:
     """Write the results as one Markdown table, in percent, with the paper's beside them."""
+    noise = {metric: _noise(results, metric) for metric in METRICS}
     lines = [
-        "| | mIoU_full | mIoU_occ | against the reference (full; occ) | paper, full/occ |",
-        "|---|---|---|---|---|",
+        "| | seeds | mIoU_full | mIoU_occ | less the reference: full | occ | paper, full/occ |",
+        "|---|---|---|---|---|---|---|",
     ]
     group = ""
     for row in ROWS:
@@ -79,10 +80,12 @@ def table(results: Mapping[str, Any]) -> str:
             continue
         if row.group != group:
             group = row.group
-            lines.append(f"| **{group}** | | | | |")
-        cells = [row.label, *(_figure(results[row.config][m]) for m in METRICS)]
-        cells += [_against(results, row.config), row.paper or "–"]
-        lines.append(f"| {' | '.join(cells)} |")
+            lines.append(f"| **{group}** | | | | | | |")
+        entry = results[row.config]
+        cells = [row.label, str(len(entry["seeds"]))]
+        cells += [_figure(entry[metric]) for metric in METRICS]
+        cells += [_difference(results, row.config, m, noise[m]) for m in METRICS]
+        lines.append(f"| {' | '.join([*cells, row.paper or '–'])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -92,22 +95,58 @@ def write_results(out: Path, results: Mapping[str, Any], about: Mapping[str, Any
     (out / "ablations.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     text = (
         "# Ablations\n\nMean ± standard deviation over seeds, percent, definition `c2f`, on the "
-        "validation set of `training/configs/ablations/reference.yaml`. Without ±: one seed, "
-        "taken to vary as the reference does. A difference of less than two standard "
-        "errors is called inside the seed noise.\n\n"
+        "validation set of `training/configs/ablations/reference.yaml`; after it the mean "
+        "difference from the reference's runs of the same seeds, which saw the same items in the "
+        f"same order.\n{_noise_text(results)}\n"
     )
     (out / "ablations.md").write_text(text + table(results), encoding="utf-8")
 
 
-def _against(results: Mapping[str, Any], config: str) -> str:
+def _differences(results: Mapping[str, Any], config: str, metric: str) -> list[float]:
+    """Figure less the reference's in percent, of the seeds that both have."""
+    ours = results[config]["seeds"]
+    reference = results.get(REFERENCE, {}).get("seeds", {})
+    return [
+        100.0 * ((ours[seed][metric] or 0.0) - (reference[seed][metric] or 0.0))
+        for seed in ours
+        if seed in reference
+    ]
+
+
+def _noise(results: Mapping[str, Any], metric: str) -> SeedNoise | None:
+    return SeedNoise.pooled(
+        _differences(results, config, metric) for config in results if config != REFERENCE
+    )
+
+
+def _noise_text(results: Mapping[str, Any]) -> str:
+    found = {metric: _noise(results, metric) for metric in METRICS}
+    values = [noise for noise in found.values() if noise is not None]
+    if len(values) < len(found):
+        return "No ablation has two seeds yet, so that the seed noise is not known.\n"
+    deviations = " and ".join(f"{noise.std:.2f}" for noise in values)
+    most = max(len(entry["seeds"]) for entry in results.values())
+    limits = " and ".join(
+        f"{values[0].limit(n):.2f} / {values[1].limit(n):.2f} with {n} seed{'s' * (n > 1)}"
+        for n in sorted({1, most})
+    )
+    return (
+        f"Such a difference varies between seeds with a standard deviation of {deviations} (full "
+        f"and occ; pooled over all rows, {values[0].degrees} degrees of freedom); below {limits} "
+        "(Student's t, 95 %) it is called inside the seed noise. Of many rows one in twenty "
+        "exceeds that by chance.\n"
+    )
+
+
+def _difference(
+    results: Mapping[str, Any], config: str, metric: str, noise: SeedNoise | None
+) -> str:
     if config == REFERENCE:
         return "reference"
-    if REFERENCE not in results:
+    differences = _differences(results, config, metric)
+    if not differences:
         return "–"
-    verdicts = [
-        verdict(Spread(**results[config][m]), Spread(**results[REFERENCE][m])) for m in METRICS
-    ]
-    return "; ".join(verdicts)
+    return f"{Spread.of(differences).mean:+.2f}, {verdict(differences, noise)}"
 
 
 def _figure(values: Mapping[str, Any]) -> str:

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mean and spread over seeds, and whether a difference is more than that."""
+"""Mean and spread over seeds, and whether a difference is more than the seeds' noise.
+
+Runs of one seed see the same items in the same order, so that what the seed does to a figure is
+mostly common to all of them: differences are taken seed by seed, and vary far less than figures.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from scipy.special import stdtrit
 
 from amodal_ros.errors import InvalidInputError
 
-_STANDARD_ERRORS = 2.0
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -40,21 +46,59 @@ class Spread:
         return cls(statistics.fmean(values), std, len(values))
 
 
-def verdict(one: Spread, reference: Spread) -> str:
-    """Say whether a figure differs from the reference's.
+@dataclass(frozen=True)
+class SeedNoise:
+    """How much a difference between two runs of one seed varies from seed to seed.
 
-    A figure of one seed is taken to vary between seeds as the reference does.
+    Attributes:
+        std: Standard deviation.
+        degrees: Degrees of freedom of that estimate.
+    """
+
+    std: float
+    degrees: int
+
+    @classmethod
+    def pooled(cls, differences: Iterable[Sequence[float]]) -> SeedNoise | None:
+        """Estimate it from all ablations together; None where none has two seeds.
+
+        It is taken to be the same for all of them, since three seeds alone say little.
+
+        Args:
+            differences: Of each ablation: its figure less the reference's, seed by seed.
+        """
+        several = [values for values in differences if len(values) > 1]
+        degrees = sum(len(values) - 1 for values in several)
+        if not degrees:
+            return None
+        squares = sum(statistics.variance(values) * (len(values) - 1) for values in several)
+        return cls(math.sqrt(squares / degrees), degrees)
+
+    def limit(self, seeds: int) -> float:
+        """Return what a mean difference over `seeds` seeds exceeds by chance once in twenty times.
+
+        Student's t, both directions.
+        """
+        quantile = float(stdtrit(self.degrees, (1.0 + _CONFIDENCE) / 2.0))
+        return quantile * self.std / math.sqrt(seeds)
+
+
+def verdict(differences: Sequence[float], noise: SeedNoise | None) -> str:
+    """Say whether an ablation differs from the reference.
+
+    Args:
+        differences: Its figure less the reference's, seed by seed.
+        noise: Of such differences.
 
     Returns:
-        ``better`` or ``worse`` when the means are more than two standard errors of their
-        difference apart, ``inside the seed noise`` when they are not, and ``one seed: unknown``
-        where the reference's noise is not known.
+        ``better``, ``worse``, ``inside the seed noise``, or ``seed noise unknown``.
+
+    Raises:
+        InvalidInputError: There is no difference.
     """
-    if reference.std is None:
-        return "one seed: unknown"
-    std = reference.std if one.std is None else one.std
-    error = math.sqrt(std**2 / one.n + reference.std**2 / reference.n)
-    difference = one.mean - reference.mean
-    if abs(difference) <= _STANDARD_ERRORS * error:
+    mean = Spread.of(differences).mean
+    if noise is None:
+        return "seed noise unknown"
+    if abs(mean) <= noise.limit(len(differences)):
         return "inside the seed noise"
-    return "better" if difference > 0 else "worse"
+    return "better" if mean > 0 else "worse"

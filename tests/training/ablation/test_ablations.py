@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from training.ablation.paper import REFERENCE, config_names
-from training.ablation.statistics import Spread, verdict
+from training.ablation.statistics import SeedNoise, verdict
 from training.ablations import main
 from training.trainer.config_files import CONFIGS
 
-# Per seed; "points" is plainly worse, "no_blur" differs by less than the seeds do.
+# "points" is plainly worse; "no_blur" differs by less than its differences vary.
 FULL = {REFERENCE: 0.80, "points": 0.70, "no_blur": 0.801}
+VARIES = {"points": (-0.002, 0.0, 0.002), "no_blur": (0.002, -0.002, 0.0)}
 
 
 class FakeTraining:
@@ -32,7 +34,7 @@ class FakeTraining:
         (run / "config.yaml").write_text("steps: 5\n")
         if config.stem == self.fails_on:
             return 1
-        value = FULL[config.stem] + 0.01 * seed
+        value = FULL[config.stem] + 0.01 * seed + VARIES.get(config.stem, (0.0,) * 3)[seed]
         line = {"step": 5, "score": 0.5, "miou_full": value, "miou_occ": value / 2}
         (run / "validation.jsonl").write_text(json.dumps(line) + "\n")
         return 0
@@ -46,13 +48,17 @@ def run(out: Path, training: FakeTraining, *more: str) -> int:
 def test_the_table_has_means_spreads_verdicts_and_the_papers_figures(tmp_path):
     assert run(tmp_path, FakeTraining()) == 0
     text = (tmp_path / "ablations.md").read_text()
-    box = "| box | 81.00 ± 1.00 | 40.50 ± 0.50 | reference | 83.43/59.27 |"
-    assert box in text
-    assert "| two points | 71.00 ± 1.00 | 35.50 ± 0.50 | worse; worse | 82.74/58.52 |" in text
-    no_blur = "| no blur | 81.10 ± 1.00 | 40.55 ± 0.50 | inside the seed noise; inside"
-    assert no_blur in text
+    reference = "| 3 | 81.00 ± 1.00 | 40.50 ± 0.50 | reference | reference |"
+    assert f"| box {reference} 83.43/59.27 |" in text
+    points = "| 3 | 71.00 ± 1.20 | 35.50 ± 0.60 | -10.00, worse | -5.00, worse | 82.74/58.52 |"
+    assert f"| two points {points}" in text
+    noise = "+0.10, inside the seed noise | +0.05, inside the seed noise"
+    assert f"| no blur | 3 | 81.10 ± 0.92 | 40.55 ± 0.46 | {noise}" in text
+    # Pooled over two rows of three seeds: 0.2 and 0.1, times 2.776 (over the root of three).
+    assert "a standard deviation of 0.20 and 0.10 (full and occ; pooled over all rows, 4 " in text
+    assert "below 0.56 / 0.28 with 1 seed and 0.32 / 0.16 with 3 seeds" in text
     document = json.loads((tmp_path / "ablations.json").read_text())
-    assert document["results"]["points"]["seeds"]["2"]["miou_full"] == pytest.approx(0.72)
+    assert document["results"]["points"]["seeds"]["2"]["miou_full"] == pytest.approx(0.722)
     assert document["about"]["seeds"] == [0, 1, 2]
 
 
@@ -79,15 +85,30 @@ def test_an_unknown_ablation_is_named(tmp_path, caplog):
     assert "unknown ablations ['bigger']" in caplog.text
 
 
-def test_two_standard_errors_of_the_difference_decide():
-    reference = Spread.of([80.0, 81.0, 82.0])
-    assert verdict(Spread.of([82.7, 82.7, 82.7]), reference) == "better"
-    assert verdict(Spread.of([82.1, 82.1, 82.1]), reference) == "inside the seed noise"
-    assert verdict(Spread.of([81.7, 82.7, 83.7]), reference) == "better"
-    assert verdict(Spread.of([81.5, 82.5, 83.5]), reference) == "inside the seed noise"
-    assert verdict(Spread.of([99.0]), reference) == "better"
-    assert verdict(Spread.of([78.6]), reference) == "worse"
-    assert verdict(Spread.of([82.3]), reference) == "inside the seed noise"  # 2.31 are two errors
-    assert verdict(Spread.of([99.0]), Spread.of([81.0])) == "one seed: unknown"
+def test_differences_are_taken_seed_by_seed():
+    noise = SeedNoise.pooled([[1.0, 2.0, 3.0], [5.0, 5.0], [7.0]])
+    assert noise == SeedNoise(std=pytest.approx(math.sqrt(2.0 / 3.0)), degrees=3)
+    # Student's t of 3 degrees of freedom: 3.182 for 95 %.
+    assert noise.limit(1) == pytest.approx(3.182 * math.sqrt(2.0 / 3.0), rel=1e-3)
+    assert noise.limit(4) == pytest.approx(noise.limit(1) / 2.0)
+    assert SeedNoise.pooled([[1.0], []]) is None
+
+
+def test_the_seed_noise_decides():
+    noise = SeedNoise(std=1.0, degrees=4)  # 2.776 with one seed, 1.603 with three
+    assert verdict([2.8], noise) == "better"
+    assert verdict([-2.8], noise) == "worse"
+    assert verdict([2.7], noise) == "inside the seed noise"
+    assert verdict([0.7, 1.7, 2.7], noise) == "better"
+    assert verdict([-0.6, -1.6, -2.5], noise) == "inside the seed noise"
+    assert verdict([9.0], None) == "seed noise unknown"
     with pytest.raises(InvalidInputError, match="at least one seed"):
-        Spread.of([])
+        verdict([], noise)
+
+
+def test_without_a_second_seed_nothing_is_said_of_noise(tmp_path):
+    arguments = ["--out", str(tmp_path), "--seeds", "0", "--only", *FULL]
+    assert main(arguments, FakeTraining()) == 0
+    text = (tmp_path / "ablations.md").read_text()
+    assert "No ablation has two seeds yet" in text
+    assert "-10.20, seed noise unknown" in text
