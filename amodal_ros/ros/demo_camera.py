@@ -40,7 +40,7 @@ DETECTIONS_TOPIC = "detections"
 MASKS_TOPIC = "amodal/masks"
 FRAME_ID = "demo_camera"
 _DEPTH = 10
-_SETTLE_S = 0.5  # between finding the others and the first picture: they must find us too
+_SETTLE_S = 1.5  # between finding the others and the first picture: they must find us too
 
 
 class DemoCamera(Node):
