@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of objects through the graphs: M_spec, both embeddings, both masks (paper Eq. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from amodal_ros.boxes import clip_boxes
+from amodal_ros.geometry import ResizeGeometry
+from amodal_ros.graph_runner import Embeddings, GraphRunner
+from amodal_ros.manifest import ModelManifest
+from amodal_ros.masks import mask_boxes
+from amodal_ros.postprocess import masks_from_logits
+from amodal_ros.preprocess import preprocess_image
+from amodal_ros.prompts import (
+    DecoderPrompts,
+    ObjectQueries,
+    decoder_prompts,
+    prior_boxes,
+    prior_tensor,
+)
+from amodal_ros.regions import object_regions
+from amodal_ros.row_runs import joined
+from amodal_ros.types import ImageFeatures
+
+# Raw amodal masks (n, H, W) bool, visible masks (n, H, W) bool, predicted IoU (n,) float32.
+Masks = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSegmenter:
+    """Segments objects in one call of the predictor.
+
+    Attributes:
+        manifest: of the model folder.
+        runner: runs its graphs, and measures all steps.
+    """
+
+    manifest: ModelManifest
+    runner: GraphRunner
+
+    def preprocess(self, image: np.ndarray, geometries: Sequence[ResizeGeometry]) -> np.ndarray:
+        """One input (n, 3, S, S) float32 for each geometry of an image (H, W, 3) uint8."""
+        with self.runner.watch.measure("preprocess"):
+            tensors = [
+                preprocess_image(image, geometry, self.manifest.mean, self.manifest.std)
+                for geometry in geometries
+            ]
+            return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+
+    def in_image(
+        self, features: ImageFeatures, queries: ObjectQueries, unadapted: Embeddings | None
+    ) -> tuple[Masks, Embeddings]:
+        """Mode `full`: objects of an encoded image.
+
+        Args:
+            features: of the image.
+            queries: the objects.
+            unadapted: the image's unadapted embeddings, where an earlier call gave them.
+
+        Returns:
+            The masks, and the unadapted embeddings.
+        """
+        encoded, geometry = features.encoded
+        geometries = [geometry] * len(queries)
+        with self.runner.watch.measure("prior"):
+            prompts = decoder_prompts(queries, geometries, self.manifest.family)
+        if queries.priors_known:
+            boxes, blank = queries.boxes_xyxy, 0 if unadapted else 1
+            priors = self._priors(queries, boxes, geometries, blank)
+            adapted = self.runner.suffix(encoded, priors, [0.0] * blank + [1.0] * len(queries))
+            if unadapted is None:
+                unadapted, adapted = _split(adapted, 1)
+            visible, _ = self._decode(unadapted, prompts, geometries)
+        else:
+            if unadapted is None:
+                blank_prior = np.zeros((1, 1, *geometry.input_hw), dtype=np.float32)
+                unadapted = self.runner.suffix(encoded, blank_prior, [0.0])
+            visible, _ = self._decode(unadapted, prompts, geometries)
+            priors = self._priors(queries, mask_boxes(visible), geometries, 0)
+            adapted = self.runner.suffix(encoded, priors, [1.0] * len(queries))
+        raw, iou = self._decode(adapted, prompts, geometries)
+        return (raw, visible, iou), unadapted
+
+    def in_regions(self, image: np.ndarray, queries: ObjectQueries) -> Masks:
+        """Mode `roi`: a crop per object goes through all graphs."""
+        hw, size, count = queries.image_hw, self.manifest.image_size, len(queries)
+        given = queries.boxes_xyxy
+        boxes = self._boxes_of_points(image, queries) if given is None else given
+        queries = replace(queries, boxes_xyxy=clip_boxes(boxes, hw)[0])
+        with self.runner.watch.measure("prior"):
+            geometries = object_regions(queries, self.manifest.roi_factor or 1.0, size)
+            # A box found by way of points says where to look; the points still say what for.
+            asked = queries if given is not None else replace(queries, boxes_xyxy=None)
+            prompts = decoder_prompts(asked, geometries, self.manifest.family)
+        features = self.runner.prefix(self.preprocess(image, geometries))
+        priors = self._priors(queries, queries.boxes_xyxy, geometries, count)
+        both = self.runner.suffix(
+            joined([features, features]), priors, [0.0] * count + [1.0] * count
+        )
+        unadapted, adapted = _split(both, count)
+        visible, _ = self._decode(unadapted, prompts, geometries)
+        raw, iou = self._decode(adapted, prompts, geometries)
+        return raw, visible, iou
+
+    def _boxes_of_points(self, image: np.ndarray, queries: ObjectQueries) -> np.ndarray:
+        """Boxes (N, 4) of what the points mark when all of the image is looked at.
+
+        Where nothing is found the box is the whole image.
+        """
+        height, width = queries.image_hw
+        whole = np.array([0, 0, width, height], dtype=np.float32)
+        geometry = ResizeGeometry.roi(queries.image_hw, whole, self.manifest.image_size)
+        features = self.runner.prefix(self.preprocess(image, [geometry]))
+        blank = np.zeros((1, 1, *geometry.input_hw), dtype=np.float32)
+        embeddings = self.runner.suffix(features, blank, [0.0])
+        geometries = [geometry] * len(queries)
+        prompts = decoder_prompts(queries, geometries, self.manifest.family)
+        found, _ = self._decode(embeddings, prompts, geometries)
+        boxes = mask_boxes(found).astype(np.float32)
+        boxes[~found.any(axis=(1, 2))] = whole
+        return boxes
+
+    def _priors(
+        self,
+        queries: ObjectQueries,
+        boxes: np.ndarray | None,
+        geometries: Sequence[ResizeGeometry],
+        blank_rows: int,
+    ) -> np.ndarray:
+        """`blank_rows` empty rows, then M_spec of each object: (rows, 1, S, S) float32."""
+        with self.runner.watch.measure("prior"):
+            if boxes is not None:
+                boxes = prior_boxes(boxes, self.manifest.prior_expand, queries.image_hw)
+            return prior_tensor(queries, boxes, geometries, blank_rows)
+
+    def _decode(
+        self,
+        embeddings: Embeddings,
+        prompts: Sequence[DecoderPrompts],
+        geometries: Sequence[ResizeGeometry],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Masks (n, H, W) bool of the original image and predicted IoU (n,)."""
+        logits, iou = self.runner.decoder(embeddings, prompts)
+        with self.runner.watch.measure("postprocess"):
+            return masks_from_logits(logits, geometries, self.manifest.mask_threshold), iou
+
+
+def _split(embeddings: Embeddings, row: int) -> tuple[Embeddings, Embeddings]:
+    """The rows before `row`, and those from it on."""
+    return (
+        {name: values[:row] for name, values in embeddings.items()},
+        {name: values[row:] for name, values in embeddings.items()},
+    )
