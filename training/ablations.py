@@ -44,7 +44,15 @@ def main(
 def _run(arguments: argparse.Namespace, train: Callable[[Sequence[str]], int]) -> int:
     from amodal_ros.errors import InvalidInputError
     from training.ablation.paper import config_names
-    from training.ablation.results import collect, is_finished, run_path, table, write_results
+    from training.ablation.results import (
+        collect,
+        document_block,
+        is_finished,
+        run_path,
+        table,
+        write_results,
+    )
+    from training.evaluation.markdown import replace_block
     from training.trainer.run_folder import RunFolder, git_commit
 
     configs = arguments.only or config_names()
@@ -70,6 +78,13 @@ def _run(arguments: argparse.Namespace, train: Callable[[Sequence[str]], int]) -
     results = collect(arguments.out, configs, arguments.seeds)
     about = {"commit": git_commit(), "seeds": arguments.seeds, "overrides": arguments.overrides}
     write_results(arguments.out, results, about)
+    if arguments.document is not None:
+        try:
+            text = arguments.document.read_text(encoding="utf-8")
+            text = replace_block(text, "ablations", document_block(results))
+            arguments.document.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InvalidInputError(f"--document: {error}") from error
     print(table(results))
     return status
 
@@ -88,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--only", nargs="+", help="names of configs/ablations/*.yaml")
     parser.add_argument("--configs", type=Path, default=_CONFIGS, help="folder of those files")
+    parser.add_argument(
+        "--document",
+        type=Path,
+        metavar="FILE",
+        help="put the table into the block '<!-- report ablations -->' of this document too",
+    )
     parser.add_argument(
         "--set",
         dest="overrides",

@@ -93,13 +93,18 @@ def write_results(out: Path, results: Mapping[str, Any], about: Mapping[str, Any
     """Write ``ablations.json`` and ``ablations.md``."""
     document = {"about": dict(about), "results": dict(results)}
     (out / "ablations.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    text = "# Ablations\n\n" + document_block(results)
+    (out / "ablations.md").write_text(text, encoding="utf-8")
+
+
+def document_block(results: Mapping[str, Any]) -> str:
+    """Say how to read the table, and write it."""
     text = (
-        "# Ablations\n\nMean ± standard deviation over seeds, percent, definition `c2f`, on the "
-        "validation set of `training/configs/ablations/reference.yaml`; after it the mean "
-        "difference from the reference's runs of the same seeds, which saw the same items in the "
-        f"same order.\n{_noise_text(results)}\n"
+        "Mean ± standard deviation over seeds, percent, definition `c2f`, on the validation set "
+        "of `training/configs/ablations/reference.yaml`; after it the mean difference from the "
+        "reference's runs of the same seeds, which saw the same items in the same order.\n"
     )
-    (out / "ablations.md").write_text(text + table(results), encoding="utf-8")
+    return f"{text}{_noise_text(results)}\n{table(results)}"
 
 
 def _differences(results: Mapping[str, Any], config: str, metric: str) -> list[float]:
