@@ -75,7 +75,8 @@ def _run(arguments: argparse.Namespace, train: Callable[[Sequence[str]], int]) -
             logger.error("%s, seed %d did not finish (exit code %d)", config, seed, code)
             status = 1
             break
-    results = collect(arguments.out, configs, arguments.seeds)
+    # All that is there, so that a choice of runs does not lose the others.
+    results = collect(arguments.out, config_names())
     about = {"commit": git_commit(), "seeds": arguments.seeds, "overrides": arguments.overrides}
     write_results(arguments.out, results, about)
     if arguments.document is not None:

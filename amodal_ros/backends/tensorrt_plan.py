@@ -16,8 +16,9 @@ from amodal_ros.manifest import GraphSpec, TensorSpec
 from amodal_ros.row_runs import RowRuns
 
 POINTS = "P"  # the manifest's name of the number of points; other free lengths count rows
-# CUDA graphs kept per engine: a few numbers of objects, in a few buffers.
-MAX_CUDA_GRAPHS = 16
+# CUDA graphs kept per engine: eight numbers of objects, in each of the few buffers that what the
+# graph before computed lies in by turns.
+MAX_CUDA_GRAPHS = 64
 
 
 @dataclass(frozen=True)

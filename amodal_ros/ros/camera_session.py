@@ -165,7 +165,8 @@ class CameraSession:
         depth_input = self._inputs.depth
         # Now, since a slow engine outlasts the queue of depth images.
         depth = depth_input.at(frame.stamp_ns) if depth_input is not None else None
-        begun = self._pipeline.begin(frame.image.message, frame.detections, self._encodes_ahead())
+        ahead = self._encodes_ahead() and not self._worker.stopping
+        begun = self._pipeline.begin(frame.image.message, frame.detections, ahead)
         return _Prepared(frame, begun, waited_ms, monotonic(), depth)
 
     def _answer(self, prepared: _Prepared) -> None:

@@ -164,14 +164,14 @@ class FramePipeline:
             with watch.measure("track"):
                 stamp_s = stamp_to_ns(begun.image.header.stamp) / 1e9
                 plan = self.tracker.plan(begun.detections, stamp_s, image_hw, rgb)
-            engine_ms: dict[str, float] = {}
+            predictor, features = begun.predictor, begun.features
+            engine_ms = {} if features is None else dict(features.timings_ms)
             prediction = AmodalPrediction.empty(image_hw)
             if len(plan.boxes_xyxy):
-                predictor, features = begun.predictor, begun.features
                 if predictor is None or features is None:
                     predictor = begun.lent.enter_context(self._lend_predictor())
                     features = predictor.encode(rgb)
-                engine_ms.update(features.timings_ms)
+                    engine_ms.update(features.timings_ms)
                 if cancelled():
                     return None
                 points = plan.points if any(p is not None for p in plan.points) else None

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Generic, TypeVar
 
+# Weight of the newest item in the mean times.
+_NEWEST = 0.25
+
 ItemT = TypeVar("ItemT")
 PreparedT = TypeVar("PreparedT")
 
@@ -16,7 +19,9 @@ class LatestWorker(Generic[ItemT, PreparedT]):
     """Prepares and handles the newest submitted item in threads of its own, in order.
 
     An item that waits is superseded by a newer one. While one item is handled, the next may be
-    prepared, if ``ahead`` says so; it then keeps its place, and newer ones wait behind it.
+    prepared, if ``ahead`` says so; it then keeps its place, and newer ones wait behind it. So that
+    it is as new as can be, it is taken only when its preparation is expected to end together with
+    the handling, as long as both took of late.
 
     Nothing that ``prepare`` or ``handle`` raises ends a thread: ``on_error`` gets it when it is
     the item's turn, and the next item is taken.
@@ -49,6 +54,8 @@ class LatestWorker(Generic[ItemT, PreparedT]):
         self._idle_since_s: float | None = monotonic()
         self._taken = 0  # items so far
         self._done = 0  # of them; the next one's turn is when all before it are done
+        self._handling_since_s: float | None = None
+        self._prepare_s = self._handle_s = 0.0  # means
         self._threads = [
             threading.Thread(target=self._run, name=f"amodal_worker_{number}", daemon=True)
             for number in range(2)
@@ -100,17 +107,24 @@ class LatestWorker(Generic[ItemT, PreparedT]):
 
     def _work(self, number: int, item: ItemT) -> None:
         try:
+            since_s = monotonic()
             prepared = self._prepare(item)
+            self._prepare_s = _mean(self._prepare_s, monotonic() - since_s)
             self._await_turn(number)
+            since_s = self._begin_handling()
             self._handle(prepared)
+            self._handle_s = _mean(self._handle_s, monotonic() - since_s)
         except Exception as error:  # whatever one frame does, the next one is answered
             self._await_turn(number)
             self._on_error(error)
 
     def _next(self) -> tuple[int, ItemT] | None:
         with self._condition:
-            while not self._stopping and not (self._waiting is not None and self._may_take()):
-                self._condition.wait()
+            while not self._stopping:
+                delay_s = None if self._waiting is None else self._delay_s()
+                if delay_s is not None and delay_s <= 0.0:
+                    break
+                self._condition.wait(delay_s)
             if self._waiting is None:
                 return None
             item, self._waiting = self._waiting, None
@@ -118,9 +132,20 @@ class LatestWorker(Generic[ItemT, PreparedT]):
             self._taken += 1
             return self._taken - 1, item
 
-    def _may_take(self) -> bool:
+    def _delay_s(self) -> float | None:
+        """Seconds until the waiting item is to be taken; None: not before something changes."""
         in_work = self._taken - self._done
-        return in_work == 0 or (in_work == 1 and self._ahead())
+        if in_work == 0:
+            return 0.0
+        if in_work > 1 or self._handling_since_s is None or not self._ahead():
+            return None
+        return self._handling_since_s + self._handle_s - self._prepare_s - monotonic()
+
+    def _begin_handling(self) -> float:
+        with self._condition:
+            self._handling_since_s = monotonic()
+            self._condition.notify_all()
+            return self._handling_since_s
 
     def _await_turn(self, number: int) -> None:
         with self._condition:
@@ -130,6 +155,12 @@ class LatestWorker(Generic[ItemT, PreparedT]):
     def _finish(self) -> None:
         with self._condition:
             self._done += 1
+            self._handling_since_s = None
             if self._done == self._taken and self._waiting is None:
                 self._idle_since_s = monotonic()
             self._condition.notify_all()
+
+
+def _mean(mean_s: float, newest_s: float) -> float:
+    """A moving mean; the first value is taken as it is."""
+    return newest_s if mean_s == 0.0 else mean_s + _NEWEST * (newest_s - mean_s)

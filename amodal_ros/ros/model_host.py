@@ -25,9 +25,10 @@ class _Loaded:
     users: int = 0
     retired: bool = False
 
-    def close_if_unused(self) -> None:
-        if self.retired and not self.users:
-            self.predictor.close()
+    @property
+    def to_close(self) -> bool:
+        """Nobody runs it or will."""
+        return self.retired and not self.users
 
 
 class ModelHost:
@@ -110,7 +111,9 @@ class ModelHost:
         finally:
             with self._lock:
                 loaded.users -= 1
-                loaded.close_if_unused()
+                to_close = loaded.to_close
+            if to_close:
+                loaded.predictor.close()
 
     def interrupt(self) -> None:
         """Let the model leave the work that it is at, for a process that must end."""
@@ -122,7 +125,9 @@ class ModelHost:
         """Free the model, after the last frame that uses it; one being loaded is given up."""
         with self._lock:
             self._wanted = None
-            self._retire()
+            old = self._retire()
+        if old is not None:
+            old.close()
 
     def _load_wanted(self) -> None:
         while True:
@@ -142,18 +147,24 @@ class ModelHost:
     def _take_over(self, predictor: Predictor, parameters: PerceptionParameters) -> bool:
         with self._lock:
             given_up = self._loaded is None or self._wanted is not None
+            to_close: Predictor | None = predictor
             if not given_up:
-                self._retire()
+                to_close = self._retire()
                 self._loaded = _Loaded(predictor, parameters)
-        if given_up:
-            predictor.close()
+        if to_close is not None:
+            to_close.close()
         return not given_up
 
-    def _retire(self) -> None:
-        if self._loaded is not None:
-            self._loaded.retired = True
-            self._loaded.close_if_unused()
-            self._loaded = None
+    def _retire(self) -> Predictor | None:
+        """Takes the model out of service, under the lock; returns it if nobody runs it.
+
+        Closing can take long: not under the lock, which frames wait for.
+        """
+        loaded, self._loaded = self._loaded, None
+        if loaded is None:
+            return None
+        loaded.retired = True
+        return loaded.predictor if loaded.to_close else None
 
     def _warm(self, parameters: PerceptionParameters) -> Predictor:
         predictor = self._make_predictor(parameters)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from time import monotonic, sleep
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -45,20 +46,38 @@ class EngineOnCpu(Engine):
 
 @pytest.fixture
 def make_engine_rig(make_rig):
+    made = []
+
     def make(engine=Engine, **parameters):
         rig = make_rig(activate=False, **parameters)
         rig.make_predictor = lambda parameters: engine()
         rig.node.trigger_configure()
         rig.node.trigger_activate()
         rig.wait_connected(rig.camera)
+        made.append(rig)
         return rig
 
-    return make
+    yield make
+    for rig in made:  # or a test that failed would wait for what it holds
+        for predictor in rig.predictors:
+            predictor.go_on.release(100)
+
+
+def session(rig):
+    """What answers the camera."""
+    return rig.node._cameras[""].session
 
 
 def send(rig):
-    """Publish a frame with one object."""
-    return rig.camera.send(picture(), [BOX])
+    """Publish a frame with one object; wait for its arrival, or the next would take its place."""
+    header = rig.camera.send(picture(), [BOX])
+    rig.camera.wait(lambda: arrived(rig, header), "the arrival of the image")
+    return header
+
+
+def arrived(rig, header):
+    newest = session(rig).newest_image
+    return newest is not None and newest.header == header
 
 
 def begin(rig, count):
@@ -90,7 +109,6 @@ def test_else_the_newest_image_waits_untouched(make_engine_rig, engine, paramete
     send(rig)
     rig.camera.wait(lambda: rig.predictor.predicted, "the first frame in work")
     send(rig)
-    rig.camera.spin_for(0.2)  # images that come at once supersede each other before the node
     last = send(rig)
     rig.camera.wait(lambda: rig.counts("dropped_superseded") == 1, "the third frame")
     assert len(rig.predictor.images) == 1
@@ -102,12 +120,13 @@ def test_else_the_newest_image_waits_untouched(make_engine_rig, engine, paramete
 def test_it_can_be_switched_while_frames_come(make_engine_rig):
     rig = make_engine_rig()
     assert rig.camera.set_parameters(encode_ahead=False) == []
+    rig.camera.wait(lambda: not session(rig)._encodes_ahead(), "the change")
     first = send(rig)
     rig.camera.wait(lambda: rig.predictor.predicted, "the first frame in work")
     send(rig)
-    rig.camera.spin_for(0.3)
     assert len(rig.predictor.images) == 1
     assert rig.camera.set_parameters(encode_ahead=True) == []
+    rig.camera.wait(session(rig)._encodes_ahead, "the change back")
     third = send(rig)
     begin(rig, 2)
     rig.predictor.go_on.release(2)
@@ -170,20 +189,40 @@ def test_the_time_until_its_turn_is_told_as_waiting(make_engine_rig):
     rig.camera.wait_answer(first)
     rig.camera.wait_answer(second)
     rig.camera.wait(lambda: len(timings) >= 2, "the timings")
-    waits = [timing_values(message)["wait"] for message in timings]
-    assert waits[1] > 450
-    assert waits[0] < waits[1] - 300
+    assert timing_values(timings[1])["wait"] > 450
 
 
 def test_a_node_that_is_deactivated_gives_back_what_waits_for_its_turn(make_engine_rig):
     rig = make_engine_rig()
-    old = rig.predictor
+    old, worker = rig.predictor, session(rig)._worker
     send(rig)
     rig.camera.wait(lambda: old.predicted, "the first frame in work")
     send(rig)
     begin(rig, 2)
-    threading.Timer(0.3, old.go_on.release, [2]).start()
+
+    def go_on_once_it_stops():
+        deadline = monotonic() + START_S
+        while not worker.stopping and monotonic() < deadline:
+            sleep(0.01)
+        old.go_on.release(2)
+
+    threading.Thread(target=go_on_once_it_stops, daemon=True).start()
     assert rig.camera.change_state(Transition.TRANSITION_DEACTIVATE)
     assert rig.camera.change_state(Transition.TRANSITION_CLEANUP)
     assert old.closed
     assert len(old.predicted) == 1
+
+
+def test_the_parts_of_a_frame_that_lost_its_only_track_add_up(make_engine_rig):
+    rig = make_engine_rig(max_coast=0.0)
+    timings = rig.camera.subscribe(DiagnosticArray, "amodal/timing")
+    rig.camera.wait(
+        lambda: rig.camera.node.count_publishers("amodal/timing"), "the timing's publisher"
+    )
+    rig.camera.spin_for(SETTLE_S)
+    rig.predictor.go_on.release()
+    rig.camera.ask(picture(), [BOX])  # a track, which a frame without its box ends
+    assert rig.camera.ask(picture(), []).masks == []
+    assert len(rig.predictor.images) == 2
+    rig.camera.wait(lambda: len(timings) >= 2, "the timings")
+    assert timing_values(timings[1])["prefix"] == 2.0

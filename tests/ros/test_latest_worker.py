@@ -6,7 +6,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -175,20 +175,57 @@ def test_the_next_item_is_prepared_while_one_is_handled(steps):
     assert (prepare.items, handle.items) == ([1, 2, 4], [1, 2, 4])
 
 
-def test_an_item_that_is_prepared_sooner_waits_for_its_turn(steps):
+def test_nothing_is_taken_while_an_item_is_still_prepared(steps):
     prepare, handle = steps
-    worker = LatestWorker(prepare, handle, nothing, nothing, ahead=lambda: True)
+    superseded = []
+    worker = LatestWorker(prepare, handle, superseded.append, nothing, ahead=lambda: True)
     worker.submit(1)
     prepare.wait_for(1)
     worker.submit(2)
-    prepare.wait_for(2)
-    prepare.release(2)
-    handle.release(1, 2)
-    assert handle.items == []
-    prepare.release(1)
-    handle.wait_for(2)
+    worker.submit(3)
+    assert superseded == [2]
+    prepare.release(1, 3)
+    handle.wait_for(1)
+    prepare.wait_for(3)
+    handle.release(1, 3)
+    handle.wait_for(3)
     assert worker.stop(5)
-    assert handle.items == [1, 2]
+    assert (prepare.items, handle.items) == ([1, 3], [1, 3])
+
+
+def test_the_next_item_is_taken_as_late_as_its_preparation_allows():
+    handling, done = threading.Event(), threading.Event()
+    taken_s, handling_s = {}, {}
+
+    def prepare(item):
+        taken_s[item] = monotonic()
+        sleep(0.1)
+        return item
+
+    def handle(item):
+        handling_s[item] = monotonic()
+        handling.set()
+        sleep(0.6)
+        if item == "newer":
+            done.set()
+
+    superseded = []
+    worker = LatestWorker(prepare, handle, superseded.append, nothing, ahead=lambda: True)
+    worker.submit("first")
+    assert handling.wait(5)
+    sleep(0.7)
+    handling.clear()
+    worker.submit("second")
+    assert handling.wait(5)
+    worker.submit("old")
+    sleep(0.2)
+    worker.submit("newer")  # 0.3 s before the other would have been taken
+    assert done.wait(5)
+    assert worker.stop(5)
+    assert superseded == ["old"]
+    assert "old" not in taken_s
+    # In work before the one before was done.
+    assert handling_s["second"] + 0.3 < taken_s["newer"] < handling_s["second"] + 0.6
 
 
 def test_without_ahead_the_newest_is_taken_when_one_is_done(steps):

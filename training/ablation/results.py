@@ -42,19 +42,21 @@ def read_result(run: Path) -> dict[str, Any]:
     return RunFolder(run).validations()[-1]
 
 
-def collect(out: Path, configs: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+def collect(out: Path, configs: Sequence[str]) -> dict[str, Any]:
     """Read all finished runs.
 
     Args:
         out: Folder of the ablations.
         configs: Names of configurations.
-        seeds: Of their runs.
 
     Returns:
         By configuration: the result of each finished seed, and mean and spread of each metric.
     """
     results: dict[str, Any] = {}
     for config in configs:
+        seeds = sorted(
+            int(run.name.removeprefix("seed_")) for run in (out / config).glob("seed_*")
+        )
         runs = {seed: run_path(out, config, seed) for seed in seeds}
         finished = {s: read_result(run) for s, run in runs.items() if is_finished(run)}
         if not finished:
@@ -119,27 +121,31 @@ def _differences(results: Mapping[str, Any], config: str, metric: str) -> list[f
 
 
 def _noise(results: Mapping[str, Any], metric: str) -> SeedNoise | None:
-    return SeedNoise.pooled(
-        _differences(results, config, metric) for config in results if config != REFERENCE
+    return SeedNoise.of(
+        {
+            config: {s: 100.0 * (run[metric] or 0.0) for s, run in entry["seeds"].items()}
+            for config, entry in results.items()
+        }
     )
 
 
 def _noise_text(results: Mapping[str, Any]) -> str:
-    found = {metric: _noise(results, metric) for metric in METRICS}
-    values = [noise for noise in found.values() if noise is not None]
-    if len(values) < len(found):
-        return "No ablation has two seeds yet, so that the seed noise is not known.\n"
+    values = [noise for noise in (_noise(results, m) for m in METRICS) if noise is not None]
+    if len(values) < len(METRICS):
+        return "No two configurations have two seeds in common yet: the noise is not known.\n"
     deviations = " and ".join(f"{noise.std:.2f}" for noise in values)
-    most = max(len(entry["seeds"]) for entry in results.values())
+    counts = {
+        len(_differences(results, config, METRICS[0])) for config in results if config != REFERENCE
+    }
     limits = " and ".join(
         f"{values[0].limit(n):.2f} / {values[1].limit(n):.2f} with {n} seed{'s' * (n > 1)}"
-        for n in sorted({1, most})
+        for n in sorted(counts - {0})
     )
     return (
         f"Such a difference varies between seeds with a standard deviation of {deviations} (full "
-        f"and occ; pooled over all rows, {values[0].degrees} degrees of freedom); below {limits} "
-        "(Student's t, 95 %) it is called inside the seed noise. Of many rows one in twenty "
-        "exceeds that by chance.\n"
+        f"and occ; from all runs, {values[0].degrees} degrees of freedom); up to {limits} "
+        "(Student's t, 95 %) it is called inside the seed noise. All rows share the reference's "
+        "runs, and one row in twenty exceeds the limit by chance.\n"
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.special import stdtrit
 
 from amodal_ros.errors import InvalidInputError
@@ -59,23 +60,38 @@ class SeedNoise:
     degrees: int
 
     @classmethod
-    def pooled(cls, differences: Iterable[Sequence[float]]) -> SeedNoise | None:
-        """Estimate it from all ablations together; None where none has two seeds.
+    def of(cls, figures: Mapping[str, Mapping[str, float]]) -> SeedNoise | None:
+        """Estimate it from all runs together, since three seeds of one ablation say little.
 
-        It is taken to be the same for all of them, since three seeds alone say little.
+        A figure is taken for the sum of what its configuration does, what its seed does, and
+        noise that is alike everywhere; least squares over all runs leave the noise. (Pooling the
+        differences from the reference instead would count the reference's noise once a row.)
 
         Args:
-            differences: Of each ablation: its figure less the reference's, seed by seed.
+            figures: By configuration and seed.
+
+        Returns:
+            None where no two configurations have two seeds in common.
         """
-        several = [values for values in differences if len(values) > 1]
-        degrees = sum(len(values) - 1 for values in several)
+        configs = sorted(figures)
+        seeds = sorted({seed for runs in figures.values() for seed in runs})
+        runs = [(config, seed) for config in configs for seed in sorted(figures[config])]
+        design = np.zeros((len(runs), len(configs) + len(seeds)))
+        values = np.array([figures[config][seed] for config, seed in runs])
+        for row, (config, seed) in enumerate(runs):
+            design[row, configs.index(config)] = 1.0
+            design[row, len(configs) + seeds.index(seed)] = 1.0
+        if not runs:
+            return None
+        fitted, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
+        degrees = len(runs) - int(rank)
         if not degrees:
             return None
-        squares = sum(statistics.variance(values) * (len(values) - 1) for values in several)
-        return cls(math.sqrt(squares / degrees), degrees)
+        squares = float(((values - design @ fitted) ** 2).sum())
+        return cls(math.sqrt(2.0 * squares / degrees), degrees)
 
     def limit(self, seeds: int) -> float:
-        """Return what a mean difference over `seeds` seeds exceeds by chance once in twenty times.
+        """Return what a mean difference over so many seeds exceeds by chance once in twenty times.
 
         Student's t, both directions.
         """

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
@@ -16,7 +17,8 @@ from training.trainer.config_files import CONFIGS
 
 # "points" is plainly worse; "no_blur" differs by less than its differences vary.
 FULL = {REFERENCE: 0.80, "points": 0.70, "no_blur": 0.801}
-VARIES = {"points": (-0.002, 0.0, 0.002), "no_blur": (0.002, -0.002, 0.0)}
+INSIDE = "inside the seed noise"
+VARIES = {"points": (-0.002, 0.0, 0.002, 0.0), "no_blur": (0.002, -0.002, 0.0)}
 
 
 class FakeTraining:
@@ -34,7 +36,7 @@ class FakeTraining:
         (run / "config.yaml").write_text("steps: 5\n")
         if config.stem == self.fails_on:
             return 1
-        value = FULL[config.stem] + 0.01 * seed + VARIES.get(config.stem, (0.0,) * 3)[seed]
+        value = FULL[config.stem] + 0.01 * seed + VARIES.get(config.stem, (0.0,) * 4)[seed]
         line = {"step": 5, "score": 0.5, "miou_full": value, "miou_occ": value / 2}
         (run / "validation.jsonl").write_text(json.dumps(line) + "\n")
         return 0
@@ -54,9 +56,9 @@ def test_the_table_has_means_spreads_verdicts_and_the_papers_figures(tmp_path):
     assert f"| two points {points}" in text
     noise = "+0.10, inside the seed noise | +0.05, inside the seed noise"
     assert f"| no blur | 3 | 81.10 ± 0.92 | 40.55 ± 0.46 | {noise}" in text
-    # Pooled over two rows of three seeds: 0.2 and 0.1, times 2.776 (over the root of three).
-    assert "a standard deviation of 0.20 and 0.10 (full and occ; pooled over all rows, 4 " in text
-    assert "below 0.56 / 0.28 with 1 seed and 0.32 / 0.16 with 3 seeds" in text
+    # Residuals of three rows and three seeds; Student's t of 4 degrees of freedom is 2.776.
+    assert "a standard deviation of 0.26 and 0.13 (full and occ; from all runs, 4 degrees" in text
+    assert "up to 0.41 / 0.21 with 3 seeds (Student's t, 95 %)" in text
     document = json.loads((tmp_path / "ablations.json").read_text())
     assert document["results"]["points"]["seeds"]["2"]["miou_full"] == pytest.approx(0.722)
     assert document["about"]["seeds"] == [0, 1, 2]
@@ -85,13 +87,29 @@ def test_an_unknown_ablation_is_named(tmp_path, caplog):
     assert "unknown ablations ['bigger']" in caplog.text
 
 
-def test_differences_are_taken_seed_by_seed():
-    noise = SeedNoise.pooled([[1.0, 2.0, 3.0], [5.0, 5.0], [7.0]])
-    assert noise == SeedNoise(std=pytest.approx(math.sqrt(2.0 / 3.0)), degrees=3)
+def test_noise_is_what_configuration_and_seed_do_not_explain():
+    figures = {"a": {"0": 1.0, "1": 2.0}, "b": {"0": 11.0, "1": 12.4}}
+    # Residuals of +-0.1: one degree of freedom, and a difference has two of them.
+    expected = SeedNoise(std=pytest.approx(math.sqrt(2.0 * 4 * 0.01)), degrees=1)
+    assert SeedNoise.of(figures) == expected
+    assert SeedNoise.of({**figures, "once": {"0": 7.0}}) == expected
     # Student's t of 3 degrees of freedom: 3.182 for 95 %.
-    assert noise.limit(1) == pytest.approx(3.182 * math.sqrt(2.0 / 3.0), rel=1e-3)
-    assert noise.limit(4) == pytest.approx(noise.limit(1) / 2.0)
-    assert SeedNoise.pooled([[1.0], []]) is None
+    assert SeedNoise(1.0, 3).limit(1) == pytest.approx(3.182, rel=1e-3)
+    assert SeedNoise(1.0, 3).limit(4) == pytest.approx(3.182 / 2, rel=1e-3)
+    assert SeedNoise.of({"a": {"0": 1.0, "1": 2.0}, "b": {"0": 1.0}}) is None
+    assert SeedNoise.of({}) is None
+
+
+def test_the_limit_is_exceeded_by_chance_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    wrong = []
+    for _ in range(400):
+        seeds = rng.normal(0.0, 5.0, 3)
+        drawn = seeds + rng.normal(0.0, 1.0, (8, 3))
+        figures = {str(c): {str(s): drawn[c, s] for s in range(3)} for c in range(8)}
+        noise = SeedNoise.of(figures)
+        wrong += [verdict(list(drawn[c] - drawn[0]), noise) != INSIDE for c in range(1, 8)]
+    assert np.mean(wrong) == pytest.approx(0.05, abs=0.015)
 
 
 def test_the_seed_noise_decides():
@@ -110,7 +128,7 @@ def test_without_a_second_seed_nothing_is_said_of_noise(tmp_path):
     arguments = ["--out", str(tmp_path), "--seeds", "0", "--only", *FULL]
     assert main(arguments, FakeTraining()) == 0
     text = (tmp_path / "ablations.md").read_text()
-    assert "No ablation has two seeds yet" in text
+    assert "No two configurations have two seeds in common yet" in text
     assert "-10.20, seed noise unknown" in text
 
 
@@ -128,3 +146,13 @@ def test_a_document_gets_the_table(tmp_path, caplog):
     assert "no block '<!-- report ablations -->'" in caplog.text
     assert run(tmp_path / "runs", FakeTraining(), "--document", str(tmp_path / "none.md")) == 1
     assert "none.md" in caplog.text
+
+
+def test_a_choice_of_runs_keeps_the_others_in_the_table(tmp_path):
+    assert run(tmp_path, FakeTraining()) == 0
+    arguments = ["--out", str(tmp_path), "--seeds", "3", "--only", "points"]
+    assert main(arguments, FakeTraining()) == 0
+    text = (tmp_path / "ablations.md").read_text()
+    assert "| two points | 4 |" in text
+    assert "| no blur | 3 |" in text
+    assert "-10.00, worse" in text
