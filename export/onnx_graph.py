@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ OPSET = 18
 # Constants above this size in bytes are left to be computed where the graph is loaded: a gathered
 # table of attention biases, for example, is many times as large as what it is gathered from.
 FOLD_LIMIT = 512 * 1024
+CHECKED_BYTES = 64 * 1024  # constants that shapes may depend on are smaller
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,12 @@ def export_component(
         external_data=False,
         verbose=False,
     )
-    model = onnxslim.slim(program.model_proto, size_threshold=FOLD_LIMIT)
+    exported = program.model_proto
+    del program  # of ViT-H each copy is gigabytes; what the exporter leaves hangs in cycles
+    gc.collect()
+    model = onnxslim.slim(exported, size_threshold=FOLD_LIMIT)
+    del exported
+    gc.collect()
     renamed_inputs = tuple(
         _rename(tensor, (renamed or {}).get(tensor.name, {})) for tensor in inputs
     )
@@ -122,7 +130,28 @@ def clean(
             for tensor in tensors
         )
     _share_equal_initializers(graph)
-    onnx.checker.check_model(model, full_check=True)
+    _check(model)
+
+
+def _check(model: onnx.ModelProto) -> None:
+    """Let onnx check all of a graph but the numbers of its weights, which may exceed 2 GB."""
+    graph = model.graph
+    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    light.functions.extend(model.functions)
+    light.graph.name = graph.name
+    light.graph.node.extend(graph.node)
+    light.graph.input.extend(graph.input)
+    light.graph.output.extend(graph.output)
+    for tensor in graph.initializer:
+        if len(tensor.raw_data) <= CHECKED_BYTES:
+            light.graph.initializer.append(tensor)
+        else:
+            light.graph.input.append(
+                onnx.helper.make_tensor_value_info(
+                    tensor.name, tensor.data_type, list(tensor.dims)
+                )
+            )
+    onnx.checker.check_model(light, full_check=True)
 
 
 def _share_equal_initializers(graph: onnx.GraphProto) -> None:
@@ -130,13 +159,13 @@ def _share_equal_initializers(graph: onnx.GraphProto) -> None:
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     renamed: dict[str, str] = {}
     for tensor in graph.initializer:
-        content = onnx.numpy_helper.to_array(tensor).tobytes()
+        content = hashlib.sha256(onnx.numpy_helper.to_array(tensor).tobytes()).digest()
         name = first.setdefault((tensor.data_type, tuple(tensor.dims), content), tensor.name)
         if name != tensor.name:
             renamed[tensor.name] = name
-    kept = [tensor for tensor in graph.initializer if tensor.name not in renamed]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    for position in reversed(range(len(graph.initializer))):
+        if graph.initializer[position].name in renamed:
+            del graph.initializer[position]
     for node in graph.node:
         for position, name in enumerate(node.input):
             node.input[position] = renamed.get(name, name)

@@ -61,11 +61,15 @@ def _export(source: SourceModel, options: ExportOptions, work: Path) -> ParityRe
     from export.model_folder import publish
 
     logger.info("exporting the graphs of %s", source.model.config.base)
-    components = export_components(source.model, mode=options.mode, precision=options.precision)
-    memory = export_video(source.model, mode=options.mode, precision=options.precision)
     folder = work / "folder"
     folder.mkdir()
-    report = fill_folder(folder, source, components, options, memory)
+    report = fill_folder(
+        folder,
+        source,
+        export_components(source.model, mode=options.mode, precision=options.precision),
+        options,
+        export_video(source.model, mode=options.mode, precision=options.precision),
+    )
     publish(folder, options.out)
     return report
 
@@ -89,6 +93,8 @@ def fill_folder(
     Raises:
         BackendError: The graphs do not agree with torch.
     """
+    import onnx
+
     from amodal_ros.errors import BackendError
     from amodal_ros.manifest import load_manifest, parse_manifest
     from amodal_ros.memory_manifest import load_memory
@@ -113,6 +119,9 @@ def fill_folder(
     write_graphs(folder, [*components, *memory])
     if memory:
         write_memory(folder, memory, source.model.base)
+    # The files have the weights now. Of ViT-H a copy more would be gigabytes.
+    components = [replace(component, model=onnx.ModelProto()) for component in components]
+    memory = ()
     (folder / REFERENCE_FILE).write_bytes(b"\0")  # the manifest is needed to compute it
     draft = parse_manifest(manifest_content(folder, components, content), folder)
     reference = make_reference(draft, torch_backend)
