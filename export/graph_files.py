@@ -8,10 +8,12 @@ sha256, to which engines are tied, changes with the weights.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-from onnx.external_data_helper import uses_external_data
+from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
 from amodal_ros.errors import ManifestError
 from amodal_ros.manifest import file_sha256
@@ -54,6 +56,29 @@ def save_graph(model: onnx.ModelProto, path: Path, max_inline: int = MAX_INLINE_
     path.write_bytes(graph.SerializeToString(deterministic=True))
     shutil.copymode(path, data)  # onnx makes it for its owner alone
     onnx.checker.check_model(str(path))
+
+
+@contextmanager
+def temporary_file(
+    model: onnx.ModelProto, path: Path, max_inline: int = MAX_INLINE_BYTES // 2
+) -> Iterator[Path]:
+    """Give a graph as a file, for a library that cannot take it from memory; it goes afterwards.
+
+    Args:
+        model: The graph; whole again afterwards.
+        path: Of the file; weights beyond ``max_inline`` bytes lie beside it.
+        max_inline: See ``path``.
+    """
+    large = weight_bytes(model) > max_inline
+    data = data_path(path)
+    try:
+        onnx.save(model, str(path), save_as_external_data=large, location=data.name)
+        if large:  # saving has taken the weights out of the graph
+            load_external_data_for_model(model, str(path.parent))
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        data.unlink(missing_ok=True)
 
 
 def check_data(path: Path) -> None:

@@ -13,6 +13,8 @@ import onnxslim
 import torch
 from torch import nn
 
+from export.graph_files import MAX_INLINE_BYTES, weight_bytes
+
 OPSET = 18
 # Constants above this size in bytes are left to be computed where the graph is loaded: a gathered
 # table of attention biases, for example, is many times as large as what it is gathered from.
@@ -91,7 +93,10 @@ def export_component(
     exported = program.model_proto
     del program  # of ViT-H each copy is gigabytes; what the exporter leaves hangs in cycles
     gc.collect()
-    model = onnxslim.slim(exported, size_threshold=FOLD_LIMIT)
+    # Shapes are inferred from a serialised graph, which cannot exceed 2 GB; the exporter has
+    # written them into the graph already.
+    too_large = weight_bytes(exported) > MAX_INLINE_BYTES
+    model = onnxslim.slim(exported, size_threshold=FOLD_LIMIT, no_shape_infer=too_large)
     del exported
     gc.collect()
     renamed_inputs = tuple(

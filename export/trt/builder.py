@@ -10,20 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from amodal_ros.backends.tensorrt_library import TensorRtLibrary
 from amodal_ros.errors import BackendError, InvalidInputError
-from export.graph_files import weight_bytes
+from export.graph_files import temporary_file
 from export.trt.profiles import Shape
 from export.trt.progress import progress_monitor
 from export.trt.type_check import check_network_types
 from export.trt.typed_graph import TypedGraph
 
 logger = logging.getLogger(__name__)
-
-# Protocol buffers end at 2 GB; with larger weights in a file of their own.
-_EXTERNAL_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -132,14 +127,10 @@ def _network_flags(library: TensorRtLibrary) -> int:
 
 def _parse(trt: Any, log: Any, network: Any, name: str, graph: TypedGraph, folder: Path) -> None:
     """Parses the graph from a file, as graphs above 2 GB must be."""
-    path = folder / f"{name}.onnx"
-    large = weight_bytes(graph.model) > _EXTERNAL_BYTES
-    onnx.save(graph.model, str(path), save_as_external_data=large, location=f"{name}.weights")
-    parser = trt.OnnxParser(network, log)
-    parsed = parser.parse_from_file(str(path))
-    errors = [_parser_error(parser.get_error(i)) for i in range(parser.num_errors)]
-    for file in (path, folder / f"{name}.weights"):
-        file.unlink(missing_ok=True)
+    with temporary_file(graph.model, folder / f"{name}.onnx") as path:
+        parser = trt.OnnxParser(network, log)
+        parsed = parser.parse_from_file(str(path))
+        errors = [_parser_error(parser.get_error(i)) for i in range(parser.num_errors)]
     if not parsed:
         raise BackendError(f"{name}: TensorRT cannot parse it: {'; '.join(errors) or reason(log)}")
 

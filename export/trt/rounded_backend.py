@@ -13,12 +13,10 @@ import onnx
 from amodal_ros.backends.base import check_tensors
 from amodal_ros.errors import BackendError
 from amodal_ros.manifest import ModelManifest
-from export.graph_files import weight_bytes
+from export.graph_files import temporary_file
 from export.trt.graph_reading import ReadGraph
 from export.trt.precision_plan import PrecisionPlan
 from export.trt.typed_graph import rounding_graph
-
-_EXTERNAL_BYTES = 1 << 30
 
 
 class RoundedBackend:
@@ -71,11 +69,5 @@ def _open(model: onnx.ModelProto, path: Path) -> Any:
     # A fused kernel would skip the rounding between the operators that it replaces.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.enable_mem_pattern = False
-    large = weight_bytes(model) > _EXTERNAL_BYTES
-    weights = path.with_suffix(".weights")
-    onnx.save(model, str(path), save_as_external_data=large, location=weights.name)
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    finally:
-        path.unlink()
-        weights.unlink(missing_ok=True)
+    with temporary_file(model, path) as file:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

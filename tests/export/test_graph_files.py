@@ -7,11 +7,20 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import helper, numpy_helper
 
 from amodal_ros.errors import ManifestError
 from amodal_ros.manifest import file_sha256
-from export.graph_files import MAX_INLINE_BYTES, check_data, save_graph, weight_bytes
+from export import onnx_graph
+from export.graph_files import (
+    MAX_INLINE_BYTES,
+    check_data,
+    save_graph,
+    temporary_file,
+    weight_bytes,
+)
+from export.onnx_graph import Tensor, export_component
 
 WEIGHT = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
 
@@ -84,3 +93,42 @@ def test_altered_or_missing_weights_are_refused(model, tmp_path):
     path.write_bytes(stripped.SerializeToString())
     with pytest.raises(ManifestError, match="expected external_data_sha256"):
         check_data(path)
+
+
+@pytest.mark.parametrize("max_inline", [4096, 1 << 20])
+def test_a_temporary_file_leaves_the_graph_whole(model, tmp_path, max_inline):
+    for _ in range(2):  # as for the second target
+        with temporary_file(model, tmp_path / "linear.onnx", max_inline) as path:
+            assert len(list(tmp_path.iterdir())) == (2 if max_inline == 4096 else 1)
+            np.testing.assert_allclose(_run(path), WEIGHT + 1, rtol=1e-6)
+        assert list(tmp_path.iterdir()) == []
+        assert weight_bytes(model) == 4 * (64 * 32 + 32)
+        save_graph(model, tmp_path / "whole.onnx")
+        np.testing.assert_allclose(_run(tmp_path / "whole.onnx"), WEIGHT + 1, rtol=1e-6)
+        (tmp_path / "whole.onnx").unlink()
+    with pytest.raises(RuntimeError), temporary_file(model, tmp_path / "linear.onnx", max_inline):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [0, MAX_INLINE_BYTES])
+def test_graphs_beyond_the_limit_are_simplified_and_checked_too(tmp_path, monkeypatch, limit):
+    """What is beyond 2 GB cannot be serialised: neither shape inference nor the checker can."""
+    monkeypatch.setattr(onnx_graph, "MAX_INLINE_BYTES", limit)
+    monkeypatch.setattr(onnx_graph, "CHECKED_BYTES", 64)
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.LayerNorm(32)).eval()
+    tensors = (Tensor("x", ("N", 64)),), (Tensor("y", ("N", 32)),)
+    component = export_component("linear", module, (torch.zeros(2, 64),), *tensors)
+    assert sum(node.op_type == "LayerNormalization" for node in component.model.graph.node) == 1
+    save_graph(component.model, tmp_path / "linear.onnx", max_inline=4096)
+    with torch.no_grad():
+        expected = module(torch.eye(64)).numpy()
+    np.testing.assert_allclose(_run(tmp_path / "linear.onnx"), expected, atol=1e-5)
+
+
+def test_the_checker_finds_what_is_wrong_beside_large_weights(model, monkeypatch):
+    monkeypatch.setattr(onnx_graph, "CHECKED_BYTES", 64)
+    model.graph.initializer[0].dims[0] = 63
+    with pytest.raises(Exception, match="MatMul"):
+        onnx_graph._check(model)
