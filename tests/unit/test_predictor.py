@@ -342,3 +342,24 @@ def test_graphs_with_other_tensors_are_refused(
     manifest = parse_manifest(content, tmp_path)
     with pytest.raises(ManifestError, match=message):
         AmodalPredictor(manifest, FakeBackend(manifest))
+
+
+@pytest.mark.parametrize(
+    ("mode", "backend", "providers", "ahead"),
+    [
+        ("full", "onnxruntime", ["CPUExecutionProvider"], False),
+        ("full", "onnxruntime", [("CPUExecutionProvider", {})], False),
+        ("full", "onnxruntime", ["CUDAExecutionProvider", "CPUExecutionProvider"], True),
+        ("full", "tensorrt", ["CPUExecutionProvider"], True),
+        ("roi", "tensorrt", ["CPUExecutionProvider"], False),
+        ("roi", "onnxruntime", ["CPUExecutionProvider"], False),
+    ],
+)
+def test_images_are_encoded_ahead_on_a_gpu_alone(monkeypatch, mode, backend, providers, ahead):
+    manifest = fake_manifest(mode, "roi" if mode == "roi" else "letterbox")
+    monkeypatch.setattr("amodal_ros.predictor.load_manifest", lambda path: manifest)
+    monkeypatch.setattr(
+        "amodal_ros.predictor.create_backend", lambda *_, **__: FakeBackend(manifest)
+    )
+    predictor = AmodalPredictor.from_model_dir("nowhere", backend, providers=providers)
+    assert predictor.encodes_ahead is ahead
