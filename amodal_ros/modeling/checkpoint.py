@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,13 +94,18 @@ def read_header(path: Path | str) -> CheckpointHeader:
     return CheckpointHeader(base, config, training)
 
 
-def load_checkpoint(path: Path | str, model: AmodalModel, base: BaseIdentity) -> CheckpointHeader:
+def load_checkpoint(
+    path: Path | str, model: AmodalModel, base: BaseIdentity, *, more_adapters: bool = False
+) -> CheckpointHeader:
     """Load a checkpoint into a model that was built on the same base with its configuration.
 
     Args:
         path: The file.
         model: Built with the header's ``config``; changed in place.
         base: The weights that ``model`` was built on.
+        more_adapters: The model may have whole adapters that the file lacks; they stay as they
+            are. Untrained ones change nothing, so that the model still computes what the file's
+            would.
 
     Returns:
         The file's header.
@@ -113,6 +119,9 @@ def load_checkpoint(path: Path | str, model: AmodalModel, base: BaseIdentity) ->
     state = read_tensors(path)
     expected = model.trainable_state()
     missing, unknown = sorted(expected.keys() - state), sorted(state.keys() - expected)
+    if more_adapters:
+        partly = {_adapter_of(name) for name in state}
+        missing = [name for name in missing if _adapter_of(name) in {*partly, None}]
     if missing or unknown:
         raise CheckpointError(
             f"{path} does not fit the model: missing tensors {missing[:3]}, "
@@ -150,3 +159,9 @@ def _read_metadata(path: Path) -> dict[str, str]:
             return file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from error
+
+
+def _adapter_of(tensor_name: str) -> str | None:
+    """Return the name of the adapter a tensor belongs to; None if it is of the base model."""
+    found = re.match(r"adapters\.(\w+)\.", tensor_name)
+    return None if found is None else found[1]

@@ -85,6 +85,31 @@ def test_other_configuration_is_refused(saved, state, base):
         load_checkpoint(path, small_model(state, hidden_dim=32), base)
 
 
+def test_a_model_with_more_adapters_starts_as_the_one_it_continues(saved, state, base):
+    path, model = saved
+    more = small_model(state, positions=[4, 7, 10, 11, 12])
+    load_checkpoint(path, more, base, more_adapters=True)
+    for name, tensor in model.adapters.state_dict().items():
+        assert torch.equal(tensor, more.adapters.state_dict()[name]), name
+    images, prior, gain = torch.randn(1, 3, 256, 256), torch.ones(1, 1, 256, 256), torch.ones(1)
+    with torch.no_grad():
+        found = [m.suffix(m.prefix(images), prior, gain).embeddings for m in (model, more)]
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_more_adapters_excuses_neither_fewer_nor_incomplete_ones(saved, state, base):
+    path, _ = saved
+    fewer = small_model(state, positions=[4, 10, 12])
+    with pytest.raises(CheckpointError, match=r"does not fit .* unknown tensors .'adapters"):
+        load_checkpoint(path, fewer, base, more_adapters=True)
+    with safe_open(str(path), framework="pt") as file:
+        metadata, names = file.metadata(), list(file.keys())
+        kept = {name: file.get_tensor(name) for name in names[1:]}
+    save_file(kept, path, metadata=metadata)
+    with pytest.raises(CheckpointError, match=f"missing tensors .'{names[0]}'"):
+        load_checkpoint(path, small_model(state), base, more_adapters=True)
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [

@@ -221,6 +221,8 @@ class TrainConfig:
         steps: Optimiser steps.
         seed: Of everything random.
         init_from: Adapters (``*.safetensors``) to start from in place of fresh ones.
+        more_adapters: The model may have adapters at places where ``init_from`` has none; they
+            start fresh, and so change nothing at first. Otherwise that is an error.
         gradient_checkpointing: Recompute the adapted blocks in the backward pass.
     """
 
@@ -230,6 +232,7 @@ class TrainConfig:
     steps: int = MISSING
     seed: int = 0
     init_from: str | None = None
+    more_adapters: bool = False
     gradient_checkpointing: bool = False
     loss: LossConfig = field(default_factory=LossConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
