@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class EngineSet:
         key: what it is tied to.
         files: of each graph.
         verification: `status`: `verified` or `not verified on this machine`; `machine`: where it
-            was; `report`: what was found.
+            was; `graphs`: which ran; `report`: what was found.
         build: how it was built; free form, for people.
     """
 
@@ -98,19 +98,33 @@ class EngineSet:
     verification: Mapping[str, Any]
     build: Mapping[str, Any]
 
-    def verified_on(self, machine: Machine) -> bool:
-        """Whether it passed the precision gate on such a machine."""
-        return self.verification.get("status") == VERIFIED and self.verification.get(
-            "machine"
-        ) == asdict(machine)
+    def verified_on(self, machine: Machine, graphs: Iterable[str]) -> bool:
+        """Whether these graphs passed the precision gate on such a machine.
 
-    def with_verification(self, machine: Machine | None, report: Mapping[str, Any]) -> EngineSet:
-        """The same set with the outcome of a gate; None: no engine ran."""
+        A set with SAM 2's video path has graphs that a node does not load.
+        """
+        found = self.verification
+        ran = found.get("graphs")
+        return (
+            found.get("status") == VERIFIED
+            and found.get("machine") == asdict(machine)
+            and isinstance(ran, list)  # sets written before it was noted are verified anew
+            and all(graph in ran for graph in graphs)
+        )
+
+    def with_verification(
+        self, machine: Machine | None, report: Mapping[str, Any], graphs: Iterable[str] = ()
+    ) -> EngineSet:
+        """The same set with the outcome of a gate in which `graphs` ran; no machine: none did."""
         status = UNVERIFIED if machine is None else VERIFIED
         where = None if machine is None else asdict(machine)
-        return replace(
-            self, verification={"status": status, "machine": where, "report": dict(report)}
-        )
+        verification = {
+            "status": status,
+            "machine": where,
+            "graphs": sorted(graphs),
+            "report": dict(report),
+        }
+        return replace(self, verification=verification)
 
     def read(self, graph: str) -> bytes:
         """An engine's bytes, checked.

@@ -26,7 +26,7 @@ def ensure_verified(manifest: ModelManifest, backend: TensorRtBackend) -> None:
         BackendError: when the masks differ too much from fp32's.
         ManifestError: when the reference cannot be read.
     """
-    if backend.engines.verified_on(backend.machine):
+    if backend.engines.verified_on(backend.machine, manifest.graphs):
         return
     logger.info("%s: first load on this machine; comparing its masks with fp32", backend.name)
     report = verify_engines(manifest, backend)
@@ -56,7 +56,8 @@ def verify_engines(
         ManifestError: when the reference cannot be read.
     """
     reference = load_reference(manifest.reference_path)
-    fp32 = OnnxRuntimeBackend(with_memory(manifest, memory))
+    whole = with_memory(manifest, memory)
+    fp32 = OnnxRuntimeBackend(whole)
     try:
         report = run_gate(
             manifest,
@@ -71,7 +72,9 @@ def verify_engines(
     finally:
         fp32.close()
     if not report.failures():
-        engines = backend.engines.with_verification(backend.machine, report.to_json())
+        engines = backend.engines.with_verification(
+            backend.machine, report.to_json(), whole.graphs
+        )
         try:
             engines.save()
         except OSError as error:

@@ -210,7 +210,8 @@ def test_engines_are_verified_at_their_first_load(first_load, caplog) -> None:
     assert "first load on this machine" in caplog.text
     backend.close()
     rig.engines = load_engine_set(rig.engines.directory)
-    assert rig.engines.verified_on(rig.machine)
+    assert rig.engines.verified_on(rig.machine, manifest.graphs)
+    assert not rig.engines.verified_on(rig.machine, [*manifest.graphs, "memory_decoder"])
     assert rig.engines.verification["report"]["passed"] is True
     caplog.clear()
     factory.create_backend(manifest, "tensorrt", max_batch=4).close()
@@ -231,4 +232,4 @@ def test_wrong_engines_do_not_start(first_load) -> None:
     ):
         factory.create_backend(manifest, "tensorrt", max_batch=4)
     assert rig.cuda.memory == {}  # nothing is left open
-    assert not load_engine_set(rig.engines.directory).verified_on(rig.machine)
+    assert not load_engine_set(rig.engines.directory).verified_on(rig.machine, ())

@@ -111,11 +111,12 @@ def test_folder_name_says_what_it_is() -> None:
 
 def test_verification_holds_for_the_machine_where_it_was(tmp_path: Path) -> None:
     engines = write_engines(tmp_path, engine_key(MANIFEST))
-    assert not engines.verified_on(MACHINE)
-    engines.with_verification(MACHINE, {"passed": True}).save()
+    assert not engines.verified_on(MACHINE, ())
+    engines.with_verification(MACHINE, {"passed": True}, ["prefix", "decoder"]).save()
     found = load_engine_set(tmp_path)
-    assert found.verified_on(MACHINE)
-    assert not found.verified_on(replace(MACHINE, gpu_name="Other GPU"))
+    assert found.verified_on(MACHINE, ["prefix", "decoder"])
+    assert not found.verified_on(MACHINE, ["prefix", "memory_decoder"])
+    assert not found.verified_on(replace(MACHINE, gpu_name="Other GPU"), ["prefix"])
     assert found.with_verification(None, {}).verification["status"] == engine_cache.UNVERIFIED
 
 
