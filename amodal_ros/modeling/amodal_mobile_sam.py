@@ -57,7 +57,7 @@ class AmodalMobileSam(AmodalModel):
         if config.place == "decoder":
             for position in decoder_positions(config):
                 adapters[adapter_name(position)] = build_adapter(
-                    config, DECODER_DIM, DECODER_STRIDE
+                    config, position, DECODER_DIM, DECODER_STRIDE
                 )
         else:
             encoder = AmodalTinyViT(base.image_encoder, _build_adapters(config, base))
@@ -163,5 +163,5 @@ def _build_adapters(config: AmodalConfig, base: Sam) -> dict[str, nn.Module]:
                 f"{len(steps) - 1} for the neck, got {config.positions}"
             )
         channels, stride = step_shape(base.image_encoder, steps[position])
-        adapters[steps[position]] = build_adapter(config, channels, stride)
+        adapters[steps[position]] = build_adapter(config, position, channels, stride)
     return adapters

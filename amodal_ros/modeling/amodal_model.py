@@ -254,11 +254,14 @@ class AmodalModel(nn.Module, ABC):
             )
 
 
-def build_adapter(config: AmodalConfig, channels: int, prior_stride: int) -> nn.Module:
+def build_adapter(
+    config: AmodalConfig, position: int, channels: int, prior_stride: int
+) -> nn.Module:
     """Build one adapter as ``config`` asks.
 
     Args:
         config: Kind, width and iterations.
+        position: Its place, as ``config.positions`` counts.
         channels: Channels of the features at its place.
         prior_stride: Input pixels per feature cell at its place.
 
@@ -276,4 +279,5 @@ def build_adapter(config: AmodalConfig, channels: int, prior_stride: int) -> nn.
         prior_stride=prior_stride,
         hidden_dim=config.hidden_dim,
         iterations=config.iterations,
+        dilated=position in config.dilated_positions,
     )

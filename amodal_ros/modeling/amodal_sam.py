@@ -54,7 +54,7 @@ class AmodalSam(AmodalModel):
         if config.place == "decoder":
             for position in decoder_positions(config):
                 adapters[adapter_name(position)] = build_adapter(
-                    config, DECODER_DIM, DECODER_STRIDE
+                    config, position, DECODER_DIM, DECODER_STRIDE
                 )
         else:
             positions = config.positions or positions
@@ -65,7 +65,7 @@ class AmodalSam(AmodalModel):
                 )
             channels = base.image_encoder.patch_embed.proj.out_channels
             for position in positions:
-                adapters[f"block_{position}"] = build_adapter(config, channels, PATCH_SIZE)
+                adapters[f"block_{position}"] = build_adapter(config, position, channels, PATCH_SIZE)
             self._first, self._positions = positions[0], positions
         super().__init__(config, base, adapters)
 

@@ -58,12 +58,12 @@ class AmodalSam2(AmodalModel):
         if config.place == "decoder":
             for position in decoder_positions(config):
                 adapters[adapter_name(position)] = build_adapter(
-                    config, DECODER_DIM, DECODER_STRIDE
+                    config, position, DECODER_DIM, DECODER_STRIDE
                 )
         else:
             for stage, block in layout.stages_with_adapter(config.positions or STAGES):
                 adapters[f"stage_{stage}"] = build_adapter(
-                    config, layout.channels[stage - 1], STRIDES[stage - 1]
+                    config, stage, layout.channels[stage - 1], STRIDES[stage - 1]
                 )
                 stages[block] = stage
         self._layout = layout

@@ -39,6 +39,8 @@ class AmodalConfig:
             row of Table 5.
         hidden_dim: Width of the adapters' bottleneck; None for the literal full-width form.
         iterations: How often an SCA applies Eq. 5.
+        dilated_positions: Those of ``positions`` whose SCA has dilated kernels (the paper's has
+            not): it looks as far as the features reach, for the same cost.
         unfrozen: Parts of the base model that are trained too, out of :data:`FREEZABLE`.
         sam2_postprocessing: What ``sam2`` calls ``apply_postprocessing``: the decoder falls back
             to its multi-mask tokens where the single mask is unstable, and masks of prompted
@@ -52,6 +54,7 @@ class AmodalConfig:
     positions: tuple[int, ...] = ()
     hidden_dim: int | None = 64
     iterations: int = 3
+    dilated_positions: tuple[int, ...] = ()
     unfrozen: tuple[str, ...] = ()
     sam2_postprocessing: bool = False
 
@@ -62,11 +65,22 @@ class AmodalConfig:
         _check_choice("place", self.place, PLACES)
         for part in self.unfrozen:
             _check_choice("unfrozen", part, FREEZABLE)
-        object.__setattr__(self, "positions", tuple(int(p) for p in self.positions))
+        for name in ("positions", "dilated_positions"):
+            object.__setattr__(self, name, tuple(int(p) for p in getattr(self, name)))
         object.__setattr__(self, "unfrozen", tuple(self.unfrozen))
         if list(self.positions) != sorted(set(self.positions)):
             raise InvalidInputError(
                 f"positions must ascend without repetition, got {self.positions}"
+            )
+        if not set(self.dilated_positions) <= set(self.positions):
+            raise InvalidInputError(
+                f"dilated_positions must be among the positions {self.positions}, "
+                f"got {self.dilated_positions}"
+            )
+        if self.dilated_positions and self.adapter != "sca":
+            raise InvalidInputError(
+                f"only an sca can be dilated, got dilated_positions {self.dilated_positions} "
+                f"with adapter {self.adapter!r}"
             )
         if self.image_size < 32 or self.image_size % 32:
             raise InvalidInputError(

@@ -11,8 +11,8 @@ from amodal_ros.modeling.config import AmodalConfig
 
 def test_survives_json():
     config = AmodalConfig(
-        base="sam2.1_hiera_b+", image_size=512, positions=(2, 3), hidden_dim=None,
-        unfrozen=("memory",), sam2_postprocessing=True,
+        base="sam2.1_hiera_b+", image_size=512, positions=(2, 3), dilated_positions=(3,),
+        hidden_dim=None, unfrozen=("memory",), sam2_postprocessing=True,
     )  # fmt: skip
     assert AmodalConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
@@ -27,6 +27,14 @@ def test_survives_json():
         ({"positions": (5, 2)}, r"must ascend .*got \(5, 2\)"),
         ({"unfrozen": ("everything",)}, "unfrozen must be one of .*got 'everything'"),
         ({"image_size": 100}, "multiple of 32, got 100"),
+        (
+            {"positions": (2, 5), "dilated_positions": (3,)},
+            r"must be among the positions \(2, 5\), got \(3,\)",
+        ),
+        (
+            {"adapter": "conventional", "positions": (2,), "dilated_positions": (2,)},
+            "only an sca can be dilated, got .*'conventional'",
+        ),
         ({"iterations": 0}, "iterations must be at least 1, got 0"),
         ({"hidden_dim": 0}, "hidden_dim must be at least 1, got 0"),
     ],

@@ -138,6 +138,31 @@ def test_wrong_prior_is_refused_with_both_shapes():
         adapter(features, torch.zeros(1, 1, 23, 24), gain)
 
 
+def test_dilated_adapter_reaches_27_cells_for_the_cost_of_7():
+    side, changed = 41, {}
+    for dilated in (False, True):
+        torch.manual_seed(1)
+        adapter = SpatialCompletionAdapter(C, prior_stride=1, hidden_dim=8, dilated=dilated)
+        for parameter in adapter.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        point = torch.zeros(1, 1, side, side)
+        blank = (torch.zeros(1, C, side, side), point, torch.ones(1))
+        at_rest = adapter(*blank)
+        # M_spec enters every iteration, so that one cell of it reaches as far as the features do.
+        point = point.clone()
+        point[..., side // 2, side // 2] = 1.0
+        change = (adapter(blank[0], point, blank[2]) - at_rest).abs().amax(dim=(0, 1))
+        rows, columns = torch.nonzero(change > 0, as_tuple=True)
+        spans = (int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1)
+        changed[dilated] = (spans, count_parameters(adapter), count_flops(adapter, *blank))
+        if dilated:
+            middle = slice(side // 2 - 13, side // 2 + 14)
+            assert bool((change[middle, middle] > 0).all()), "no gap"
+    assert changed[False][0] == (7, 7)
+    assert changed[True][0] == (27, 27)
+    assert changed[False][1:] == changed[True][1:]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

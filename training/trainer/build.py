@@ -99,6 +99,8 @@ def build_model(config: TrainConfig, model_config: AmodalConfig) -> tuple[Amodal
 def _build_state(config: TrainConfig, model_config: AmodalConfig, world: World) -> TrainState:
     model, identity = build_model(config, model_config)
     model.to(world.device)
+    if config.devices.channels_last:
+        model.to(memory_format=torch.channels_last)
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
         raise InvalidInputError("the model has nothing to train")

@@ -74,3 +74,12 @@ def test_two_processes_give_the_gradients_of_one(config, tmp_path):
     assert first["values"] == second["values"]
     for name, value in one["values"].items():
         assert first["values"][name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_channels_last_changes_the_layout_and_not_the_gradients(config, tmp_path):
+    (one,) = launch(config, tmp_path, 1)
+    (other,) = launch(config, tmp_path, 1, "devices.channels_last=true")
+    innermost = [g for g in other["gradients"].values() if g.dim() == 4 and g.shape[1] > 1]
+    assert any(g.stride(1) == 1 for g in innermost)
+    for name, gradient in one["gradients"].items():
+        torch.testing.assert_close(other["gradients"][name], gradient, rtol=1e-4, atol=1e-6)
