@@ -65,7 +65,9 @@ class AmodalSam(AmodalModel):
                 )
             channels = base.image_encoder.patch_embed.proj.out_channels
             for position in positions:
-                adapters[f"block_{position}"] = build_adapter(config, position, channels, PATCH_SIZE)
+                adapters[f"block_{position}"] = build_adapter(
+                    config, position, channels, PATCH_SIZE
+                )
             self._first, self._positions = positions[0], positions
         super().__init__(config, base, adapters)
 
