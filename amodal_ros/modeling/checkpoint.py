@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,12 @@ def read_header(path: Path | str) -> CheckpointHeader:
 
 
 def load_checkpoint(
-    path: Path | str, model: AmodalModel, base: BaseIdentity, *, more_adapters: bool = False
+    path: Path | str,
+    model: AmodalModel,
+    base: BaseIdentity,
+    *,
+    more_adapters: bool = False,
+    without: Collection[str] = (),
 ) -> CheckpointHeader:
     """Load a checkpoint into a model that was built on the same base with its configuration.
 
@@ -106,18 +111,26 @@ def load_checkpoint(
         more_adapters: The model may have whole adapters that the file lacks; they stay as they
             are. Untrained ones change nothing, so that the model still computes what the file's
             would.
+        without: Names of adapters (keys of ``model.adapters``) that are not taken from the file;
+            they too stay as they are.
 
     Returns:
         The file's header.
 
     Raises:
-        CheckpointError: The base is another one (both are named), or tensors do not fit.
+        CheckpointError: The base is another one (both are named), tensors do not fit, or an
+            adapter to leave out is not in the file or not in the model.
     """
     header = read_header(path)
     if (header.base.member, header.base.state_sha256) != (base.member, base.state_sha256):
         raise CheckpointError(f"{path} was trained on {header.base}, but the model is {base}")
     state = read_tensors(path)
     expected = model.trainable_state()
+    for name in without:
+        if name not in {_adapter_of(n) for n in state} & {_adapter_of(n) for n in expected}:
+            raise CheckpointError(f"{path}: no adapter {name!r} to leave out, or not in the model")
+    state = {n: tensor for n, tensor in state.items() if _adapter_of(n) not in without}
+    expected = {n: tensor for n, tensor in expected.items() if _adapter_of(n) not in without}
     missing, unknown = sorted(expected.keys() - state), sorted(state.keys() - expected)
     if more_adapters:
         partly = {_adapter_of(name) for name in state}
@@ -126,6 +139,11 @@ def load_checkpoint(
         raise CheckpointError(
             f"{path} does not fit the model: missing tensors {missing[:3]}, "
             f"unknown tensors {unknown[:3]}"
+        )
+    if other := _otherwise_dilated(header.config, model) - set(without):
+        raise CheckpointError(
+            f"{path} does not fit the model: of one of the two alone, kernels are dilated in "
+            f"{sorted(other)}"
         )
     for name, tensor in state.items():
         if tensor.shape != expected[name].shape:
@@ -159,6 +177,14 @@ def _read_metadata(path: Path) -> dict[str, str]:
             return file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from error
+
+
+def _otherwise_dilated(config: AmodalConfig, model: AmodalModel) -> set[str]:
+    """Name the adapters of both whose kernels fit in shape, but not in what they look at."""
+    other = set(config.dilated_positions) ^ set(model.config.dilated_positions)
+    both = set(config.positions) & set(model.config.positions)
+    names = zip(model.config.positions, model.adapters, strict=False)  # both ascend
+    return {name for position, name in names if position in other & both}
 
 
 def _adapter_of(tensor_name: str) -> str | None:

@@ -110,6 +110,22 @@ def test_more_adapters_excuses_neither_fewer_nor_incomplete_ones(saved, state, b
         load_checkpoint(path, small_model(state), base, more_adapters=True)
 
 
+def test_adapters_left_out_start_fresh(tmp_path, state, base):
+    path = tmp_path / "a.safetensors"
+    model = random_adapters(small_model(state, positions=[4, 10, 12]))
+    save_checkpoint(path, model, base)
+    fresh = small_model(state, positions=[4, 10, 12], dilated_positions=[10])
+    before = {name: tensor.clone() for name, tensor in fresh.adapters.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"kernels are dilated in .'layers_3_blocks_0'"):
+        load_checkpoint(path, fresh, base)
+    load_checkpoint(path, fresh, base, without=["layers_3_blocks_0"])
+    for name, tensor in fresh.adapters.state_dict().items():
+        source = before if name.startswith("layers_3_blocks_0.") else model.adapters.state_dict()
+        assert torch.equal(tensor, source[name]), name
+    with pytest.raises(CheckpointError, match="no adapter 'layers_3_blocks_1' to leave out"):
+        load_checkpoint(path, fresh, base, without=["layers_3_blocks_1"])
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [

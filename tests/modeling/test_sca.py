@@ -163,6 +163,19 @@ def test_dilated_adapter_reaches_27_cells_for_the_cost_of_7():
     assert changed[False][1:] == changed[True][1:]
 
 
+def test_an_open_start_keeps_the_size_of_what_comes_in():
+    torch.manual_seed(0)
+    sizes = {}
+    for dilated in (False, True):
+        adapter = SpatialCompletionAdapter(64, prior_stride=1, hidden_dim=64, dilated=dilated)
+        hidden, prior = torch.randn(1, 64, 40, 40), torch.ones(1, 1, 40, 40)
+        for gated in adapter.gated:
+            hidden = gated(hidden, prior)
+        sizes[dilated] = float(hidden.detach().pow(2).mean().sqrt())
+    assert sizes[False] < 0.1
+    assert 0.4 < sizes[True] < 2.0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

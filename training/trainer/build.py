@@ -91,7 +91,13 @@ def build_model(config: TrainConfig, model_config: AmodalConfig) -> tuple[Amodal
         weights = read_base_weights(config.base_weights)
         model, identity = build_amodal(model_config, weights), weights.identity
     if config.init_from is not None:
-        load_checkpoint(config.init_from, model, identity, more_adapters=config.more_adapters)
+        load_checkpoint(
+            config.init_from,
+            model,
+            identity,
+            more_adapters=config.more_adapters,
+            without=config.init_without,
+        )
     model.gradient_checkpointing = config.gradient_checkpointing
     return model.train(), identity
 

@@ -227,6 +227,7 @@ class TrainConfig:
         init_from: Adapters (``*.safetensors``) to start from in place of fresh ones.
         more_adapters: The model may have adapters at places where ``init_from`` has none; they
             start fresh, and so change nothing at first. Otherwise that is an error.
+        init_without: Names of adapters that are not taken from ``init_from`` and start fresh.
         gradient_checkpointing: Recompute the adapted blocks in the backward pass.
     """
 
@@ -237,6 +238,7 @@ class TrainConfig:
     seed: int = 0
     init_from: str | None = None
     more_adapters: bool = False
+    init_without: list[str] = field(default_factory=list)
     gradient_checkpointing: bool = False
     loss: LossConfig = field(default_factory=LossConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
