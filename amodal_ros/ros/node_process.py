@@ -22,8 +22,9 @@ from amodal_ros.errors import AmodalError
 from amodal_ros.ros.log_bridge import forward_python_log
 
 # Not every engine can be interrupted in the middle of a call, and none while it loads a model. The
-# process does not wait longer than this for it.
-_PATIENCE_S = 1.0
+# process does not wait longer than this for it: it has to be gone within two seconds, of which
+# leaving the ROS network took up to one on a slow machine.
+_PATIENCE_S = 0.5
 
 
 def run_lifecycle_node(
