@@ -182,8 +182,9 @@ def _read_metadata(path: Path) -> dict[str, str]:
 def _otherwise_dilated(config: AmodalConfig, model: AmodalModel) -> set[str]:
     """Name the adapters of both whose kernels fit in shape, but not in what they look at."""
     other = set(config.dilated_positions) ^ set(model.config.dilated_positions)
-    both = set(config.positions) & set(model.config.positions)
-    names = zip(model.config.positions, model.adapters, strict=False)  # both ascend
+    positions = model.config.positions or config.positions  # empty: the member's own
+    both = set(config.positions or positions) & set(positions)
+    names = zip(positions, model.adapters, strict=False)  # both ascend
     return {name for position, name in names if position in other & both}
 
 

@@ -126,6 +126,14 @@ def test_adapters_left_out_start_fresh(tmp_path, state, base):
         load_checkpoint(path, fresh, base, without=["layers_3_blocks_1"])
 
 
+def test_dilated_kernels_are_not_taken_for_plain_ones_at_default_positions(tmp_path, state, base):
+    path = tmp_path / "a.safetensors"
+    model = small_model(state, positions=[10, 11, 12], dilated_positions=[11])
+    save_checkpoint(path, model, base)
+    with pytest.raises(CheckpointError, match=r"kernels are dilated in .'layers_3_blocks_1'"):
+        load_checkpoint(path, small_model(state), base)
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
