@@ -22,14 +22,17 @@ from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.decoder_adapters import (
     DECODER_DIM,
     DECODER_STRIDE,
+    MASK_POSITION,
     adapted_transformer,
     adapter_name,
     decoder_positions,
 )
+from amodal_ros.modeling.mask_adapter import MaskAdapter
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_masks
+from amodal_ros.modeling.sca import SpatialCompletionAdapter
 from amodal_ros.modeling.tiny_vit import AmodalTinyViT, adapter_steps, step_shape
 
 # Before the last stage, before its second block, and before the neck. ONNX Runtime spends 28 % of
@@ -60,8 +63,12 @@ class AmodalMobileSam(AmodalModel):
                     config, position, DECODER_DIM, DECODER_STRIDE
                 )
         else:
-            encoder = AmodalTinyViT(base.image_encoder, _build_adapters(config, base))
-            adapters = encoder.adapters
+            encoder = AmodalTinyViT(
+                base.image_encoder,
+                _build_adapters(config, base),
+                keeps_high_res=MASK_POSITION in config.decoder_positions,
+            )
+            adapters = nn.ModuleDict({**encoder.adapters, **_decoder_adapters(config, base)})
         # In a tuple, so that the parts it shares with `base` are not registered a second time.
         self._encoder = (encoder,)
         super().__init__(config, base, adapters)
@@ -87,11 +94,11 @@ class AmodalMobileSam(AmodalModel):
             images: ``(B, 3, S, S)`` float32, normalised and padded, input frame.
 
         Returns:
-            One tensor ``(B, C, h, w)``; for adapters in the decoder it is the embedding
-            ``(B, 256, S / 16, S / 16)``.
+            One tensor ``(B, C, h, w)``; for ``place: decoder`` it is the embedding ``(B, 256,
+            S / 16, S / 16)``. With an adapter of the mask a second one, ``(B, 64, S / 4, S / 4)``.
         """
         encoder = self._encoder[0]
-        return (self._whole_encoder(images) if encoder is None else encoder.prefix(images),)
+        return (self._whole_encoder(images),) if encoder is None else encoder.prefix(images)
 
     def _whole_encoder(self, images: torch.Tensor) -> torch.Tensor:
         """``TinyViT.forward_features`` for any input size; it assumes 64 x 64 cells."""
@@ -112,7 +119,14 @@ class AmodalMobileSam(AmodalModel):
         else:
             encoder.gradient_checkpointing = self.gradient_checkpointing
             embeddings = encoder.suffix(features[0], prior_masks, gain)
-        return ObjectEmbeddings(embeddings, (), prior_masks, gain)
+        mask_adapter = self._mask_adapter()
+        maps = () if mask_adapter is None else (mask_adapter.reduce_image(features[1]),)
+        return ObjectEmbeddings(embeddings, maps, prior_masks, gain)
+
+    def _mask_adapter(self) -> MaskAdapter | None:
+        name = adapter_name(MASK_POSITION)
+        adapter = self.adapters[name] if name in self.adapters else None
+        return adapter if isinstance(adapter, MaskAdapter) else None
 
     def decode(
         self,
@@ -121,8 +135,19 @@ class AmodalMobileSam(AmodalModel):
         *,
         multimask_output: bool = False,
     ) -> MaskPrediction:
-        """Decode N objects with MobileSAM's frozen prompt encoder and mask decoder."""
+        """Decode N objects with MobileSAM's frozen prompt encoder and mask decoder.
+
+        Adapters in the decoder see the M_spec and the gain that the embeddings were made with.
+        """
         base: Any = self.base
+        mask_adapter = self._mask_adapter()
+
+        def correct(logits: torch.Tensor, upscaled: torch.Tensor) -> torch.Tensor:
+            if mask_adapter is None:
+                return logits
+            prior, gain = embeddings.prior_masks, embeddings.adapter_gain
+            return mask_adapter(logits, upscaled, embeddings.high_res[0], prior, gain)
+
         with adapted_transformer(
             base.mask_decoder.transformer,
             self.adapters,
@@ -135,6 +160,7 @@ class AmodalMobileSam(AmodalModel):
                 embeddings.embeddings,
                 prompts,
                 multimask_output=multimask_output,
+                correct=correct,
             )
         return MaskPrediction(logits, predicted_iou, embeddings)
 
@@ -151,6 +177,28 @@ class AmodalMobileSam(AmodalModel):
         base = build_mobile_sam(config.image_size)
         load_into(base, state)
         return cls(config, base).eval()
+
+
+def _decoder_adapters(config: AmodalConfig, base: Sam) -> dict[str, nn.Module]:
+    """Build those that stand beside adapters in the encoder."""
+    adapters: dict[str, nn.Module] = {}
+    for position in config.decoder_positions:
+        if position == MASK_POSITION:
+            adapters[adapter_name(position)] = MaskAdapter(
+                DECODER_DIM // 8,
+                base.image_encoder.layers[0].dim,
+                hidden_dim=(config.hidden_dim or 0) // 2,
+                iterations=config.iterations,
+            )
+        else:
+            adapters[adapter_name(position)] = SpatialCompletionAdapter(
+                DECODER_DIM,
+                prior_stride=DECODER_STRIDE,
+                hidden_dim=config.hidden_dim,
+                iterations=config.iterations,
+                dilated=True,
+            )
+    return adapters
 
 
 def _build_adapters(config: AmodalConfig, base: Sam) -> dict[str, nn.Module]:

@@ -39,6 +39,9 @@ class AmodalConfig:
             row of Table 5.
         hidden_dim: Width of the adapters' bottleneck; None for the literal full-width form.
         iterations: How often an SCA applies Eq. 5.
+        decoder_positions: Adapters in the mask decoder beside those in the encoder, for
+            ``mobile_sam``: 0, 1 and 2 as with ``place: decoder``, dilated and with gates that
+            start open; 3 corrects the mask itself (``modeling/mask_adapter.py``).
         dilated_positions: Those of ``positions`` whose SCA has dilated kernels (the paper's has
             not): it looks as far as the features reach, for the same cost.
         unfrozen: Parts of the base model that are trained too, out of :data:`FREEZABLE`.
@@ -55,6 +58,7 @@ class AmodalConfig:
     hidden_dim: int | None = 64
     iterations: int = 3
     dilated_positions: tuple[int, ...] = ()
+    decoder_positions: tuple[int, ...] = ()
     unfrozen: tuple[str, ...] = ()
     sam2_postprocessing: bool = False
 
@@ -65,7 +69,7 @@ class AmodalConfig:
         _check_choice("place", self.place, PLACES)
         for part in self.unfrozen:
             _check_choice("unfrozen", part, FREEZABLE)
-        for name in ("positions", "dilated_positions"):
+        for name in ("positions", "dilated_positions", "decoder_positions"):
             object.__setattr__(self, name, tuple(int(p) for p in getattr(self, name)))
         object.__setattr__(self, "unfrozen", tuple(self.unfrozen))
         if list(self.positions) != sorted(set(self.positions)):
@@ -82,6 +86,7 @@ class AmodalConfig:
                 f"only an sca can be dilated, got dilated_positions {self.dilated_positions} "
                 f"with adapter {self.adapter!r}"
             )
+        self._check_decoder_positions()
         if self.image_size < 32 or self.image_size % 32:
             raise InvalidInputError(
                 f"image_size must be a positive multiple of 32, got {self.image_size}"
@@ -90,6 +95,25 @@ class AmodalConfig:
             raise InvalidInputError(f"iterations must be at least 1, got {self.iterations}")
         if self.hidden_dim is not None and self.hidden_dim < 1:
             raise InvalidInputError(f"hidden_dim must be at least 1, got {self.hidden_dim}")
+
+    def _check_decoder_positions(self) -> None:
+        positions = self.decoder_positions
+        if not positions:
+            return
+        if list(positions) != sorted(set(positions)) or not set(positions) <= {0, 1, 2, 3}:
+            raise InvalidInputError(
+                f"decoder_positions must ascend without repetition from 0 to 3, got {positions}"
+            )
+        if self.base not in MOBILE_SAM_MEMBERS or self.place != "encoder":
+            raise InvalidInputError(
+                f"decoder_positions stand beside adapters in the encoder of mobile_sam, got "
+                f"{positions} with base {self.base!r} and place {self.place!r}"
+            )
+        if self.adapter != "sca" or self.hidden_dim is None:
+            raise InvalidInputError(
+                f"decoder_positions {positions} need adapter 'sca' and a hidden_dim, got "
+                f"{self.adapter!r} and {self.hidden_dim}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""

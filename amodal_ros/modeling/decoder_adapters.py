@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters inside the mask decoder: the variant that loses in the paper's Table 4.
+"""Adapters inside the mask decoder: the variant that loses in the paper's Table 4, or a few more.
 
 The decoder of SAM, SAM 2 and MobileSAM is a two-way transformer of two layers, in which the prompt
 tokens (queries) and the image tokens (keys) attend to each other. An adapter works on the image
 tokens, at ``s x s`` cells of 16 input pixels: positions 0 and 1 are before that layer, position 2
-is after the last one, where the tokens are read for the mask and are upscaled.
+is after the last one, where the tokens are read for the mask and are upscaled. Beside adapters in
+the encoder there may be one at position 3 too, on the finished logits (``mask_adapter.py``).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from amodal_ros.modeling.config import AmodalConfig
 DECODER_DIM = 256
 DECODER_STRIDE = 16
 DEFAULT_POSITIONS = (0, 1, 2)
+MASK_POSITION = 3
 
 
 def adapter_name(position: int) -> str:

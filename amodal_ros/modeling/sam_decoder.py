@@ -8,6 +8,8 @@ the rows already in place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -21,6 +23,7 @@ def decode_masks(
     prompts: Prompts,
     *,
     multimask_output: bool = False,
+    correct: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Decode the masks of N objects (Eq. 3 and 4: prompt encoder and decoder stay the base's).
 
@@ -30,6 +33,8 @@ def decode_masks(
         embeddings: ``(N, 256, s, s)``, one row per object.
         prompts: N prompts, input frame.
         multimask_output: Return the three masks for ambiguous prompts in place of the single one.
+        correct: From the logits ``(N, 1, 4s, 4s)`` of one mask and the upscaled features ``(N, C,
+            4s, 4s)`` to better logits; called for each mask that is returned.
 
     Returns:
         ``low_res_logits (N, K, 4s, 4s)`` and ``predicted_iou (N, K)``; K is 1, or 3 with
@@ -37,16 +42,19 @@ def decode_masks(
     """
     sparse = embed_prompts(prompt_encoder, prompts.coords, prompts.labels)
     dense = prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-    logits, iou = predict_all_masks(
+    logits, iou, upscaled = predict_all_masks(
         mask_decoder, embeddings + dense, prompt_encoder.get_dense_pe(), sparse
     )
     kept = slice(1, None) if multimask_output else slice(0, 1)
-    return logits[:, kept], iou[:, kept]
+    logits = logits[:, kept]
+    if correct is not None:
+        logits = torch.cat([correct(mask, upscaled) for mask in logits.split(1, dim=1)], dim=1)
+    return logits, iou[:, kept]
 
 
 def predict_all_masks(
     mask_decoder: nn.Module, source: torch.Tensor, image_pe: torch.Tensor, sparse: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Run ``MaskDecoder.predict_masks`` on rows that are already one per prompt.
 
     Args:
@@ -56,7 +64,8 @@ def predict_all_masks(
         sparse: Sparse prompt embeddings ``(N, P, 256)``.
 
     Returns:
-        ``(N, 4, 4s, 4s)`` logits and ``(N, 4)`` predicted IoU for all mask tokens.
+        ``(N, 4, 4s, 4s)`` logits and ``(N, 4)`` predicted IoU for all mask tokens, and the
+        upscaled features ``(N, C / 8, 4s, 4s)`` that the logits are products with.
     """
     n, channels, height, width = source.shape
     output_tokens = torch.cat([mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight])
@@ -70,4 +79,4 @@ def predict_all_masks(
         [mask_decoder.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in range(count)], dim=1
     )
     logits = (weights @ upscaled.flatten(2)).unflatten(2, (4 * height, 4 * width))
-    return logits, mask_decoder.iou_prediction_head(hidden[:, 0])
+    return logits, mask_decoder.iou_prediction_head(hidden[:, 0]), upscaled

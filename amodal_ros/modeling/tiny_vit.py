@@ -31,6 +31,7 @@ class AmodalTinyViT(nn.Module):
         adapters: dict[str, nn.Module],
         *,
         gradient_checkpointing: bool = False,
+        keeps_high_res: bool = False,
     ) -> None:
         """Insert the adapters.
 
@@ -38,9 +39,11 @@ class AmodalTinyViT(nn.Module):
             base: Official encoder; its classifier is dropped.
             adapters: Keyed by the step they sit before (see :func:`step_names`), in any order.
             gradient_checkpointing: Recompute each step of the suffix in the backward pass.
+            keeps_high_res: :meth:`prefix` gives the features of the first stage too.
 
         Raises:
-            InvalidInputError: There is no adapter, or a step is not known.
+            InvalidInputError: There is no adapter, a step is not known, or an adapter sits before
+                the end of the first stage, whose features are to be kept.
         """
         super().__init__()
         base.head, base.norm_head = nn.Identity(), nn.Identity()
@@ -52,26 +55,37 @@ class AmodalTinyViT(nn.Module):
             raise InvalidInputError("an amodal encoder needs at least one adapter, got none")
         self.adapters = nn.ModuleDict({_key(name): adapters[name] for name in places})
         self._split = step_index(self._steps, places[0])
+        self._high_res_step: str | None = None
+        if keeps_high_res:
+            self._high_res_step = "layers.0.downsample"
+            if self._split <= step_index(self._steps, self._high_res_step):
+                raise InvalidInputError(
+                    "features of the first stage are kept for the decoder: expected adapters "
+                    f"after it, got one before {places[0]}"
+                )
 
     def forward(
         self, images: torch.Tensor, prior_masks: torch.Tensor, gain: torch.Tensor
     ) -> torch.Tensor:
         """Encode without the cut: ``suffix(prefix(images), prior_masks, gain)``."""
-        return self.suffix(self.prefix(images), prior_masks, gain)
+        return self.suffix(self.prefix(images)[0], prior_masks, gain)
 
-    def prefix(self, images: torch.Tensor) -> torch.Tensor:
+    def prefix(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Compute what all objects of an image share.
 
         Args:
             images: ``(B, 3, S, S)`` normalised.
 
         Returns:
-            ``(B, C, h, w)``, the features before the first adapter.
+            ``(B, C, h, w)``, the features before the first adapter, and, with
+            ``keeps_high_res``, those at the end of the first stage, ``(B, 64, S / 4, S / 4)``.
         """
-        x = images
+        x, kept = images, []
         for name in self._steps[: self._split]:
+            if name == self._high_res_step:
+                kept.append(_to_nchw(name, x))
             x = _run_step(self.base, name, x)
-        return _to_nchw(self._steps[self._split], x)
+        return _to_nchw(self._steps[self._split], x), *kept
 
     def suffix(
         self, features: torch.Tensor, prior_masks: torch.Tensor, gain: torch.Tensor
@@ -79,7 +93,7 @@ class AmodalTinyViT(nn.Module):
         """Compute the embeddings of N objects.
 
         Args:
-            features: What :meth:`prefix` returned; batch N, or 1 shared by all objects.
+            features: The first that :meth:`prefix` returned; batch N, or 1 shared by all objects.
             prior_masks: M_spec ``(N, 1, S, S)`` in [0, 1], input frame.
             gain: ``(N,)`` adapter gain; 0 is the base model.
 

@@ -85,7 +85,7 @@ def _all_tokens(sam, embedding, coords, labels):
 
     sparse = embed_prompts(sam.prompt_encoder, torch.from_numpy(coords), torch.tensor([labels]))
     source = torch.from_numpy(embedding) + sam.prompt_encoder.no_mask_embed.weight[..., None, None]
-    logits, iou = predict_all_masks(
+    logits, iou, _ = predict_all_masks(
         sam.mask_decoder, source, sam.prompt_encoder.get_dense_pe(), sparse
     )
     return logits.numpy(), iou.numpy()

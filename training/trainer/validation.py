@@ -74,7 +74,10 @@ class Validator:
         wanted = self._config.validation.pictures
         for batch in self._loader:
             with self._world.autocast():
-                frames = predict(model, batch.to(self._world.device), self._config.video)
+                share = 1.0 if self._config.visible_prior_share else 0.0
+                frames = predict(
+                    model, batch.to(self._world.device), self._config.video, share
+                )
             for frame in frames:
                 overlaps += measure_frame(frame)
                 if self._world.is_main and sum(len(f.batch) for f in shown) < wanted:
