@@ -25,6 +25,8 @@ _INPUTS = {
     "suffix": {"features", "prior_masks", "adapter_gain"},
     "decoder": {"embeddings", "point_coords", "point_labels"},
 }
+# What a decoder with adapters of its own takes as well: what the suffix was given.
+_ADAPTATION = {"prior_masks", "adapter_gain"}
 _OUTPUTS = {
     "prefix": {"features"},
     "suffix": {"embeddings"},
@@ -41,6 +43,8 @@ def check_graphs(manifest: ModelManifest) -> None:
     suffix_outputs = {spec.name for spec in manifest.graphs["suffix"].outputs}
     expected = dict(_INPUTS)
     expected["decoder"] = _INPUTS["decoder"] | suffix_outputs
+    if decoder_is_adapted(manifest):
+        expected["decoder"] |= _ADAPTATION
     for graph, spec in manifest.graphs.items():
         inputs = {tensor.name for tensor in spec.inputs}
         outputs = {tensor.name for tensor in spec.outputs}
@@ -54,6 +58,11 @@ def check_graphs(manifest: ModelManifest) -> None:
                 f"{manifest.name}: {graph} outputs: expected {sorted(_OUTPUTS[graph])},"
                 f" got {sorted(outputs)}"
             )
+
+
+def decoder_is_adapted(manifest: ModelManifest) -> bool:
+    """Whether the decoder has adapters, and so takes M_spec and gain."""
+    return any(tensor.name in _ADAPTATION for tensor in manifest.graphs["decoder"].inputs)
 
 
 def decoder_broadcasts(manifest: ModelManifest) -> bool:
@@ -72,12 +81,14 @@ class GraphRunner:
         watch: measures the steps `prefix`, `suffix` and `decoder`: the engine alone.
         broadcasts: the decoder takes one row of embeddings for all objects (see
             `decoder_broadcasts`).
+        adapted_decoder: the decoder takes M_spec and gain (see `decoder_is_adapted`).
     """
 
     backend: Backend
     max_batch: int
     watch: Stopwatch
     broadcasts: bool = False
+    adapted_decoder: bool = False
 
     def prefix(self, images: np.ndarray) -> np.ndarray:
         """Encodes (n, 3, S, S) float32 as far as nothing depends on M_spec: (n, C, h, w)."""
@@ -98,7 +109,7 @@ class GraphRunner:
             adapter_gain: n numbers; 0: the base model, 1: the adapted one.
 
         Returns:
-            `embeddings` (n, C, s, s), and whatever else the suffix computes for the decoder.
+            `embeddings` (n, C, s, s), and whatever else the decoder needs of the suffix.
         """
         gains = np.asarray(adapter_gain, dtype=np.float32)
         outputs = [
@@ -112,7 +123,10 @@ class GraphRunner:
             )
             for rows in even_slices(len(prior_masks), self.max_batch)
         ]
-        return {name: joined([output[name] for output in outputs]) for name in outputs[0]}
+        found = {name: joined([output[name] for output in outputs]) for name in outputs[0]}
+        if self.adapted_decoder:
+            found |= {"prior_masks": prior_masks, "adapter_gain": gains}
+        return found
 
     def decoder(
         self, embeddings: Embeddings, prompts: Sequence[DecoderPrompts]

@@ -18,6 +18,7 @@ SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 MODES = ("full", "roi")
 GEOMETRIES = ("letterbox", "stretch", "roi")
+PRIOR_SOURCES = ("box", "visible_mask")
 GRAPHS = ("prefix", "suffix", "decoder")
 DTYPES = ("float32", "float16", "int64", "int32", "bool")
 
@@ -93,6 +94,8 @@ class ModelManifest:
         std: of each RGB channel, positive.
         mask_threshold: a pixel belongs to a mask where its logit is greater.
         prior_expand: factor of width and height from a box to its M_spec (paper 4.1: 1.2).
+        prior_from: what M_spec is made from where none is given: `box`, or `visible_mask`, the
+            unadapted mask of the object (its box where that is empty).
         roi_factor: with mode `roi`, the factor from a box to the region cropped; else None.
         weights_precision: of the stored weights, as `fp16`.
         compute_precision: of the arithmetic, as `fp32`.
@@ -115,6 +118,7 @@ class ModelManifest:
     std: tuple[float, float, float]
     mask_threshold: float
     prior_expand: float
+    prior_from: str
     roi_factor: float | None
     weights_precision: str
     compute_precision: str
@@ -199,6 +203,9 @@ def parse_manifest(content: object, directory: Path) -> ModelManifest:
         std=fields.triple("std", positive=True),
         mask_threshold=fields.number("mask_threshold"),
         prior_expand=fields.number("prior_expand", minimum=1.0),
+        prior_from=(
+            fields.choice("prior_from", PRIOR_SOURCES) if "prior_from" in fields.names() else "box"
+        ),
         roi_factor=fields.number("roi_factor", minimum=1.0) if mode == "roi" else None,
         weights_precision=fields.text("weights_precision"),
         compute_precision=fields.text("compute_precision"),

@@ -68,7 +68,7 @@ class ObjectSegmenter:
         geometries = [geometry] * len(queries)
         with self.runner.watch.measure("prior"):
             prompts = decoder_prompts(queries, geometries, self.manifest.family)
-        if queries.priors_known:
+        if self._priors_known(queries):
             boxes, blank = queries.boxes_xyxy, 0 if unadapted else 1
             priors = self._priors(queries, boxes, geometries, blank)
             adapted = self.runner.suffix(encoded, priors, [0.0] * blank + [1.0] * len(queries))
@@ -77,10 +77,10 @@ class ObjectSegmenter:
             visible, _ = self._decode(unadapted, prompts, geometries)
         else:
             if unadapted is None:
-                blank_prior = np.zeros((1, 1, *geometry.input_hw), dtype=np.float32)
-                unadapted = self.runner.suffix(encoded, blank_prior, [0.0])
+                unadapted = self._unadapted(encoded, geometry, 1)
             visible, _ = self._decode(unadapted, prompts, geometries)
-            priors = self._priors(queries, mask_boxes(visible), geometries, 0)
+            known, boxes = self._with_visible(queries, visible)
+            priors = self._priors(known, boxes, geometries, 0)
             adapted = self.runner.suffix(encoded, priors, [1.0] * len(queries))
         raw, iou = self._decode(adapted, prompts, geometries)
         return (raw, visible, iou), unadapted
@@ -97,14 +97,47 @@ class ObjectSegmenter:
             asked = queries if given is not None else replace(queries, boxes_xyxy=None)
             prompts = decoder_prompts(asked, geometries, self.manifest.family)
         features = self.runner.prefix(self.preprocess(image, geometries))
-        priors = self._priors(queries, queries.boxes_xyxy, geometries, count)
-        both = self.runner.suffix(
-            joined([features, features]), priors, [0.0] * count + [1.0] * count
-        )
-        unadapted, adapted = _split(both, count)
-        visible, _ = self._decode(unadapted, prompts, geometries)
+        if self._priors_known(queries):
+            priors = self._priors(queries, queries.boxes_xyxy, geometries, count)
+            both = self.runner.suffix(
+                joined([features, features]), priors, [0.0] * count + [1.0] * count
+            )
+            unadapted, adapted = _split(both, count)
+            visible, _ = self._decode(unadapted, prompts, geometries)
+        else:
+            unadapted = self._unadapted(features, geometries[0], count)
+            visible, _ = self._decode(unadapted, prompts, geometries)
+            known, boxes = self._with_visible(queries, visible)
+            priors = self._priors(known, boxes, geometries, 0)
+            adapted = self.runner.suffix(features, priors, [1.0] * count)
         raw, iou = self._decode(adapted, prompts, geometries)
         return raw, visible, iou
+
+    def _unadapted(self, features: np.ndarray, geometry: ResizeGeometry, rows: int) -> Embeddings:
+        """The base model's embeddings, without an M_spec."""
+        blank = np.zeros((rows, 1, *geometry.input_hw), dtype=np.float32)
+        return self.runner.suffix(features, blank, [0.0] * rows)
+
+    def _priors_known(self, queries: ObjectQueries) -> bool:
+        """Whether every M_spec can be made before anything has been segmented."""
+        if self.manifest.prior_from == "visible_mask":
+            return all(mask is not None for mask in queries.prior_masks)
+        return queries.priors_known
+
+    def _with_visible(
+        self, queries: ObjectQueries, visible: np.ndarray
+    ) -> tuple[ObjectQueries, np.ndarray]:
+        """What M_spec is made from once visible masks (N, H, W) are known.
+
+        Returns:
+            The objects, with the priors that are masks, and boxes (N, 4) for those without.
+        """
+        boxes = mask_boxes(visible) if queries.boxes_xyxy is None else queries.boxes_xyxy
+        if self.manifest.prior_from == "visible_mask":
+            given = zip(queries.prior_masks, visible, strict=True)
+            masks = [seen if mask is None and seen.any() else mask for mask, seen in given]
+            queries = replace(queries, prior_masks=tuple(masks))
+        return queries, boxes
 
     def _boxes_of_points(self, image: np.ndarray, queries: ObjectQueries) -> np.ndarray:
         """Boxes (N, 4) of what the points mark when all of the image is looked at.
@@ -115,8 +148,7 @@ class ObjectSegmenter:
         whole = np.array([0, 0, width, height], dtype=np.float32)
         geometry = ResizeGeometry.roi(queries.image_hw, whole, self.manifest.image_size)
         features = self.runner.prefix(self.preprocess(image, [geometry]))
-        blank = np.zeros((1, 1, *geometry.input_hw), dtype=np.float32)
-        embeddings = self.runner.suffix(features, blank, [0.0])
+        embeddings = self._unadapted(features, geometry, 1)
         geometries = [geometry] * len(queries)
         prompts = decoder_prompts(queries, geometries, self.manifest.family)
         found, _ = self._decode(embeddings, prompts, geometries)

@@ -20,6 +20,7 @@ from amodal_ros.graph_runner import (
     GraphRunner,
     check_graphs,
     decoder_broadcasts,
+    decoder_is_adapted,
     even_slices,
 )
 from amodal_ros.manifest import ModelManifest, load_manifest
@@ -65,6 +66,7 @@ class AmodalPredictor:
         self._max_batch = max_batch
         self._parallel = parallel
         self._broadcasts = decoder_broadcasts(manifest)
+        self._adapted_decoder = decoder_is_adapted(manifest)
 
     @classmethod
     def from_model_dir(
@@ -146,8 +148,9 @@ class AmodalPredictor:
         Args:
             features: of the image, from `encode`.
             boxes_xyxy: (N, 4), original pixels, each overlapping the image; None: points only.
-            prior_masks: M_spec of each object, (H, W) bool with at least one pixel. None: its box,
-                or with points only that of its unadapted mask, times `prior_expand`.
+            prior_masks: M_spec of each object, (H, W) bool with at least one pixel. None: as the
+                manifest's `prior_from` says, its visible mask; or its box, with points only that
+                of its visible mask, times `prior_expand`.
             points: point prompt of each object; None: the object has none.
 
         Raises:
@@ -189,7 +192,9 @@ class AmodalPredictor:
         self.backend.close()
 
     def _segmenter(self, watch: Stopwatch) -> ObjectSegmenter:
-        runner = GraphRunner(self.backend, self._max_batch, watch, self._broadcasts)
+        runner = GraphRunner(
+            self.backend, self._max_batch, watch, self._broadcasts, self._adapted_decoder
+        )
         return ObjectSegmenter(self.manifest, runner)
 
     def _parts(

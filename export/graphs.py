@@ -51,7 +51,7 @@ def export_components(model: AmodalModel, *, mode: str, precision: str) -> list[
     if model.config.base in SAM2_MEMBERS:
         decoder = export_sam2_decoder(base)
     else:
-        decoder = export_decoder(base.prompt_encoder, base.mask_decoder)
+        decoder = export_decoder(base.prompt_encoder, base.mask_decoder, prepared.adapters)
     return _stored([prefix, suffix, decoder], precision)
 
 

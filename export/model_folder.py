@@ -34,6 +34,7 @@ class FolderContent:
         family: ``mobile_sam``, ``sam`` or ``sam2``.
         mode: ``full`` or ``roi``.
         image_size: Side of the input.
+        prior_from: What M_spec is made from.
         roi_factor: With mode ``roi``: side of the crop over the longer side of the box.
         weights_precision: ``fp16`` or ``fp32``.
         trained: Whether the adapters were trained.
@@ -44,6 +45,7 @@ class FolderContent:
     family: str
     mode: str
     image_size: int
+    prior_from: str
     roi_factor: float
     weights_precision: str
     trained: bool
@@ -58,6 +60,7 @@ class FolderContent:
             family=source.family,
             mode=options.mode,
             image_size=config.image_size,
+            prior_from=options.prior_from or source.prior_from,
             roi_factor=options.roi_factor,
             weights_precision=options.precision,
             trained=source.trained,
@@ -96,6 +99,7 @@ def manifest_content(
         "std": list(PIXEL_STD),
         "mask_threshold": 0.0,
         "prior_expand": PRIOR_EXPAND,
+        "prior_from": content.prior_from,
         **({"roi_factor": content.roi_factor} if content.mode == "roi" else {}),
         "weights_precision": content.weights_precision,
         "compute_precision": "fp32",

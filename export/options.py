@@ -11,6 +11,7 @@ from pathlib import Path
 UNTRAINED = "none"
 MODES = ("full", "roi")
 PRECISIONS = ("fp16", "fp32")
+PRIOR_SOURCES = ("box", "visible_mask")
 DEFAULT_ROI_FACTOR = 1.8
 
 
@@ -26,7 +27,10 @@ class ExportOptions:
         mode: ``full``: the whole image is encoded once; ``roi``: a crop per object.
         image_size: Side of the input; None: the checkpoint's, or 1024.
         roi_factor: With mode ``roi``: side of the crop over the longer side of the box.
+        prior_from: What M_spec is made from, ``box`` or ``visible_mask``; None: as the checkpoint
+            was trained.
         positions: Of untrained adapters, as in ``AmodalConfig``; empty: the member's own.
+        decoder_positions: Of untrained adapters in the decoder beside those, likewise.
         hidden_dim: Of untrained adapters; None: 64.
         name: In the manifest; None: after the base.
         seed: Of untrained adapters and of the inputs of the parity check.
@@ -41,7 +45,9 @@ class ExportOptions:
     mode: str = "full"
     image_size: int | None = None
     roi_factor: float = DEFAULT_ROI_FACTOR
+    prior_from: str | None = None
     positions: tuple[int, ...] = ()
+    decoder_positions: tuple[int, ...] = ()
     hidden_dim: int | None = None
     name: str | None = None
     seed: int = 0
@@ -95,6 +101,12 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
         help="with --mode roi: side of the crop over the longer side of the box (default: "
         "%(default)s)",
     )
+    parser.add_argument(
+        "--prior-from",
+        choices=PRIOR_SOURCES,
+        help="make M_spec from the box, or from the visible mask that the base model finds "
+        "(default: as the checkpoint was trained)",
+    )
     _add_untrained(parser)
     parser.add_argument("--name", help="in the manifest (default: amodal_ and the base's name)")
     parser.add_argument("--seed", type=int, default=0)
@@ -107,7 +119,9 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
         mode=given.mode,
         image_size=given.size,
         roi_factor=given.roi_factor,
+        prior_from=given.prior_from,
         positions=tuple(given.positions),
+        decoder_positions=tuple(given.decoder_positions),
         hidden_dim=given.hidden_dim,
         name=given.name,
         seed=given.seed,
@@ -121,5 +135,12 @@ def _add_untrained(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         help="of untrained adapters (a checkpoint knows its own)",
+    )
+    parser.add_argument(
+        "--decoder-positions",
+        type=int,
+        nargs="+",
+        default=(),
+        help="of untrained adapters in the decoder, beside those",
     )
     parser.add_argument("--hidden-dim", type=int, help="width of untrained adapters")

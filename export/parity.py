@@ -15,6 +15,7 @@ import numpy as np
 
 from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 from amodal_ros.errors import BackendError
+from amodal_ros.graph_runner import decoder_broadcasts
 from amodal_ros.manifest import ModelManifest
 from amodal_ros.predictor import AmodalPredictor
 from amodal_ros.verify import Comparison, Reference, compare
@@ -163,9 +164,10 @@ def _cases(
         for spec in manifest.graphs["decoder"].inputs
         if not spec.name.startswith("point_")
     }
+    shared = {1} if decoder_broadcasts(manifest) else set()
     for n in OBJECT_COUNTS:
         for points in POINT_COUNTS:
-            for rows in sorted({1, n}):
+            for rows in sorted({*shared, n}):
                 yield (
                     "decoder",
                     {

@@ -31,12 +31,14 @@ class SourceModel:
         trained: Whether its adapters were trained.
         random_base: Whether its base was never trained.
         source: For the manifest.
+        prior_from: What M_spec was made from in training: ``box`` or ``visible_mask``.
     """
 
     model: AmodalModel
     trained: bool
     random_base: bool
     source: Mapping[str, Any]
+    prior_from: str = "box"
 
     @property
     def family(self) -> str:
@@ -64,7 +66,7 @@ def build_source(options: ExportOptions, weights: BaseWeights) -> SourceModel:
         config = _untrained_config(options, weights.identity.member)
     else:
         config = header.config
-        if options.positions or options.hidden_dim is not None:
+        if options.positions or options.decoder_positions or options.hidden_dim is not None:
             raise InvalidInputError(
                 f"positions and hidden_dim are those of {options.checkpoint}; expected none"
             )
@@ -88,7 +90,8 @@ def build_source(options: ExportOptions, weights: BaseWeights) -> SourceModel:
         load_checkpoint(options.checkpoint, model, weights.identity)
         source["adapter_sha256"] = file_sha256(options.checkpoint)
     trained = bool(header is not None and header.training)
-    return SourceModel(model, trained, source["random_weights"], source)
+    prior_from = "box" if header is None else header.prior_from
+    return SourceModel(model, trained, source["random_weights"], source, prior_from)
 
 
 def is_untrained(state: Mapping[str, torch.Tensor]) -> bool:
@@ -102,7 +105,11 @@ def is_untrained(state: Mapping[str, torch.Tensor]) -> bool:
 
 
 def _untrained_config(options: ExportOptions, member: str) -> AmodalConfig:
-    values: dict[str, Any] = {"base": member, "positions": options.positions}
+    values: dict[str, Any] = {
+        "base": member,
+        "positions": options.positions,
+        "decoder_positions": options.decoder_positions,
+    }
     if options.hidden_dim is not None:
         values["hidden_dim"] = options.hidden_dim
     return AmodalConfig(**values)

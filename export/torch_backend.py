@@ -56,9 +56,17 @@ class TorchBackend:
         count, size = len(prompts), self._model.config.image_size
         maps = [tensors[name] for name in ("embeddings", *HIGH_RES) if name in tensors]
         embeddings, *high_res = (m.expand(count, -1, -1, -1) for m in maps)
-        blank = torch.zeros(count, 1, size, size)
+        # Of a decoder without adapters neither is asked.
+        prior = tensors.get("prior_masks", torch.zeros(1, 1, size, size))
+        gain = tensors.get("adapter_gain", torch.zeros(1))
         found = self._model.decode(
-            ObjectEmbeddings(embeddings, tuple(high_res), blank, blank.new_zeros(count)), prompts
+            ObjectEmbeddings(
+                embeddings,
+                tuple(high_res),
+                prior.expand(count, -1, -1, -1),
+                gain.expand(count),
+            ),
+            prompts,
         )
         return {
             "low_res_logits": found.low_res_logits.numpy(),

@@ -124,8 +124,7 @@ class AmodalMobileSam(AmodalModel):
         return ObjectEmbeddings(embeddings, maps, prior_masks, gain)
 
     def _mask_adapter(self) -> MaskAdapter | None:
-        name = adapter_name(MASK_POSITION)
-        adapter = self.adapters[name] if name in self.adapters else None
+        adapter = dict(self.adapters.items()).get(adapter_name(MASK_POSITION))
         return adapter if isinstance(adapter, MaskAdapter) else None
 
     def decode(

@@ -56,6 +56,7 @@ class MaskAdapter(nn.Module):
                 "channels, hidden_dim and iterations must be at least 1 and kernel_size odd, got "
                 f"{mask_channels}, {image_channels}, {hidden_dim}, {iterations}, {kernel_size}"
             )
+        self.hidden_dim = hidden_dim
         self.reduce_image = nn.Conv2d(image_channels, hidden_dim, kernel_size=1)
         self.reduce_mask = nn.Conv2d(mask_channels + 1, hidden_dim, kernel_size=1, bias=False)
         self.gated = nn.ModuleList(
@@ -91,11 +92,21 @@ class MaskAdapter(nn.Module):
         Returns:
             ``(N, 1, 4s, 4s)``.
         """
-        weight = self.reduce_mask.weight
-        channels = upscaled.shape[1]
-        hidden = F.conv2d(upscaled, weight[:, :channels])
-        hidden = hidden + F.conv2d(logits / _LOGIT_SCALE, weight[:, channels:]) + image_part
-        return self.correct(logits, hidden, prior_masks, gain)
+        both = torch.cat([upscaled, logits.to(upscaled.dtype) / _LOGIT_SCALE], dim=1)
+        return self.correct(logits, self.reduce_mask(both) + image_part, prior_masks, gain)
+
+    def reduce_rows(self, upscaled: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Apply the first convolution, of one cell each, to cells as rows.
+
+        Args:
+            upscaled: ``(N, cells, mask_channels)``.
+            logits: ``(N, cells, 1)``.
+
+        Returns:
+            ``(N, cells, hidden_dim)``; the sum with ``image_part`` is what :meth:`correct` takes.
+        """
+        weight = self.reduce_mask.weight.flatten(1)
+        return F.linear(upscaled, weight[:, :-1]) + logits * (weight[:, -1] / _LOGIT_SCALE)
 
     def correct(
         self,

@@ -86,6 +86,8 @@ def export_mode(like: ModelManifest, mode: str, base: Path, out: Path) -> Path:
     command += ["--mode", mode, "--size", str(_SIZES[mode])]
     if config["positions"]:
         command += ["--positions", *map(str, config["positions"])]
+    if config.get("decoder_positions"):
+        command += ["--decoder-positions", *map(str, config["decoder_positions"])]
     if config["hidden_dim"] is not None:
         command += ["--hidden-dim", str(config["hidden_dim"])]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)

@@ -10,6 +10,7 @@ products, so cells stay rows from the input to the logits.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -98,7 +99,12 @@ class TwoWay(nn.Module):
         self.last_norm = transformer.norm_final_attn
 
     def forward(
-        self, prompts: torch.Tensor, cells: torch.Tensor, position: torch.Tensor, used: int
+        self,
+        prompts: torch.Tensor,
+        cells: torch.Tensor,
+        position: torch.Tensor,
+        used: int,
+        adapt: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run all layers.
 
@@ -107,14 +113,18 @@ class TwoWay(nn.Module):
             cells: ``(N or 1, cells, C)``.
             position: ``(1, cells, C)``.
             used: How many of the first tokens are asked for.
+            adapt: Called with the number of each layer, and with that of the layers in the end,
+                and the cells at that place; returns the cells to go on with.
 
         Returns:
             Tokens ``(N, used, C)`` and cells ``(N, cells, C)``.
         """
+        adapt = adapt or _unadapted
         tokens = prompts
+        cells = adapt(0, cells)
         positioned = cells + position
-        for layer, to_image, to_tokens in zip(
-            self.layers, self.to_image, self.to_tokens, strict=True
+        for number, (layer, to_image, to_tokens) in enumerate(
+            zip(self.layers, self.to_image, self.to_tokens, strict=True), start=1
         ):
             if layer.skip_first_layer_pe:
                 tokens = layer.self_attn(q=tokens, k=tokens, v=tokens)
@@ -125,6 +135,7 @@ class TwoWay(nn.Module):
             tokens = layer.norm2(tokens + to_image(tokens + prompts, positioned, cells))
             tokens = layer.norm3(tokens + layer.mlp(tokens))
             cells = layer.norm4(cells + to_tokens(positioned, tokens + prompts, tokens))
+            cells = adapt(number, cells)
             positioned = cells + position
         asked = (tokens + prompts)[:, :used]
         attended = self.last_to_image(asked, positioned, cells)
@@ -154,16 +165,23 @@ class Upscaling(nn.Module):
     def forward(
         self, cells: torch.Tensor, mask_weights: torch.Tensor, *high_res: torch.Tensor
     ) -> torch.Tensor:
-        """Decode M masks of each object.
+        """Decode M masks of each object; see :meth:`upscale`.
+
+        Returns:
+            Logits ``(N, M, 4 side, 4 side)``.
+        """
+        return self.in_order(self.upscale(cells, *high_res) @ mask_weights.transpose(1, 2))
+
+    def upscale(self, cells: torch.Tensor, *high_res: torch.Tensor) -> torch.Tensor:
+        """Make 4 x 4 cells of each.
 
         Args:
             cells: ``(N, cells, C)``.
-            mask_weights: ``(N, M, C / 8)``.
             high_res: SAM 2's maps ``(N or 1, C / 8, 4 side, 4 side)`` and ``(N or 1, C / 4,
                 2 side, 2 side)``, added after either step.
 
         Returns:
-            Logits ``(N, M, 4 side, 4 side)``.
+            ``(N, 16 cells, C / 8)``, not yet in the order of the image.
         """
         side = self.side
         x = self.first(cells).unflatten(2, (4, -1))
@@ -176,11 +194,25 @@ class Upscaling(nn.Module):
             split = high_res[0].unflatten(3, (side, 2, 2)).unflatten(2, (side, 2, 2))
             ordered = split.permute(0, 2, 5, 3, 6, 4, 7, 1)  # y, x, then two times (dy, dx)
             x = x + ordered.flatten(5, 6).flatten(3, 4).flatten(1, 2)
-        x = self.activation(x).flatten(1, 3)
-        logits = x @ mask_weights.transpose(1, 2)
-        blocks = logits.unflatten(1, (side, side, 2, 2, 2, 2))  # y, x, then two times (dy, dx)
+        return self.activation(x).flatten(1, 3)
+
+    def in_order(self, values: torch.Tensor) -> torch.Tensor:
+        """Put what was made of :meth:`upscale`'s rows in order.
+
+        Args:
+            values: ``(N, 16 cells, M)``.
+
+        Returns:
+            ``(N, M, 4 side, 4 side)``.
+        """
+        side = self.side
+        blocks = values.unflatten(1, (side, side, 2, 2, 2, 2))  # y, x, then two times (dy, dx)
         ordered = blocks.permute(0, 7, 1, 3, 5, 2, 4, 6)
-        return ordered.reshape(-1, mask_weights.shape[1], 4 * side, 4 * side)
+        return ordered.reshape(-1, values.shape[2], 4 * side, 4 * side)
+
+
+def _unadapted(_: int, cells: torch.Tensor) -> torch.Tensor:
+    return cells
 
 
 def cell_centres(height: int, width: int) -> torch.Tensor:

@@ -78,22 +78,39 @@ class TorchSegmenter:
                 },
             ),
             roi_factor=trained_roi_factor(header.training),
+            prior_from=header.prior_from,
         )
 
     @classmethod
     def from_model(
-        cls, model: AmodalModel, description: ModelDescription, roi_factor: float | None = None
+        cls,
+        model: AmodalModel,
+        description: ModelDescription,
+        roi_factor: float | None = None,
+        prior_from: str = "box",
     ) -> TorchSegmenter:
-        """Wrap a model in memory; `roi_factor` for one that looks at regions of interest."""
+        """Wrap a model in memory.
+
+        Args:
+            model: any member of the family.
+            description: for reports.
+            roi_factor: of one that looks at regions of interest.
+            prior_from: as in a manifest: `box` or `visible_mask`.
+        """
         segmenter = cls.__new__(cls)
-        segmenter._setup(model, description, roi_factor)
+        segmenter._setup(model, description, roi_factor, prior_from)
         return segmenter
 
     def _setup(
-        self, model: AmodalModel, description: ModelDescription, roi_factor: float | None
+        self,
+        model: AmodalModel,
+        description: ModelDescription,
+        roi_factor: float | None,
+        prior_from: str,
     ) -> None:
         self._model = model
         self._roi_factor = roi_factor
+        self._prior_from = prior_from
         self._device = next(model.parameters()).device
         self.description = description
 
@@ -144,6 +161,9 @@ class TorchSegmenter:
         size = self._model.config.image_size
         blank = np.zeros((len(prior_masks), 1, size, size), dtype=np.float32)
         visible, _ = self._pass(encoded, geometries, blank, 0.0, prompts)
+        if self._prior_from == "visible_mask":
+            given = zip(prior_masks, visible, strict=True)
+            prior_masks = [seen if m is None and seen.any() else m for m, seen in given]
         priors = self._priors(geometries, mask_boxes(visible), boxes, prior_masks)
         gain = self.description.adapter_gain
         raw, iou = self._pass(encoded, geometries, priors, gain, prompts)
@@ -213,7 +233,7 @@ class TorchSegmenter:
         boxes: NDArray[np.float32] | None,
         prior_masks: Sequence[NDArray[np.bool_] | None],
     ) -> NDArray[np.float32]:
-        """M_spec: what was given, or the expanded box; with points that of the visible mask."""
+        """M_spec: what is given, or the expanded box; with points that of the visible mask."""
         hw = geometries[0].original_hw
         source = visible_boxes.astype(np.float32) if boxes is None else boxes
         from_boxes = boxes_to_masks(expand_boxes(source, PRIOR_EXPAND, hw), hw)

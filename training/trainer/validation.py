@@ -72,12 +72,10 @@ class Validator:
         overlaps: list[Overlap] = []
         shown: list[FramePrediction] = []
         wanted = self._config.validation.pictures
+        share = 1.0 if self._config.visible_prior_share else 0.0
         for batch in self._loader:
             with self._world.autocast():
-                share = 1.0 if self._config.visible_prior_share else 0.0
-                frames = predict(
-                    model, batch.to(self._world.device), self._config.video, share
-                )
+                frames = predict(model, batch.to(self._world.device), self._config.video, share)
             for frame in frames:
                 overlaps += measure_frame(frame)
                 if self._world.is_main and sum(len(f.batch) for f in shown) < wanted:
