@@ -6,11 +6,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
+from amodal_ros.modeling.amodal_model import ObjectEmbeddings
+from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_masks
 from export.components.decoder import DecoderGraph
 from export.prepare import prepare
+from tests.modeling.mobile_sam_support import random_adapters
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +66,30 @@ def test_each_object_sees_its_own_embedding_and_prompt(sam):
     assert moved[0] == 0.0
     assert moved[1] > 1e-3
     assert moved[2] > 1e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("positions", [(2,), (3,), (0, 1, 2, 3)])
+def test_adapters_in_the_decoder_are_part_of_the_graph(sam, positions):
+    config = AmodalConfig(
+        base="mobile_sam", image_size=128, positions=(4,), decoder_positions=positions
+    )
+    model = random_adapters(AmodalMobileSam(config, sam))
+    graph = prepare(DecoderGraph(sam.prompt_encoder, sam.mask_decoder, model.adapters))
+    assert graph.is_adapted
+    embeddings, coords, labels = _inputs(3, 3, 2)
+    priors, gain = torch.rand(3, 1, 128, 128), torch.tensor([0.0, 1.0, 0.5])
+    maps = (torch.randn(3, 32, 32, 32),) if 3 in positions else ()
+    logits, iou = graph(embeddings, coords, labels, priors, gain, *maps)
+    expected = model.decode(
+        ObjectEmbeddings(embeddings, maps, priors, gain), Prompts(coords, labels)
+    )
+    scale = float(expected.low_res_logits.abs().max())
+    torch.testing.assert_close(logits, expected.low_res_logits, atol=2e-5 * scale, rtol=0)
+    torch.testing.assert_close(iou, expected.predicted_iou[:, 0], atol=1e-5, rtol=1e-5)
+    plain, _ = decode_masks(
+        sam.prompt_encoder, sam.mask_decoder, embeddings, Prompts(coords, labels)
+    )
+    difference = (logits - plain).abs().amax((1, 2, 3))
+    assert difference[0] <= 2e-5 * scale
+    assert difference[1:].min() > 1e-2

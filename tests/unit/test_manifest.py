@@ -189,3 +189,13 @@ def test_default_folder_is_in_the_package() -> None:
     import amodal_ros
 
     assert default_model_dir().parent.parent == Path(amodal_ros.__file__).parent
+
+
+def test_m_spec_comes_from_the_box_unless_the_manifest_says_otherwise() -> None:
+    content = manifest_content()
+    assert parse_manifest(content, Path("nowhere")).prior_from == "box"
+    content["prior_from"] = "visible_mask"
+    assert parse_manifest(content, Path("nowhere")).prior_from == "visible_mask"
+    content["prior_from"] = "circle"
+    with pytest.raises(ManifestError, match="prior_from: expected one of box, visible_mask"):
+        parse_manifest(content, Path("nowhere"))
