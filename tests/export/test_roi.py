@@ -29,6 +29,7 @@ from export.source_model import read_source
 from export.to_onnx import export_model
 from scripts.fetch_base_weights import fetch_base_weights
 from tests.modeling.mobile_sam_support import random_adapters
+from training.evaluation.torch_segmenter import TorchSegmenter
 
 FACTOR = 1.8
 # An object in the middle; then at the left, at the top, in the last corner, all of the image.
@@ -143,3 +144,39 @@ def test_untrained_adapters_take_positions_and_width_and_a_checkpoint_does_not(
     assert (config.positions, config.hidden_dim, config.image_size) == ((6, 12), 128, 384)
     with pytest.raises(InvalidInputError, match=r"are those of .*adapters\.safetensors"):
         read_source(replace(options, positions=(6, 12)))
+
+
+def test_adapters_in_the_decoder_and_m_spec_from_visible_masks(base_weights, tmp_path):
+    """Exported and run by the predictor, they give what the checkpoint gives in torch."""
+    config = AmodalConfig(
+        base="mobile_sam", image_size=256, positions=(4, 12), decoder_positions=(2, 3)
+    )
+    model = random_adapters(AmodalMobileSam.from_state(config, base_weights.state))
+    checkpoint = tmp_path / "adapters.safetensors"
+    data_section = {"framing": "roi", "validation": {"roi_factor": FACTOR}}
+    training = {"config": {"visible_prior_share": 0.5, "data": data_section}}
+    save_checkpoint(checkpoint, model, base_weights.identity, training=training)
+    base = fetch_base_weights()
+    options = ExportOptions(
+        base=base, checkpoint=checkpoint, out=tmp_path / "model", mode="roi", roi_factor=FACTOR
+    )
+    export_model(options)
+    manifest = load_manifest(options.out)
+    assert manifest.prior_from == "visible_mask"
+    maps = {t.name: t.shape for t in manifest.graphs["decoder"].inputs}
+    assert maps["high_res_0"] == ("N", 32, 64, 64)
+    assert maps["prior_masks"] == ("N", 1, 256, 256)
+    image = data.chelsea()
+    predictor = AmodalPredictor.from_model_dir(options.out, max_batch=3)
+    found = predictor.predict(predictor.encode(image), BOXES)
+    segmenter = TorchSegmenter(checkpoint, base)
+    expected = segmenter.predict(segmenter.encode(image), BOXES, [None] * len(BOXES), None)
+    for name in ("raw_amodal_masks", "visible_masks"):
+        for ours, torchs in zip(getattr(found, name), getattr(expected, name), strict=True):
+            assert mask_iou(ours, torchs) >= 0.98
+    boxed = replace(options, prior_from="box", out=tmp_path / "boxed")
+    export_model(boxed)
+    predictor = AmodalPredictor.from_model_dir(boxed.out)
+    other = predictor.predict(predictor.encode(image), BOXES)
+    assert np.array_equal(other.visible_masks, found.visible_masks)
+    assert not np.array_equal(other.raw_amodal_masks, found.raw_amodal_masks)
