@@ -16,6 +16,7 @@ from pathlib import Path
 
 from amodal_ros.errors import InvalidInputError
 from training.scenes.models import SPLITS
+from training.worker_processes import end_with_parent
 
 LOGGER = logging.getLogger(__name__)
 
@@ -158,7 +159,9 @@ def _made(
     """
     if not missing:
         return
-    pool = ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        min(workers, len(missing)), mp_context=get_context("spawn"), initializer=end_with_parent
+    )
     try:
         futures = [pool.submit(_make, run, number, out, cache) for number in missing]
         for future in as_completed(futures):

@@ -15,7 +15,6 @@ import logging
 import multiprocessing
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from training.taos.sampler import TaosSampler
 from training.taos.shards import ShardWriter, samples_of
 from training.taos.statistics import TaosStatistics
 from training.taos.vlm_judge import VlmJudge, VlmJudgeConfig
+from training.worker_processes import end_with_parent
 
 LOGGER = logging.getLogger(__name__)
 ENGINES = ("local", "ray")
@@ -283,16 +283,9 @@ class _Worker:
 
 
 def _start_worker(run: TaosRun) -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # a killed parent must not leave workers behind
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    end_with_parent()
     _Worker.run = run
     _Worker.sampler = run.sampler()
-
-
-def _follow(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _work(shard: int) -> dict[str, Any]:

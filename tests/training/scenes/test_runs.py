@@ -4,7 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -114,6 +119,41 @@ def test_workers_and_interruptions_change_nothing(
     assert all(after[name] == data for name, data in before.items())
     assert (out / "chunk_00002").is_dir()
     assert not left.exists()
+
+
+def running() -> dict[int, int]:
+    """The parent of each process that has not ended."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if fields[0] != "Z":
+            found[int(path.parent.name)] = int(fields[1])
+    return found
+
+
+def test_a_killed_run_leaves_no_workers(models: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scenes"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.scenes", *command(models, out, count=200, workers=2)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("chunk_*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = {pid for pid, parent in running().items() if parent == process.pid}
+    assert len(workers) >= 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 20
+    while workers & running().keys() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not workers & running().keys()
+    assert 2 <= len(list(out.glob("chunk_*"))) < 200
 
 
 def test_what_is_refused(
