@@ -64,3 +64,29 @@ def test_values_outside_half_are_refused_by_name(value):
     weight[3, 4] = value
     with pytest.raises(InvalidInputError, match="weight: float16 holds values up to 65504"):
         store_weights_as_half(_model(weight, weight[0]))
+
+
+@pytest.mark.parametrize(
+    ("largest", "stored_as"), [(255, TensorProto.UINT8), (256, TensorProto.INT64)]
+)
+def test_indices_that_fit_a_byte_are_stored_as_bytes(largest, stored_as):
+    random = np.random.default_rng(0)
+    index = random.integers(0, largest, 4096)
+    index[7] = largest
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "index"], ["y"])],
+        "look_up",
+        [helper.make_tensor_value_info("table", TensorProto.FLOAT, [300])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4096])],
+        [numpy_helper.from_array(index, "index")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    stored = store_weights_as_half(model)
+    onnx.checker.check_model(stored, full_check=True)
+    assert [t.data_type for t in stored.graph.initializer] == [stored_as]
+    session = onnxruntime.InferenceSession(
+        stored.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    table = random.standard_normal(300, dtype=np.float32)
+    (found,) = session.run(None, {"table": table})
+    np.testing.assert_array_equal(found, table[index])
