@@ -31,7 +31,7 @@ def stranger():
 
 def told(rig, start: str) -> str:
     """The line that begins so; a blank line of nobody else does."""
-    rig.wait_output(start, 10.0)
+    rig.wait_output(start, 30.0)
     (line,) = [line for line in rig.process.output.splitlines() if start in line]
     return line
 
