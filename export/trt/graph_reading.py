@@ -71,9 +71,14 @@ def take_apart(model: onnx.ModelProto, name: str) -> ReadGraph:
             raise InvalidInputError(f"{name}: expected no control flow, got {node.op_type}")
         if node.op_type == "Constant" and "value" in attributes:
             constants[node.output[0]] = attributes["value"].t
-        elif _widens(node, constants):
+        elif _casts(node, constants, TensorProto.FLOAT16, TensorProto.FLOAT):
             constants[node.output[0]] = constants[node.input[0]]
             widened.add(node.output[0])
+        elif _casts(
+            node, constants, TensorProto.UINT8, TensorProto.INT64
+        ):  # TensorRT has no bytes
+            indices = numpy_helper.to_array(constants[node.input[0]]).astype(np.int64)
+            constants[node.output[0]] = numpy_helper.from_array(indices, node.output[0])
         else:
             nodes.append(node)
     types = _infer_types(model, nodes, constants, widened)
@@ -85,13 +90,15 @@ def take_apart(model: onnx.ModelProto, name: str) -> ReadGraph:
     return ReadGraph(name, model, tuple(nodes), constants, frozenset(widened), types)
 
 
-def _widens(node: onnx.NodeProto, constants: dict[str, TensorProto]) -> bool:
-    """Whether a node only casts a stored float16 constant to float32."""
+def _casts(
+    node: onnx.NodeProto, constants: dict[str, TensorProto], stored: int, read: int
+) -> bool:
+    """Whether a node only casts a constant from the type it is stored in to the one it has."""
     return (
         node.op_type == "Cast"
         and node.input[0] in constants
-        and constants[node.input[0]].data_type == TensorProto.FLOAT16
-        and helper.get_node_attr_value(node, "to") == TensorProto.FLOAT
+        and constants[node.input[0]].data_type == stored
+        and helper.get_node_attr_value(node, "to") == read
     )
 
 
