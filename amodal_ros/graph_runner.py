@@ -90,6 +90,14 @@ class GraphRunner:
     broadcasts: bool = False
     adapted_decoder: bool = False
 
+    @classmethod
+    def of(
+        cls, manifest: ModelManifest, backend: Backend, max_batch: int, watch: Stopwatch
+    ) -> GraphRunner:
+        """A runner of a model folder's graphs."""
+        broadcasts, adapted = decoder_broadcasts(manifest), decoder_is_adapted(manifest)
+        return cls(backend, max_batch, watch, broadcasts, adapted)
+
     def prefix(self, images: np.ndarray) -> np.ndarray:
         """Encodes (n, 3, S, S) float32 as far as nothing depends on M_spec: (n, C, h, w)."""
         outputs = [

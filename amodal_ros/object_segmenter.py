@@ -120,9 +120,8 @@ class ObjectSegmenter:
 
     def _priors_known(self, queries: ObjectQueries) -> bool:
         """Whether every M_spec can be made before anything has been segmented."""
-        if self.manifest.prior_from == "visible_mask":
-            return all(mask is not None for mask in queries.prior_masks)
-        return queries.priors_known
+        from_boxes = self.manifest.prior_from == "box" and queries.boxes_xyxy is not None
+        return from_boxes or all(mask is not None for mask in queries.prior_masks)
 
     def _with_visible(
         self, queries: ObjectQueries, visible: np.ndarray

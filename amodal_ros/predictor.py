@@ -19,8 +19,6 @@ from amodal_ros.graph_runner import (
     Embeddings,
     GraphRunner,
     check_graphs,
-    decoder_broadcasts,
-    decoder_is_adapted,
     even_slices,
 )
 from amodal_ros.manifest import ModelManifest, load_manifest
@@ -65,8 +63,6 @@ class AmodalPredictor:
         self.backend = backend
         self._max_batch = max_batch
         self._parallel = parallel
-        self._broadcasts = decoder_broadcasts(manifest)
-        self._adapted_decoder = decoder_is_adapted(manifest)
 
     @classmethod
     def from_model_dir(
@@ -192,9 +188,7 @@ class AmodalPredictor:
         self.backend.close()
 
     def _segmenter(self, watch: Stopwatch) -> ObjectSegmenter:
-        runner = GraphRunner(
-            self.backend, self._max_batch, watch, self._broadcasts, self._adapted_decoder
-        )
+        runner = GraphRunner.of(self.manifest, self.backend, self._max_batch, watch)
         return ObjectSegmenter(self.manifest, runner)
 
     def _parts(

@@ -55,11 +55,6 @@ class ObjectQueries:
         """Number of objects N."""
         return len(self.points)
 
-    @property
-    def priors_known(self) -> bool:
-        """Whether every M_spec can be made before anything has been segmented."""
-        return self.boxes_xyxy is not None or all(mask is not None for mask in self.prior_masks)
-
     def part(self, rows: slice) -> ObjectQueries:
         """Some of the objects."""
         boxes = None if self.boxes_xyxy is None else self.boxes_xyxy[rows]

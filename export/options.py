@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from amodal_ros.manifest import PRIOR_SOURCES
+
 UNTRAINED = "none"
 MODES = ("full", "roi")
 PRECISIONS = ("fp16", "fp32")
-PRIOR_SOURCES = ("box", "visible_mask")
 DEFAULT_ROI_FACTOR = 1.8
 
 

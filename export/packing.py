@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a prefix hands to its suffix as one tensor, whatever the encoder.
 
-Hiera's prefix also gives the maps of the stages that ended in it, at two, four or eight times the
+Hiera's prefix also gives the maps of the stages that ended in it, TinyViT's that of its first
+stage where an adapter of the mask wants it, at two, four or eight times the
 resolution. Each block of their cells becomes channels of the one coarse cell that it covers, so
 that engines and predictor see a single ``features (B, C, h, w)`` for all members of the family.
 """

@@ -26,6 +26,7 @@ from amodal_ros.modeling.decoder_adapters import (
     adapted_transformer,
     adapter_name,
     decoder_positions,
+    mask_adapter,
 )
 from amodal_ros.modeling.mask_adapter import MaskAdapter
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
@@ -119,13 +120,9 @@ class AmodalMobileSam(AmodalModel):
         else:
             encoder.gradient_checkpointing = self.gradient_checkpointing
             embeddings = encoder.suffix(features[0], prior_masks, gain)
-        mask_adapter = self._mask_adapter()
-        maps = () if mask_adapter is None else (mask_adapter.reduce_image(features[1]),)
+        adapter = mask_adapter(self.adapters)
+        maps = () if adapter is None else (adapter.reduce_image(features[1]),)
         return ObjectEmbeddings(embeddings, maps, prior_masks, gain)
-
-    def _mask_adapter(self) -> MaskAdapter | None:
-        adapter = dict(self.adapters.items()).get(adapter_name(MASK_POSITION))
-        return adapter if isinstance(adapter, MaskAdapter) else None
 
     def decode(
         self,
@@ -139,19 +136,13 @@ class AmodalMobileSam(AmodalModel):
         Adapters in the decoder see the M_spec and the gain that the embeddings were made with.
         """
         base: Any = self.base
-        mask_adapter = self._mask_adapter()
-
-        def correct(logits: torch.Tensor, upscaled: torch.Tensor) -> torch.Tensor:
-            if mask_adapter is None:
-                return logits
-            prior, gain = embeddings.prior_masks, embeddings.adapter_gain
-            return mask_adapter(logits, upscaled, embeddings.high_res[0], prior, gain)
-
+        adapter = mask_adapter(self.adapters)
+        prior, gain = embeddings.prior_masks, embeddings.adapter_gain
         with adapted_transformer(
             base.mask_decoder.transformer,
             self.adapters,
-            embeddings.prior_masks,
-            embeddings.adapter_gain,
+            prior,
+            gain,
         ):
             logits, predicted_iou = decode_masks(
                 base.prompt_encoder,
@@ -159,7 +150,11 @@ class AmodalMobileSam(AmodalModel):
                 embeddings.embeddings,
                 prompts,
                 multimask_output=multimask_output,
-                correct=correct,
+                correct=None
+                if adapter is None
+                else lambda logits, upscaled: adapter(
+                    logits, upscaled, embeddings.high_res[0], prior, gain
+                ),
             )
         return MaskPrediction(logits, predicted_iou, embeddings)
 

@@ -37,7 +37,8 @@ class ObjectEmbeddings:
     Attributes:
         embeddings: ``(N, 256, s, s)``, ``s`` a sixteenth of the image size.
         high_res: SAM 2's two maps for the decoder, ``(N or 1, 32, 4s, 4s)`` and
-            ``(N or 1, 64, 2s, 2s)``; empty for other families.
+            ``(N or 1, 64, 2s, 2s)``; MobileSAM's one for an adapter of the mask, ``(N or 1,
+            hidden_dim, 4s, 4s)``; otherwise empty.
         prior_masks: M_spec ``(N, 1, S, S)``, for adapters that sit in the decoder.
         adapter_gain: ``(N,)``, likewise.
     """

@@ -19,6 +19,7 @@ from torch import nn
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import AmodalConfig
+from amodal_ros.modeling.mask_adapter import MaskAdapter
 
 DECODER_DIM = 256
 DECODER_STRIDE = 16
@@ -29,6 +30,12 @@ MASK_POSITION = 3
 def adapter_name(position: int) -> str:
     """Return the name of the adapter at a position of the decoder."""
     return f"decoder_{position}"
+
+
+def mask_adapter(adapters: nn.ModuleDict) -> MaskAdapter | None:
+    """Return the adapter that corrects the mask; None where there is none."""
+    found = dict(adapters.items()).get(adapter_name(MASK_POSITION))  # a ModuleDict has no get
+    return found if isinstance(found, MaskAdapter) else None
 
 
 def decoder_positions(config: AmodalConfig) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from amodal_ros.backends.factory import create_backend
 from amodal_ros.backends.onnxruntime_session import import_onnxruntime, session_options
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.geometry import ResizeGeometry
-from amodal_ros.graph_runner import Embeddings, GraphRunner, decoder_broadcasts, decoder_is_adapted
+from amodal_ros.graph_runner import Embeddings, GraphRunner
 from amodal_ros.manifest import ModelManifest, load_manifest
 from amodal_ros.postprocess import masks_from_logits
 from amodal_ros.predictor import AmodalPredictor
@@ -136,14 +136,12 @@ class Naive:
             providers=(entry.provider,),
             intra_op_threads=entry.threads,
         )
-        self._broadcasts = decoder_broadcasts(self._manifest)
-        self._adapted_decoder = decoder_is_adapted(self._manifest)
 
     def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
         """Amodal and visible masks."""
         manifest, hw = self._manifest, (image_rgb.shape[0], image_rgb.shape[1])
         watch = Stopwatch("prefix", "suffix", "decoder")
-        runner = GraphRunner(self._backend, 8, watch, self._broadcasts, self._adapted_decoder)
+        runner = GraphRunner.of(manifest, self._backend, 8, watch)
         queries = check_queries(hw, boxes_xyxy, None, None)
         geometries = self._geometries(queries)
         shared = manifest.mode == "full"

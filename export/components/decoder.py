@@ -14,8 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amodal_ros.modeling.decoder_adapters import DECODER_STRIDE, MASK_POSITION, adapter_name
-from amodal_ros.modeling.mask_adapter import MaskAdapter
+from amodal_ros.modeling.decoder_adapters import (
+    DECODER_STRIDE,
+    MASK_POSITION,
+    adapter_name,
+    mask_adapter,
+)
 from amodal_ros.modeling.prompts import embed_prompts
 from export.components.suffix import HIGH_RES
 from export.components.two_way import TwoWay, Upscaling, cell_centres
@@ -39,11 +43,10 @@ class DecoderGraph(nn.Module):
             adapters: Those of the decoder, by :func:`adapter_name`; others are left out.
         """
         super().__init__()
-        given = {} if adapters is None else dict(adapters.items())
+        given = nn.ModuleDict() if adapters is None else adapters
         names = [adapter_name(position) for position in range(MASK_POSITION)]
         self.adapters = nn.ModuleDict({name: given[name] for name in names if name in given})
-        found = given.get(adapter_name(MASK_POSITION))
-        self.mask_adapter = found if isinstance(found, MaskAdapter) else None
+        self.mask_adapter = mask_adapter(given)
         self.prompt_encoder = prompt_encoder
         self.two_way = TwoWay(mask_decoder.transformer)
         height, width = prompt_encoder.image_embedding_size
@@ -131,29 +134,29 @@ def export_decoder(
     module = prepare(DecoderGraph(prompt_encoder, mask_decoder, adapters))
     height, width = prompt_encoder.image_embedding_size
     channels = prompt_encoder.embed_dim
-    examples = (
+    examples = [
         torch.zeros(2, channels, height, width),
         torch.ones(2, 3, 2),
         torch.ones(2, 3),
-    )
-    inputs = (
+    ]
+    inputs = [
         Tensor("embeddings", ("N", channels, height, width)),
         Tensor("point_coords", ("N", "P", 2)),
         Tensor("point_labels", ("N", "P")),
-    )
+    ]
     if module.is_adapted:
         size = DECODER_STRIDE * height
-        examples += (torch.zeros(2, 1, size, size), torch.ones(2))
-        inputs += (Tensor("prior_masks", ("N", 1, size, size)), Tensor("adapter_gain", ("N",)))
+        examples += [torch.zeros(2, 1, size, size), torch.ones(2)]
+        inputs += [Tensor("prior_masks", ("N", 1, size, size)), Tensor("adapter_gain", ("N",))]
     if module.mask_adapter is not None:
         depth = module.mask_adapter.hidden_dim
-        examples += (torch.zeros(2, depth, 4 * height, 4 * width),)
-        inputs += (Tensor(HIGH_RES[0], ("N", depth, 4 * height, 4 * width)),)
+        examples += [torch.zeros(2, depth, 4 * height, 4 * width)]
+        inputs += [Tensor(HIGH_RES[0], ("N", depth, 4 * height, 4 * width))]
     return export_component(
         "decoder",
         module,
-        examples,
-        inputs,
+        tuple(examples),
+        tuple(inputs),
         (
             Tensor("low_res_logits", ("N", 1, 4 * height, 4 * width)),
             Tensor("predicted_iou", ("N",)),

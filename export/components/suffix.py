@@ -14,7 +14,7 @@ HIGH_RES = ("high_res_0", "high_res_1")
 
 
 class SuffixGraph(nn.Module):
-    """``features, prior_masks, adapter_gain -> embeddings``, and SAM 2's high-resolution maps."""
+    """``features, prior_masks, adapter_gain -> embeddings``, and high-resolution maps, if any."""
 
     def __init__(self, model: AmodalModel, layout: FeatureLayout) -> None:
         """Wrap a model prepared for export."""

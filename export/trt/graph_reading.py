@@ -24,8 +24,8 @@ class ReadGraph:
     Attributes:
         name: of the graph.
         model: the ONNX model it was read from.
-        nodes: what is computed: no constants, and no casts of weights stored in float16.
-        constants: of each constant, the tensor as stored.
+        nodes: what is computed: no constants, and no casts of constants that are stored small.
+        constants: of each constant, the tensor as stored; indices stored as bytes as int64.
         widened: constants that are stored in float16 and read as float32.
         types: element type (ONNX's number) of each tensor that is no constant.
     """
@@ -74,9 +74,8 @@ def take_apart(model: onnx.ModelProto, name: str) -> ReadGraph:
         elif _casts(node, constants, TensorProto.FLOAT16, TensorProto.FLOAT):
             constants[node.output[0]] = constants[node.input[0]]
             widened.add(node.output[0])
-        elif _casts(
-            node, constants, TensorProto.UINT8, TensorProto.INT64
-        ):  # TensorRT has no bytes
+        elif _casts(node, constants, TensorProto.UINT8, TensorProto.INT64):
+            # TensorRT has no constants of bytes.
             indices = numpy_helper.to_array(constants[node.input[0]]).astype(np.int64)
             constants[node.output[0]] = numpy_helper.from_array(indices, node.output[0])
         else:

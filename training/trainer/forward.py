@@ -61,17 +61,17 @@ def predict(
             FramePrediction(frame, logits.float(), embeddings)
             for frame, logits, embeddings in clip_predictions(model, batch, video, prefix_features)
         ]
-    features = prefix_features(model, batch)
+    features, asked = prefix_features(model, batch), batch
     if visible_prior_share:
         rows = torch.nonzero(torch.rand(len(batch)) < visible_prior_share).flatten()
         if len(rows):
-            batch = _with_visible_priors(model, features, batch, rows.to(features[0].device))
-    embeddings = model.suffix(features, batch.prior_masks, image_index=batch.image_index)
+            asked = _with_visible_priors(model, features, batch, rows.to(features[0].device))
+    embeddings = model.suffix(features, asked.prior_masks, image_index=batch.image_index)
     prompts = model.build_prompts(
         boxes_xyxy=batch.boxes_xyxy, points=batch.points, point_labels=batch.point_labels
     )
     prediction = model.decode(embeddings, prompts)
-    return [FramePrediction(batch, prediction.low_res_logits.float(), embeddings.embeddings)]
+    return [FramePrediction(asked, prediction.low_res_logits.float(), embeddings.embeddings)]
 
 
 def prefix_features(model: AmodalModel, batch: TrainBatch) -> Features:

@@ -31,7 +31,9 @@ def model() -> AmodalMobileSam:
 
 def _batch(count: int) -> TrainBatch:
     dataset = SyntheticDataset(SyntheticConfig(), SIZE, seed=0)
-    return collate([dataset[i] for i in range(count)])
+    batch = collate([dataset[i] for i in range(count)])
+    assert isinstance(batch, TrainBatch)
+    return batch
 
 
 def _base_masks(model: AmodalMobileSam, batch: TrainBatch) -> torch.Tensor:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.geometry import ResizeGeometry
-from amodal_ros.graph_runner import Embeddings, GraphRunner, decoder_is_adapted
+from amodal_ros.graph_runner import Embeddings, GraphRunner
 from amodal_ros.masks import mask_iou
 from amodal_ros.predictor import AmodalPredictor
 from amodal_ros.preprocess import preprocess_image
@@ -60,12 +60,8 @@ def segment_everything(
         grid: points per side.
     """
     hw = image_rgb.shape[0], image_rgb.shape[1]
-    runner = GraphRunner(
-        predictor.backend,
-        _BATCH,
-        Stopwatch("prefix", "suffix", "decoder"),
-        adapted_decoder=decoder_is_adapted(predictor.manifest),
-    )
+    watch = Stopwatch("prefix", "suffix", "decoder")
+    runner = GraphRunner.of(predictor.manifest, predictor.backend, _BATCH, watch)
     geometry, embeddings = _embed(predictor, runner, image_rgb)
     threshold = predictor.manifest.mask_threshold
     found: list[SelfMask] = []
