@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tabletop.stage import COLLISION_GROUP, ROOM_GROUP, VISUAL_GROUP, Stage
+from benchmarks.tabletop.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Cameraman:
         self._owner = np.full(stage.model.ngeom, -1)
         for number, body in enumerate(stage.body_ids):
             self._owner[roots == body] = number
+        self._standing = Standing(stage)
 
     def __enter__(self) -> Cameraman:
         return self
@@ -81,6 +83,10 @@ class Cameraman:
             view.elevation,
         )
         self._stage.model.vis.global_.fovy = view.fovy
+        with self._standing.lifted():
+            return self._shoot(camera)
+
+    def _shoot(self, camera: mujoco.MjvCamera) -> Picture:
         renderer = self._renderer
         renderer.update_scene(self._stage.data, camera, self._options)
         image = renderer.render().copy()
