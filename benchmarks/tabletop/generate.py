@@ -19,6 +19,7 @@ from benchmarks.tabletop.assets import prepare_assets, wheel_lines
 from benchmarks.tabletop.catalog import OBJECT_SETS
 from benchmarks.tabletop.shot_types import FrameRecord, Kind, Shot
 from training.datasets import AmodalCocoWriter
+from training.worker_processes import end_with_parent
 
 FILES: dict[Kind, str] = {"still": "stills.json", "clip": "clips.json"}
 
@@ -160,7 +161,9 @@ def _render_all(shots: Sequence[Shot], workers: int) -> Iterator[list[FrameRecor
     Always in processes of their own: OSMesa and torch's triton each bring an LLVM, and a process
     that loads both dies.
     """
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         yield from track(pool.map(_render, shots), "rendering", total=len(shots))
 
 

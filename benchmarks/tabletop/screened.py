@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.tabletop.options import add_clip_options
 from benchmarks.tabletop.shot_types import FrameRecord, Shot
+from training.worker_processes import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ def generate_screened(
         },
         sorted(item.name for item in objects),
     )
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         for shot, records in zip(shots, pool.map(_render, shots), strict=True):
             for record in records:
                 image_id = writer.add_image(

@@ -19,6 +19,7 @@ from benchmarks.tracking.clips import ClipSource
 from benchmarks.tracking.scores import ClipScore
 from benchmarks.tracking.segmenters import FrameSegmenter, ModelSegmenter, TruthLikeSegmenter
 from benchmarks.tracking.variants import VARIANTS, Variant
+from training.worker_processes import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,9 @@ def _each(
         for number, job in zip(numbers, jobs, strict=True):
             yield number, run_clip(job)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         futures = {
             pool.submit(run_clip, job): number for number, job in zip(numbers, jobs, strict=True)
         }
