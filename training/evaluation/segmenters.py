@@ -94,7 +94,10 @@ class PredictorSegmenter:
 
 
 class ScaledGainBackend:
-    """An engine whose suffix gets every adapter gain times a factor."""
+    """An engine whose graphs get every adapter gain times a factor.
+
+    Suffix and, with adapters in it, decoder take one.
+    """
 
     def __init__(self, engine: Backend, factor: float) -> None:
         self._engine = engine
@@ -107,7 +110,7 @@ class ScaledGainBackend:
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run one graph of the engine."""
-        if graph == "suffix":
+        if "adapter_gain" in inputs:
             inputs = {**inputs, "adapter_gain": inputs["adapter_gain"] * self._factor}
         return self._engine.run(graph, inputs)
 
