@@ -23,7 +23,7 @@ class Recorder:
 @pytest.mark.parametrize("graph", ["suffix", "decoder"])
 def test_every_graph_with_adapters_gets_the_scaled_gain(graph: str) -> None:
     engine = Recorder()
-    scaled: Any = ScaledGainBackend(engine, 0.5)  # type: ignore[arg-type]
+    scaled: Any = ScaledGainBackend(engine, 0.5)
     gains = np.array([0, 1], np.float32)
     scaled.run(graph, {"adapter_gain": gains, "features": gains})
     np.testing.assert_array_equal(engine.inputs[graph]["adapter_gain"], [0, 0.5])
@@ -32,6 +32,6 @@ def test_every_graph_with_adapters_gets_the_scaled_gain(graph: str) -> None:
 
 def test_graphs_without_adapters_get_what_they_were_given() -> None:
     engine = Recorder()
-    scaled: Any = ScaledGainBackend(engine, 0.0)  # type: ignore[arg-type]
+    scaled: Any = ScaledGainBackend(engine, 0.0)
     scaled.run("prefix", {"image": np.ones(2, np.float32)})
     np.testing.assert_array_equal(engine.inputs["prefix"]["image"], [1, 1])
