@@ -57,10 +57,7 @@ class Cameraman:
         self._options.geomgroup[:] = 0
         self._options.geomgroup[[VISUAL_GROUP, ROOM_GROUP]] = 1
         self._options.geomgroup[COLLISION_GROUP] = 0
-        roots = stage.model.body_rootid[stage.model.geom_bodyid]
-        self._owner = np.full(stage.model.ngeom, -1)
-        for number, body in enumerate(stage.body_ids):
-            self._owner[roots == body] = number
+        self._owner = stage.geom_owners()
         self._standing = Standing(stage)
 
     def __enter__(self) -> Cameraman:

@@ -50,6 +50,14 @@ class Stage:
     body_ids: NDArray[np.int64]
     centre: NDArray[np.float64]
 
+    def geom_owners(self) -> NDArray[np.int64]:
+        """(G,) number of the object each geom belongs to, -1 for the room."""
+        roots = self.model.body_rootid[self.model.geom_bodyid]
+        owners = np.full(self.model.ngeom, -1)
+        for number, body in enumerate(self.body_ids):
+            owners[roots == body] = number
+        return owners
+
 
 def build_stage(
     assets: Path,

@@ -29,10 +29,7 @@ class Standing:
         """Collect the geoms of each object, and the vertices of those that are seen."""
         self._stage = stage
         model = stage.model
-        roots = model.body_rootid[model.geom_bodyid]
-        self._owner = np.full(model.ngeom, -1)
-        for number, body in enumerate(stage.body_ids):
-            self._owner[roots == body] = number
+        self._owner = stage.geom_owners()
         seen = (self._owner >= 0) & (model.geom_group == VISUAL_GROUP)
         seen &= model.geom_type == mujoco.mjtGeom.mjGEOM_MESH  # primitives collide as they look
         self._vertices = {int(geom): _vertices(model, int(geom)) for geom in np.flatnonzero(seen)}

@@ -10,8 +10,6 @@ little as it takes, until the hull has the figures given, and says what a model 
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,14 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.errors import InvalidInputError
 from training.evaluation.baselines import VISIBLE_HULL
+from training.evaluation.instances import print_about
 
 Array = NDArray[np.float64]
 
 _TOLERANCE = 0.01  # points of mIoU
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,14 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="mIoU that the hull of the true visible mask is to have, percent",
     )
     given = parser.parse_args(argv)
-    logging.basicConfig(format="%(message)s")
-    try:
-        lines = given.instances.read_text(encoding="utf-8").splitlines()
-        print(markdown(reweighted(map(json.loads, lines), (given.hull[0], given.hull[1]))))
-    except (AmodalError, OSError, ValueError, KeyError) as error:
-        logger.error("%s: %s", given.instances, error)
-        return 1
-    return 0
+    hull = (given.hull[0], given.hull[1])
+    return print_about(given.instances, lambda records: markdown(reweighted(records, hull)))
 
 
 if __name__ == "__main__":

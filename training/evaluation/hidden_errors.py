@@ -8,8 +8,6 @@ the share that is hidden, and what it would be without some of what the masks ad
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -20,16 +18,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.errors import InvalidInputError
 from amodal_ros.masks import dilate_mask
 from amodal_ros.rle import decode_rle
+from training.evaluation.instances import print_about
 
 Mask = NDArray[np.bool_]
 
 SHARES = (0, 1, 2, 5, 10, 20, 40, 60, 100)  # percent hidden
 _RADII = (1, 2, 3)  # pixels
-
-logger = logging.getLogger(__name__)
 
 
 def without_errors(predicted: Mask, amodal: Mask, visible: Mask) -> dict[str, float]:
@@ -90,14 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("instances", type=Path, help="instances.jsonl of an evaluation")
     given = parser.parse_args(argv)
-    logging.basicConfig(format="%(message)s")
-    try:
-        lines = given.instances.read_text(encoding="utf-8").splitlines()
-        print(hidden_errors(map(json.loads, lines)))
-    except (AmodalError, OSError, ValueError, KeyError) as error:
-        logger.error("%s: %s", given.instances, error)
-        return 1
-    return 0
+    return print_about(given.instances, hidden_errors)
 
 
 if __name__ == "__main__":
