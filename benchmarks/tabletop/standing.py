@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects stand on the table with what is seen of them, not with their collision shapes.
 
-The assets' collision shapes end 1 to 8 mm above the lowest point of their visual meshes. Physics
+The assets' collision shapes end up to 8 mm above the lowest point of their visual meshes. Physics
 rests the former on the table, so the latter sink into it, and a strip along an object's foot
 would count as hidden, by nothing but the table that it stands on.
 """
