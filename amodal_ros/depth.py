@@ -25,7 +25,7 @@ import numpy as np
 
 from amodal_ros.checks import check_array, check_hw
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.masks import mask_box
+from amodal_ros.image.masks import mask_box
 
 # Fewer visible pixels with a depth say nothing of an object.
 MIN_POINTS = 10

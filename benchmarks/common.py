@@ -100,7 +100,7 @@ def model_facts(folder: Path | None) -> dict[str, Any]:
     Raises:
         ManifestError: if it is no model folder.
     """
-    from amodal_ros.manifest import default_model_dir, load_manifest
+    from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 
     graphs = load_manifest(folder or default_model_dir()).graphs
     return {

@@ -52,7 +52,7 @@ class NodeProcess:
         flags = [part for pair in pairs for part in pair]
         self._log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "amodal_ros.ros.perception_node", "--ros-args", *flags],
+            [sys.executable, "-m", "amodal_ros.ros.node.perception_node", "--ros-args", *flags],
             cwd=ROOT,
             stdout=self._log,
             stderr=self._log,

@@ -20,9 +20,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
-from amodal_ros.ros.image_conversion import rgb_to_image
-from amodal_ros.ros.stamps import stamp_to_ns
-from amodal_ros.ros.timing import TIMING_KEYS, read_timing
+from amodal_ros.ros.convert.images import rgb_to_image
+from amodal_ros.ros.convert.stamps import stamp_to_ns
+from amodal_ros.ros.outputs.timing import TIMING_KEYS, read_timing
 
 TIMEOUT_S = 60.0
 

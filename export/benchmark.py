@@ -75,7 +75,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         FetchError: The base weights cannot be had.
         ImportError: torch or mobile_sam is missing.
     """
-    from amodal_ros.manifest import default_model_dir
+    from amodal_ros.model_folder.manifest import default_model_dir
     from export.benchmarking.comparison import Settings, compare
     from export.benchmarking.models import open_models
     from scripts.fetch_base_weights import fetch_base_weights

@@ -53,14 +53,14 @@ def try_int8(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         AmodalError: A folder, a scene or the engine cannot be used.
     """
-    from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
+    from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
     from amodal_ros.errors import InvalidInputError
-    from amodal_ros.manifest import default_model_dir, load_manifest
+    from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
     from amodal_ros.verification.scenes import read_scenes
     from benchmarks.common import provenance
     from export.int8_graphs import VARIANTS, record_inputs, write_variant
     from export.int8_scenes import clip_scenes, divide
-    from export.output_folder import work_folder
+    from export.folder.output_folder import work_folder
 
     if options.out.exists():
         raise InvalidInputError(f"{options.out} exists; expected a new folder")
@@ -103,7 +103,7 @@ def _judge(
     """Gate and speed of one way."""
     from functools import partial
 
-    from amodal_ros.predictor import AmodalPredictor
+    from amodal_ros.inference.predictor import AmodalPredictor
     from amodal_ros.verification.gate import run_gate
     from benchmarks.common import summarise
     from export.benchmarking.timing import ratios, time_side_by_side

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from export.options import ExportOptions, check_options, parse_options
+from export.folder.options import ExportOptions, check_options, parse_options
 
 if TYPE_CHECKING:
-    from export.onnx_graph import Component
-    from export.parity import ParityReport
-    from export.source_model import SourceModel
+    from export.graphs.onnx_graph import Component
+    from export.folder.parity import ParityReport
+    from export.folder.source_model import SourceModel
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +36,19 @@ def export_model(options: ExportOptions) -> ParityReport:
         InvalidInputError: The model cannot be exported, or ``out`` is no model folder.
         BackendError: The graphs do not agree with torch.
     """
-    from export.output_folder import check_replaceable, work_folder
+    from export.folder.output_folder import check_replaceable, work_folder
 
     check_options(options)
     check_replaceable(options.out)
     with work_folder(options.out.parent, ".export-") as work:
-        from export.source_model import read_source  # torch takes seconds: after what may be wrong
+        from export.folder.source_model import read_source  # torch takes seconds: after what may be wrong
 
         return _export(read_source(options), options, work)
 
 
 def export_source(source: SourceModel, options: ExportOptions) -> ParityReport:
     """Export a model that is in memory; see :func:`export_model`."""
-    from export.output_folder import check_replaceable, work_folder
+    from export.folder.output_folder import check_replaceable, work_folder
 
     check_replaceable(options.out)
     with work_folder(options.out.parent, ".export-") as work:
@@ -57,8 +57,8 @@ def export_source(source: SourceModel, options: ExportOptions) -> ParityReport:
 
 def _export(source: SourceModel, options: ExportOptions, work: Path) -> ParityReport:
     """Export into a folder within ``work``, and put it in its place."""
-    from export.graphs import export_components, export_video
-    from export.model_folder import publish
+    from export.graphs.exporting import export_components, export_video
+    from export.folder.model_folder import publish
 
     logger.info("exporting the graphs of %s", source.model.config.base)
     folder = work / "folder"
@@ -96,23 +96,23 @@ def fill_folder(
     import onnx
 
     from amodal_ros.errors import BackendError
-    from amodal_ros.manifest import load_manifest, parse_manifest
-    from amodal_ros.memory_manifest import load_memory
+    from amodal_ros.model_folder.manifest import load_manifest, parse_manifest
+    from amodal_ros.model_folder.memory import load_memory
     from amodal_ros.verify import save_reference
-    from export.graph_files import check_data
-    from export.graphs import feature_layout
-    from export.memory_folder import write_memory
-    from export.memory_parity import measure_memory
-    from export.model_folder import (
+    from export.folder.graph_files import check_data
+    from export.graphs.exporting import feature_layout
+    from export.graphs.memory_folder import write_memory
+    from export.folder.memory_parity import measure_memory
+    from export.folder.model_folder import (
         REFERENCE_FILE,
         FolderContent,
         manifest_content,
         write_graphs,
         write_manifest,
     )
-    from export.parity import TOLERANCES, measure_parity
-    from export.reference import make_reference
-    from export.torch_backend import TorchBackend
+    from export.folder.parity import TOLERANCES, measure_parity
+    from export.folder.reference import make_reference
+    from amodal_ros.backends.torch_backend import TorchBackend
 
     content = FolderContent.of(source, options)
     torch_backend = TorchBackend(source.model, feature_layout(source.model))

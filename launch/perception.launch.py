@@ -16,7 +16,7 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from amodal_ros.ros.parameters import PARAMETERS
+from amodal_ros.ros.parameters.table import PARAMETERS
 
 # Arguments that are left empty leave their parameters to params_file.
 _OVERRIDES = (

@@ -10,7 +10,7 @@ import numpy as np
 
 from amodal_ros.checks import describe
 from amodal_ros.errors import BackendError
-from amodal_ros.manifest import TensorSpec
+from amodal_ros.model_folder.manifest import TensorSpec
 
 
 class Backend(Protocol):

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.geometry import ResizeGeometry
+from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.conventional_adapter import ConventionalAdapter
 from amodal_ros.modeling.prompts import Prompts

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.geometry import ResizeGeometry
+from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.modeling.amodal_model import (
     AmodalModel,
     Features,

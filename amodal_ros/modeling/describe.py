@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from amodal_ros.manifest import MANIFEST_NAME, load_manifest
+from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.checkpoint import read_header, read_tensors
 from amodal_ros.modeling.official_checkpoints import file_sha256

@@ -6,11 +6,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
-from amodal_ros.backends.tensorrt_backend import TensorRtBackend
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.backend import TensorRtBackend
 from amodal_ros.errors import BackendError
-from amodal_ros.manifest import ModelManifest
-from amodal_ros.memory_manifest import MemoryManifest, with_memory
+from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.model_folder.memory import MemoryManifest, with_memory
 from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.measures import Limits
 from amodal_ros.verification.reference import load_reference

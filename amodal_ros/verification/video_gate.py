@@ -13,20 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.geometry import ResizeGeometry
-from amodal_ros.graph_runner import GraphRunner, even_slices
-from amodal_ros.manifest import ModelManifest
-from amodal_ros.memory_manifest import MemoryManifest
-from amodal_ros.postprocess import masks_from_logits
-from amodal_ros.predictor import AmodalPredictor
-from amodal_ros.prompts import (
+from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.inference.graph_runner import GraphRunner, even_slices
+from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.model_folder.memory import MemoryManifest
+from amodal_ros.inference.postprocess import masks_from_logits
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.inference.prompts import (
     PADDING_LABEL,
     check_queries,
     decoder_prompts,
     prior_boxes,
     prior_tensor,
 )
-from amodal_ros.stopwatch import Stopwatch
+from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.types import AmodalPrediction
 from amodal_ros.verification.measures import compare_masks
 from amodal_ros.verification.mixed_engine import MixedEngine

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amodal_ros.manifest import ModelManifest
+from amodal_ros.model_folder.manifest import ModelManifest
 from benchmarks.model_family import VARIANTS, Cost, Variant, measure
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.masks import mask_box
-from amodal_ros.rle import encode_rle
+from amodal_ros.image.masks import mask_box
+from amodal_ros.image.rle import encode_rle
 
 
 class AmodalCocoWriter:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from amodal_ros.ros.demo_boxes import plan_from_annotations
-from amodal_ros.ros.demo_sources import open_source
-from amodal_ros.ros.demo_truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
+from amodal_ros.ros.demo.boxes import plan_from_annotations
+from amodal_ros.ros.demo.sources import open_source
+from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
 from benchmarks.lockstep_camera import Scene
 
 # A slow node sees every n-th frame of a camera. With 5, no divisor of the clip's length, any ten

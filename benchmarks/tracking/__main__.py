@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run or render; 1 with a message when data, model or document cannot be used."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    logging.getLogger("amodal_ros.tracker").setLevel(logging.ERROR)
+    logging.getLogger("amodal_ros.tracking.tracker").setLevel(logging.ERROR)
 
     from amodal_ros.errors import AmodalError
 

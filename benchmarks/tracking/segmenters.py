@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.boxes import box_iou
-from amodal_ros.manifest import MANIFEST_NAME, load_manifest
-from amodal_ros.masks import mask_boxes
+from amodal_ros.image.boxes import box_iou
+from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
+from amodal_ros.image.masks import mask_boxes
 from amodal_ros.types import AmodalPrediction, ImageFeatures
 from benchmarks.tracking.clips import ClipFrame
 from training.datasets import AmodalSample
@@ -85,8 +85,8 @@ class ModelSegmenter:
     """A model folder, run as the node runs it, one object at a time."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
-        from amodal_ros.predictor import AmodalPredictor
+        from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+        from amodal_ros.inference.predictor import AmodalPredictor
 
         manifest = load_manifest(folder)
         self._backend = RememberingBackend(OnnxRuntimeBackend(manifest, intra_op_threads=threads))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from amodal_ros.boxes import box_iou
-from amodal_ros.masks import dilate_mask
-from amodal_ros.tracker import AmodalTracker, TrackerConfig
+from amodal_ros.image.boxes import box_iou
+from amodal_ros.image.masks import dilate_mask
+from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import Detections
 from benchmarks.tracking.clips import ClipFrame
 from benchmarks.tracking.segmenters import FrameSegmenter

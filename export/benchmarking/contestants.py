@@ -11,23 +11,23 @@ import numpy as np
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.factory import create_backend
-from amodal_ros.backends.onnxruntime_session import import_onnxruntime, session_options
+from amodal_ros.backends.onnxruntime.session import import_onnxruntime, session_options
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.geometry import ResizeGeometry
-from amodal_ros.graph_runner import Embeddings, GraphRunner
-from amodal_ros.manifest import ModelManifest, load_manifest
-from amodal_ros.postprocess import masks_from_logits
-from amodal_ros.predictor import AmodalPredictor
-from amodal_ros.preprocess import preprocess_image
-from amodal_ros.prompts import (
+from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
+from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
+from amodal_ros.inference.postprocess import masks_from_logits
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.inference.preprocess import preprocess_image
+from amodal_ros.inference.prompts import (
     ObjectQueries,
     check_queries,
     decoder_prompts,
     prior_boxes,
     prior_tensor,
 )
-from amodal_ros.regions import object_regions
-from amodal_ros.stopwatch import Stopwatch
+from amodal_ros.inference.regions import object_regions
+from amodal_ros.inference.stopwatch import Stopwatch
 
 KINDS = ("ours", "naive", "base", "torch")
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # MobileSAM's, for `base`

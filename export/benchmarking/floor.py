@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.backends.onnxruntime_session import import_onnxruntime, session_options
+from amodal_ros.backends.onnxruntime.session import import_onnxruntime, session_options
 from export.benchmarking.contestants import Entry
 
 _SIDE = 1536

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import AmodalError
-from amodal_ros.manifest import MODES, ModelManifest, load_manifest
+from amodal_ros.model_folder.manifest import MODES, ModelManifest, load_manifest
 
 logger = logging.getLogger(__name__)
 

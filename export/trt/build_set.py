@@ -11,25 +11,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.backends.engine_cache import (
+from amodal_ros.backends.tensorrt.engine_cache import (
     UNVERIFIED,
     EngineKey,
     EngineSet,
     default_cache_dir,
     load_engine_set,
 )
-from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
-from amodal_ros.backends.tensorrt_backend import TensorRtBackend, this_machine
-from amodal_ros.backends.tensorrt_cuda import CudaPython
-from amodal_ros.backends.tensorrt_library import TensorRtLibrary, load_library
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.backend import TensorRtBackend, this_machine
+from amodal_ros.backends.tensorrt.cuda import CudaPython
+from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.manifest import FileSpec, ModelManifest, file_sha256, load_manifest
-from amodal_ros.memory_manifest import MemoryManifest, load_memory, with_memory
+from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, file_sha256, load_manifest
+from amodal_ros.model_folder.memory import MemoryManifest, load_memory, with_memory
 from amodal_ros.verification.first_load import verify_engines
 from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.reference import load_reference
 from amodal_ros.verification.report import GateReport, Scene
-from export.output_folder import work_folder
+from export.folder.output_folder import work_folder
 from export.trt.builder import BuildOptions, BuiltEngine, build_engine
 from export.trt.engine_options import EngineOptions, engine_key
 from export.trt.graph_reading import ReadGraph, read_graph

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.backends.tensorrt_library import TensorRtLibrary
+from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.errors import BackendError, InvalidInputError
-from export.graph_files import temporary_file
+from export.folder.graph_files import temporary_file
 from export.trt.profiles import Shape
 from export.trt.progress import progress_monitor
 from export.trt.type_check import check_network_types

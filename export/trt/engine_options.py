@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amodal_ros.backends.engine_cache import EngineKey, Machine
-from amodal_ros.backends.tensorrt_library import TensorRtLibrary
+from amodal_ros.backends.tensorrt.engine_cache import EngineKey, Machine
+from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.manifest import ModelManifest
+from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.verification.measures import Limits as GateLimits
 from amodal_ros.verification.report import Scene
 from export.trt.precision_plan import RULES_VERSION

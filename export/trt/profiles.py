@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.manifest import GraphSpec
+from amodal_ros.model_folder.manifest import GraphSpec
 
 Shape = tuple[int, ...]
 # The manifest's name of the number of points; free lengths that no graph limits count rows.

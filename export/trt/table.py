@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from amodal_ros.manifest import ModelManifest
+    from amodal_ros.model_folder.manifest import ModelManifest
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ def build_rows(
     Raises:
         BackendError: when TensorRT for RTX cannot parse or build one.
     """
-    from amodal_ros.backends.tensorrt_library import load_library
-    from amodal_ros.memory_manifest import load_memory, with_memory
+    from amodal_ros.backends.tensorrt.library import load_library
+    from amodal_ros.model_folder.memory import load_memory, with_memory
     from export.trt.build_set import plan_graphs
     from export.trt.builder import BuildOptions, build_engine
     from export.trt.profiles import Limits, profile_shapes
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     options = parse_options(argv)
     from amodal_ros.errors import AmodalError
-    from amodal_ros.manifest import load_manifest
+    from amodal_ros.model_folder.manifest import load_manifest
     from benchmarks.common import write_result
     from export.documents import put_between
 

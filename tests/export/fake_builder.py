@@ -10,8 +10,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
-from amodal_ros.manifest import ModelManifest
-from tests.unit.fake_gpu import FakeCuda, FakeEngine, FakeTrt
+from amodal_ros.model_folder.manifest import ModelManifest
+from tests.backends.fake_gpu import FakeCuda, FakeEngine, FakeTrt
 
 TYPES = {
     TensorProto.FLOAT: "FLOAT",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from tests.unit.fakes import SIZE, manifest_content
-from tests.unit.test_onnxruntime_backend import (
+from tests.fakes import SIZE, manifest_content
+from tests.backends.test_onnxruntime_backend import (
     constant,
     prefix_graph,
     suffix_graph,

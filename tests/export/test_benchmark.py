@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.manifest import load_manifest
+from amodal_ros.model_folder.manifest import load_manifest
 from export import benchmark
 from export.benchmarking.comparison import Settings, compare
 from export.benchmarking.contestants import Entry, open_contestant

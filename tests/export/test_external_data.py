@@ -12,10 +12,10 @@ import pytest
 
 from amodal_ros import verify
 from amodal_ros.errors import ManifestError
-from amodal_ros.manifest import default_model_dir, load_manifest
-from export import model_folder
-from export.graph_files import save_graph
-from export.onnx_graph import Component, Tensor
+from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
+from export.folder import model_folder
+from export.folder.graph_files import save_graph
+from export.graphs.onnx_graph import Component, Tensor
 from export.trt.build_set import build_engine_set
 from export.trt.engine_options import EngineOptions
 

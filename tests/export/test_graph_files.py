@@ -11,16 +11,16 @@ import torch
 from onnx import helper, numpy_helper
 
 from amodal_ros.errors import ManifestError
-from amodal_ros.manifest import file_sha256
-from export import onnx_graph
-from export.graph_files import (
+from amodal_ros.model_folder.manifest import file_sha256
+from export.graphs.exporting import onnx_graph
+from export.folder.graph_files import (
     MAX_INLINE_BYTES,
     check_data,
     save_graph,
     temporary_file,
     weight_bytes,
 )
-from export.onnx_graph import Tensor, export_component
+from export.graphs.onnx_graph import Tensor, export_component
 
 WEIGHT = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
 

@@ -12,9 +12,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.manifest import ModelManifest, load_manifest
+from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
 from amodal_ros.verification.report import Scene
 from export import int8, int8_graphs
 from export.int8_graphs import Variant, record_inputs, write_variant

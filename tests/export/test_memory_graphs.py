@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from export.components.memory_attention import MemoryAttentionGraph
-from export.components.memory_decoder import MemoryDecoderGraph
-from export.components.memory_encoder import MemoryEncoderGraph
-from export.components.rotary import RotaryAttention
-from export.memory_parity import memory_cases
-from export.prepare import prepare
+from export.graphs.components.memory_attention import MemoryAttentionGraph
+from export.graphs.components.memory_decoder import MemoryDecoderGraph
+from export.graphs.components.memory_encoder import MemoryEncoderGraph
+from export.graphs.components.rotary import RotaryAttention
+from export.folder.memory_parity import memory_cases
+from export.graphs.prepare import prepare
 from tests.modeling.family_support import SMALL, official_sam2, randomise
 
 

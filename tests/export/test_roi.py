@@ -12,20 +12,20 @@ from skimage import data
 from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.geometry import ResizeGeometry, expand_boxes
-from amodal_ros.manifest import load_manifest
-from amodal_ros.masks import mask_iou
+from amodal_ros.image.geometry import ResizeGeometry, expand_boxes
+from amodal_ros.model_folder.manifest import load_manifest
+from amodal_ros.image.masks import mask_iou
 from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.base_weights import BaseWeights
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into
-from amodal_ros.predictor import AmodalPredictor
-from amodal_ros.preprocess import preprocess_image
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.verify import verify_model_dir
-from export.options import ExportOptions
-from export.source_model import read_source
+from export.folder.options import ExportOptions
+from export.folder.source_model import read_source
 from export.to_onnx import export_model
 from scripts.fetch_base_weights import fetch_base_weights
 from tests.modeling.mobile_sam_support import random_adapters

@@ -19,18 +19,18 @@ from onnx import numpy_helper
 
 from amodal_ros import verify
 from amodal_ros.errors import BackendError, CheckpointError, InvalidInputError, ManifestError
-from amodal_ros.manifest import load_manifest
+from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.modeling.base_weights import identify
 from amodal_ros.modeling.checkpoint import save_checkpoint
-from amodal_ros.predictor import AmodalPredictor
-from export.components.decoder import export_decoder
-from export.graphs import feature_layout
-from export.half_storage import store_weights_as_half
-from export.model_folder import publish
-from export.options import parse_options
-from export.source_model import read_source
+from amodal_ros.inference.predictor import AmodalPredictor
+from export.graphs.components.decoder import export_decoder
+from export.graphs.exporting import feature_layout
+from export.graphs.half_storage import store_weights_as_half
+from export.folder.model_folder import publish
+from export.folder.options import parse_options
+from export.folder.source_model import read_source
 from export.to_onnx import export_model, fill_folder, main
-from export.torch_backend import TorchBackend
+from amodal_ros.backends.torch_backend import TorchBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -165,7 +165,7 @@ def test_graphs_that_differ_from_torch_are_refused_and_nothing_is_left(
 ):
     out = tmp_path / "model"
     monkeypatch.setattr(
-        "export.graphs.export_components",
+        "export.graphs.exporting.export_components",
         lambda *_, **__: _broken_decoder(small_export.components),
     )
     with pytest.raises(BackendError, match=r"do not agree with torch: decoder\."):
@@ -176,7 +176,7 @@ def test_graphs_that_differ_from_torch_are_refused_and_nothing_is_left(
 def test_export_replaces_a_model_folder_and_keeps_its_notes(small_export, monkeypatch, folder):
     out = small_export.options.out
     monkeypatch.setattr(
-        "export.graphs.export_components", lambda *_, **__: _half(small_export.components)
+        "export.graphs.exporting.export_components", lambda *_, **__: _half(small_export.components)
     )
     shutil.copytree(folder, out)
     (out / "PROVENANCE.md").write_text("notes")
@@ -246,7 +246,7 @@ def test_command_line_fails_with_one_line(tmp_path, caplog):
 def test_what_cannot_be_exported_is_one_line_before_any_work(
     tmp_path, caplog, monkeypatch, change, message
 ):
-    monkeypatch.setattr("export.graphs.export_components", None)
+    monkeypatch.setattr("export.graphs.exporting.export_components", None)
     base = tmp_path / "base.pt"
     base.touch()
     with caplog.at_level(logging.ERROR):
@@ -257,7 +257,7 @@ def test_what_cannot_be_exported_is_one_line_before_any_work(
 
 
 def test_missing_packages_are_named_with_the_remedy(tmp_path, caplog, monkeypatch):
-    monkeypatch.setitem(sys.modules, "export.source_model", None)
+    monkeypatch.setitem(sys.modules, "export.folder.source_model", None)
     with caplog.at_level(logging.ERROR):
         assert main(["--base", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert 'pip install "amodal_ros[export]"' in caplog.text

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from amodal_ros.backends.engine_cache import UNVERIFIED, load_engine_set
-from amodal_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
-from amodal_ros.backends.tensorrt_library import TensorRtLibrary, load_library
+from amodal_ros.backends.tensorrt.engine_cache import UNVERIFIED, load_engine_set
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.manifest import load_manifest
+from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.verification.reference import load_reference
 from amodal_ros.verification.report import Scene
 from export import to_trt

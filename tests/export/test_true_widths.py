@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from amodal_ros.manifest import load_manifest
-from amodal_ros.memory_manifest import GRAPHS as VIDEO
-from amodal_ros.memory_manifest import load_memory
+from amodal_ros.model_folder.manifest import load_manifest
+from amodal_ros.model_folder.memory import GRAPHS as VIDEO
+from amodal_ros.model_folder.memory import load_memory
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import MEMBERS, SAM2_MEMBERS

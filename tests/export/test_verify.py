@@ -10,7 +10,7 @@ import pytest
 
 from amodal_ros import verify
 from amodal_ros.errors import ManifestError
-from amodal_ros.manifest import default_model_dir, load_manifest
+from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.verification import gate
 
 

@@ -181,7 +181,7 @@ def test_description_of_an_official_checkpoint(tmp_path, state):
 
 
 def test_description_of_the_model_folder_that_ships():
-    from amodal_ros.manifest import default_model_dir
+    from amodal_ros.model_folder.manifest import default_model_dir
 
     found = describe_checkpoint(default_model_dir())
     assert found["what"] == "model folder"

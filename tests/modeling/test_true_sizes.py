@@ -20,7 +20,7 @@ from amodal_ros.modeling.sam2_base import build_sam2
 from amodal_ros.modeling.sam_base import VIT_SPECS
 from amodal_ros.modeling.video_predictor import AmodalVideoPredictor
 from amodal_ros.modeling.video_types import VideoOptions, VideoPrompt
-from amodal_ros.preprocess import preprocess_image
+from amodal_ros.inference.preprocess import preprocess_image
 from tests.modeling.family_support import (
     activate,
     box_prior,

@@ -41,7 +41,7 @@ def tracked(root: Path, *folders: str) -> set[str]:
 
 def test_wheel_holds_the_whole_package(wheel_names: set[str], repository_root: Path) -> None:
     expected = tracked(repository_root, "amodal_ros")
-    assert {"amodal_ros/py.typed", "amodal_ros/predictor.py"} <= expected
+    assert {"amodal_ros/py.typed", "amodal_ros/inference/predictor.py"} <= expected
     assert any(name.endswith("/manifest.json") for name in expected)
     assert any(name.endswith("/suffix.onnx") for name in expected)
     assert any(name.startswith("amodal_ros/demo_clip/") for name in expected)

@@ -24,9 +24,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
-from amodal_ros.boxes import check_boxes
-from amodal_ros.ros.perception_node import PerceptionNode
-from amodal_ros.ros.stamps import ns_to_stamp
+from amodal_ros.image.boxes import check_boxes
+from amodal_ros.ros.node.perception_node import PerceptionNode
+from amodal_ros.ros.convert.stamps import ns_to_stamp
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
 START_S = 120.0

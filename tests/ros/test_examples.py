@@ -21,7 +21,7 @@ from amodal_msgs.msg import AmodalMaskArray
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
-from amodal_ros.ros.mask_conversion import DecodedObject, encode_masks
+from amodal_ros.ros.convert.masks import DecodedObject, encode_masks
 from tests.ros.ros_rig import START_S
 
 ROOT = Path(__file__).parents[2]

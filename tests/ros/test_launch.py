@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from amodal_ros.ros.demo_camera import parse_arguments
-from amodal_ros.ros.parameters import PARAMETERS
+from amodal_ros.ros.demo.camera import parse_arguments
+from amodal_ros.ros.parameters.table import PARAMETERS
 
 ROOT = Path(__file__).parents[2]
 LAUNCH_FILE = ROOT / "launch" / "perception.launch.py"
@@ -220,7 +220,7 @@ def test_the_executable_is_the_packages(launch_file):
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     scripts = setup["options.entry_points"]["console_scripts"]
-    assert f"{node['executable']} = amodal_ros.ros.executables:perception" in scripts
+    assert f"{node['executable']} = amodal_ros.ros.node.executables:perception" in scripts
     assert (node["package"], node["name"]) == ("amodal_ros", "amodal_perception")
 
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from torch.utils.data import Dataset
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.geometry import ResizeGeometry
+from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.modeling.config import SAM2_MEMBERS, AmodalConfig
 from training.batch import TrainBatch, TrainClip
 from training.data.augment import photometric

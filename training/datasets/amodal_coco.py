@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.masks import mask_box
-from amodal_ros.rle import encode_rle
+from amodal_ros.image.masks import mask_box
+from amodal_ros.image.rle import encode_rle
 from training.datasets.coco_style import CocoStyleDataset, Masks
 from training.datasets.masks import decode_segmentation
 

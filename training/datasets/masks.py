@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from amodal_ros.rle import decode_rle
+from amodal_ros.image.rle import decode_rle
 
 MIN_POLYGON_NUMBERS = 6  # three points; pycocotools takes four numbers for a box, not a polygon
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from amodal_ros.masks import mask_box
+from amodal_ros.image.masks import mask_box
 from training.datasets.errors import CorruptRecordError
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.masks import mask_box
+from amodal_ros.image.masks import mask_box
 
 BOX_FILL = "box fill"
 TRUE_VISIBLE = "true visible mask"

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.masks import dilate_mask
-from amodal_ros.rle import decode_rle
+from amodal_ros.image.masks import dilate_mask
+from amodal_ros.image.rle import decode_rle
 from training.evaluation.instances import print_about
 
 Mask = NDArray[np.bool_]

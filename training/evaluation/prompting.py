@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.tracker import AmodalTracker, TrackerConfig
+from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 from training.datasets.sample import AmodalSample
 from training.evaluation.segmenters import Segmenter

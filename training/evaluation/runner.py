@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.rle import encode_rle
+from amodal_ros.image.rle import encode_rle
 from training.datasets import AmodalDataset, AmodalSample, BadRecords, CorruptRecordError
 from training.evaluation.baselines import BASE_VISIBLE, geometric_baselines
 from training.evaluation.prompting import ImageAnswers, Prompter

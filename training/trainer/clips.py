@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from amodal_ros.masks import dilate_mask, mask_box
+from amodal_ros.image.masks import dilate_mask, mask_box
 from amodal_ros.modeling.amodal_model import AmodalModel, Features, ObjectEmbeddings
 from amodal_ros.modeling.amodal_sam2 import AmodalSam2
 from amodal_ros.modeling.prompts import Prompts

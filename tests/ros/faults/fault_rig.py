@@ -18,7 +18,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.context import Context
 from std_msgs.msg import Header
 
-from amodal_ros.ros.stamps import ns_to_stamp, stamp_to_ns
+from amodal_ros.ros.convert.stamps import ns_to_stamp, stamp_to_ns
 from tests.ros.ros_rig import (
     START_S,
     Box,
@@ -31,7 +31,7 @@ from tests.ros.ros_rig import (
 
 ROOT = Path(__file__).parents[3]
 FAKE_NODE = "tests.ros.faults.fake_node"
-REAL_NODE = "amodal_ros.ros.perception_node"
+REAL_NODE = "amodal_ros.ros.node.perception_node"
 BOX: Box = (20.0, 30.0, 60.0, 80.0)
 
 

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, ObjectHypothesisWithPose
 
-from amodal_ros.ros.image_conversion import SUPPORTED_ENCODINGS
+from amodal_ros.ros.convert.images import SUPPORTED_ENCODINGS
 from tests.ros.ros_rig import boxes_message
 
 HEIGHT, WIDTH = 6, 8

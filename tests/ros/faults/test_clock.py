@@ -8,7 +8,7 @@ import time
 import pytest
 from rosgraph_msgs.msg import Clock
 
-from amodal_ros.ros.stamps import NS_PER_S, ns_to_stamp
+from amodal_ros.ros.convert.stamps import NS_PER_S, ns_to_stamp
 
 PARAMETERS = {"use_sim_time": True, "sync_timeout": 0.5, "max_coast": 1.0}
 FRAME_PERIOD_NS = NS_PER_S // 5

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.compressed_image import compressed_to_rgb
-from amodal_ros.ros.depth_conversion import camera_from_info, depth_from_message
-from amodal_ros.ros.detection_conversion import detections_from_message
-from amodal_ros.ros.image_conversion import image_to_rgb
-from amodal_ros.ros.segment_conversion import MOST_OBJECTS, PromptedObjects
+from amodal_ros.ros.convert.compressed import compressed_to_rgb
+from amodal_ros.ros.convert.depth import camera_from_info, depth_from_message
+from amodal_ros.ros.convert.detections import detections_from_message
+from amodal_ros.ros.convert.images import image_to_rgb
+from amodal_ros.ros.convert.segment import MOST_OBJECTS, PromptedObjects
 from tests.ros.faults import malformed
 
 NUMBER = 10_000

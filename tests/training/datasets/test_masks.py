@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amodal_ros.rle import encode_rle
+from amodal_ros.image.rle import encode_rle
 from training.datasets.masks import decode_segmentation
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from amodal_ros.boxes import box_iou
+from amodal_ros.image.boxes import box_iou
 from amodal_ros.errors import InvalidInputError
 from training.datasets.prior_sampling import (
     PRIOR_KINDS,

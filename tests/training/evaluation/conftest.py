@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amodal_ros.predictor import AmodalPredictor
-from tests.unit.fakes import FakeBackend, fake_manifest
+from amodal_ros.inference.predictor import AmodalPredictor
+from tests.fakes import FakeBackend, fake_manifest
 from training.datasets import AmodalCocoWriter
 from training.evaluation.segmenters import (
     ModelDescription,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amodal_ros.rle import encode_rle
+from amodal_ros.image.rle import encode_rle
 from training.evaluation.hidden_errors import main, without_errors
 
 HW = (40, 60)

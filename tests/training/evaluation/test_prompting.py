@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amodal_ros.masks import dilate_mask, mask_iou
+from amodal_ros.image.masks import dilate_mask, mask_iou
 from training.datasets import open_dataset
 from training.evaluation.prompting import Prompter, prompt_box, prompt_points
 from training.evaluation.segmenters import open_segmenter

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from amodal_ros.predictor import AmodalPredictor
+from amodal_ros.inference.predictor import AmodalPredictor
 from tests.training.taos.taos_drawings import HW, draw_photo, jpeg
-from tests.unit.fakes import FakeBackend, fake_manifest
+from tests.fakes import FakeBackend, fake_manifest
 from training.taos.config import TaosConfig
 from training.taos.errors import CorruptRecordError
 from training.taos.sampler import TaosSampler

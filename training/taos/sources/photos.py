@@ -130,7 +130,7 @@ class SelfSegmentedSource(PhotoSource):
         return list(annotations)
 
     def _model_dir(self) -> Path:
-        from amodal_ros.manifest import default_model_dir
+        from amodal_ros.model_folder.manifest import default_model_dir
 
         return Path(self._config.model_dir) if self._config.model_dir else default_model_dir()
 
@@ -138,7 +138,7 @@ class SelfSegmentedSource(PhotoSource):
         """What the masks depend on besides the photo."""
         identity: list[object] = [2, self._config.photos_grid, MIN_PREDICTED_IOU, MIN_STABILITY]
         if self._segmenter is None:
-            from amodal_ros.manifest import load_manifest
+            from amodal_ros.model_folder.manifest import load_manifest
 
             manifest = load_manifest(self._model_dir())
             identity += [manifest.graphs[name].file.sha256 for name in sorted(manifest.graphs)]
@@ -149,7 +149,7 @@ class _ModelSegmenter:
     """The embedded model on one thread: the same masks in every worker."""
 
     def __init__(self, model_dir: Path, grid: int) -> None:
-        from amodal_ros.predictor import AmodalPredictor
+        from amodal_ros.inference.predictor import AmodalPredictor
 
         self._predictor = AmodalPredictor.from_model_dir(model_dir, intra_op_threads=1)
         self._grid = grid

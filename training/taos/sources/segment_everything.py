@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.geometry import ResizeGeometry
-from amodal_ros.graph_runner import Embeddings, GraphRunner
-from amodal_ros.masks import mask_iou
-from amodal_ros.predictor import AmodalPredictor
-from amodal_ros.preprocess import preprocess_image
-from amodal_ros.prompts import PADDING_LABEL, DecoderPrompts
-from amodal_ros.stopwatch import Stopwatch
+from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
+from amodal_ros.image.masks import mask_iou
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.inference.preprocess import preprocess_image
+from amodal_ros.inference.prompts import PADDING_LABEL, DecoderPrompts
+from amodal_ros.inference.stopwatch import Stopwatch
 
 MIN_PREDICTED_IOU = 0.85
 MIN_STABILITY = 0.90

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Separable resampling of masks and logits between two frames, restricted to where something is.
+
+Numpy rather than `cv2.warpAffine`: that rounds coordinates to 1/32 pixel, and differently for each
+origin of a region, so that a part of a warp would not equal the same part of the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from amodal_ros.image.masks import mask_box
+
+_ROWS_PER_BLOCK = 48  # keeps the work arrays of a full-width block within the L2 cache
+
+
+@dataclass(frozen=True, eq=False)
+class AxisMap:
+    """How a target axis lies on a source axis: source = target * scale + offset.
+
+    Attributes:
+        target_size: number of target pixels.
+        source_size: number of source pixels.
+        scale: source pixels per target pixel, positive.
+        offset: source coordinate of target coordinate 0 (continuous: pixel i covers [i, i + 1)).
+    """
+
+    target_size: int
+    source_size: int
+    scale: float
+    offset: float
+
+    def positions(self) -> np.ndarray:
+        """Continuous source coordinates (target_size,) float64 of the target's pixel centres."""
+        return (np.arange(self.target_size) + 0.5) * self.scale + self.offset
+
+
+def nearest_mask(mask: np.ndarray, rows: AxisMap, columns: AxisMap, out: np.ndarray) -> None:
+    """Writes 1 into `out` where the source pixel under a target pixel's centre is set.
+
+    Args:
+        mask: the source (H, W) bool.
+        rows: target rows to source rows.
+        columns: target columns to source columns.
+        out: the target (h, w), all zero on entry; any number type.
+    """
+    x0, y0, x1, y1 = mask_box(mask)
+    if x1 == 0:
+        return
+    target_rows, source_rows = _nearest_within(rows, y0, y1)
+    target_columns, source_columns = _nearest_within(columns, x0, x1)
+    out[target_rows, target_columns] = mask.take(source_rows, axis=0).take(source_columns, axis=1)
+
+
+def _nearest_within(axis: AxisMap, low: int, high: int) -> tuple[slice, np.ndarray]:
+    """The run of target pixels whose source pixel is in [low, high), and those source pixels."""
+    source = np.floor(axis.positions()).astype(np.intp)
+    first, last = np.searchsorted(source, [low, high])
+    return slice(int(first), int(last)), source[first:last]
+
+
+def threshold_logits(
+    logits: np.ndarray,
+    rows: AxisMap,
+    columns: AxisMap,
+    threshold: float,
+    out: np.ndarray,
+    whole: bool = False,
+) -> None:
+    """Writes where bilinearly interpolated logits exceed a threshold.
+
+    A target pixel whose centre falls outside the source stays False; inside, the border pixels are
+    repeated, as in torch's `interpolate(align_corners=False)`.
+
+    Args:
+        logits: the source (s, s) float32.
+        rows: target rows to source rows.
+        columns: target columns to source columns.
+        threshold: a pixel is set where its logit is greater.
+        out: the target (H, W) bool, all False on entry.
+        whole: interpolate the whole map rather than the part that can exceed the threshold; the
+            result is the same.
+    """
+    box = (0, 0, logits.shape[1], logits.shape[0])
+    if not whole:
+        box = mask_box(logits > threshold)
+        if box[2] == 0:
+            return
+    target_rows, low_rows, row_weights = _linear_within(rows, box[1], box[3])
+    target_columns, low_columns, column_weights = _linear_within(columns, box[0], box[2])
+    if target_rows.start >= target_rows.stop or target_columns.start >= target_columns.stop:
+        return
+    wide = _mix_columns(logits, low_columns, column_weights)
+    _mix_rows_above(wide, low_rows, row_weights, threshold, out[target_rows, target_columns])
+
+
+def _linear_within(axis: AxisMap, low: int, high: int) -> tuple[slice, np.ndarray, np.ndarray]:
+    """The run of target pixels that a source pixel in [low, high) takes part in.
+
+    Returns:
+        The run, the lower source pixel of each, and the weight float32 of the next source pixel.
+    """
+    positions = axis.positions()
+    inside = np.searchsorted(positions, [0, axis.source_size])
+    centred = np.clip(positions - 0.5, 0, axis.source_size - 1)
+    lower = np.minimum(np.floor(centred).astype(np.intp), max(axis.source_size - 2, 0))
+    # Pixel p mixes source pixels lower[p] and lower[p] + 1.
+    first = max(int(inside[0]), int(np.searchsorted(lower, low - 1)))
+    last = min(int(inside[1]), int(np.searchsorted(lower, high)))
+    run = slice(first, last)
+    return run, lower[run], (centred[run] - lower[run]).astype(np.float32)
+
+
+def _mix_columns(logits: np.ndarray, lower: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Interpolates every row of (s, s) at the given columns: (s, w) float32."""
+    upper = np.minimum(lower + 1, logits.shape[1] - 1)
+    left, right = logits.take(lower, axis=1), logits.take(upper, axis=1)
+    return left + (right - left) * weights
+
+
+def _mix_rows_above(
+    wide: np.ndarray, lower: np.ndarray, weights: np.ndarray, threshold: float, out: np.ndarray
+) -> None:
+    """Interpolates (s, w) at the given rows; sets `out` (h, w) where above the threshold."""
+    steps = np.diff(wide, axis=0, append=wide[-1:])
+    for start in range(0, len(lower), _ROWS_PER_BLOCK):
+        block = slice(start, start + _ROWS_PER_BLOCK)
+        values = steps.take(lower[block], axis=0)
+        values *= weights[block, None]
+        values += wide.take(lower[block], axis=0)
+        np.greater(values, threshold, out=out[block])

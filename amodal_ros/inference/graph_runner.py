@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a model's graphs on any number of rows, in calls of bounded size, and times the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from amodal_ros.backends.base import Backend
+from amodal_ros.errors import ManifestError
+from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.inference.prompts import DecoderPrompts
+from amodal_ros.inference.row_blocks import joined
+from amodal_ros.inference.stopwatch import Stopwatch
+
+Embeddings = Mapping[
+    str, np.ndarray
+]  # the suffix's outputs by name; the decoder's inputs beside the prompts
+
+_INPUTS = {
+    "prefix": {"image"},
+    "suffix": {"features", "prior_masks", "adapter_gain"},
+    "decoder": {"embeddings", "point_coords", "point_labels"},
+}
+# What a decoder with adapters of its own takes as well: what the suffix was given.
+_ADAPTATION = {"prior_masks", "adapter_gain"}
+_OUTPUTS = {
+    "prefix": {"features"},
+    "suffix": {"embeddings"},
+    "decoder": {"low_res_logits", "predicted_iou"},
+}
+
+
+def check_graphs(manifest: ModelManifest) -> None:
+    """Checks that the manifest's graphs have the tensors of architecture.md and feed each other.
+
+    Raises:
+        ManifestError: naming the graph and what it lacks or has too much.
+    """
+    suffix_outputs = {spec.name for spec in manifest.graphs["suffix"].outputs}
+    expected = dict(_INPUTS)
+    expected["decoder"] = _INPUTS["decoder"] | suffix_outputs
+    if decoder_is_adapted(manifest):
+        expected["decoder"] |= _ADAPTATION
+    for graph, spec in manifest.graphs.items():
+        inputs = {tensor.name for tensor in spec.inputs}
+        outputs = {tensor.name for tensor in spec.outputs}
+        if inputs != expected[graph]:
+            raise ManifestError(
+                f"{manifest.name}: {graph} inputs: expected {sorted(expected[graph])},"
+                f" got {sorted(inputs)}"
+            )
+        if not outputs >= _OUTPUTS[graph]:
+            raise ManifestError(
+                f"{manifest.name}: {graph} outputs: expected {sorted(_OUTPUTS[graph])},"
+                f" got {sorted(outputs)}"
+            )
+
+
+def decoder_is_adapted(manifest: ModelManifest) -> bool:
+    """Whether the decoder has adapters, and so takes M_spec and gain."""
+    return any(tensor.name in _ADAPTATION for tensor in manifest.graphs["decoder"].inputs)
+
+
+def decoder_broadcasts(manifest: ModelManifest) -> bool:
+    """Whether the decoder takes one row of embeddings for N objects (named apart: E, not N)."""
+    rows = {tensor.name: tensor.shape[0] for tensor in manifest.graphs["decoder"].inputs}
+    return rows["embeddings"] != rows["point_coords"]
+
+
+@dataclass(frozen=True, eq=False)
+class GraphRunner:
+    """Runs the graphs for one call of the predictor.
+
+    Attributes:
+        backend: the engine.
+        max_batch: rows given to the engine in one call.
+        watch: measures the steps `prefix`, `suffix` and `decoder`: the engine alone.
+        broadcasts: the decoder takes one row of embeddings for all objects (see
+            `decoder_broadcasts`).
+        adapted_decoder: the decoder takes M_spec and gain (see `decoder_is_adapted`).
+    """
+
+    backend: Backend
+    max_batch: int
+    watch: Stopwatch
+    broadcasts: bool = False
+    adapted_decoder: bool = False
+
+    @classmethod
+    def of(
+        cls, manifest: ModelManifest, backend: Backend, max_batch: int, watch: Stopwatch
+    ) -> GraphRunner:
+        """A runner of a model folder's graphs."""
+        broadcasts, adapted = decoder_broadcasts(manifest), decoder_is_adapted(manifest)
+        return cls(backend, max_batch, watch, broadcasts, adapted)
+
+    def prefix(self, images: np.ndarray) -> np.ndarray:
+        """Encodes (n, 3, S, S) float32 as far as nothing depends on M_spec: (n, C, h, w)."""
+        outputs = [
+            self._run("prefix", {"image": images[rows]})["features"]
+            for rows in even_slices(len(images), self.max_batch)
+        ]
+        return joined(outputs)
+
+    def suffix(
+        self, features: np.ndarray, prior_masks: np.ndarray, adapter_gain: Sequence[float]
+    ) -> Embeddings:
+        """Completes the encoding for each of n priors.
+
+        Args:
+            features: (1, C, h, w), shared by all rows, or (n, C, h, w).
+            prior_masks: (n, 1, S, S) float32.
+            adapter_gain: n numbers; 0: the base model, 1: the adapted one.
+
+        Returns:
+            `embeddings` (n, C, s, s), and whatever else the decoder needs of the suffix.
+        """
+        gains = np.asarray(adapter_gain, dtype=np.float32)
+        outputs = [
+            self._run(
+                "suffix",
+                {
+                    "features": features if len(features) == 1 else features[rows],
+                    "prior_masks": prior_masks[rows],
+                    "adapter_gain": gains[rows],
+                },
+            )
+            for rows in even_slices(len(prior_masks), self.max_batch)
+        ]
+        found = {name: joined([output[name] for output in outputs]) for name in outputs[0]}
+        if self.adapted_decoder:
+            found |= {"prior_masks": prior_masks, "adapter_gain": gains}
+        return found
+
+    def decoder(
+        self, embeddings: Embeddings, prompts: Sequence[DecoderPrompts]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Decodes n objects.
+
+        Args:
+            embeddings: with 1 row, shared by all objects, or n rows.
+            prompts: of the n objects, grouped by number of points.
+
+        Returns:
+            `low_res_logits` (n, 1, s, s) and `predicted_iou` (n,), float32.
+        """
+        results: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for group in prompts:
+            for part in even_slices(len(group.rows), self.max_batch):
+                inputs = {
+                    "point_coords": group.coords[part],
+                    "point_labels": group.labels[part],
+                    **self._rows_of(embeddings, group.rows[part]),
+                }
+                outputs = self._run("decoder", inputs)
+                results.append(
+                    (group.rows[part], outputs["low_res_logits"], outputs["predicted_iou"])
+                )
+        order = np.argsort(np.concatenate([rows for rows, _, _ in results]))
+        logits = joined([logits for _, logits, _ in results])
+        iou = joined([iou for _, _, iou in results])
+        return logits[order], iou[order]
+
+    def _rows_of(self, embeddings: Embeddings, rows: np.ndarray) -> Embeddings:
+        """The embeddings of some objects, without a copy where they are one run of rows."""
+        picked = {}
+        for name, values in embeddings.items():
+            if len(values) == 1:
+                picked[name] = joined([values] * (1 if self.broadcasts else len(rows)))
+            elif rows[-1] - rows[0] == len(rows) - 1:
+                picked[name] = values[rows[0] : rows[-1] + 1]
+            else:
+                picked[name] = values[rows]
+        return picked
+
+    def _run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with self.watch.measure(graph):
+            return self.backend.run(graph, inputs)
+
+
+def even_slices(count: int, limit: int) -> list[slice]:
+    """Splits `count` rows into the fewest slices of at most `limit`, of nearly equal length.
+
+    >>> even_slices(9, 8)
+    [slice(0, 5, None), slice(5, 9, None)]
+    """
+    parts = -(-count // limit)
+    bounds = [-(-count * part // parts) for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(bounds)]

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amodal SAM at inference (paper Eq. 3): encode an image once, then ask for masks of N objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from amodal_ros.backends.base import Backend
+from amodal_ros.backends.factory import create_backend
+from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, Provider
+from amodal_ros.checks import check_image
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.inference.graph_runner import (
+    Embeddings,
+    GraphRunner,
+    check_graphs,
+    even_slices,
+)
+from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
+from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
+from amodal_ros.inference.prompts import ObjectQueries, check_queries
+from amodal_ros.inference.batch_size import best_rows, on_cpu
+from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
+
+DEFAULT_MAX_BATCH = 8
+_STEPS = ("prior", "suffix", "decoder", "postprocess")
+
+
+class AmodalPredictor:
+    """Visible and amodal masks of objects that are given by boxes, points or both.
+
+    It keeps no state between calls, so that several threads may use one predictor at once.
+
+    Args:
+        manifest: of the model folder.
+        backend: the engine that runs the manifest's graphs.
+        max_batch: rows given to the engine in one call; more objects take several calls.
+        parallel: the engine runs two graphs faster beside each other than one after the other.
+
+    Raises:
+        InvalidInputError: for `max_batch` below 1.
+        ManifestError: when the manifest's graphs lack a tensor that is needed here.
+    """
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        backend: Backend,
+        max_batch: int = DEFAULT_MAX_BATCH,
+        *,
+        parallel: bool = False,
+    ) -> None:
+        if max_batch < 1:
+            raise InvalidInputError(f"max_batch: expected at least 1, got {max_batch}")
+        check_graphs(manifest)
+        self.manifest = manifest
+        self.backend = backend
+        self._max_batch = max_batch
+        self._parallel = parallel
+
+    @classmethod
+    def from_model_dir(
+        cls,
+        path: str | Path,
+        backend: str = "onnxruntime",
+        *,
+        providers: Sequence[Provider] = (CPU_PROVIDER,),
+        intra_op_threads: int = 0,
+        max_batch: int | None = None,
+    ) -> AmodalPredictor:
+        """Loads and checks a model folder.
+
+        Args:
+            path: the folder with `manifest.json`.
+            backend: kind of engine, one of `amodal_ros.backends.factory.BACKENDS`.
+            providers: with `onnxruntime` its execution providers, preferred first, each a name or
+                a name with its options; each must be usable.
+            intra_op_threads: with `onnxruntime` threads within an operator; 0: one per core.
+            max_batch: see the class; None: what suits the engine (see `best_rows`).
+
+        Raises:
+            ManifestError: for a missing, truncated or altered file, or an unusable manifest.
+            BackendError: when the engine cannot be loaded as asked.
+            InvalidInputError: for an unknown backend or an unusable option.
+        """
+        manifest = load_manifest(path)
+        if max_batch is None:
+            max_batch = best_rows(backend, providers, intra_op_threads, DEFAULT_MAX_BATCH)
+        engine = create_backend(
+            manifest,
+            backend,
+            providers=providers,
+            intra_op_threads=intra_op_threads,
+            max_batch=max_batch,
+        )
+        return cls(manifest, engine, max_batch, parallel=not on_cpu(backend, providers))
+
+    @property
+    def encodes_ahead(self) -> bool:
+        """Whether `encode` of the next image is best called while `predict` of this one runs.
+
+        With a model of mode `roi` it never is: there all work depends on the objects.
+        """
+        return self._parallel and self.manifest.mode == "full"
+
+    def encode(self, image_rgb: np.ndarray) -> ImageFeatures:
+        """Computes what does not depend on the objects.
+
+        With a model of mode `roi` that is nothing: the image is kept, not copied, for `predict`.
+
+        Args:
+            image_rgb: (H, W, 3) uint8, RGB, any size; need not be contiguous.
+
+        Raises:
+            InvalidInputError: for anything else.
+            BackendError: when the engine fails.
+        """
+        image = check_image(image_rgb)
+        watch = Stopwatch("preprocess", "prefix")
+        hw = image.shape[0], image.shape[1]
+        if self.manifest.mode == "roi":
+            return ImageFeatures(None, image, None, hw, watch.timings_ms)
+        geometry = self._whole_image(hw)
+        segmenter = self._segmenter(watch)
+        features = segmenter.runner.prefix(segmenter.preprocess(image, [geometry]))
+        return ImageFeatures(features, None, geometry, hw, watch.timings_ms)
+
+    def predict(
+        self,
+        features: ImageFeatures,
+        boxes_xyxy: ArrayLike | None = None,
+        prior_masks: Sequence[np.ndarray | None] | None = None,
+        *,
+        points: Sequence[PointPrompt | None] | None = None,
+    ) -> AmodalPrediction:
+        """Segments N objects; N = 0 is valid and runs no engine.
+
+        Args:
+            features: of the image, from `encode`.
+            boxes_xyxy: (N, 4), original pixels, each overlapping the image; None: points only.
+            prior_masks: M_spec of each object, (H, W) bool with at least one pixel. None: as the
+                manifest's `prior_from` says, its visible mask; or its box, with points only that
+                of its visible mask, times `prior_expand`.
+            points: point prompt of each object; None: the object has none.
+
+        Raises:
+            InvalidInputError: naming the argument, the object's index and what came.
+            BackendError: when the engine fails.
+        """
+        queries = check_queries(features.original_hw, boxes_xyxy, prior_masks, points)
+        steps = _STEPS if features.image is None else ("preprocess", "prefix", *_STEPS)
+        watch = Stopwatch(*steps)
+        if not len(queries):
+            return AmodalPrediction.empty(features.original_hw, watch.timings_ms)
+        parts = self._parts(features, queries, self._segmenter(watch))
+        with watch.measure("postprocess"):
+            raw, visible, iou = (
+                values[0] if len(values) == 1 else np.concatenate(values)
+                for values in zip(*parts, strict=True)
+            )
+        return AmodalPrediction(raw, visible, iou, watch.timings_ms)
+
+    def warm_up(self, objects: int = 1) -> None:
+        """Runs the whole chain once on a grey image, so that the first real frame is not slower.
+
+        Args:
+            objects: how many.
+
+        Raises:
+            BackendError: when the engine fails.
+        """
+        size = self.manifest.image_size
+        features = self.encode(np.full((size, size, 3), 127, dtype=np.uint8))
+        self.predict(features, np.tile([[0.25, 0.25, 0.75, 0.75]], (objects, 1)) * size)
+
+    def interrupt(self) -> None:
+        """Ends a `predict` or `encode` in progress, where the engine can: see `Backend`."""
+        self.backend.interrupt()
+
+    def close(self) -> None:
+        """Frees the engine."""
+        self.backend.close()
+
+    def _segmenter(self, watch: Stopwatch) -> ObjectSegmenter:
+        runner = GraphRunner.of(self.manifest, self.backend, self._max_batch, watch)
+        return ObjectSegmenter(self.manifest, runner)
+
+    def _parts(
+        self, features: ImageFeatures, queries: ObjectQueries, segmenter: ObjectSegmenter
+    ) -> list[Masks]:
+        """Segments at most `max_batch` objects at a time, so that memory does not grow with N."""
+        slices = even_slices(len(queries), self._max_batch)
+        if features.image is not None:
+            return [segmenter.in_regions(features.image, queries.part(s)) for s in slices]
+        parts: list[Masks] = []
+        unadapted: Embeddings | None = None  # of the image: computed with the first objects
+        for rows in slices:
+            masks, unadapted = segmenter.in_image(features, queries.part(rows), unadapted)
+            parts.append(masks)
+        return parts
+
+    def _whole_image(self, image_hw: tuple[int, int]) -> ResizeGeometry:
+        """With mode `full`: how an image lies in the input."""
+        if self.manifest.geometry == "letterbox":
+            return ResizeGeometry.letterbox(image_hw, self.manifest.image_size)
+        return ResizeGeometry.stretch(image_hw, self.manifest.image_size)

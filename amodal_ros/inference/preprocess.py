@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an RGB image to the image encoder's tensor: the one copy, for inference and training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from amodal_ros.checks import check_image
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.image.resize import resize_image
+
+
+def preprocess_image(
+    image_rgb: np.ndarray,
+    geometry: ResizeGeometry,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> np.ndarray:
+    """Resizes, normalises, and only then pads with zeros, as `segment_anything` does.
+
+    Args:
+        image_rgb: (H, W, 3) uint8, RGB, of the geometry's original size, contiguous or not.
+        geometry: where the image goes in the input.
+        mean: of each channel, in [0, 255].
+        std: of each channel, positive.
+
+    Returns:
+        (1, 3, S, S) float32, C-contiguous: (x - mean) / std, 0 in the padding and, with a roi,
+        outside the image.
+
+    Raises:
+        InvalidInputError: for another dtype, rank or size, or an unusable mean or std.
+    """
+    image = check_image(image_rgb)
+    if image.shape[:2] != geometry.original_hw:
+        raise InvalidInputError(
+            f"image_rgb: expected the geometry's {geometry.original_hw}, got {image.shape[:2]}"
+        )
+    tables = _normalisation_tables(mean, std)
+    content = resize_image(np.ascontiguousarray(_cut(image, geometry)), geometry.content_hw)
+    height, width = geometry.content_hw
+    tensor = np.zeros((1, 3, *geometry.input_hw), dtype=np.float32)
+    for channel, (plane, table) in enumerate(zip(cv2.split(content), tables, strict=True)):
+        cv2.LUT(plane, table, dst=tensor[0, channel, :height, :width])
+    _clear_outside(tensor, geometry)
+    return tensor
+
+
+def _normalisation_tables(mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """The normalised value of each of the 256 levels in each channel: (3, 256) float32.
+
+    A pixel has only 256 values, so that a look-up both normalises and converts in one pass.
+    """
+    means, stds = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    if means.shape != (3,) or stds.shape != (3,) or not (stds > 0).all():
+        raise InvalidInputError(f"mean, std: expected 3 numbers each, std > 0; got {mean}, {std}")
+    return (np.arange(256, dtype=np.float32) - means[:, None]) / stds[:, None]
+
+
+def _cut(image: np.ndarray, geometry: ResizeGeometry) -> np.ndarray:
+    """The geometry's region of the image; where it reaches outside, border pixels are repeated."""
+    height, width = geometry.original_hw
+    x0, y0, x1, y1 = geometry.source_xyxy
+    inside = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+    margins = max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0)
+    if not any(margins):
+        return inside
+    return cv2.copyMakeBorder(inside, *margins, cv2.BORDER_REPLICATE)
+
+
+def _clear_outside(tensor: np.ndarray, geometry: ResizeGeometry) -> None:
+    """Sets to 0, in place, the pixels whose centres lie outside the original image."""
+    height, width = geometry.original_hw
+    x0, y0, x1, y1 = geometry.source_xyxy
+    if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
+        return
+    (left, top), (right, bottom) = geometry.points_to_input(np.array([[0, 0], [width, height]]))
+    first_x, last_x = max(int(np.ceil(left - 0.5)), 0), int(np.ceil(right - 0.5))
+    first_y, last_y = max(int(np.ceil(top - 0.5)), 0), int(np.ceil(bottom - 0.5))
+    tensor[:, :, :first_y] = 0
+    tensor[:, :, max(last_y, 0) :] = 0
+    tensor[..., :first_x] = 0
+    tensor[..., max(last_x, 0) :] = 0

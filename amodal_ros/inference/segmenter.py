@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of objects through the graphs: M_spec, both embeddings, both masks (paper Eq. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from amodal_ros.image.boxes import clip_boxes
+from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
+from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.image.masks import mask_boxes
+from amodal_ros.inference.postprocess import masks_from_logits
+from amodal_ros.inference.preprocess import preprocess_image
+from amodal_ros.inference.prompts import (
+    DecoderPrompts,
+    ObjectQueries,
+    decoder_prompts,
+    prior_boxes,
+    prior_tensor,
+)
+from amodal_ros.inference.regions import object_regions
+from amodal_ros.inference.row_blocks import joined
+from amodal_ros.types import ImageFeatures
+
+# Raw amodal masks (n, H, W) bool, visible masks (n, H, W) bool, predicted IoU (n,) float32.
+Masks = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSegmenter:
+    """Segments objects in one call of the predictor.
+
+    Attributes:
+        manifest: of the model folder.
+        runner: runs its graphs, and measures all steps.
+    """
+
+    manifest: ModelManifest
+    runner: GraphRunner
+
+    def preprocess(self, image: np.ndarray, geometries: Sequence[ResizeGeometry]) -> np.ndarray:
+        """One input (n, 3, S, S) float32 for each geometry of an image (H, W, 3) uint8."""
+        with self.runner.watch.measure("preprocess"):
+            tensors = [
+                preprocess_image(image, geometry, self.manifest.mean, self.manifest.std)
+                for geometry in geometries
+            ]
+            return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+
+    def in_image(
+        self, features: ImageFeatures, queries: ObjectQueries, unadapted: Embeddings | None
+    ) -> tuple[Masks, Embeddings]:
+        """Mode `full`: objects of an encoded image.
+
+        Args:
+            features: of the image.
+            queries: the objects.
+            unadapted: the image's unadapted embeddings, where an earlier call gave them.
+
+        Returns:
+            The masks, and the unadapted embeddings.
+        """
+        encoded, geometry = features.encoded
+        geometries = [geometry] * len(queries)
+        with self.runner.watch.measure("prior"):
+            prompts = decoder_prompts(queries, geometries, self.manifest.family)
+        if self._priors_known(queries):
+            boxes, blank = queries.boxes_xyxy, 0 if unadapted else 1
+            priors = self._priors(queries, boxes, geometries, blank)
+            adapted = self.runner.suffix(encoded, priors, [0.0] * blank + [1.0] * len(queries))
+            if unadapted is None:
+                unadapted, adapted = _split(adapted, 1)
+            visible, _ = self._decode(unadapted, prompts, geometries)
+        else:
+            if unadapted is None:
+                unadapted = self._unadapted(encoded, geometry, 1)
+            visible, _ = self._decode(unadapted, prompts, geometries)
+            known, boxes = self._with_visible(queries, visible)
+            priors = self._priors(known, boxes, geometries, 0)
+            adapted = self.runner.suffix(encoded, priors, [1.0] * len(queries))
+        raw, iou = self._decode(adapted, prompts, geometries)
+        return (raw, visible, iou), unadapted
+
+    def in_regions(self, image: np.ndarray, queries: ObjectQueries) -> Masks:
+        """Mode `roi`: a crop per object goes through all graphs."""
+        hw, size, count = queries.image_hw, self.manifest.image_size, len(queries)
+        given = queries.boxes_xyxy
+        boxes = self._boxes_of_points(image, queries) if given is None else given
+        queries = replace(queries, boxes_xyxy=clip_boxes(boxes, hw)[0])
+        with self.runner.watch.measure("prior"):
+            geometries = object_regions(queries, self.manifest.roi_factor or 1.0, size)
+            # A box found by way of points says where to look; the points still say what for.
+            asked = queries if given is not None else replace(queries, boxes_xyxy=None)
+            prompts = decoder_prompts(asked, geometries, self.manifest.family)
+        features = self.runner.prefix(self.preprocess(image, geometries))
+        if self._priors_known(queries):
+            priors = self._priors(queries, queries.boxes_xyxy, geometries, count)
+            both = self.runner.suffix(
+                joined([features, features]), priors, [0.0] * count + [1.0] * count
+            )
+            unadapted, adapted = _split(both, count)
+            visible, _ = self._decode(unadapted, prompts, geometries)
+        else:
+            unadapted = self._unadapted(features, geometries[0], count)
+            visible, _ = self._decode(unadapted, prompts, geometries)
+            known, boxes = self._with_visible(queries, visible)
+            priors = self._priors(known, boxes, geometries, 0)
+            adapted = self.runner.suffix(features, priors, [1.0] * count)
+        raw, iou = self._decode(adapted, prompts, geometries)
+        return raw, visible, iou
+
+    def _unadapted(self, features: np.ndarray, geometry: ResizeGeometry, rows: int) -> Embeddings:
+        """The base model's embeddings, without an M_spec."""
+        blank = np.zeros((rows, 1, *geometry.input_hw), dtype=np.float32)
+        return self.runner.suffix(features, blank, [0.0] * rows)
+
+    def _priors_known(self, queries: ObjectQueries) -> bool:
+        """Whether every M_spec can be made before anything has been segmented."""
+        from_boxes = self.manifest.prior_from == "box" and queries.boxes_xyxy is not None
+        return from_boxes or all(mask is not None for mask in queries.prior_masks)
+
+    def _with_visible(
+        self, queries: ObjectQueries, visible: np.ndarray
+    ) -> tuple[ObjectQueries, np.ndarray]:
+        """What M_spec is made from once visible masks (N, H, W) are known.
+
+        Returns:
+            The objects, with the priors that are masks, and boxes (N, 4) for those without.
+        """
+        boxes = mask_boxes(visible) if queries.boxes_xyxy is None else queries.boxes_xyxy
+        if self.manifest.prior_from == "visible_mask":
+            given = zip(queries.prior_masks, visible, strict=True)
+            masks = [seen if mask is None and seen.any() else mask for mask, seen in given]
+            queries = replace(queries, prior_masks=tuple(masks))
+        return queries, boxes
+
+    def _boxes_of_points(self, image: np.ndarray, queries: ObjectQueries) -> np.ndarray:
+        """Boxes (N, 4) of what the points mark when all of the image is looked at.
+
+        Where nothing is found the box is the whole image.
+        """
+        height, width = queries.image_hw
+        whole = np.array([0, 0, width, height], dtype=np.float32)
+        geometry = ResizeGeometry.roi(queries.image_hw, whole, self.manifest.image_size)
+        features = self.runner.prefix(self.preprocess(image, [geometry]))
+        embeddings = self._unadapted(features, geometry, 1)
+        geometries = [geometry] * len(queries)
+        prompts = decoder_prompts(queries, geometries, self.manifest.family)
+        found, _ = self._decode(embeddings, prompts, geometries)
+        boxes = mask_boxes(found).astype(np.float32)
+        boxes[~found.any(axis=(1, 2))] = whole
+        return boxes
+
+    def _priors(
+        self,
+        queries: ObjectQueries,
+        boxes: np.ndarray | None,
+        geometries: Sequence[ResizeGeometry],
+        blank_rows: int,
+    ) -> np.ndarray:
+        """`blank_rows` empty rows, then M_spec of each object: (rows, 1, S, S) float32."""
+        with self.runner.watch.measure("prior"):
+            if boxes is not None:
+                boxes = prior_boxes(boxes, self.manifest.prior_expand, queries.image_hw)
+            return prior_tensor(queries, boxes, geometries, blank_rows)
+
+    def _decode(
+        self,
+        embeddings: Embeddings,
+        prompts: Sequence[DecoderPrompts],
+        geometries: Sequence[ResizeGeometry],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Masks (n, H, W) bool of the original image and predicted IoU (n,)."""
+        logits, iou = self.runner.decoder(embeddings, prompts)
+        with self.runner.watch.measure("postprocess"):
+            return masks_from_logits(logits, geometries, self.manifest.mask_threshold), iou
+
+
+def _split(embeddings: Embeddings, row: int) -> tuple[Embeddings, Embeddings]:
+    """The rows before `row`, and those from it on."""
+    return (
+        {name: values[:row] for name, values in embeddings.items()},
+        {name: values[row:] for name, values in embeddings.items()},
+    )

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`manifest.json` of a model folder: what the model is, and proof that its files are right."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amodal_ros.errors import ManifestError
+from amodal_ros.model_folder.fields import FieldReader
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+MODES = ("full", "roi")
+GEOMETRIES = ("letterbox", "stretch", "roi")
+PRIOR_SOURCES = ("box", "visible_mask")
+GRAPHS = ("prefix", "suffix", "decoder")
+DTYPES = ("float32", "float16", "int64", "int32", "bool")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, element type and shape of a graph's input or output.
+
+    Attributes:
+        name: of the tensor in the graph.
+        dtype: numpy's name of the element type.
+        shape: lengths; a string names one that varies, the same name in a graph the same length.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """A file of the model folder.
+
+    Attributes:
+        file: its name within the folder.
+        sha256: hexadecimal digest of its content.
+        bytes: its size.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """One graph of the model.
+
+    Attributes:
+        file: the ONNX file.
+        inputs: of the graph.
+        outputs: of the graph.
+        data: its weights, where they lie beside it (above 2 GB).
+        greatest: of its varying lengths, where the model itself limits them.
+    """
+
+    file: FileSpec
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    data: FileSpec | None = None
+    greatest: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[FileSpec, ...]:
+        """All of its files."""
+        return (self.file,) if self.data is None else (self.file, self.data)
+
+
+@dataclass(frozen=True)
+class ModelManifest:
+    """The content of `manifest.json`, schema version 1.
+
+    Attributes:
+        directory: the model folder.
+        name: of the model.
+        family: `mobile_sam`, `sam` or `sam2`.
+        mode: `full`: the whole image is encoded once; `roi`: a crop per object.
+        geometry: `letterbox`, `stretch` or, with mode `roi`, `roi`.
+        image_size: side of the square input, in pixels.
+        embedding_size: side of the embeddings.
+        low_res_size: side of the decoder's logits.
+        mean: of each RGB channel, in [0, 255].
+        std: of each RGB channel, positive.
+        mask_threshold: a pixel belongs to a mask where its logit is greater.
+        prior_expand: factor of width and height from a box to its M_spec (paper 4.1: 1.2).
+        prior_from: what M_spec is made from where none is given: `box`, or `visible_mask`, the
+            unadapted mask of the object (its box where that is empty).
+        roi_factor: with mode `roi`, the factor from a box to the region cropped; else None.
+        weights_precision: of the stored weights, as `fp16`.
+        compute_precision: of the arithmetic, as `fp32`.
+        opset: of the ONNX files.
+        trained: whether the adapters have been trained.
+        graphs: `prefix`, `suffix` and `decoder`.
+        reference: inputs and masks to verify an engine against.
+        source: where the weights come from; free form, for people.
+    """
+
+    directory: Path
+    name: str
+    family: str
+    mode: str
+    geometry: str
+    image_size: int
+    embedding_size: int
+    low_res_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    mask_threshold: float
+    prior_expand: float
+    prior_from: str
+    roi_factor: float | None
+    weights_precision: str
+    compute_precision: str
+    opset: int
+    trained: bool
+    graphs: Mapping[str, GraphSpec]
+    reference: FileSpec
+    source: Mapping[str, Any]
+
+    def path_of(self, graph: str) -> Path:
+        """Path of a graph's file."""
+        return self.directory / self.graphs[graph].file.file
+
+    @property
+    def reference_path(self) -> Path:
+        """Path of the reference file."""
+        return self.directory / self.reference.file
+
+
+def default_model_dir() -> Path:
+    """The model folder that ships with the package."""
+    return Path(str(importlib.resources.files("amodal_ros"))) / "models" / "amodal_mobilesam"
+
+
+def load_manifest(directory: str | Path) -> ModelManifest:
+    """Reads a model folder's manifest and checks every file it names: presence, size, sha256.
+
+    Args:
+        directory: the model folder.
+
+    Raises:
+        ManifestError: naming the file or field, what was expected and what came.
+    """
+    folder = Path(directory)
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise ManifestError(
+            f"{path}: no such file; expected a model folder with a {MANIFEST_NAME}"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path}: expected JSON, got: {error}") from error
+    manifest = parse_manifest(content, folder)
+    verify_files(folder, [f for graph in manifest.graphs.values() for f in graph.files])
+    verify_files(folder, [manifest.reference])
+    return manifest
+
+
+def parse_manifest(content: object, directory: Path) -> ModelManifest:
+    """Builds a manifest from the decoded JSON; touches no file.
+
+    Raises:
+        ManifestError: for a missing, unknown or wrong field, named by its path, or another
+            schema version.
+    """
+    fields = FieldReader(content, str(directory / MANIFEST_NAME))
+    version = fields.integer("schema_version", minimum=1)
+    if version != SCHEMA_VERSION:
+        raise ManifestError(
+            f"{fields.place}: schema_version: expected {SCHEMA_VERSION}, got {version};"
+            " it was written by a newer release of amodal_ros"
+        )
+    mode = fields.choice("mode", MODES)
+    geometry = fields.choice("geometry", GEOMETRIES)
+    if (mode == "roi") != (geometry == "roi"):
+        raise ManifestError(
+            f"{fields.place}: geometry: expected 'roi' with mode 'roi' and only there,"
+            f" got {geometry!r} with mode {mode!r}"
+        )
+    graphs = fields.section("graphs")
+    manifest = ModelManifest(
+        directory=directory,
+        name=fields.text("name"),
+        family=fields.text("family"),
+        mode=mode,
+        geometry=geometry,
+        image_size=fields.integer("image_size", minimum=1),
+        embedding_size=fields.integer("embedding_size", minimum=1),
+        low_res_size=fields.integer("low_res_size", minimum=1),
+        mean=fields.triple("mean"),
+        std=fields.triple("std", positive=True),
+        mask_threshold=fields.number("mask_threshold"),
+        prior_expand=fields.number("prior_expand", minimum=1.0),
+        prior_from=(
+            fields.choice("prior_from", PRIOR_SOURCES) if "prior_from" in fields.names() else "box"
+        ),
+        roi_factor=fields.number("roi_factor", minimum=1.0) if mode == "roi" else None,
+        weights_precision=fields.text("weights_precision"),
+        compute_precision=fields.text("compute_precision"),
+        opset=fields.integer("opset", minimum=1),
+        trained=fields.flag("trained"),
+        graphs={name: read_graph_spec(graphs.section(name)) for name in GRAPHS},
+        reference=_read_file(fields.section("reference"), end=True),
+        source=fields.mapping("source"),
+    )
+    graphs.end()
+    fields.end()
+    return manifest
+
+
+def read_graph_spec(fields: FieldReader) -> GraphSpec:
+    """Reads one entry of `graphs`.
+
+    Raises:
+        ManifestError: for a missing, unknown or wrong field.
+    """
+    spec = GraphSpec(
+        _read_file(fields, end=False),
+        tuple(_read_tensor(entry) for entry in fields.sections("inputs")),
+        tuple(_read_tensor(entry) for entry in fields.sections("outputs")),
+        _read_file(fields.section("data"), end=True) if "data" in fields.names() else None,
+    )
+    fields.end()
+    return spec
+
+
+def _read_file(fields: FieldReader, end: bool) -> FileSpec:
+    """Reads the fields of a file; `end`: they are the only ones."""
+    name = fields.text("file")
+    if Path(name).name != name or name in (".", "..") or "\\" in name:
+        raise ManifestError(f"{fields.place}.file: expected a plain file name, got {name!r}")
+    spec = FileSpec(name, fields.sha256("sha256"), fields.integer("bytes", minimum=1))
+    if end:
+        fields.end()
+    return spec
+
+
+def _read_tensor(fields: FieldReader) -> TensorSpec:
+    """Reads name, dtype and shape of a tensor."""
+    spec = TensorSpec(fields.text("name"), fields.choice("dtype", DTYPES), fields.shape("shape"))
+    fields.end()
+    return spec
+
+
+def verify_files(folder: Path, specs: Iterable[FileSpec]) -> None:
+    """Checks files of a model folder.
+
+    Raises:
+        ManifestError: unless each exists with the size and sha256 of its spec.
+    """
+    for spec in specs:
+        path = folder / spec.file
+        if not path.is_file():
+            raise ManifestError(f"{path}: expected a file of {spec.bytes} bytes, found none")
+        size = path.stat().st_size
+        if size != spec.bytes:
+            raise ManifestError(f"{path}: expected {spec.bytes} bytes, got {size}")
+        digest = file_sha256(path)
+        if digest != spec.sha256:
+            raise ManifestError(f"{path}: expected sha256 {spec.sha256}, got {digest}")
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file's content.
+
+    Raises:
+        ManifestError: when the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error}") from error
+    return digest.hexdigest()

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracked objects to ``AmodalMaskArray``, and mask messages back to masks.
+
+One mono8 picture carries both masks, cropped to the amodal box: ``VISIBLE``, ``OCCLUDED`` or
+``BACKGROUND`` in each pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from amodal_msgs.msg import AmodalMask, AmodalMaskArray
+from sensor_msgs.msg import RegionOfInterest
+from std_msgs.msg import Header
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.masks import mask_box
+from amodal_ros.ros.convert.images import pack_image
+
+_BoxXyxy = tuple[int, int, int, int]
+
+
+class MaskedObject(Protocol):
+    """What a mask message is made of; ``amodal_ros.tracking.tracker.TrackedObject`` is one."""
+
+    @property
+    def track_id(self) -> int:
+        """Identity over time, -1: none."""
+
+    @property
+    def class_id(self) -> str:
+        """Class as the detector named it."""
+
+    @property
+    def detection_id(self) -> str:
+        """Id of the detection of this frame."""
+
+    @property
+    def score(self) -> float:
+        """The detector's confidence."""
+
+    @property
+    def predicted_iou(self) -> float:
+        """The mask decoder's own estimate."""
+
+    @property
+    def coasting(self) -> bool:
+        """No detection supported the object in this frame."""
+
+    @property
+    def visible_mask(self) -> np.ndarray:
+        """(H, W) bool, inside of ``amodal_mask``."""
+
+    @property
+    def amodal_mask(self) -> np.ndarray:
+        """(H, W) bool."""
+
+
+@dataclass(frozen=True)
+class EncodedMasks:
+    """The message of one image, and how many objects were left out as their mask is empty."""
+
+    message: AmodalMaskArray
+    empty: int
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedObject:
+    """One object of a received message; masks are (H, W) bool of the source image's size."""
+
+    track_id: int
+    class_id: str
+    detection_id: str
+    score: float
+    predicted_iou: float
+    coasting: bool
+    visible_mask: np.ndarray
+    amodal_mask: np.ndarray
+
+
+def encode_masks(
+    objects: Sequence[MaskedObject], header: Header, image_hw: tuple[int, int]
+) -> EncodedMasks:
+    """Build the message of one image.
+
+    Args:
+        objects: masks (H, W) bool of the image's size.
+        header: the source image's header; it becomes that of the array and of every mask.
+        image_hw: height and width of the source image in pixels.
+
+    Raises:
+        InvalidInputError: if a mask has another size, or shows a visible pixel outside of its
+            amodal mask's box.
+    """
+    message = AmodalMaskArray()
+    message.header = header
+    message.height, message.width = image_hw
+    encoded = [_encode_object(tracked, header, image_hw) for tracked in objects]
+    message.masks = [mask for mask in encoded if mask is not None]
+    return EncodedMasks(message, empty=len(objects) - len(message.masks))
+
+
+def decode_masks(message: AmodalMaskArray) -> tuple[DecodedObject, ...]:
+    """Read all objects of a message.
+
+    Raises:
+        InvalidInputError: if box, picture and image of an object do not fit together.
+    """
+    image_hw = (message.height, message.width)
+    objects = []
+    for mask in message.masks:
+        visible, amodal = decode_mask(mask, image_hw)
+        objects.append(
+            DecodedObject(
+                track_id=mask.track_id,
+                class_id=mask.class_id,
+                detection_id=mask.detection_id,
+                score=mask.score,
+                predicted_iou=mask.predicted_iou,
+                coasting=mask.coasting,
+                visible_mask=visible,
+                amodal_mask=amodal,
+            )
+        )
+    return tuple(objects)
+
+
+def decode_mask(mask: AmodalMask, image_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Read one object of a mask message.
+
+    Args:
+        mask: an entry of ``AmodalMaskArray.masks``.
+        image_hw: the array's ``height`` and ``width``.
+
+    Returns:
+        Visible and amodal mask, each (H, W) bool.
+
+    Raises:
+        InvalidInputError: if box, picture and image do not fit together.
+    """
+    crop = decode_crop(mask)
+    box = mask.amodal_box
+    rows = slice(box.y_offset, box.y_offset + box.height)
+    columns = slice(box.x_offset, box.x_offset + box.width)
+    if rows.stop > image_hw[0] or columns.stop > image_hw[1]:
+        raise InvalidInputError(
+            f"amodal_box {_describe(box)} is not inside of the image {image_hw[1]}x{image_hw[0]}"
+        )
+    visible, amodal = np.zeros(image_hw, bool), np.zeros(image_hw, bool)
+    visible[rows, columns] = crop == AmodalMask.VISIBLE
+    amodal[rows, columns] = crop != AmodalMask.BACKGROUND
+    return visible, amodal
+
+
+def decode_crop(mask: AmodalMask) -> np.ndarray:
+    """View a mask message's picture, without a copy.
+
+    Returns:
+        (h, w) uint8 of the amodal box: ``VISIBLE``, ``OCCLUDED`` or ``BACKGROUND``.
+
+    Raises:
+        InvalidInputError: if box and picture do not fit together.
+    """
+    picture, box = mask.mask, mask.amodal_box
+    if picture.encoding != "mono8":
+        raise InvalidInputError(f"mask has encoding {picture.encoding!r}, expected 'mono8'")
+    if (picture.height, picture.width) != (box.height, box.width):
+        raise InvalidInputError(
+            f"mask is {picture.width}x{picture.height}, its amodal_box {_describe(box)}"
+        )
+    if picture.step < picture.width or len(picture.data) != picture.step * picture.height:
+        raise InvalidInputError(
+            f"mask of {picture.width}x{picture.height} has step {picture.step} and "
+            f"{len(picture.data)} bytes of data"
+        )
+    rows = np.frombuffer(picture.data, np.uint8).reshape(picture.height, picture.step)
+    return rows[:, : picture.width]
+
+
+def _encode_object(
+    tracked: MaskedObject, header: Header, image_hw: tuple[int, int]
+) -> AmodalMask | None:
+    for mask in (tracked.visible_mask, tracked.amodal_mask):
+        if mask.shape != image_hw or mask.dtype != np.bool_:
+            raise InvalidInputError(
+                f"expected masks {image_hw} bool, got {mask.shape} {mask.dtype}"
+            )
+    amodal_box, visible_box = mask_box(tracked.amodal_mask), mask_box(tracked.visible_mask)
+    if _is_empty(amodal_box) and _is_empty(visible_box):
+        return None
+    if not (_is_empty(visible_box) or _contains(amodal_box, visible_box)):
+        raise InvalidInputError(
+            f"visible box {visible_box} of object {tracked.track_id} is not inside of its "
+            f"amodal box {amodal_box}"
+        )
+    x0, y0, x1, y1 = amodal_box
+    amodal, visible = tracked.amodal_mask[y0:y1, x0:x1], tracked.visible_mask[y0:y1, x0:x1]
+    crop = amodal.view(np.uint8) * np.uint8(AmodalMask.OCCLUDED)
+    crop[visible] = AmodalMask.VISIBLE
+    return AmodalMask(
+        track_id=int(tracked.track_id),
+        class_id=tracked.class_id,
+        detection_id=tracked.detection_id,
+        score=float(tracked.score),
+        predicted_iou=float(tracked.predicted_iou),
+        occlusion_rate=float(1.0 - np.count_nonzero(visible) / np.count_nonzero(crop)),
+        coasting=bool(tracked.coasting),
+        visible_box=_region(visible_box),
+        amodal_box=_region(amodal_box),
+        mask=pack_image(crop, "mono8", header),
+    )
+
+
+def _is_empty(box: _BoxXyxy) -> bool:
+    return box[0] == box[2]
+
+
+def _contains(outer: _BoxXyxy, inner: _BoxXyxy) -> bool:
+    return (
+        outer[0] <= inner[0]
+        and outer[1] <= inner[1]
+        and inner[2] <= outer[2]
+        and inner[3] <= outer[3]
+    )
+
+
+def _region(box: _BoxXyxy) -> RegionOfInterest:
+    x0, y0, x1, y1 = box
+    return RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0)
+
+
+def _describe(box: RegionOfInterest) -> str:
+    return f"{box.width}x{box.height} at ({box.x_offset}, {box.y_offset})"

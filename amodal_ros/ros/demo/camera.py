@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node `demo_camera`: publishes pictures and boxes as a camera and a detector would.
+
+`camera/image_raw` (sensor_msgs/Image, rgb8) and `detections` (vision_msgs/Detection2DArray with
+the image's header; one for each image, empty where the frame has no box).
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from amodal_msgs.msg import AmodalMaskArray
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+
+from amodal_ros.errors import AmodalError
+from amodal_ros.ros.demo.arguments import add_source_arguments
+from amodal_ros.ros.demo.boxes import PromptBox
+from amodal_ros.ros.demo.events import send_event
+from amodal_ros.ros.demo.results import CameraReport, SentFrame
+from amodal_ros.ros.demo.sources import limited
+from amodal_ros.ros.demo.stage import Stage, load_stage
+from amodal_ros.ros.convert.images import rgb_to_image
+from amodal_ros.ros.convert.stamps import ns_to_stamp, stamp_to_ns
+
+IMAGE_TOPIC = "camera/image_raw"
+DETECTIONS_TOPIC = "detections"
+MASKS_TOPIC = "amodal/masks"
+FRAME_ID = "demo_camera"
+_DEPTH = 10
+_SETTLE_S = 1.5  # between finding the others and the first picture: they must find us too
+
+
+class DemoCamera(Node):
+    """Publishes one frame at a time and notices which ones are answered."""
+
+    def __init__(self) -> None:
+        super().__init__("demo_camera")
+        qos = QoSProfile(depth=_DEPTH)  # reliable: fits subscribers of either kind
+        self._images = self.create_publisher(Image, IMAGE_TOPIC, qos)
+        self._detections = self.create_publisher(Detection2DArray, DETECTIONS_TOPIC, qos)
+        self.create_subscription(AmodalMaskArray, MASKS_TOPIC, self._on_masks, qos)
+        self.report = CameraReport()
+        self._by_stamp: dict[int, SentFrame] = {}
+        self.stopping = False
+
+    def wait_for_partners(
+        self, image_subscribers: int, ready_file: Path | None, timeout_s: float
+    ) -> bool:
+        """Waits until somebody takes images and boxes and somebody publishes masks.
+
+        Args:
+            image_subscribers: So many of the image.
+            ready_file: Must exist as well, where given.
+            timeout_s: Seconds to wait.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and not self.stopping:
+            ready = (
+                self._images.get_subscription_count() >= image_subscribers
+                and self._detections.get_subscription_count() >= 1
+                and self.count_publishers(MASKS_TOPIC) >= 1
+                and (ready_file is None or ready_file.exists())
+            )
+            if ready:
+                self.spin_for(_SETTLE_S)
+                return True
+            rclpy.spin_once(self, timeout_sec=0.05)
+        return False
+
+    def publish(self, image_rgb: np.ndarray, boxes: Sequence[PromptBox]) -> SentFrame:
+        """Publishes a picture (H, W, 3) uint8 and its boxes with one header, stamped now."""
+        stamp_ns = self.get_clock().now().nanoseconds
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=FRAME_ID)
+        sent = SentFrame(self.report.frames_sent, stamp_ns)
+        self.report.frames.append(sent)
+        self._by_stamp[stamp_ns] = sent
+        self._images.publish(rgb_to_image(image_rgb, header))
+        self._detections.publish(detections_message(boxes, header))
+        return sent
+
+    def wait_for_answer(self, sent: SentFrame, timeout_s: float) -> bool:
+        """Waits for the masks of one frame; returns whether they came."""
+        deadline = time.monotonic() + timeout_s
+        while not sent.answered and not self.stopping and time.monotonic() < deadline:
+            rclpy.spin_once(self, timeout_sec=0.1)
+        return sent.answered
+
+    def spin_for(self, seconds: float) -> None:
+        """Handles messages for so long."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not self.stopping:
+            rclpy.spin_once(self, timeout_sec=left)
+
+    def _on_masks(self, message: AmodalMaskArray) -> None:
+        sent = self._by_stamp.get(stamp_to_ns(message.header.stamp))
+        if sent is not None:
+            sent.answered = True
+
+
+def detections_message(boxes: Sequence[PromptBox], header: Header) -> Detection2DArray:
+    """Boxes as a detector publishes them."""
+    message = Detection2DArray(header=header)
+    for prompt in boxes:
+        x0, y0, x1, y1 = prompt.box_xyxy
+        detection = Detection2D(header=header, id=prompt.detection_id)
+        detection.bbox.center.position.x = (x0 + x1) / 2
+        detection.bbox.center.position.y = (y0 + y1) / 2
+        detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
+        hypothesis = ObjectHypothesisWithPose()
+        hypothesis.hypothesis.class_id = prompt.class_id
+        hypothesis.hypothesis.score = prompt.score
+        detection.results = [hypothesis]
+        message.detections.append(detection)
+    return message
+
+
+def play(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int:
+    """Publishes all frames.
+
+    Returns:
+        How many answers did not come in time (lockstep only).
+    """
+    started, missed = time.monotonic(), 0
+    for frame, picture in enumerate(limited(stage.source, arguments.frames)):
+        if camera.stopping:
+            break
+        if arguments.rate:
+            camera.spin_for(started + frame / arguments.rate - time.monotonic())
+        sent = camera.publish(picture, stage.plan.of(frame))
+        if not arguments.rate and not camera.wait_for_answer(sent, arguments.timeout):
+            missed += 1
+            if not camera.stopping:
+                camera.get_logger().warning(
+                    f"frame {frame} was not answered within {arguments.timeout:g} s"
+                )
+        if arguments.events:
+            send_event("frame", frame=frame)
+    if arguments.rate:
+        _await_last_answer(camera, arguments.timeout)
+    return missed
+
+
+def _await_last_answer(camera: DemoCamera, timeout_s: float) -> None:
+    """In real time the newest frame is answered last; what is older then is dropped."""
+    if camera.report.frames:
+        camera.wait_for_answer(camera.report.frames[-1], timeout_s)
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line without its ROS arguments."""
+    parser = argparse.ArgumentParser(
+        prog="amodal_demo_camera", description="Publish pictures and boxes to ROS 2 topics."
+    )
+    add_source_arguments(parser)
+    parser.add_argument(
+        "--image-subscribers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="subscribers of the image to wait for before the first frame (default 1)",
+    )
+    parser.add_argument(
+        "--wait-for", type=Path, metavar="FILE", help="wait until this file exists as well"
+    )
+    parser.add_argument(
+        "--start-timeout",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="seconds to wait for the perception node (default %(default)g)",
+    )
+    parser.add_argument("--report", type=Path, help="file for indices and stamps of all frames")
+    parser.add_argument("--events", action="store_true", help="tell the progress on stdout")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the node until the source ends, SIGINT or SIGTERM; returns the exit status."""
+    command_line = sys.argv if argv is None else ["amodal_demo_camera", *argv]
+    arguments = parse_arguments(remove_ros_args(command_line)[1:])
+    try:
+        stage = load_stage(arguments)
+    except AmodalError as error:
+        print(f"amodal_demo_camera: {error}", file=sys.stderr)
+        return 2
+    rclpy.init(args=list(command_line), signal_handler_options=SignalHandlerOptions.NO)
+    camera = DemoCamera()
+    try:
+        return _run(camera, stage, arguments)
+    except AmodalError as error:
+        camera.get_logger().error(str(error))
+        return 1
+    finally:
+        if arguments.report is not None:
+            camera.report.save(arguments.report)
+        camera.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _run(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int:
+    def stop(*_: object) -> None:
+        camera.stopping = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    if not camera.wait_for_partners(
+        arguments.image_subscribers, arguments.wait_for, arguments.start_timeout
+    ):
+        if camera.stopping:
+            return 0
+        camera.get_logger().error(
+            f"no perception node within {arguments.start_timeout:g} s: expected subscribers of "
+            f"{IMAGE_TOPIC} and {DETECTIONS_TOPIC} and a publisher of {MASKS_TOPIC}"
+        )
+        return 1
+    if arguments.events:
+        send_event("start", frames=stage.frame_count)
+    missed = play(camera, stage, arguments)
+    camera.get_logger().info(f"{camera.report.frames_sent} frames sent, {missed} not answered")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

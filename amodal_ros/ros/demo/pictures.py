@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's pictures: frames of the overlay video and the contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from amodal_ros.image.masks import mask_box
+from amodal_ros.ros.demo.results import PublishedObject
+from amodal_ros.ros.outputs.overlay import draw_masks, object_colour
+
+_FONT = cv2.FONT_HERSHEY_DUPLEX
+_INK = (38, 42, 48)
+_PAPER = (250, 250, 248)
+_PANEL_WIDTH = 560
+_MARGIN = 14
+_TITLES = ("frame", "visible masks", "amodal masks (hatched: hidden part)")
+_SMALLEST_SIDE = 480  # smaller pictures are enlarged, so that labels can be read
+
+
+def overlay_frame(
+    image_rgb: np.ndarray,
+    objects: Sequence[PublishedObject] | None,
+    names: Mapping[int, str],
+    caption: str,
+) -> np.ndarray:
+    """One frame of the overlay video.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        objects: The answer to this very frame; None: it was not answered.
+        names: Of the tracks.
+        caption: Text for the lower left corner.
+
+    Returns:
+        (H', W', 3) uint8, sides even as H.264 wants them; small pictures are enlarged.
+    """
+    height, width = image_rgb.shape[:2]
+    scale = max(1.0, _SMALLEST_SIDE / min(height, width))
+    size = (round(width * scale) // 2 * 2, round(height * scale) // 2 * 2)
+    canvas = cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA if scale == 1 else 1)
+    if objects is None:
+        canvas = (canvas * 0.55).astype(np.uint8)
+        caption += "  no answer"
+    else:
+        _draw_objects(canvas, objects, names, "amodal")
+    _tag(canvas, caption, (6, canvas.shape[0] - 6), (24, 24, 24), (255, 255, 255))
+    return canvas
+
+
+def contact_sheet(
+    rows: Sequence[tuple[str, np.ndarray, Sequence[PublishedObject]]],
+    names: Mapping[int, str],
+    title: str,
+) -> np.ndarray:
+    """A page with a row for each chosen frame: picture, visible masks, amodal masks.
+
+    Args:
+        rows: Label, picture (H, W, 3) uint8 RGB and its objects; all pictures of one size.
+        names: Of the tracks.
+        title: Text above everything.
+
+    Returns:
+        (H', W', 3) uint8 RGB.
+    """
+    height, width = rows[0][1].shape[:2]
+    panel = (_PANEL_WIDTH, max(round(_PANEL_WIDTH * height / width), 1))
+    header, line = 84, panel[1] + _MARGIN
+    page = np.empty((header + len(rows) * line, 3 * (panel[0] + _MARGIN) + _MARGIN, 3), np.uint8)
+    page[:] = _PAPER
+    _write(page, title, (_MARGIN, 32), 0.8)
+    for column, text in enumerate(_TITLES):
+        _write(page, text, (_MARGIN + column * (panel[0] + _MARGIN), 70), 0.6)
+    for row, (label, image_rgb, objects) in enumerate(rows):
+        small = cv2.resize(image_rgb, panel, interpolation=cv2.INTER_AREA)
+        seen = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        whole = seen.copy()
+        _draw_objects(seen, objects, names, "visible")
+        _draw_objects(whole, objects, names, "amodal")
+        _tag(small, label, (6, panel[1] - 6), (24, 24, 24), (255, 255, 255))
+        for column, picture in enumerate((small, seen, whole)):
+            x, y = _MARGIN + column * (panel[0] + _MARGIN), header + row * line
+            page[y : y + panel[1], x : x + panel[0]] = picture
+    return page
+
+
+def choose_rows(frames: Sequence[int], hidden_pixels: Sequence[int], count: int) -> list[int]:
+    """Positions of frames for the contact sheet: the first, then the most telling of each stretch.
+
+    Args:
+        frames: Frame indices, rising.
+        hidden_pixels: Of each frame: how many pixels of its objects are hidden.
+        count: How many are wanted.
+    """
+    if len(frames) <= count:
+        return list(range(len(frames)))
+    chosen = [0]
+    edges = np.linspace(1, len(frames), count).astype(int)
+    apart = len(frames) // (2 * count)  # neighbours look the same
+    for start, stop in pairwise(edges):
+        stretch = range(min(max(start, chosen[-1] + apart), stop - 1), stop)
+        by_middle = sorted(stretch, key=lambda position: abs(2 * position - start - stop))
+        chosen.append(max(by_middle, key=lambda position: hidden_pixels[position]))
+    return chosen
+
+
+def _draw_objects(
+    canvas: np.ndarray, objects: Sequence[PublishedObject], names: Mapping[int, str], kind: str
+) -> None:
+    """Draws masks and name tags into `canvas` (any size), "visible" or "amodal" ones."""
+    hw = canvas.shape[:2]
+    drawn = []
+    for found in sorted(objects, key=lambda found: _bottom(found.amodal_mask)):
+        visible = _resized(found.visible_mask, hw)
+        amodal = _resized(found.amodal_mask, hw) | visible if kind == "amodal" else visible
+        draw_masks(canvas, visible, amodal, object_colour(found.track_id))
+        drawn.append((found, amodal))
+    taken: list[tuple[int, int, int, int]] = []
+    for found, mask in drawn:
+        if mask.any():
+            percent = round(100 * found.occlusion_rate) if kind == "amodal" else 0
+            # OpenCV's built-in font knows ASCII alone.
+            text = names[found.track_id].encode("ascii", "replace").decode()
+            text += f" {percent}% hidden" if percent else ""
+            place = _free_place(canvas, text, mask_box(mask), taken)
+            colour = object_colour(found.track_id)
+            _tag(canvas, text, place, colour, (255, 255, 255) if sum(colour) < 400 else (0, 0, 0))
+
+
+def _bottom(mask: np.ndarray) -> int:
+    return int(mask_box(mask)[3])
+
+
+def _resized(mask: np.ndarray, hw: tuple[int, ...]) -> np.ndarray:
+    if mask.shape == hw:
+        return mask
+    size = (hw[1], hw[0])
+    return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
+
+
+def _text_scale(canvas: np.ndarray) -> float:
+    return max(0.42, canvas.shape[0] / 1100)
+
+
+def _tag_size(canvas: np.ndarray, text: str) -> tuple[int, int]:
+    (width, height), baseline = cv2.getTextSize(text, _FONT, _text_scale(canvas), 1)
+    return width + 8, height + baseline + 4
+
+
+def _free_place(
+    canvas: np.ndarray,
+    text: str,
+    box: tuple[int, int, int, int],
+    taken: list[tuple[int, int, int, int]],
+) -> tuple[int, int]:
+    """Lower left corner of a tag above `box`, moved down past the tags that are there already."""
+    width, height = _tag_size(canvas, text)
+    left = int(np.clip((box[0] + box[2] - width) // 2, 0, max(canvas.shape[1] - width, 0)))
+    bottom = int(np.clip(box[1] - 2, height, canvas.shape[0]))
+    for _ in range(len(taken)):
+        hit = [
+            other
+            for other in taken
+            if left < other[2]
+            and other[0] < left + width
+            and bottom - height < other[3]
+            and other[1] < bottom
+        ]
+        if not hit:
+            break
+        bottom = min(hit[0][3] + height + 1, canvas.shape[0])
+    taken.append((left, bottom - height, left + width, bottom))
+    return left, bottom
+
+
+def _tag(
+    canvas: np.ndarray,
+    text: str,
+    corner: tuple[int, int],
+    fill: tuple[int, int, int],
+    ink: tuple[int, int, int],
+) -> None:
+    """Writes text on a filled box whose lower left corner is `corner`."""
+    width, height = _tag_size(canvas, text)
+    left, bottom = corner
+    top_left, bottom_right = (left, bottom - height), (left + width, bottom)
+    cv2.rectangle(canvas, top_left, bottom_right, fill, cv2.FILLED)
+    _, baseline = cv2.getTextSize(text, _FONT, _text_scale(canvas), 1)
+    place = (left + 4, bottom - baseline - 1)
+    cv2.putText(canvas, text, place, _FONT, _text_scale(canvas), ink, 1, cv2.LINE_AA)
+
+
+def _write(page: np.ndarray, text: str, place: tuple[int, int], scale: float) -> None:
+    cv2.putText(page, text, place, _FONT, scale, _INK, 1, cv2.LINE_AA)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes of the demo: their output in log files, none of them left behind."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from amodal_ros.errors import AmodalError
+from amodal_ros.ros.demo.events import parse_event
+
+_PATIENCE_S = 10.0  # after SIGINT, before SIGTERM
+_KILL_AFTER_S = 5.0  # after SIGTERM, before SIGKILL
+_TAIL_LINES = 15
+_PR_SET_PDEATHSIG = 1
+# https://docs.ros.org/en/jazzy/Concepts/Intermediate/About-Domain-ID.html: up to 101 is free of
+# clashes with the ephemeral ports of Linux.
+_DOMAINS = range(1, 102)
+
+
+class ChildError(AmodalError):
+    """A process of the demo ended when it should not have, or failed."""
+
+
+class Child:
+    """A running process.
+
+    Args:
+        name: For messages and the log file's name.
+        command: Its command line.
+        environment: Its whole environment.
+        log_folder: Existing folder; the output goes to `NAME.log` there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log_folder: Path,
+    ) -> None:
+        self.name = name
+        self.log = log_folder / f"{name}.log"
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        # A session of its own, so that Ctrl-C reaches only the parent, which ends the children in
+        # order; and a signal from the kernel should the parent be killed.
+        self._process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_die_with_parent if _LIBC else None,
+        )
+        self._reader: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def failure(self) -> ChildError:
+        """What to tell about its end: the reason and the last lines of its output."""
+        if self._reader is not None:
+            self._reader.join(timeout=1.0)
+        code = self.exit_code
+        reason = "it still runs" if code is None else _reason(code)
+        lines = [f"the {self.name} process failed ({reason}); all of its output: {self.log}"]
+        return ChildError("\n".join([*lines, *self._tail]))
+
+    def follow(self, on_line: Callable[[Child, str], None]) -> None:
+        """Reads the output in a thread: into the log and, line by line, to `on_line`."""
+        self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Asks it to end (SIGINT), then more firmly."""
+        for number, patience in ((signal.SIGINT, _PATIENCE_S), (signal.SIGTERM, _KILL_AFTER_S)):
+            if self.exit_code is None:
+                self._process.send_signal(number)
+                self.wait(patience)
+        if self.exit_code is None:
+            self._process.kill()
+            self._process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=2.0)
+
+    def interrupt(self) -> None:
+        """Sends SIGINT."""
+        if self.exit_code is None:
+            self._process.send_signal(signal.SIGINT)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Waits for the end; the exit code, or None if it still runs."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _read(self, on_line: Callable[[Child, str], None]) -> None:
+        stream = self._process.stdout
+        if stream is None:
+            return
+        with self.log.open("w", encoding="utf-8") as log:
+            for line in stream:
+                log.write(line)
+                log.flush()
+                if parse_event(line) is None:
+                    self._tail.append(line.rstrip())
+                on_line(self, line.rstrip())
+
+
+class Family:
+    """Children that end together; use as a context manager."""
+
+    def __init__(self, environment: Mapping[str, str], log_folder: Path) -> None:
+        self._environment = environment
+        self._log_folder = log_folder
+        self._children: list[Child] = []
+        self.lines: queue.SimpleQueue[tuple[Child, str]] = queue.SimpleQueue()
+
+    def __enter__(self) -> Family:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for child in self._children:
+            child.interrupt()
+        for child in reversed(self._children):
+            child.stop()
+
+    def start(self, commands: Mapping[str, Sequence[str]]) -> list[Child]:
+        """Starts all processes, then the threads that read them (forking first, threads later)."""
+        for name, command in commands.items():
+            child = Child(name, command, self._environment, self._log_folder)
+            self._children.append(child)
+        for child in self._children:
+            child.follow(lambda source, line: self.lines.put((source, line)))
+        return self._children
+
+    def check(self, *required: Child) -> None:
+        """Looks whether all required children still run.
+
+        Raises:
+            ChildError: One has ended; the message gives the end of its output.
+        """
+        for child in required:
+            if child.exit_code is not None:
+                raise child.failure()
+
+
+def ros_environment(domain_id: int | None) -> dict[str, str]:
+    """The environment of all children: a ROS domain of their own, on this machine alone.
+
+    What the user set (ROS_DOMAIN_ID, discovery range) is kept; `domain_id` comes before both.
+    """
+    environment = dict(os.environ)
+    if domain_id is not None:
+        environment["ROS_DOMAIN_ID"] = str(domain_id)
+    elif not environment.get("ROS_DOMAIN_ID"):
+        environment["ROS_DOMAIN_ID"] = str(free_domain_id())
+        if environment.get("ROS_DISTRO") == "humble":
+            environment.setdefault("ROS_LOCALHOST_ONLY", "1")
+        elif "ROS_LOCALHOST_ONLY" not in environment:
+            environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
+def free_domain_id() -> int:
+    """A ROS domain id that nobody uses on this machine.
+
+    The first participant of a domain listens at UDP port 7410 + 250 * id (RTPS 2.2, 9.6.1.1).
+    """
+    for domain_id in random.sample(_DOMAINS, len(_DOMAINS)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", 7410 + 250 * domain_id))
+            except OSError:
+                continue
+            return domain_id
+    raise ChildError("no free ROS domain id from 1 to 101; give one with --domain-id")
+
+
+def _reason(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    return f"signal {signal.Signals(-code).name}"
+
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _die_with_parent() -> None:
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is going to be played: source and boxes, checked before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.demo.boxes import (
+    BoxPlan,
+    first_frame_boxes,
+    load_boxes,
+    parse_box,
+    plan_from_annotations,
+)
+from amodal_ros.ros.demo.sources import FrameSource, VideoSource, expected_count, open_source
+from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
+
+NO_BOX_MESSAGE = (
+    "no box is given for this source: say where the objects are with --box x0,y0,x1,y1 (pixels "
+    "of the first frame; repeat it for more objects) or with --boxes FILE (JSON, boxes of every "
+    "frame)"
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is going to be played.
+
+    Attributes:
+        source: Opened and looked at.
+        plan: Boxes by frame.
+        annotations: True masks, where the boxes are the true ones of the default clip; else None.
+        frame_count: Number of frames that will be played; None: not known.
+    """
+
+    source: FrameSource
+    plan: BoxPlan
+    annotations: Path | None
+    frame_count: int | None
+
+
+def load_stage(arguments: argparse.Namespace) -> Stage:
+    """Opens the source and reads the boxes.
+
+    Raises:
+        InvalidInputError: Something is missing or wrong; the message says what was expected.
+    """
+    if arguments.box and arguments.boxes:
+        raise InvalidInputError("--box and --boxes exclude each other: give one of them")
+    annotations: Path | None = None
+    if arguments.source is None:
+        source: FrameSource = VideoSource(CLIP_VIDEO)
+    else:
+        source = open_source(arguments.source)
+    if arguments.boxes is not None:
+        plan = load_boxes(arguments.boxes)
+    elif arguments.box:
+        plan = first_frame_boxes(map(parse_box, arguments.box))
+    elif arguments.source is None:
+        annotations = CLIP_ANNOTATIONS
+        plan = plan_from_annotations(load_annotations(CLIP_ANNOTATIONS))
+    else:
+        raise InvalidInputError(NO_BOX_MESSAGE)
+    plan.check_inside(source.info.image_hw)
+    return Stage(source, plan, annotations, expected_count(source, arguments.frames))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a camera sends: subscriptions, and bringing messages together by stamp."""

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inputs of one camera: images, boxes and depth, brought together by stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+
+from amodal_ros.ros.inputs.depth_input import DepthInput
+from amodal_ros.ros.watch.faults import FaultLog
+from amodal_ros.ros.inputs.image_subscription import ImageSubscription
+from amodal_ros.ros.inputs.pairing import FramePair, FramePairer, PairerConfig
+from amodal_ros.ros.parameters.table import PerceptionParameters
+from amodal_ros.ros.watch.session import SessionWatch
+from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
+from amodal_ros.ros.parameters.topic_names import belongs_to, image_topic, of_camera
+from amodal_ros.ros.convert.yolo import boxes_from_yolo, yolo_message_type
+
+_PERIOD_S = 0.25
+
+
+@dataclass(frozen=True)
+class ReceivedImage:
+    """An image, and the milliseconds from its stamp to its reception by the node's clock."""
+
+    message: Image | CompressedImage
+    transport_ms: float
+
+
+Frame = FramePair[ReceivedImage, Detection2DArray]
+
+
+class CameraInputs:
+    """Subscribes from construction to ``close``; all callbacks run in the node's executor.
+
+    Args:
+        node: owns the subscriptions.
+        camera: name that prefixes the topics; empty: none.
+        parameters: topics, types, reliability, pairing.
+        faults: where losses are counted.
+        on_image: told of each image, before it has boxes.
+        on_frame: gets each image that has found its boxes.
+        idle_since: monotonic seconds since when no frame is in work; None: one is.
+
+    Raises:
+        InvalidInputError: if the type of the boxes is not installed.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        camera: str,
+        parameters: PerceptionParameters,
+        faults: FaultLog,
+        on_image: Callable[[ReceivedImage], None],
+        on_frame: Callable[[Frame], None],
+        idle_since: Callable[[], float | None],
+    ) -> None:
+        self._node = node
+        self._on_image = on_image
+        self._on_frame = on_frame
+        self._pairer: FramePairer[ReceivedImage, Detection2DArray] = FramePairer(
+            PairerConfig(
+                slop_ns=round(parameters.slop * NS_PER_S),
+                queue_size=parameters.sync_queue_size,
+                timeout_s=parameters.sync_timeout,
+            ),
+            faults,
+        )
+        self._from_yolo = parameters.detections_type == "yolo_msgs"
+        self._has_detector = bool(parameters.detections_topic)
+        detections_type = yolo_message_type() if self._from_yolo else Detection2DArray
+        self._images = self._subscribe_images(camera, parameters)
+        self._detections = None
+        if self._has_detector:
+            self._detections = node.create_subscription(
+                detections_type,
+                of_camera(camera, parameters.detections_topic),
+                self._receive_detections,
+                # Best effort matches publishers of either kind.
+                QoSProfile(
+                    depth=parameters.sync_queue_size, reliability=ReliabilityPolicy.BEST_EFFORT
+                ),
+            )
+        self.depth = DepthInput(node, camera, parameters) if parameters.depth_topic else None
+        self._timer = node.create_timer(
+            _PERIOD_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self.watch = SessionWatch(
+            node,
+            faults,
+            camera=of_camera(camera, image_topic(parameters)),
+            # Without a detector each image counts as its boxes too: nothing is told of that name.
+            detector=of_camera(camera, parameters.detections_topic or "no_detector"),
+            on_time_backward=self._pairer.clear,
+            watched=belongs_to(camera, parameters, node.resolve_topic_name),
+            idle_since=idle_since,
+        )
+
+    @property
+    def image_reliability(self) -> str:
+        """What is asked of the image publishers at present."""
+        return self._images.reliability
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._images.close()
+        if self._detections is not None:
+            self._node.destroy_subscription(self._detections)
+        if self.depth is not None:
+            self.depth.close()
+        self._node.destroy_timer(self._timer)
+        self.watch.close()
+
+    def _subscribe_images(
+        self, camera: str, parameters: PerceptionParameters
+    ) -> ImageSubscription:
+        compressed = parameters.image_transport == "compressed"
+        return ImageSubscription(
+            self._node,
+            CompressedImage if compressed else Image,
+            of_camera(camera, image_topic(parameters)),
+            self._receive_image,
+            parameters.image_reliability,
+        )
+
+    def _receive_image(self, message: Image | CompressedImage) -> None:
+        self.watch.image_came()
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        transport_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        received = ReceivedImage(message, transport_ms)
+        self._on_image(received)
+        if not self._has_detector:
+            self._add_no_boxes(stamp_ns, message.header)
+        self._forward(self._pairer.add_image(stamp_ns, received, monotonic()))
+
+    def _add_no_boxes(self, stamp_ns: int, header: Header) -> None:
+        self.watch.detections_came()
+        if stamp_ns:  # the image alone is told of as unstamped
+            self._pairer.add_detections(stamp_ns, Detection2DArray(header=header), monotonic())
+
+    def _receive_detections(self, message: Any) -> None:
+        self.watch.detections_came()
+        boxes = boxes_from_yolo(message) if self._from_yolo else message
+        stamp_ns = stamp_to_ns(boxes.header.stamp)
+        self._forward(self._pairer.add_detections(stamp_ns, boxes, monotonic()))
+
+    def _forward(self, frame: Frame | None) -> None:
+        if frame is not None:
+            self._on_frame(frame)
+
+    def _check(self) -> None:
+        self._pairer.expire(monotonic())
+        self._images.check()
+        if self.depth is not None:
+            self.depth.check()

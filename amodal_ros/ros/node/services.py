@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's services: masks of any image, objects given by hand, a fresh start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from amodal_msgs.srv import AddObject, RemoveObject, SegmentAmodal
+from rclpy.lifecycle import LifecycleNode
+from std_srvs.srv import Trigger
+
+from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.image.masks import mask_box
+from amodal_ros.ros.node.camera_session import CameraSession
+from amodal_ros.ros.node.deferred_service import DeferredService
+from amodal_ros.ros.node.frame_pipeline import message_to_rgb
+from amodal_ros.ros.convert.images import image_to_rgb
+from amodal_ros.ros.convert.masks import encode_masks
+from amodal_ros.ros.node.model_host import ModelHost
+from amodal_ros.ros.convert.segment import PromptedObjects, segment
+from amodal_ros.ros.parameters.topic_names import of_camera
+
+
+class PerceptionServices:
+    """Offers the services of a configured node.
+
+    Args:
+        node: owns the services.
+        cameras: names of its cameras; one empty name for the only one.
+        host: lends the model.
+        sessions: the cameras of the active node, by name; none while it is not active.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        cameras: tuple[str, ...],
+        host: ModelHost,
+        sessions: Callable[[], Mapping[str, CameraSession]],
+    ) -> None:
+        self._node = node
+        self._host = host
+        self._sessions = sessions
+        self._deferred = [DeferredService(node, SegmentAmodal, "~/segment", self._segment)]
+        self._plain = [node.create_service(Trigger, "~/reset", self._reset)]
+        for camera in cameras:
+            self._offer_objects(camera)
+
+    def destroy(self) -> None:
+        """Take all services back."""
+        for deferred in self._deferred:
+            deferred.destroy()
+        for plain in self._plain:
+            self._node.destroy_service(plain)
+
+    def _offer_objects(self, camera: str) -> None:
+        def add(request: Any, response: Any) -> None:
+            self._add_object(camera, request, response)
+
+        def remove(request: Any, response: Any) -> Any:
+            return self._remove_object(camera, request, response)
+
+        self._deferred.append(
+            DeferredService(self._node, AddObject, f"~/{of_camera(camera, 'add_object')}", add)
+        )
+        self._plain.append(
+            self._node.create_service(
+                RemoveObject, f"~/{of_camera(camera, 'remove_object')}", remove
+            )
+        )
+
+    def _segment(self, request: Any, response: Any) -> None:
+        image_rgb = image_to_rgb(request.image)
+        objects = PromptedObjects.from_fields(
+            request.boxes_xyxy, request.points_xy, request.point_labels, request.point_owners
+        )
+        with self._host.lend() as predictor:
+            answered = segment(predictor, image_rgb, objects)
+        image_hw = image_rgb.shape[:2]
+        encoded = encode_masks(answered, request.image.header, image_hw)
+        empty = [entry.detection_id for entry in answered if not entry.amodal_mask.any()]
+        response.success, response.masks = True, encoded.message
+        found = len(answered) - len(empty)
+        response.message = f"{found} object" if found == 1 else f"{found} objects"
+        if empty:
+            response.message += f"; nothing was found of object {', '.join(empty)}"
+
+    def _add_object(self, camera: str, request: Any, response: Any) -> None:
+        response.track_id = -1
+        session = self._session(camera)
+        box, points = list(request.box_xyxy), None
+        if len(box) not in (0, 4):
+            raise InvalidInputError(f"box_xyxy: expected 4 numbers or none, got {len(box)}")
+        if len(request.points_xy) or len(request.point_labels):
+            image_rgb = self._newest_image(session)
+            objects = PromptedObjects.of_one(box, request.points_xy, request.point_labels)
+            (points,) = objects.points
+            if not box:
+                box = self._box_of(objects, image_rgb)
+        elif not box:
+            raise InvalidInputError("expected a box or points, got neither")
+        response.track_id = session.tracker.add_object(
+            box, points=points, class_id=request.class_id
+        )
+        response.success = True
+        response.message = f"track {response.track_id} starts with the next image"
+
+    def _newest_image(self, session: CameraSession) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: points are pixels of it."""
+        image = session.newest_image
+        if image is None:
+            raise InvalidInputError("points need an image, none has come yet")
+        return message_to_rgb(image)
+
+    def _box_of(self, objects: PromptedObjects, image_rgb: np.ndarray) -> list[int]:
+        """The box of what the model sees of the only object: it says where to look next."""
+        with self._host.lend() as predictor:
+            (found,) = segment(predictor, image_rgb, objects)
+        box = list(mask_box(found.visible_mask))
+        if not any(box):
+            raise InvalidInputError("nothing was found at the points")
+        return box
+
+    def _remove_object(self, camera: str, request: Any, response: Any) -> Any:
+        try:
+            self._session(camera).tracker.remove_object(request.track_id)
+        except AmodalError as error:
+            response.success, response.message = False, str(error)
+        else:
+            response.success, response.message = True, f"track {request.track_id} ended"
+        return response
+
+    def _reset(self, request: Any, response: Any) -> Any:
+        sessions = self._sessions()
+        for session in sessions.values():
+            session.tracker.reset()
+        response.success = bool(sessions)
+        response.message = "all tracks ended" if sessions else "the node is not active"
+        return response
+
+    def _session(self, camera: str) -> CameraSession:
+        session = self._sessions().get(camera)
+        if session is None:
+            raise InvalidInputError("the node is not active")
+        return session

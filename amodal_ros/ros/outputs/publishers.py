@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is published of each answered image."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from amodal_msgs.msg import AmodalMaskArray
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from amodal_ros.ros.convert.amodal_boxes import amodal_boxes_message
+from amodal_ros.ros.watch.faults import FaultLog
+from amodal_ros.ros.node.frame_pipeline import FrameAnswer
+from amodal_ros.ros.convert.images import rgb_to_image
+from amodal_ros.ros.outputs.overlay import draw_overlay
+from amodal_ros.ros.convert.stamps import stamp_to_ns
+from amodal_ros.ros.outputs.timing import timing_message
+from amodal_ros.ros.parameters.topic_names import of_camera
+
+# Reliable, and deep enough that a subscriber that is late by a few frames loses none.
+_DEPTH = 5
+
+
+class Outputs:
+    """Publishes a frame's answer: masks always, all else for who listens.
+
+    Args:
+        node: owns the publishers; they publish only while it is active.
+        camera: name that prefixes the topics; empty: none.
+    """
+
+    def __init__(self, node: LifecycleNode, camera: str = "") -> None:
+        self._node = node
+
+        def publisher(message_type: type, name: str) -> LifecyclePublisher:
+            return node.create_lifecycle_publisher(
+                message_type, of_camera(camera, f"amodal/{name}"), _DEPTH
+            )
+
+        self._masks = publisher(AmodalMaskArray, "masks")
+        self._boxes = publisher(Detection2DArray, "detections")
+        self._overlay = publisher(Image, "overlay")
+        self._timing = publisher(DiagnosticArray, "timing")
+
+    def publish(
+        self, answer: FrameAnswer, waited_ms: dict[str, float], faults: FaultLog
+    ) -> dict[str, float]:
+        """Publish one answer.
+
+        Args:
+            answer: of the pipeline.
+            waited_ms: milliseconds before the pipeline took the frame: ``transport``, ``wait``.
+            faults: its counters go along with the timing.
+
+        Returns:
+            All times of the frame in milliseconds, as on ``amodal/timing``.
+        """
+        header = answer.masks.header
+        started = perf_counter()
+        self._masks.publish(answer.masks)
+        published_ns = self._node.get_clock().now().nanoseconds
+        timings_ms = {**waited_ms, **answer.timings_ms}
+        timings_ms["message"] += (perf_counter() - started) * 1e3
+        timings_ms["total"] = (published_ns - stamp_to_ns(header.stamp)) / 1e6
+        if self._boxes.get_subscription_count():
+            self._boxes.publish(amodal_boxes_message(answer.objects, header))
+        if self._timing.get_subscription_count():
+            self._timing.publish(timing_message(header, timings_ms, faults.counts()))
+        if self._overlay.get_subscription_count():
+            picture = draw_overlay(answer.image_rgb, answer.objects)
+            self._overlay.publish(rgb_to_image(picture, header))
+        return timings_ms
+
+    def destroy(self) -> None:
+        """Destroy the publishers."""
+        for publisher in (self._masks, self._boxes, self._overlay, self._timing):
+            self._node.destroy_lifecycle_publisher(publisher)

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters: one table of names, defaults, ranges and descriptions, without ROS.
+
+``parameter_declaration`` makes ROS parameters of it; ``config/perception.yaml`` and
+``docs/node.md`` repeat it, and a test compares the three.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from amodal_ros.backends.factory import BACKENDS
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.parameters.spec import Effect, ParameterSpec, parameter
+
+_CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class PerceptionParameters:
+    """Values of all parameters of the perception node, valid by construction."""
+
+    model_dir: str = parameter(
+        "",
+        Effect.MODEL,
+        "Folder of the model (manifest.json and its graphs); empty: the one that comes along",
+    )
+    backend: str = parameter(
+        "onnxruntime",
+        Effect.MODEL,
+        "Engine that runs the model's graphs; one that is not there refuses to start",
+        choices=BACKENDS,
+    )
+    verify: bool = parameter(
+        False,
+        Effect.MODEL,
+        "Compare the model's masks with its fp32 reference when it is loaded, and refuse it if "
+        "they differ; TensorRT engines are compared on each new machine in any case",
+    )
+    execution_provider: str = parameter(
+        "CPUExecutionProvider",
+        Effect.MODEL,
+        "ONNX Runtime's execution provider; one that is not there refuses to start",
+        choices=("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"),
+    )
+    threads: int = parameter(
+        0, Effect.MODEL, "Threads of the engine; 0: one for each core", 0, 256
+    )
+    encode_ahead: bool = parameter(
+        True,
+        Effect.NEXT_FRAME,
+        "Encode the next image while the objects of this one are segmented; takes place on a GPU "
+        "with a model of mode full",
+    )
+    cameras: str = parameter(
+        "",
+        Effect.CONFIGURE,
+        "Names of several cameras that share the model, as left,right: each prefixes its topics "
+        "and services; empty: one camera without a prefix",
+    )
+    image_topic: str = parameter(
+        "camera/image_raw", Effect.RECONNECT, "Topic of the camera's images"
+    )
+    image_transport: str = parameter(
+        "raw",
+        Effect.RECONNECT,
+        "raw: sensor_msgs/Image on image_topic; compressed: sensor_msgs/CompressedImage on "
+        "image_topic/compressed",
+        choices=("raw", "compressed"),
+    )
+    image_reliability: str = parameter(
+        "automatic",
+        Effect.RECONNECT,
+        "Reliability asked of the publishers of images and depth; automatic: reliable once they "
+        "all offer it, else best_effort, which takes every publisher",
+        choices=("automatic", "best_effort", "reliable"),
+    )
+    detections_topic: str = parameter(
+        "detections",
+        Effect.RECONNECT,
+        "Topic of the boxes; their stamps are those of the images. Empty: no detector, every "
+        "image is answered with the objects of add_object",
+    )
+    detections_type: str = parameter(
+        "vision_msgs",
+        Effect.RECONNECT,
+        "vision_msgs: Detection2DArray; yolo_msgs: DetectionArray, as yolo_ros publishes it",
+        choices=("vision_msgs", "yolo_msgs"),
+    )
+    depth_topic: str = parameter(
+        "",
+        Effect.RECONNECT,
+        "Topic of depth images (16UC1 in mm, 32FC1 in m) that are aligned with the images; "
+        "empty: no 3D output",
+    )
+    camera_info_topic: str = parameter(
+        "camera/camera_info",
+        Effect.RECONNECT,
+        "Topic of the camera's intrinsics; read only with depth",
+    )
+    slop: float = parameter(
+        0.0,
+        Effect.RECONNECT,
+        "Largest difference in seconds of an image's stamp and that of its boxes or depth; "
+        "0: equal",
+        0.0,
+        1.0,
+    )
+    sync_queue_size: int = parameter(
+        10, Effect.RECONNECT, "Images, and box messages, that wait for their partner", 1, 200
+    )
+    sync_timeout: float = parameter(
+        2.0,
+        Effect.RECONNECT,
+        "Seconds after which boxes that found no image are given up",
+        0.05,
+        60.0,
+    )
+    min_score: float = parameter(
+        0.0, Effect.NEXT_FRAME, "Boxes with a lower score are ignored", 0.0, 1.0
+    )
+    max_objects: int = parameter(
+        16,
+        Effect.NEXT_FRAME,
+        "Most objects of one image, the best scores first; more are counted",
+        1,
+        256,
+    )
+    max_coast: float = parameter(
+        2.0,
+        Effect.NEXT_FRAME,
+        "Seconds that a track lives without a detection; 0: not at all, -1: for ever",
+        -1.0,
+        3600.0,
+    )
+    max_drift: float = parameter(
+        10.0,
+        Effect.NEXT_FRAME,
+        "Seconds that an object of add_object lives without a detection or a visible part that "
+        "confirms it; -1: for ever",
+        -1.0,
+        3600.0,
+    )
+    score_half_life: float = parameter(
+        1.0,
+        Effect.NEXT_FRAME,
+        "Seconds in which the score of a track without a detection halves",
+        0.01,
+        3600.0,
+    )
+    prior_dilation: float = parameter(
+        0.1,
+        Effect.NEXT_FRAME,
+        "Growth of a track's last amodal mask before it guides the next one, relative to the "
+        "square root of its area",
+        0.0,
+        1.0,
+    )
+    match_iou: float = parameter(
+        0.3,
+        Effect.NEXT_FRAME,
+        "Smallest overlap of a box with a track's box that continues the track",
+        0.01,
+        1.0,
+    )
+    agreement_iou: float = parameter(
+        0.7,
+        Effect.NEXT_FRAME,
+        "Smallest overlap with the expected amodal mask by which a visible mask counts while its "
+        "track has no detection; else it would be the occluder's",
+        0.01,
+        1.0,
+    )
+    coast_iou: float = parameter(
+        0.5,
+        Effect.NEXT_FRAME,
+        "Smallest overlap with the mask before by which an amodal mask counts while its track "
+        "has no detection",
+        0.01,
+        1.0,
+    )
+    min_predicted_iou: float = parameter(
+        0.5,
+        Effect.NEXT_FRAME,
+        "A mask of which the model itself predicts less has drifted: the next one starts from "
+        "the box",
+        0.0,
+        1.0,
+    )
+    max_area_jump: float = parameter(
+        2.5,
+        Effect.NEXT_FRAME,
+        "A mask whose area grew or shrank by more than this factor has drifted",
+        1.01,
+        100.0,
+    )
+    point_stride: int = parameter(
+        2, Effect.NEXT_FRAME, "Every so many pixels of a row and of a column give a point", 1, 16
+    )
+    autostart: bool = parameter(
+        True,
+        Effect.CONFIGURE,
+        "Configure and activate by itself; false: wait for lifecycle transitions",
+    )
+
+    def __post_init__(self) -> None:
+        for spec in PARAMETERS:
+            object.__setattr__(self, spec.name, spec.validated(getattr(self, spec.name)))
+        for name in ("image_topic", "camera_info_topic"):
+            if not getattr(self, name):
+                raise InvalidInputError(f"parameter {name} is '', expected the name of a topic")
+        self._check_cameras()
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """The cameras' prefixes; one empty name where ``cameras`` names none."""
+        if not self.cameras:
+            return ("",)
+        return tuple(name.strip() for name in self.cameras.split(","))
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object]) -> PerceptionParameters:
+        """Build from names and values; what is not named has its default.
+
+        Raises:
+            InvalidInputError: if a name is unknown or a value is wrong.
+        """
+        known = [spec.name for spec in PARAMETERS]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise InvalidInputError(
+                f"unknown parameter {', '.join(unknown)}, expected some of {', '.join(known)}"
+            )
+        return cls(**values)  # type: ignore[arg-type]
+
+    def changes(self, other: PerceptionParameters, effect: Effect) -> tuple[str, ...]:
+        """Names of the parameters of one effect whose values differ."""
+        return tuple(
+            spec.name
+            for spec in PARAMETERS
+            if spec.effect is effect and getattr(self, spec.name) != getattr(other, spec.name)
+        )
+
+    def _check_cameras(self) -> None:
+        names = self.camera_names
+        wrong = [name for name in names if name and not _CAMERA_NAME.fullmatch(name)]
+        if wrong or len(set(names)) < len(names) or ("" in names and len(names) > 1):
+            raise InvalidInputError(
+                f"parameter cameras is {self.cameras!r}, expected different names of letters, "
+                "digits and _ with commas between them"
+            )
+        for name in ("image_topic", "detections_topic", "depth_topic", "camera_info_topic"):
+            if self.cameras and getattr(self, name).startswith(("/", "~")):
+                raise InvalidInputError(
+                    f"parameter {name} is {getattr(self, name)!r}, expected a relative name: "
+                    "with cameras, each camera prefixes it"
+                )
+
+
+PARAMETERS: tuple[ParameterSpec, ...] = tuple(
+    ParameterSpec(name=entry.name, **entry.metadata) for entry in fields(PerceptionParameters)
+)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of topics and services where one node serves several cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from amodal_ros.ros.parameters.table import PerceptionParameters
+
+OUTPUTS = ("masks", "detections", "overlay", "timing", "detections_3d", "points")
+
+
+def of_camera(camera: str, name: str) -> str:
+    """The name with the camera's prefix; unchanged for the only camera, whose name is empty."""
+    return f"{camera}/{name}" if camera else name
+
+
+def image_topic(parameters: PerceptionParameters) -> str:
+    """The topic of the images as they are transported; image_transport names it so."""
+    if parameters.image_transport == "compressed":
+        return f"{parameters.image_topic}/compressed"
+    return parameters.image_topic
+
+
+def belongs_to(
+    camera: str, parameters: PerceptionParameters, resolve: Callable[[str], str]
+) -> Callable[[str], bool]:
+    """Tells of the full name of a topic whether it is that camera's.
+
+    Each topic belongs to one camera; those of the node as such to the first.
+
+    Args:
+        camera: one of the parameters' names.
+        parameters: name the cameras and their inputs.
+        resolve: gives full, remapped names, as ``Node.resolve_topic_name``.
+    """
+    names = [
+        image_topic(parameters),
+        parameters.detections_topic,
+        parameters.depth_topic,
+        parameters.camera_info_topic,
+        *(f"amodal/{output}" for output in OUTPUTS),
+    ]
+    owners = {
+        resolve(of_camera(owner, name)): owner
+        for owner in parameters.camera_names
+        for name in names
+        if name
+    }
+    first = parameters.camera_names[0]
+    return lambda topic: owners.get(topic, first) == camera

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which detection belongs to which track: by identity where there is one, else by overlap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from amodal_ros.image.boxes import box_iou, expand_boxes
+from amodal_ros.image.masks import mask_box
+from amodal_ros.types import Detections
+
+# Least share of a part's box inside the box of the whole object, and filled by the object.
+_BOX_INSIDE = 0.7
+_ROOM = 1.5  # by how much that box is enlarged: a hidden object may be some way off
+_FILLED = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class TrackCandidate:
+    """What is compared of a track.
+
+    Attributes:
+        track_id: ours.
+        detection_id: the detector's identity for it; empty: none.
+        boxes_xyxy: (K, 4) original pixels, where it may be found: visible part, whole shape.
+        whole: (H, W) bool, where the whole object should be; None: not known.
+    """
+
+    track_id: int
+    detection_id: str
+    boxes_xyxy: np.ndarray
+    whole: np.ndarray | None = None
+
+
+def own_ids(detections: Detections) -> tuple[str, ...]:
+    """Each detection's identity, empty where a detection of higher score bears the same."""
+    claimed: set[str] = set()
+    identities = [""] * len(detections)
+    for index in np.argsort(-detections.scores, kind="stable"):
+        identity = detections.detection_ids[index]
+        if identity not in claimed:
+            identities[index] = identity
+            claimed.add(identity)
+    return tuple(identities)
+
+
+def associate(
+    detections: Detections, candidates: Sequence[TrackCandidate], min_iou: float
+) -> np.ndarray:
+    """Assigns each detection to at most one track, and each track to at most one detection.
+
+    A detection's `track_ids` entry decides first, then its own identity. What is left is assigned
+    so that the sum of IoU is greatest, and what is still left, so that the boxes lie most in where
+    the whole objects should be: a part that comes out from behind an occluder is much smaller
+    than its object. Identities that contradict each other never match.
+
+    Args:
+        detections: N of them.
+        candidates: M tracks.
+        min_iou: a pair needs at least this overlap.
+
+    Returns:
+        (N,) int64: index of the track; -1: none.
+    """
+    identities = own_ids(detections)
+    matches = np.full(len(detections), -1, dtype=np.int64)
+    by_track = {candidate.track_id: index for index, candidate in enumerate(candidates)}
+    by_identity = {
+        candidate.detection_id: index
+        for index, candidate in enumerate(candidates)
+        if candidate.detection_id
+    }
+    taken: set[int] = set()
+    for keys, index_of in ((detections.track_ids.tolist(), by_track), (identities, by_identity)):
+        for row, key in enumerate(keys):
+            column = index_of.get(key, -1)
+            if matches[row] < 0 <= column and column not in taken:
+                matches[row] = column
+                taken.add(column)
+    for score in (_overlap, _containment):
+        rows = [r for r in np.flatnonzero(matches < 0).tolist() if detections.track_ids[r] < 0]
+        columns = [column for column in range(len(candidates)) if column not in taken]
+        if rows and columns:
+            boxes = detections.boxes_xyxy[rows]
+            scores = np.stack([score(boxes, candidates[c], min_iou) for c in columns], axis=1)
+            scores[_contradict(identities, candidates, rows, columns)] = 0.0
+            for row, column in zip(*linear_sum_assignment(scores, maximize=True), strict=True):
+                if scores[row, column] > 0:
+                    matches[rows[row]] = columns[column]
+                    taken.add(columns[column])
+    return matches
+
+
+def _overlap(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
+    """(R,) greatest IoU of each box (R, 4) with one of the track's; 0 below `min_iou`."""
+    iou = box_iou(boxes, candidate.boxes_xyxy).max(axis=1, initial=0.0)
+    return np.where(iou >= min_iou, iou, 0.0)
+
+
+def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
+    """(R,) share of each box (R, 4) that the whole object should fill, more for small objects.
+
+    0 where it is little.
+
+    `min_iou` has no part in it.
+    """
+    shares = np.zeros(len(boxes))
+    if candidate.whole is None:
+        return shares
+    x0, y0, x1, y1 = expand_boxes([mask_box(candidate.whole)], _ROOM)[0].tolist()
+    for row, box in enumerate(boxes):
+        left, top = np.floor(np.maximum(box[:2], 0)).astype(int)
+        right, bottom = np.ceil(box[2:]).astype(int)
+        inside = max(min(right, x1) - max(left, x0), 0) * max(min(bottom, y1) - max(top, y0), 0)
+        if inside >= _BOX_INSIDE * (right - left) * (bottom - top):
+            filled = float(candidate.whole[top:bottom, left:right].mean())
+            # Of two objects behind which it may be, the part is that of the smaller one.
+            size = (right - left) * (bottom - top) / np.count_nonzero(candidate.whole)
+            shares[row] = filled * math.sqrt(size) if filled >= _FILLED else 0.0
+    return shares
+
+
+def _contradict(
+    identities: Sequence[str],
+    candidates: Sequence[TrackCandidate],
+    rows: Sequence[int],
+    columns: Sequence[int],
+) -> np.ndarray:
+    """(R, C) bool: both have identities, and others."""
+    ours = np.array([identities[row] for row in rows], object)[:, None]
+    theirs = np.array([candidates[column].detection_id for column in columns], object)[None]
+    return (ours != "") & (theirs != "") & (ours != theirs)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the motions in the picture is the camera's, and what objects do beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.frame_motion import SceneMotion
+from amodal_ros.tracking.shape import IDENTITY, Silhouette, move_points
+
+_FEWEST_POINTS = 4
+_AGREEING_PX = 2.0
+_STEADY_FRAMES = 3
+_FEWEST_KNOWN = 2
+_FEWEST_STEADY = 6  # points that say: the camera goes on as before
+_FADE_S = 2.0  # a motion of the camera that nothing confirms halves in this time
+_NEAR_PX = 0.75  # of the thumbnail
+_JUMP = 0.05  # of the picture's longer side
+_ALONG = 0.5  # least share of the points found that a camera which jumps takes along,
+_FOUND = 0.1  # and of those looked for
+_HALF = 0.5
+_MISJUDGED = 0.02  # of the picture's longer side: more is not the camera misjudged
+_DRAWN = 0.05  # of a motion: what turns or comes closer does not move all alike
+_INERTIA = 0.25  # how much a change of the camera's motion weighs against those of objects'
+
+
+def choose_camera(
+    tracks: Sequence[Track], scene: SceneMotion, passed_s: float, expected: np.ndarray | None
+) -> np.ndarray:
+    """Which of the motions in the picture is the camera's: (2, 3).
+
+    It is told by the points on the background, and on known objects less their own motions. Of
+    the motions that many of these share it is the one beside which known objects move on as they
+    did; where less than two known objects are seen, the one most like the camera's last: an
+    occluder that nobody detects must not be taken for the camera, and what it leaves of the
+    background are few points, so few that go on as before count too. A camera that jumps takes
+    most points along; an object that shows up has only those on itself, the others are lost
+    behind it. Where nothing tells, the camera goes on.
+
+    Args:
+        tracks: as of the last answered frame.
+        scene: what happened since then.
+        passed_s: seconds since then.
+        expected: (2, 3), what the camera should have done since then; None: not known.
+    """
+    if expected is None:
+        return scene.shared[0] if scene.shared else IDENTITY
+    evidence = _evidence(tracks, scene, passed_s)
+    going_on = _going_on(evidence, expected)
+    candidates = [*([] if going_on is None else [going_on]), *evidence.shared]
+    candidates = [one for one in candidates if _is_likely(evidence, one, expected)]
+    surprises = [_changes(tracks, scene, passed_s, camera) for camera in candidates]
+    if candidates and min(map(len, surprises)) >= _FEWEST_KNOWN:
+        costs = [
+            float(np.median(np.linalg.norm(one, axis=1)))
+            + _INERTIA * _apart(evidence, camera, expected) / passed_s
+            for one, camera in zip(surprises, candidates, strict=True)
+        ]
+        return candidates[int(np.argmin(costs))]
+    if not candidates:
+        return IDENTITY + 0.5 ** (passed_s / _FADE_S) * (expected - IDENTITY)
+    return min(candidates, key=lambda one: _apart(evidence, one, expected))
+
+
+def common_change(
+    tracks: Sequence[Track], scene: SceneMotion, passed_s: float, camera: np.ndarray
+) -> np.ndarray:
+    """By how much the own velocities of what is visible changed together: (2,) pixels per second.
+
+    Objects do not turn at once all alike: where they seem to, the camera's motion was misjudged
+    for the place they are at, and hidden objects must be corrected by as much. The mean over
+    objects that had been measured before and agree, most of all; zero where less than two do.
+    """
+    changes = _changes(tracks, scene, passed_s, camera)
+    if not len(changes):
+        return np.zeros(2)
+    apart = np.linalg.norm(changes[:, None] - changes[None], axis=2) * passed_s
+    agree = apart[np.argmax((apart <= _AGREEING_PX).sum(axis=1))] <= _AGREEING_PX
+    change = changes[agree].mean(axis=0)
+    many = np.count_nonzero(agree) >= max(_FEWEST_KNOWN, len(changes) / 2 + _HALF)
+    small = np.linalg.norm(change) * passed_s <= _MISJUDGED * scene.side_px
+    return change if many and small else np.zeros(2)
+
+
+def own_motion(
+    seen: Silhouette | None, scene: SceneMotion, camera: np.ndarray
+) -> np.ndarray | None:
+    """(2,) pixels beside the camera's motion, from the points on its visible part; None: too few.
+
+    The mean of the most that agree, at least a third: the others lie on something else.
+    """
+    if seen is None:
+        return None
+    on_it = seen.contains(scene.before_xy)
+    if np.count_nonzero(on_it) < _FEWEST_POINTS:
+        return None
+    before, after = scene.before_xy[on_it], scene.after_xy[on_it]
+    residuals = after - move_points(before, camera)
+    apart = np.linalg.norm(residuals[:, None] - residuals[None], axis=2)
+    near = apart <= _AGREEING_PX + _DRAWN * np.linalg.norm(residuals, axis=1)[:, None]
+    agree = near[np.argmax(near.sum(axis=1))]
+    if np.count_nonzero(agree) < max(_FEWEST_POINTS, len(residuals) / 3):
+        return None
+    return residuals[agree].mean(axis=0)
+
+
+def _changes(
+    tracks: Sequence[Track], scene: SceneMotion, passed_s: float, camera: np.ndarray
+) -> np.ndarray:
+    """(K, 2) pixels per second: how the own velocities of known, visible objects change."""
+    if passed_s <= 0:
+        return np.zeros((0, 2))
+    steady = [track for track in tracks if track.measured >= _STEADY_FRAMES]
+    owns = [own_motion(track.seen, scene, camera) for track in steady]
+    changes = [
+        own / passed_s - track.velocity
+        for own, track in zip(owns, steady, strict=True)
+        if own is not None
+    ]
+    return np.array(changes, np.float64).reshape(-1, 2)
+
+
+def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> SceneMotion:
+    """The points that tell of the camera: without objects that are new, and their own motions."""
+    new = np.zeros(len(scene.before_xy), bool)
+    own = np.zeros_like(scene.before_xy)
+    for track in tracks:
+        if track.seen is None:
+            continue
+        on_it = track.seen.contains(scene.before_xy)
+        if track.measured >= _STEADY_FRAMES:
+            own[on_it] = track.velocity * passed_s
+        else:
+            new |= on_it
+    return replace(scene, after_xy=scene.after_xy - own).part(~new)
+
+
+def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:
+    """The camera's expected motion (2, 3), shifted to the points that follow it; None: too few."""
+    residuals = scene.after_xy - move_points(scene.before_xy, expected)
+    near = np.linalg.norm(residuals, axis=1) <= _NEAR_PX * scene.pixel
+    if np.count_nonzero(near) < _FEWEST_STEADY:
+        return None
+    motion = expected.copy()
+    motion[:, 2] += residuals[near].mean(axis=0)
+    return motion
+
+
+def _apart(scene: SceneMotion, one: np.ndarray, other: np.ndarray) -> float:
+    """By how many pixels two motions differ at the middle of the points."""
+    middle = scene.before_xy.mean(axis=0, keepdims=True)
+    return float(np.linalg.norm(move_points(middle, one) - move_points(middle, other)))
+
+
+def _is_likely(scene: SceneMotion, motion: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether a camera may have moved so: not much unlike before, or with most points."""
+    if _apart(scene, motion, expected) <= _JUMP * scene.side_px:
+        return True
+    apart = np.linalg.norm(scene.after_xy - move_points(scene.before_xy, motion), axis=1)
+    following = int(np.count_nonzero(apart <= _NEAR_PX * scene.pixel))
+    return following >= max(_ALONG * len(apart), _FOUND * scene.looked_for)

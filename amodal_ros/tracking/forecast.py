@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an object should be in the next frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from amodal_ros.tracking.association import TrackCandidate
+from amodal_ros.image.boxes import box_faults
+from amodal_ros.image.masks import mask_box
+from amodal_ros.tracking.camera_motion import own_motion
+from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.frame_motion import SceneMotion
+from amodal_ros.tracking.shape import compose, move_boxes, move_points
+
+_SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
+_FORGET_S = 4.0  # what was seen of an object counts half after so long
+_FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is part of it
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Where a track should be in a frame.
+
+    Attributes:
+        track: whose.
+        step: (2, 3), its motion since the last frame.
+        velocity: (2,) float64, its own, pixels per second.
+        is_measured: that is new in this frame.
+        amodal_mask: (H, W) bool, its last trusted mask, moved; None: there was none.
+        visible_mask: (H, W) bool, what was visible of it, moved; None: nothing was.
+        boxes_xyxy: (3, 4) float32: last detection, visible part, whole shape; zeros where unknown.
+        evidence: see `Track`, faded.
+        has_left: nothing of it is in the image any more.
+    """
+
+    track: Track
+    step: np.ndarray
+    velocity: np.ndarray
+    is_measured: bool
+    amodal_mask: np.ndarray | None
+    visible_mask: np.ndarray | None
+    boxes_xyxy: np.ndarray
+    evidence: float
+    has_left: bool
+
+    @property
+    def prompt_box(self) -> np.ndarray:
+        """(4,) float32: where to look for it while no detection says."""
+        return self.boxes_xyxy[0] if self.amodal_mask is None else self.boxes_xyxy[2]
+
+    def advance(self) -> None:
+        """Brings the track to the present frame."""
+        self.track.pose = compose(self.step, self.track.pose)
+        self.track.detected_box = move_boxes(self.track.detected_box, self.step)[0]
+        self.track.velocity = self.velocity
+        self.track.measured += self.is_measured
+
+    def candidate(self) -> TrackCandidate:
+        """What detections are compared with."""
+        track = self.track
+        return TrackCandidate(track.track_id, track.identity, self.boxes_xyxy, self.amodal_mask)
+
+
+def forecast(
+    track: Track,
+    scene: SceneMotion,
+    camera: np.ndarray,
+    passed_s: float,
+    image_hw: tuple[int, int],
+    change: np.ndarray,
+) -> Forecast:
+    """Moves a track to the present frame.
+
+    What is visible of an object says how it moves; a hidden one moves with the camera's motion
+    and its own last one, which fades.
+
+    Args:
+        track: as of the last answered frame.
+        scene: what happened since then.
+        camera: (2, 3), see `choose_camera`.
+        passed_s: seconds since then.
+        image_hw: (height, width).
+        change: (2,) pixels per second, see `common_change`.
+    """
+    middle = _middle(track)
+    own = own_motion(track.seen, scene, camera)
+    is_measured = own is not None
+    if own is None:
+        fade = 0.5 ** (passed_s / _FADE_S)
+        lasting_s = (1 - fade) * _FADE_S / math.log(2)
+        own = track.velocity * lasting_s + change * passed_s
+        velocity = (track.velocity + _SMOOTHING * change) * fade
+    elif passed_s > 0:
+        velocity = (1 - _SMOOTHING) * track.velocity + _SMOOTHING * own / passed_s
+    else:
+        velocity = track.velocity
+    linear = camera[:, :2]
+    target = move_points(middle[None], camera)[0] + own
+    step = np.concatenate([linear, (target - linear @ middle)[:, None]], axis=1)
+    amodal = (
+        None if track.shape is None else track.shape.moved(compose(step, track.pose), image_hw)
+    )
+    visible = None if track.seen is None else track.seen.moved(step, image_hw)
+    boxes = np.concatenate(
+        [move_boxes(track.detected_box, step), _mask_box(visible), _mask_box(amodal)]
+    )
+    boxes = boxes.astype(np.float32)
+    place = boxes[0 if amodal is None else 2]
+    has_left = box_faults(place[None], image_hw)[0] is not None
+    return Forecast(
+        *(track, step, velocity, is_measured, amodal, visible, boxes),
+        evidence=track.evidence * 0.5 ** (passed_s / _FORGET_S),
+        has_left=has_left,
+    )
+
+
+def _middle(track: Track) -> np.ndarray:
+    """(2,) middle of the object in the last answered frame."""
+    box = track.detected_box
+    if track.shape is not None:
+        box = move_boxes(track.shape.box_xyxy, track.pose)[0]
+    return (box[:2] + box[2:]) / 2
+
+
+def _mask_box(mask: np.ndarray | None) -> np.ndarray:
+    """Box (1, 4) of a mask; zeros for none."""
+    return np.array([(0, 0, 0, 0) if mask is None else mask_box(mask)], np.float64)

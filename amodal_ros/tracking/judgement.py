@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of an answer is believed: an object that coasts may be hidden, a mask may have drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from amodal_ros.image.masks import mask_box, mask_iou
+from amodal_ros.tracking.types import TrackerConfig
+from amodal_ros.tracking.shape import Silhouette
+
+_INSIDE = 0.8  # share of what is visible of an object that lies in its amodal mask
+_LESS = 0.5  # share of what was visible below which an object is being covered
+_ANOTHERS = 0.5  # share from which on a mask shows the object in whose visible mask it lies
+_COVERED = 0.5  # least share of the visible mask that an amodal mask covers which has not drifted
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the predictor said of one object, and what had been expected.
+
+    Attributes:
+        raw: (H, W) bool, amodal mask as decoded.
+        visible: (H, W) bool, mask of the unadapted pass.
+        predicted_iou: the decoder's estimate for `raw`.
+        expected: (H, W) bool, the last trusted amodal mask, moved; None: there was none.
+        expected_visible: (H, W) bool, what was visible before, moved; None: nothing was.
+        prior: (H, W) bool, M_spec where it was the previous mask; None: it was the box.
+        evidence: how many pixels of the object were visible when `expected` was seen best.
+        looks_alike: whether `visible` has the object's colours.
+    """
+
+    raw: np.ndarray
+    visible: np.ndarray
+    predicted_iou: float
+    expected: np.ndarray | None
+    expected_visible: np.ndarray | None
+    prior: np.ndarray | None
+    evidence: float
+    looks_alike: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What is published and kept of an object.
+
+    Attributes:
+        amodal: (H, W) bool.
+        visible: (H, W) bool, inside it.
+        trusted: the amodal mask may guide the next frames.
+        drifted: the next M_spec is the box.
+    """
+
+    amodal: np.ndarray
+    visible: np.ndarray
+    trusted: bool
+    drifted: bool
+
+
+def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
+    """An object that a detection supports: its mask counts, unless it has drifted.
+
+    Of an object that is being covered the decoder completes less and less; what is known from
+    before is better, so it stays as long as what is left to see lies in M_spec, and is moved over
+    it where that lies a little beside: a hidden object may have been some way off.
+
+    Drift: the decoder doubts its mask, its area jumped, or it misses what is visible. A mask that
+    came from the box is the best there is, so it always counts if it is not empty.
+    """
+    amodal = answer.raw | answer.visible
+    if not amodal.any():
+        return Judgement(amodal, answer.visible, trusted=False, drifted=True)
+    if answer.expected is not None and _is_less(answer):
+        if _is_covered(answer, answer.expected):
+            amodal = answer.expected | answer.visible
+            return Judgement(amodal, answer.visible, trusted=False, drifted=False)
+        pinned = _moved_over(answer.expected, answer.visible)
+        if pinned is not None:
+            return Judgement(pinned, answer.visible, trusted=True, drifted=False)
+    drifted = answer.prior is not None and (
+        answer.predicted_iou < config.min_predicted_iou
+        or _area_jumped(answer.raw, answer.expected, config.max_area_jump)
+        or _share(answer.visible, answer.raw) < _COVERED
+    )
+    return Judgement(amodal, answer.visible, trusted=not drifted, drifted=drifted)
+
+
+def judge_coasting(
+    answer: Answer, claimed: Sequence[np.ndarray], config: TrackerConfig
+) -> Judgement:
+    """An object that no detection supports: hidden, overlooked, or gone.
+
+    Both passes see whatever lies at its place, and an occluder, cut to the box, can resemble it.
+    So the visible mask counts only if it agrees with the expected object, or with what was visible
+    of it before, has its colours, and is no part of what was detected as another object. Nothing
+    is united. The decoder's amodal mask counts only then, and if it is like the expected one; else
+    that one stays.
+
+    Args:
+        answer: for it.
+        claimed: masks (H, W) bool of what is visible of objects that were detected.
+        config: of the tracker.
+    """
+    expected = answer.raw if answer.expected is None else answer.expected
+    continues = (
+        answer.expected_visible is not None
+        and mask_iou(answer.visible, answer.expected_visible) >= config.agreement_iou
+        and _share(answer.visible, expected) >= _INSIDE
+    )
+    seen = (
+        (continues or mask_iou(answer.visible, expected) >= config.agreement_iou)
+        and answer.looks_alike
+        and all(_share(answer.visible, one) < _ANOTHERS for one in claimed)
+    )
+    follows = seen and mask_iou(answer.raw, expected) >= config.coast_iou
+    trusted = (
+        follows
+        and answer.predicted_iou >= config.min_predicted_iou
+        and not _is_covered(answer, expected)
+    )
+    amodal = answer.raw if follows else expected
+    visible = answer.visible & amodal if seen else np.zeros_like(answer.visible)
+    return Judgement(amodal, visible, trusted=trusted, drifted=False)
+
+
+def _is_less(answer: Answer) -> bool:
+    """Whether much less is visible than was."""
+    return int(np.count_nonzero(answer.visible)) < _LESS * answer.evidence
+
+
+def _is_covered(answer: Answer, expected: np.ndarray) -> bool:
+    """Whether much less is visible than was, and that where the object is expected."""
+    place = expected if answer.prior is None else answer.prior
+    return _is_less(answer) and _share(answer.visible, place) >= _INSIDE
+
+
+def _moved_over(expected: np.ndarray, visible: np.ndarray) -> np.ndarray | None:
+    """The mask moved as little as its box needs to hold what is visible, united with that.
+
+    None where that does not fit in, or lies further off than half the box.
+    """
+    whole = Silhouette.of(expected)
+    if whole is None:
+        return None
+    box, part = np.array(whole.box_xyxy), np.array(mask_box(visible))
+    sides = box[2:] - box[:2]
+    if (part[2:] - part[:2] > sides).any():
+        return None
+    shift = np.minimum(part[:2] - box[:2], 0) + np.maximum(part[2:] - box[2:], 0)
+    if (2 * np.abs(shift) > sides).any():
+        return None
+    motion = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+    hw = (expected.shape[0], expected.shape[1])
+    return whole.moved(motion, hw) | visible
+
+
+def _area_jumped(mask: np.ndarray, expected: np.ndarray | None, limit: float) -> bool:
+    """Whether the area changed by more than a factor of `limit`, up or down."""
+    if expected is None or not expected.any():
+        return False
+    ratio = np.count_nonzero(mask) / np.count_nonzero(expected)
+    return not 1 / limit <= ratio <= limit
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> float:
+    """Share of a mask's pixels that lie in another; 1 for an empty one."""
+    x0, y0, x1, y1 = mask_box(part)
+    part, whole = part[y0:y1, x0:x1], whole[y0:y1, x0:x1]
+    area = np.count_nonzero(part)
+    return np.count_nonzero(part & whole) / area if area else 1.0

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From detections and forecasts to what is asked of the predictor."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from amodal_ros.tracking.association import own_ids
+from amodal_ros.image.masks import dilate_mask
+from amodal_ros.tracking.types import TrackerConfig, TrackPlan
+from amodal_ros.tracking.forecast import Forecast
+from amodal_ros.tracking.frame_motion import SceneView
+from amodal_ros.tracking.shape import move_points
+from amodal_ros.types import Detections, PointPrompt
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameInfo:
+    """What a plan says of its frame; see `TrackPlan`."""
+
+    stamp_s: float
+    image_hw: tuple[int, int]
+    epoch: int
+    reset: str
+    scene: SceneView | None
+    camera: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Supported:
+    """The detections that are used, and the tracks they belong to.
+
+    Attributes:
+        detections: K of them.
+        kept: (K,) their indices in the frame's detections.
+        forecasts: of the K tracks; None: a new one.
+        dropped: how many were left out.
+    """
+
+    detections: Detections
+    kept: np.ndarray
+    forecasts: Sequence[Forecast | None]
+    dropped: int
+
+
+def best_detections(detections: Detections, limit: int) -> np.ndarray:
+    """Indices, ascending, of the at most `limit` detections of highest score."""
+    if len(detections) <= limit:
+        return np.arange(len(detections))
+    return np.sort(np.argsort(-detections.scores, kind="stable")[:limit])
+
+
+def leave_room(
+    scores: np.ndarray, matched: Sequence[Forecast | None], pinned: int, limit: int
+) -> np.ndarray:
+    """Rows (K,), ascending, of the detections that stay, so that all pinned objects fit in.
+
+    Args:
+        scores: (N,) of the detections.
+        matched: the N detections' tracks.
+        pinned: number of pinned tracks, matched or not.
+        limit: most objects.
+    """
+    found = np.array([one is not None and one.track.pinned for one in matched], bool)
+    others = np.flatnonzero(~found)
+    best = others[np.argsort(-scores[others], kind="stable")][: max(limit - pinned, 0)]
+    return np.sort(np.append(np.flatnonzero(found), best)).astype(int)
+
+
+def has_ended(one: Forecast, stamp_s: float, answered_s: float, config: TrackerConfig) -> bool:
+    """Whether a track without a detection ends; for a given object a warning says so.
+
+    Args:
+        one: of the track.
+        stamp_s: time of the frame.
+        answered_s: time of the last frame that was answered.
+        config: of the tracker.
+    """
+    track = one.track
+    if not track.pinned:
+        limit = config.max_coast_s
+        return limit == 0 or 0 < limit < stamp_s - track.last_seen_s or one.has_left
+    unsure_s = 0.0 if track.given else answered_s - track.trusted_s
+    if one.has_left:
+        logger.warning("Given object %d ends: it left the image", track.track_id)
+    elif 0 <= config.max_drift_s < unsure_s:
+        logger.warning("Given object %d ends: not confirmed for %.1f s", track.track_id, unsure_s)
+    else:
+        return False
+    return True
+
+
+def make_plan(
+    frame: FrameInfo,
+    supported: Supported,
+    coasting: Sequence[Forecast],
+    track_ids: Sequence[int],
+    config: TrackerConfig,
+) -> TrackPlan:
+    """Lists the detections, then the coasting tracks.
+
+    Args:
+        frame: what is known of it.
+        supported: its K detections.
+        coasting: C tracks without one.
+        track_ids: K identities.
+        config: of the tracker.
+    """
+    detections, count = supported.detections, len(supported.detections)
+    boxes = [*detections.boxes_xyxy, *(_inside(one, frame.image_hw) for one in coasting)]
+    followed = [*supported.forecasts, *coasting]
+    tracks = [one.track for one in coasting]
+    unseen_s = [0.0 if track.given else frame.stamp_s - track.last_seen_s for track in tracks]
+    decay = 0.5 ** (np.array(unseen_s) / config.score_half_life_s)
+    return TrackPlan(
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        prior_masks=tuple(
+            _prior(one, box, config.prior_dilation)
+            for one, box in zip(followed, boxes, strict=True)
+        ),
+        points=tuple(_points(one, frame.image_hw) for one in followed),
+        track_ids=np.array([*track_ids, *(track.track_id for track in tracks)], np.int32),
+        detection_index=np.append(supported.kept, [-1] * len(tracks)).astype(np.int32),
+        coasting=np.array([False] * count + [not track.given for track in tracks], bool),
+        coasting_s=np.append(np.zeros(count), unseen_s).astype(np.float32),
+        pinned=np.array([one is not None and one.track.pinned for one in followed], bool),
+        scores=np.append(detections.scores, [track.score for track in tracks] * decay).astype(
+            np.float32
+        ),
+        class_ids=(*detections.class_ids, *(track.class_id for track in tracks)),
+        detection_ids=(*detections.detection_ids, *("" for _ in tracks)),
+        identities=(*own_ids(detections), *(track.identity for track in tracks)),
+        stamp_s=frame.stamp_s,
+        image_hw=frame.image_hw,
+        epoch=frame.epoch,
+        dropped=supported.dropped,
+        reset=frame.reset,
+        forecasts=tuple(followed),
+        scene=frame.scene,
+        camera=frame.camera,
+    )
+
+
+def _inside(one: Forecast, image_hw: tuple[int, int]) -> np.ndarray:
+    """The prompt box of a coasting track, clipped to the image: (4,) float32."""
+    height, width = image_hw
+    return np.clip(one.prompt_box, 0, np.array([width, height, width, height], np.float32))
+
+
+def _points(one: Forecast | None, image_hw: tuple[int, int]) -> PointPrompt | None:
+    """The points of an object just given, moved along; None where none on it is in the image."""
+    if one is None or not one.track.given or one.track.points is None:
+        return None
+    coords = move_points(one.track.points.coords_xy, one.step).astype(np.float32)
+    moved = PointPrompt(coords, one.track.points.labels)
+    inside = moved.inside(image_hw)
+    if not (moved.labels[inside] == 1).any():
+        return None
+    return PointPrompt(coords[inside], moved.labels[inside])
+
+
+def _prior(one: Forecast | None, box: np.ndarray, dilation: float) -> np.ndarray | None:
+    """M_spec from the moved amodal mask; None, so the box, after drift or where they lie apart.
+
+    Args:
+        one: of the track; None: a new one.
+        box: (4,) of the prompt.
+        dilation: growth, relative to the square root of the area (paper 3.5: a coarse region).
+    """
+    if one is None or one.amodal_mask is None or one.track.restart:
+        return None
+    area = np.count_nonzero(one.amodal_mask)
+    prior = dilate_mask(one.amodal_mask, dilation * math.sqrt(area))
+    x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
+    x1, y1 = np.ceil(box[2:]).astype(int)
+    return prior if prior[y0:y1, x0:x1].any() else None

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows objects over time: the previous amodal mask is the next frame's M_spec (paper 3.5)."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from amodal_ros.tracking.association import associate
+from amodal_ros.image.boxes import check_boxes
+from amodal_ros.checks import check_hw, check_image
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.tracking.types import TrackedObject, TrackerConfig, TrackerStatus, TrackPlan
+from amodal_ros.tracking.results import judge, remembered, tracked_object
+from amodal_ros.tracking.camera_motion import choose_camera, common_change
+from amodal_ros.tracking.forecast import Forecast, forecast
+from amodal_ros.tracking.given_objects import given_track
+from amodal_ros.tracking.judgement import Judgement
+from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.frame_motion import SceneMotion, SceneView
+from amodal_ros.tracking.plan import (
+    FrameInfo,
+    Supported,
+    best_detections,
+    has_ended,
+    leave_room,
+    make_plan,
+)
+from amodal_ros.tracking.continuity import Stream
+from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
+
+__all__ = ["AmodalTracker", "TrackPlan", "TrackedObject", "TrackerConfig", "TrackerStatus"]
+
+logger = logging.getLogger(__name__)
+
+
+class AmodalTracker:
+    """Gives objects an identity and their M_spec from frame to frame.
+
+    For each frame `plan` says what to ask of the predictor, `update` takes the answer in. A frame
+    whose prediction failed is skipped by not calling `update`. Other threads may call `reset`,
+    `add_object`, `remove_object` and `status`, and may replace `config`, at any time.
+
+    Args:
+        config: how objects are followed.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self.config = config or TrackerConfig()
+        self._lock = threading.Lock()
+        self._tracks: dict[int, Track] = {}
+        self._next_id = 0
+        self._epoch = 0
+        self._restarts = 0
+        self._stream = Stream()
+        self._crowded = False
+
+    def __len__(self) -> int:
+        """Number of objects followed."""
+        return len(self._tracks)
+
+    def reset(self) -> None:
+        """Forgets all objects. The identities given here are not used again."""
+        with self._lock:
+            self._forget()
+
+    def status(self) -> TrackerStatus:
+        """Counts, for diagnostics."""
+        with self._lock:
+            tracks = self._tracks.values()
+            return TrackerStatus(
+                tracks=len(tracks),
+                coasting=sum(track.last_seen_s < self._stream.answered_s for track in tracks),
+                pinned=sum(track.pinned for track in tracks),
+                resets=self._epoch,
+                restarts=self._restarts,
+            )
+
+    def add_object(
+        self,
+        box_xyxy: ArrayLike,
+        *,
+        amodal_mask: np.ndarray | None = None,
+        points: PointPrompt | None = None,
+        class_id: str = "",
+        score: float = 1.0,
+    ) -> int:
+        """Starts a track that needs no detector: a user gives the object (`~/add_object`).
+
+        In the next frame box and points are the prompt; from then on it coasts, unless detections
+        support it, and ends only by `remove_object`, by `reset` or by the drift check. Any thread
+        may call this, before the first frame too.
+
+        Args:
+            box_xyxy: (4,) pixels of the newest image that was planned.
+            amodal_mask: (H, W) bool of that image, where it is known: M_spec of the next frame.
+            points: that refine the box, in its pixels; None: none.
+            class_id: copied to every mask of the object.
+            score: in [0, 1]; decides who stays when there are more than `max_objects`.
+
+        Returns:
+            The new track's identity, at least 0.
+
+        Raises:
+            InvalidInputError: for a box that is faulty or outside the image, points outside it, a
+                mask that is empty or of another size, a bad score, or when `max_objects` were
+                given already.
+        """
+        with self._lock:
+            pinned = self._number_pinned()
+            if pinned >= self.config.max_objects:
+                raise InvalidInputError(
+                    f"expected at most {self.config.max_objects} objects (max_objects),"
+                    f" got {pinned} before this one"
+                )
+            track = given_track(
+                *(box_xyxy, amodal_mask, points, class_id, score),
+                *(self._stream.stamp_s, self._stream.image_hw),
+            )
+            track.track_id = self._new_id()
+            self._tracks[track.track_id] = track
+            return track.track_id
+
+    def remove_object(self, track_id: int) -> None:
+        """Ends a track, whoever began it; a detection that comes later begins a new one.
+
+        Raises:
+            InvalidInputError: when there is no such track.
+        """
+        with self._lock:
+            if track_id not in self._tracks:
+                raise InvalidInputError(
+                    f"track_id: expected one of {sorted(self._tracks)}, got {track_id}"
+                )
+            del self._tracks[track_id]
+
+    def plan(
+        self,
+        detections: Detections,
+        stamp_s: float,
+        image_hw: tuple[int, int],
+        image_rgb: np.ndarray | None = None,
+    ) -> TrackPlan:
+        """Says what to segment in a frame.
+
+        Time that goes backwards, another image size and, with images, a scene cut reset the
+        tracker.
+
+        Args:
+            detections: of this frame, each overlapping the image.
+            stamp_s: time of the frame, in seconds.
+            image_hw: (height, width) of the frame.
+            image_rgb: (H, W, 3) uint8 RGB, the frame: with it the motion of camera and objects is
+                measured and cuts are seen, without it nothing is moved.
+
+        Raises:
+            InvalidInputError: for a box outside the image, a time not finite, or a bad size.
+        """
+        hw = check_hw("image_hw", image_hw)
+        if not math.isfinite(stamp_s):
+            raise InvalidInputError(f"stamp_s: expected a finite time in seconds, got {stamp_s}")
+        limit = self.config.max_objects
+        kept = best_detections(detections, limit)
+        chosen = detections.select(kept)
+        check_boxes("detections.boxes_xyxy", chosen.boxes_xyxy, hw)
+        scene = None if image_rgb is None else SceneView.of(_check_frame(image_rgb, hw))
+        with self._lock:
+            motion, reset = self._follow_stream(stamp_s, hw, scene)
+            forecasts, camera = self._forecasts(motion, stamp_s, hw)
+            matches = associate(
+                chosen, [one.candidate() for one in forecasts], self.config.match_iou
+            )
+            matched = [forecasts[index] if index >= 0 else None for index in matches]
+            rows = leave_room(chosen.scores, matched, self._number_pinned(), limit)
+            chosen, kept, matched = chosen.select(rows), kept[rows], [matched[row] for row in rows]
+            dropped = len(detections) - len(chosen)
+            self._warn_if_crowded(dropped)
+            coasting = self._still_coasting(forecasts, matched, stamp_s)
+            return make_plan(
+                FrameInfo(stamp_s, hw, self._epoch, reset, scene, camera),
+                Supported(chosen, kept, matched, dropped),
+                coasting,
+                self._ids(chosen, matched),
+                self.config,
+            )
+
+    def update(self, plan: TrackPlan, prediction: AmodalPrediction) -> tuple[TrackedObject, ...]:
+        """Takes in what the predictor answered to a plan.
+
+        Args:
+            plan: of the frame.
+            prediction: for the plan's boxes and priors.
+
+        Returns:
+            The plan's objects, in its order; an object may have empty masks.
+
+        Raises:
+            InvalidInputError: when number or size of the masks are not the plan's.
+        """
+        expected = (len(plan), *plan.image_hw)
+        if prediction.raw_amodal_masks.shape != expected:
+            raise InvalidInputError(
+                f"prediction: expected masks of shape {expected},"
+                f" got {prediction.raw_amodal_masks.shape}"
+            )
+        judgements = judge(plan, prediction, self.config)
+        with self._lock:
+            if plan.epoch == self._epoch:
+                for row, judgement in enumerate(judgements):
+                    self._remember(plan, row, judgement)
+                self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
+        return tuple(
+            tracked_object(plan, row, judgement, float(prediction.predicted_iou[row]))
+            for row, judgement in enumerate(judgements)
+        )
+
+    def _forget(self) -> None:
+        self._tracks.clear()
+        self._epoch += 1
+        self._stream = Stream()
+
+    def _number_pinned(self) -> int:
+        return sum(track.pinned for track in self._tracks.values())
+
+    def _follow_stream(
+        self, stamp_s: float, image_hw: tuple[int, int], scene: SceneView | None
+    ) -> tuple[SceneMotion, str]:
+        """What the camera did; resets where the stream does not go on, and says why."""
+        motion, reason = self._stream.follow(stamp_s, image_hw, scene)
+        if reason:
+            logger.warning("Tracks reset: %s", reason)
+            self._forget()
+        elif self._stream.is_torn(stamp_s, self.config.max_coast_s):
+            gap_s = self._stream.passed_s(stamp_s)
+            ended = [key for key, track in self._tracks.items() if not track.pinned]
+            logger.warning("%d tracks end: %.1f s without a frame", len(ended), gap_s)
+            for key in ended:
+                del self._tracks[key]
+        self._stream.stamp_s, self._stream.image_hw = stamp_s, image_hw
+        return motion, reason
+
+    def _forecasts(
+        self, motion: SceneMotion, stamp_s: float, image_hw: tuple[int, int]
+    ) -> tuple[list[Forecast], np.ndarray]:
+        """Where the tracks should be now, and the camera's motion (2, 3)."""
+        passed_s = self._stream.passed_s(stamp_s)
+        tracks = list(self._tracks.values())
+        camera = choose_camera(tracks, motion, passed_s, self._stream.expected_camera(stamp_s))
+        change = common_change(tracks, motion, passed_s, camera)
+        moved = [forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks]
+        return moved, camera
+
+    def _still_coasting(
+        self, forecasts: Sequence[Forecast], matched: Sequence[Forecast | None], stamp_s: float
+    ) -> list[Forecast]:
+        """Ends the missed tracks that are too old, gone or too many; the others by identity."""
+        answered_s = self._stream.answered_s
+        found = {one.track.track_id for one in matched if one is not None}
+        missed = [one for one in forecasts if one.track.track_id not in found]
+        alive = [one for one in missed if not has_ended(one, stamp_s, answered_s, self.config)]
+        alive.sort(key=lambda one: (-one.track.pinned, -one.track.score))
+        alive = alive[: max(self.config.max_objects - len(matched), 0)]
+        staying = {one.track.track_id for one in alive}
+        for one in missed:
+            if one.track.track_id not in staying:
+                del self._tracks[one.track.track_id]
+        return sorted(alive, key=lambda one: one.track.track_id)
+
+    def _warn_if_crowded(self, dropped: int) -> None:
+        """Says so once when there begin to be more detections than are followed."""
+        if dropped and not self._crowded:
+            logger.warning(
+                "More objects than max_objects=%d: the %d detections of lowest score are left out",
+                self.config.max_objects,
+                dropped,
+            )
+        self._crowded = dropped > 0
+
+    def _ids(self, detections: Detections, matched: Sequence[Forecast | None]) -> list[int]:
+        """The track of each detection: matched, brought by the detection, or a new one."""
+        taken = set(detections.track_ids.tolist())
+        ids: list[int] = []
+        for given, one in zip(detections.track_ids.tolist(), matched, strict=True):
+            if one is not None:
+                ids.append(one.track.track_id)
+            elif given >= 0 and given not in ids:
+                ids.append(given)
+            else:
+                ids.append(self._new_id(taken))
+        return ids
+
+    def _new_id(self, taken: Collection[int] = ()) -> int:
+        """An identity that no track has or had here, and that is not among `taken`."""
+        while self._next_id in self._tracks or self._next_id in taken:
+            self._next_id += 1
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _remember(self, plan: TrackPlan, row: int, judgement: Judgement) -> None:
+        """Keeps what the next frame needs of an object."""
+        one, track_id = plan.forecasts[row], int(plan.track_ids[row])
+        if one is not None and track_id not in self._tracks:
+            return  # removed since the plan was made
+        self._tracks[track_id] = remembered(plan, row, judgement)
+        self._restarts += judgement.drifted
+
+
+def _check_frame(image_rgb: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    image = check_image(image_rgb)
+    if image.shape[:2] != image_hw:
+        raise InvalidInputError(f"image_rgb: expected size {image_hw}, got {image.shape[:2]}")
+    return image

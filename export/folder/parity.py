@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate: the graphs as written, in ONNX Runtime, against the torch model.
+
+Each graph is fed with the same random inputs as its torch counterpart, for several numbers of
+objects and points; then the reference scene goes through the whole chain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.errors import BackendError
+from amodal_ros.inference.graph_runner import decoder_broadcasts
+from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.verify import Comparison, Reference, compare
+from amodal_ros.backends.torch_backend import TorchBackend
+
+OBJECT_COUNTS = (1, 2, 5)
+POINT_COUNTS = (2, 5)
+# Greatest difference from torch, relative to the greatest value of the output.
+TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2}
+
+
+RANDOM_WEIGHTS = (
+    "the base weights are random: this proves that the graphs compute what torch does, and says "
+    "nothing about masks of real weights"
+)
+
+
+@dataclass(frozen=True)
+class GraphDifference:
+    """How far one output of one graph is from torch, at worst over all sizes tried.
+
+    Attributes:
+        graph: Its name.
+        output: The output's name.
+        absolute: Greatest difference.
+        relative: The same over the greatest value.
+    """
+
+    graph: str
+    output: str
+    absolute: float
+    relative: float
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.graph}.{self.output}: {self.absolute:.2e} ({self.relative:.1e} relative)"
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What was measured.
+
+    Attributes:
+        graphs: Per output.
+        end_to_end: The reference scene.
+        random_weights: Whether the base model was never trained.
+    """
+
+    graphs: tuple[GraphDifference, ...]
+    end_to_end: Comparison
+    random_weights: bool = False
+
+    def __str__(self) -> str:
+        """A line per output, the end to end figures, and what they prove."""
+        lines = [*map(str, self.graphs), str(self.end_to_end)]
+        return "\n".join([*lines, RANDOM_WEIGHTS] if self.random_weights else lines)
+
+    def failures(self, tolerance: float, min_mask_iou: float, max_iou_error: float) -> list[str]:
+        """List what is beyond the limits; NaN is."""
+        found = [
+            f"{graph} exceeds {tolerance:.0e}"
+            for graph in self.graphs
+            if not graph.relative <= tolerance
+        ]
+        if not self.end_to_end.passes(min_mask_iou, max_iou_error):
+            found.append(
+                f"{self.end_to_end}; expected at least {min_mask_iou}, at most {max_iou_error}"
+            )
+        return found
+
+
+def measure_parity(
+    manifest: ModelManifest,
+    torch_backend: TorchBackend,
+    reference: Reference,
+    *,
+    seed: int,
+    random_weights: bool,
+) -> ParityReport:
+    """Compare the graphs of a folder with the torch model.
+
+    Args:
+        manifest: Of the folder.
+        torch_backend: The model.
+        reference: Of the folder.
+        seed: Of the random inputs.
+        random_weights: Whether the base model was never trained.
+    """
+    backend = OnnxRuntimeBackend(manifest)
+    try:
+        worst: dict[tuple[str, str], GraphDifference] = {}
+        for graph, inputs in _cases(manifest, np.random.default_rng(seed)):
+            expected = torch_backend.run(graph, inputs)
+            worst_difference(worst, graph, backend.run(graph, inputs), expected)
+        end_to_end = compare(AmodalPredictor(manifest, backend), reference)
+        return ParityReport(tuple(worst.values()), end_to_end, random_weights)
+    finally:
+        backend.close()
+
+
+def worst_difference(
+    worst: dict[tuple[str, str], GraphDifference],
+    graph: str,
+    found: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+) -> None:
+    """Keep the greater difference of each output in ``worst``; NaN is the greatest."""
+
+    def size(difference: GraphDifference) -> float:
+        return math.inf if math.isnan(difference.relative) else difference.relative
+
+    for output, value in found.items():
+        now = _difference(graph, output, value, expected[output])
+        known = worst.get((graph, output), now)
+        worst[graph, output] = max(known, now, key=size)
+
+
+def _difference(
+    graph: str, output: str, value: np.ndarray, expected: np.ndarray
+) -> GraphDifference:
+    if value.shape != expected.shape:
+        raise BackendError(f"{graph}.{output}: expected {expected.shape}, got {value.shape}")
+    absolute = float(np.abs(value - expected).max())
+    return GraphDifference(graph, output, absolute, absolute / float(np.abs(expected).max()))
+
+
+def _cases(
+    manifest: ModelManifest, random: np.random.Generator
+) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
+    """Give inputs for each graph; embeddings and features with the spread of real ones."""
+    size = manifest.image_size
+    shapes = {spec.name: spec.shape for graph in manifest.graphs.values() for spec in graph.inputs}
+    for n in OBJECT_COUNTS if manifest.mode == "roi" else (1,):
+        yield "prefix", {"image": random.standard_normal((n, 3, size, size), dtype=np.float32)}
+    for n in OBJECT_COUNTS:
+        yield (
+            "suffix",
+            {
+                "features": _normal(random, shapes["features"], n),
+                "prior_masks": (random.random((n, 1, size, size)) < 0.5).astype(np.float32),
+                "adapter_gain": random.random(n, dtype=np.float32),
+            },
+        )
+    maps = {
+        spec.name: spec.shape
+        for spec in manifest.graphs["decoder"].inputs
+        if not spec.name.startswith("point_")
+    }
+    shared = {1} if decoder_broadcasts(manifest) else set()
+    for n in OBJECT_COUNTS:
+        for points in POINT_COUNTS:
+            for rows in sorted({*shared, n}):
+                yield (
+                    "decoder",
+                    {
+                        **{k: 0.2 * _normal(random, shape, rows) for k, shape in maps.items()},
+                        "point_coords": size * random.random((n, points, 2), dtype=np.float32),
+                        "point_labels": random.integers(-1, 4, (n, points)).astype(np.float32),
+                    },
+                )
+
+
+def _normal(random: np.random.Generator, shape: tuple[int | str, ...], rows: int) -> np.ndarray:
+    """Random values; a free length is ``rows``."""
+    sizes = [rows if isinstance(length, str) else length for length in shape]
+    return random.standard_normal(sizes, dtype=np.float32)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The torch model that is exported, and what its manifest says about where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.modeling.amodal_model import AmodalModel
+from amodal_ros.modeling.base_weights import BaseWeights, read_base_weights
+from amodal_ros.modeling.build import build_amodal
+from amodal_ros.modeling.checkpoint import load_checkpoint, read_header
+from amodal_ros.modeling.config import MOBILE_SAM_MEMBERS, SAM_MEMBERS, AmodalConfig
+from amodal_ros.modeling.official_checkpoints import file_sha256
+from export.folder.options import ExportOptions
+
+# Of the mask decoder of every member.
+_NORM_WEIGHTS = ("norm1.weight", "norm2.weight", "norm3.weight", "norm4.weight")
+
+
+@dataclass(frozen=True, eq=False)
+class SourceModel:
+    """A model to export.
+
+    Attributes:
+        model: In evaluation mode, float32.
+        trained: Whether its adapters were trained.
+        random_base: Whether its base was never trained.
+        source: For the manifest.
+        prior_from: What M_spec was made from in training: ``box`` or ``visible_mask``.
+    """
+
+    model: AmodalModel
+    trained: bool
+    random_base: bool
+    source: Mapping[str, Any]
+    prior_from: str = "box"
+
+    @property
+    def family(self) -> str:
+        """``mobile_sam``, ``sam`` or ``sam2``."""
+        member = self.model.config.base
+        if member in MOBILE_SAM_MEMBERS:
+            return "mobile_sam"
+        return "sam" if member in SAM_MEMBERS else "sam2"
+
+
+def read_source(options: ExportOptions) -> SourceModel:
+    """Build the model from its files.
+
+    Raises:
+        CheckpointError: Weights are unreadable or do not fit each other.
+        InvalidInputError: The adapters cannot be exported, or options contradict the checkpoint.
+    """
+    return build_source(options, read_base_weights(options.base))
+
+
+def build_source(options: ExportOptions, weights: BaseWeights) -> SourceModel:
+    """Build the model on base weights in memory; see :func:`read_source`."""
+    header = None if options.checkpoint is None else read_header(options.checkpoint)
+    if header is None:
+        config = _untrained_config(options, weights.identity.member)
+    else:
+        config = header.config
+        if options.positions or options.decoder_positions or options.hidden_dim is not None:
+            raise InvalidInputError(
+                f"positions and hidden_dim are those of {options.checkpoint}; expected none"
+            )
+    if options.image_size is not None:
+        config = AmodalConfig.from_dict({**config.to_dict(), "image_size": options.image_size})
+    if config.place != "encoder":
+        raise InvalidInputError(
+            f"{options.checkpoint}: its adapters sit in the {config.place}; expected adapters in "
+            "the encoder, the others are not exported"
+        )
+    torch.manual_seed(options.seed)
+    model = build_amodal(config, weights)
+    source: dict[str, Any] = {
+        "base": weights.identity.name,
+        "sha256": dict(weights.identity.files),
+        "random_weights": is_untrained(weights.state),
+        "config": config.to_dict(),
+        "adapter_sha256": None,
+    }
+    if options.checkpoint is not None:
+        load_checkpoint(options.checkpoint, model, weights.identity)
+        source["adapter_sha256"] = file_sha256(options.checkpoint)
+    trained = bool(header is not None and header.training)
+    prior_from = "box" if header is None else header.prior_from
+    return SourceModel(model, trained, source["random_weights"], source, prior_from)
+
+
+def is_untrained(state: Mapping[str, torch.Tensor]) -> bool:
+    """Tell random base weights by the mask decoder's layer norms, all still exactly one."""
+    norms = [
+        value
+        for name, value in state.items()
+        if "mask_decoder.transformer.layers." in name and name.endswith(_NORM_WEIGHTS)
+    ]
+    return all(bool((value == 1.0).all()) for value in norms)
+
+
+def _untrained_config(options: ExportOptions, member: str) -> AmodalConfig:
+    values: dict[str, Any] = {
+        "base": member,
+        "positions": options.positions,
+        "decoder_positions": options.decoder_positions,
+    }
+    if options.hidden_dim is not None:
+        values["hidden_dim"] = options.hidden_dim
+    return AmodalConfig(**values)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``decoder.onnx`` of SAM 2 and 2.1: an image's objects, without memory.
+
+As SAM's (see :mod:`export.graphs.components.decoder`), and with the two high-resolution maps, the token
+that says whether the object is there, and the choice among masks that ``sam2`` makes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from amodal_ros.modeling.prompts import embed_prompts
+from export.graphs.components.suffix import HIGH_RES
+from export.graphs.components.two_way import TwoWay, Upscaling, cell_centres
+from export.graphs.onnx_graph import Component, Tensor, export_component
+from export.graphs.prepare import prepare
+
+HIGH_RES_SCALES = (4, 2)
+
+
+class Sam2Masks(nn.Module):
+    """``MaskDecoder.predict_masks`` of ``sam2`` for the first M of its mask tokens."""
+
+    def __init__(self, base: Any, masks: int) -> None:
+        """Take over the weights of prompt encoder and mask decoder.
+
+        Args:
+            base: Official ``SAM2Base``.
+            masks: M: 1 for the single-mask token, 4 for all.
+        """
+        super().__init__()
+        decoder = base.sam_mask_decoder
+        self.prompt_encoder = base.sam_prompt_encoder
+        self.two_way = TwoWay(decoder.transformer)
+        height, width = self.prompt_encoder.image_embedding_size
+        self.upscaling = Upscaling(decoder.output_upscaling, height)
+        self.mask_heads = nn.ModuleList(list(decoder.output_hypernetworks_mlps)[:masks])
+        self.iou_head, self.score_head = decoder.iou_prediction_head, decoder.pred_obj_score_head
+        own = torch.cat(
+            [decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight]
+        )
+        self.register_buffer("own_tokens", own.detach().unsqueeze(0).contiguous())
+        self.register_buffer("centres", cell_centres(height, width))
+
+    def forward(
+        self,
+        embeddings: torch.Tensor,
+        high_res: tuple[torch.Tensor, ...],
+        point_coords: torch.Tensor,
+        point_labels: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Decode N objects.
+
+        Returns:
+            Logits ``(N, M, 4s, 4s)``, predicted IoU ``(N, M)``, mask tokens ``(N, M, C)`` and the
+            object's score ``(N, 1)``.
+        """
+        sparse = embed_prompts(self.prompt_encoder, point_coords, point_labels)
+        own = self.own_tokens.expand(sparse.shape[0], -1, -1)
+        position = self.prompt_encoder.pe_layer._pe_encoding(self.centres)
+        no_mask = self.prompt_encoder.no_mask_embed.weight.reshape(1, 1, -1)
+        cells = embeddings.flatten(2).transpose(1, 2) + no_mask
+        count = len(self.mask_heads)
+        prompts = torch.cat([own, sparse], dim=1)
+        tokens, cells = self.two_way(prompts, cells, position, 2 + count)
+        weights = [head(tokens[:, 2 + i]) for i, head in enumerate(self.mask_heads)]
+        logits = self.upscaling(cells, torch.stack(weights, dim=1), *high_res)
+        iou = self.iou_head(tokens[:, 1])[:, :count]
+        return logits, iou, tokens[:, 2:], self.score_head(tokens[:, 0])
+
+
+class StableChoice(nn.Module):
+    """``MaskDecoder._dynamic_multimask_via_stability``: the best of three for an unstable mask."""
+
+    def __init__(self, decoder: Any) -> None:
+        """Take over the thresholds."""
+        super().__init__()
+        self.delta = float(decoder.dynamic_multimask_stability_delta)
+        self.threshold = float(decoder.dynamic_multimask_stability_thresh)
+
+    def forward(
+        self, logits: torch.Tensor, iou: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Choose from ``(N, 4, h, w)`` and ``(N, 4)``: ``(N, 1, h, w)`` and ``(N, 1)``."""
+        single = logits[:, :1]
+        inner = (single > self.delta).float().sum(dim=(2, 3))
+        outer = (single > -self.delta).float().sum(dim=(2, 3))
+        # inner / outer >= threshold, where nothing over nothing counts as stable
+        stable = inner >= self.threshold * outer
+        best_logits, best_iou, _ = best_of(logits[:, 1:], iou[:, 1:])
+        return (
+            torch.where(stable[:, :, None, None], single, best_logits),
+            torch.where(stable, iou[:, :1], best_iou),
+        )
+
+
+def best_of(
+    logits: torch.Tensor, iou: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Take the mask of greatest predicted IoU: logits, IoU and its weights ``(N, M, 1)``."""
+    best = iou.argmax(dim=1, keepdim=True)
+    is_best = (torch.arange(iou.shape[1]).unsqueeze(0) == best).to(logits.dtype)
+    chosen = (logits * is_best[:, :, None, None]).sum(dim=1, keepdim=True)
+    return chosen, (iou * is_best).sum(dim=1, keepdim=True), is_best.unsqueeze(2)
+
+
+class Sam2DecoderGraph(nn.Module):
+    """``embeddings, high_res_0, high_res_1, point_coords, point_labels -> logits, IoU``."""
+
+    def __init__(self, base: Any) -> None:
+        """Take over the weights of an official ``SAM2Base``."""
+        super().__init__()
+        decoder = base.sam_mask_decoder
+        self.choice: StableChoice | None = None
+        if decoder.dynamic_multimask_via_stability:
+            self.choice = StableChoice(decoder)
+        self.masks = Sam2Masks(base, 1 if self.choice is None else decoder.num_mask_tokens)
+        if base.directly_add_no_mem_embed:
+            no_memory = base.no_mem_embed.detach().reshape(1, -1, 1, 1)
+        else:
+            no_memory = torch.zeros(1, 1, 1, 1)
+        self.register_buffer("no_memory", no_memory.contiguous())
+
+    def forward(
+        self,
+        embeddings: torch.Tensor,
+        high_res_0: torch.Tensor,
+        high_res_1: torch.Tensor,
+        point_coords: torch.Tensor,
+        point_labels: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Decode one mask of each object."""
+        logits, iou, _, _ = self.masks(
+            embeddings + self.no_memory, (high_res_0, high_res_1), point_coords, point_labels
+        )
+        if self.choice is not None:
+            logits, iou = self.choice(logits, iou)
+        return logits, iou.squeeze(1)
+
+
+def decoder_maps(base: Any, rows: str) -> tuple[Tensor, ...]:
+    """The decoder's inputs that a suffix computes."""
+    channels, side = int(base.sam_prompt_embed_dim), int(base.sam_image_embedding_size)
+    maps = [Tensor("embeddings", (rows, channels, side, side))]
+    for name, divisor, scale in zip(HIGH_RES, (8, 4), HIGH_RES_SCALES, strict=True):
+        maps.append(Tensor(name, (rows, channels // divisor, scale * side, scale * side)))
+    return tuple(maps)
+
+
+def example_of(tensor: Tensor) -> torch.Tensor:
+    """Zeros to trace with; a free number of points is 3, of rows 2."""
+    free = {"P": 3}
+    return torch.zeros([s if isinstance(s, int) else free.get(s, 2) for s in tensor.shape])
+
+
+def export_sam2_decoder(base: Any) -> Component:
+    """Export the decoder with free numbers of objects N and of points P.
+
+    Embeddings and maps may have N rows, or one that all objects share.
+
+    Args:
+        base: Official ``SAM2Base``, not prepared.
+    """
+    side = int(base.sam_image_embedding_size)
+    inputs = (
+        *decoder_maps(base, "N"),
+        Tensor("point_coords", ("N", "P", 2)),
+        Tensor("point_labels", ("N", "P")),
+    )
+    return export_component(
+        "decoder",
+        prepare(Sam2DecoderGraph(base)),
+        tuple(example_of(tensor) for tensor in inputs),
+        inputs,
+        (
+            Tensor("low_res_logits", ("N", 1, 4 * side, 4 * side)),
+            Tensor("predicted_iou", ("N",)),
+        ),
+        renamed={name: {0: "E"} for name in ("embeddings", *HIGH_RES)},
+    )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``suffix.onnx``: the embeddings of N objects, from features and their M_spec."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from amodal_ros.modeling.amodal_model import AmodalModel
+from export.graphs.onnx_graph import Component, Tensor, export_component
+from export.graphs.packing import FeatureLayout
+
+HIGH_RES = ("high_res_0", "high_res_1")
+
+
+class SuffixGraph(nn.Module):
+    """``features, prior_masks, adapter_gain -> embeddings``, and high-resolution maps, if any."""
+
+    def __init__(self, model: AmodalModel, layout: FeatureLayout) -> None:
+        """Wrap a model prepared for export."""
+        super().__init__()
+        self.model = model
+        self.layout = layout
+
+    def forward(
+        self, features: torch.Tensor, prior_masks: torch.Tensor, adapter_gain: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Run the encoder from its first adapter on; every output has a row per object."""
+        found = self.model.suffix(self.layout.unpack(features), prior_masks, adapter_gain)
+        rows = prior_masks.shape[0]
+        return (found.embeddings, *(m.expand(rows, -1, -1, -1) for m in found.high_res))
+
+
+def export_suffix(
+    model: AmodalModel, layout: FeatureLayout, features: Tensor, *, mode: str
+) -> Component:
+    """Export the suffix with a free number of objects N.
+
+    Args:
+        model: Prepared with :func:`~export.graphs.prepare.prepare`.
+        layout: Of what its prefix gives.
+        features: The prefix's output; one row that all objects share or, with mode ``roi``, N.
+        mode: ``full`` or ``roi``.
+    """
+    size = model.config.image_size
+    module = SuffixGraph(model, layout)
+    rows = 2 if mode == "roi" else 1
+    examples = (
+        torch.zeros(rows, *(int(length) for length in features.shape[1:])),
+        torch.zeros(2, 1, size, size),
+        torch.ones(2),
+    )
+    with torch.no_grad():
+        found = module(*examples)
+    outputs = (
+        Tensor(name, ("N", *value.shape[1:]))
+        for name, value in zip(("embeddings", *HIGH_RES), found, strict=False)
+    )
+    return export_component(
+        "suffix",
+        module,
+        examples,
+        (
+            features,
+            Tensor("prior_masks", ("N", 1, size, size)),
+            Tensor("adapter_gain", ("N",)),
+        ),
+        tuple(outputs),
+    )

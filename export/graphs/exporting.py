@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graphs of a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.modeling.amodal_model import AmodalModel
+from amodal_ros.modeling.config import SAM2_MEMBERS
+from amodal_ros.modeling.sam2_base import STRIDES
+from export.graphs.components.decoder import export_decoder
+from export.graphs.components.prefix import export_prefix
+from export.graphs.components.sam2_decoder import export_sam2_decoder
+from export.graphs.components.suffix import export_suffix
+from export.graphs.half_storage import store_weights_as_half
+from export.graphs.memory_folder import export_memory
+from export.graphs.onnx_graph import Component
+from export.graphs.packing import FeatureLayout
+from export.graphs.prepare import bake_positions, prepare
+
+
+def feature_layout(model: AmodalModel) -> FeatureLayout:
+    """Find out what a model's prefix gives."""
+    size = model.config.image_size
+    with torch.inference_mode():
+        return FeatureLayout.of(model.prefix(torch.zeros(1, 3, size, size)))
+
+
+def export_components(model: AmodalModel, *, mode: str, precision: str) -> list[Component]:
+    """Export the graphs of a model.
+
+    Args:
+        model: In evaluation mode, its adapters in the encoder.
+        mode: ``full`` or ``roi``.
+        precision: Of the stored weights, ``fp16`` or ``fp32``.
+    """
+    if mode not in ("full", "roi"):
+        raise InvalidInputError(f"mode: expected full or roi, got {mode!r}")
+    base: Any = model.base
+    layout = feature_layout(model)
+    prepared = prepare(model)
+    if model.config.base in SAM2_MEMBERS:
+        encoder: Any = prepared.base.image_encoder
+        bake_positions(encoder.trunk, model.config.image_size // STRIDES[0])
+    prefix = export_prefix(prepared, layout, mode=mode)
+    suffix = export_suffix(prepared, layout, prefix.outputs[0], mode=mode)
+    if model.config.base in SAM2_MEMBERS:
+        decoder = export_sam2_decoder(base)
+    else:
+        decoder = export_decoder(base.prompt_encoder, base.mask_decoder, prepared.adapters)
+    return _stored([prefix, suffix, decoder], precision)
+
+
+def export_video(model: AmodalModel, *, mode: str, precision: str) -> list[Component]:
+    """Export the graphs of SAM 2's video path; none of other members or of crops."""
+    if mode != "full" or model.config.base not in SAM2_MEMBERS:
+        return []
+    return _stored(export_memory(model.base), precision)
+
+
+def _stored(components: list[Component], precision: str) -> list[Component]:
+    if precision == "fp32":
+        return components
+    return [replace(c, model=store_weights_as_half(c.model)) for c in components]

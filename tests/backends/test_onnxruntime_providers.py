@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was asked of ONNX Runtime is what runs, and a run can be ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from amodal_ros.errors import BackendError, InvalidInputError
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.inference.batch_size import best_rows
+from tests.fakes import SIZE
+from tests.backends.test_onnxruntime_backend import (
+    constant,
+    open_folder,
+    prefix_graph,
+    suffix_graph,
+    write_folder,
+)
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+IMAGE = {"image": np.zeros((1, 3, SIZE, SIZE), np.float32)}
+
+
+class OnlySaysCuda(onnxruntime.InferenceSession):
+    """A session on the CPU that calls it CUDA; which operator went where, it says truly."""
+
+    opened: list[tuple[list[str], list[dict[str, Any]]]] = []  # noqa: RUF012
+
+    def __init__(self, path: str, sess_options: Any, providers: Any, provider_options: Any):
+        self.opened.append((providers, provider_options))
+        super().__init__(path, sess_options=sess_options, providers=[CPU])
+
+    def get_providers(self) -> list[str]:
+        return [CUDA, CPU]
+
+
+@pytest.fixture
+def says_cuda(monkeypatch: pytest.MonkeyPatch) -> type[OnlySaysCuda]:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnlySaysCuda)
+    monkeypatch.setattr(OnlySaysCuda, "opened", [])
+    return OnlySaysCuda
+
+
+def convolving_prefix() -> Any:
+    graph = prefix_graph()
+    graph.node[0].CopyFrom(helper.make_node("Conv", ["image", "kernel"], ["features"], "conv_7"))
+    graph.initializer.append(constant("kernel", np.ones((1, 3, 1, 1)), TensorProto.FLOAT))
+    return graph
+
+
+def test_convolutions_that_end_on_the_cpu_are_refused(tmp_path: Path, says_cuda: Any) -> None:
+    write_folder(tmp_path, prefix=convolving_prefix())
+    with pytest.raises(
+        BackendError, match=r"1 operators would not run on CUDA.*Conv conv_7.*add CPUExecution"
+    ):
+        open_folder(tmp_path, providers=[CUDA])
+    backend = open_folder(tmp_path, providers=[CUDA, CPU])
+    assert backend.run("prefix", IMAGE)["features"].shape == (1, 1, SIZE, SIZE)
+
+
+def test_small_operators_may_run_on_the_cpu(tmp_path: Path, says_cuda: Any) -> None:
+    backend = open_folder(write_folder(tmp_path), providers=[CUDA])
+    assert backend.name == "onnxruntime/CUDAExecutionProvider"
+
+
+def test_options_reach_their_provider(tmp_path: Path, says_cuda: Any) -> None:
+    open_folder(write_folder(tmp_path), providers=[(CUDA, {"device_id": 1}), CPU])
+    assert says_cuda.opened == [([CUDA, CPU], [{"device_id": 1}, {}])] * 3
+
+
+def test_a_provider_that_fails_is_not_replaced(tmp_path: Path) -> None:
+    backend = open_folder(write_folder(tmp_path))
+    assert not any(session._enable_fallback for session in backend._sessions.values())
+
+
+@pytest.mark.parametrize("level", ["none", "basic", "extended", "all"])
+def test_optimisation_changes_no_result(tmp_path: Path, level: str) -> None:
+    backend = open_folder(
+        write_folder(tmp_path, prefix=convolving_prefix()), graph_optimization=level
+    )
+    image = np.random.default_rng(0).random((1, 3, SIZE, SIZE), np.float32)
+    got = backend.run("prefix", {"image": image})["features"]
+    assert got == pytest.approx(image.sum(axis=1, keepdims=True), abs=1e-5)
+
+
+def endless_suffix() -> Any:
+    """Half a minute of tiny steps before its answer."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Neg", ["value"], ["next"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, ["N"]),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, ["N"]),
+        ],
+    )
+    graph = suffix_graph()
+    loop = helper.make_node("Loop", ["steps", "", "adapter_gain"], ["slow_gain"], body=body)
+    graph.node.insert(0, loop)
+    graph.node[1].input[0] = "slow_gain"
+    graph.initializer.append(constant("steps", 20_000_000, TensorProto.INT64))
+    return graph
+
+
+def test_a_run_in_progress_can_be_interrupted(tmp_path: Path) -> None:
+    backend = open_folder(write_folder(tmp_path, suffix=endless_suffix()))
+    threading.Timer(0.3, backend.interrupt).start()
+    start = time.monotonic()
+    with pytest.raises(BackendError, match="interrupted: suffix was ended"):
+        backend.run(
+            "suffix",
+            {
+                "features": np.zeros((1, 1, SIZE, SIZE), np.float32),
+                "prior_masks": np.zeros((2, 1, SIZE, SIZE), np.float32),
+                "adapter_gain": np.ones(2, np.float32),
+            },
+        )
+    assert time.monotonic() - start < 3
+    with pytest.raises(BackendError, match="interrupted: prefix was not run"):
+        backend.run("prefix", IMAGE)
+
+
+def test_unknown_engine(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"backend: expected one of .* got 'magic'"):
+        AmodalPredictor.from_model_dir(write_folder(tmp_path), backend="magic")
+
+
+def test_rows_of_a_call_suit_the_engine(tmp_path: Path) -> None:
+    assert best_rows("onnxruntime", [CPU], 2, 8) == 2
+    assert best_rows("onnxruntime", [(CPU, {})], 32, 8) == 8
+    assert 1 <= best_rows("onnxruntime", [CPU], 0, 8) <= 8
+    assert best_rows("onnxruntime", [CUDA, CPU], 2, 8) == 8
+    assert best_rows("tensorrt", [CPU], 2, 8) == 8
+    folder = write_folder(tmp_path)
+    assert AmodalPredictor.from_model_dir(folder, intra_op_threads=1)._max_batch == 1
+    assert AmodalPredictor.from_model_dir(folder, intra_op_threads=1, max_batch=5)._max_batch == 5

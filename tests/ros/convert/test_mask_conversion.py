@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mask messages: what is sent is what comes back, field by field."""
+
+from __future__ import annotations
+
+import array
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from amodal_msgs.msg import AmodalMask
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rclpy.serialization import deserialize_message, serialize_message
+from std_msgs.msg import Header
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.convert.masks import decode_crop, decode_mask, encode_masks
+
+HW = (40, 60)
+
+
+@dataclass
+class FakeObject:
+    visible_mask: np.ndarray
+    amodal_mask: np.ndarray
+    track_id: int = 3
+    class_id: str = "mug"
+    detection_id: str = "d7"
+    score: float = 0.5
+    predicted_iou: float = 0.25
+    coasting: bool = False
+
+
+def header() -> Header:
+    message = Header(frame_id="camera_optical")
+    message.stamp.sec, message.stamp.nanosec = 12, 345_678_901
+    return message
+
+
+def rectangle(x0, y0, x1, y1) -> np.ndarray:
+    mask = np.zeros(HW, bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def half_hidden() -> FakeObject:
+    return FakeObject(rectangle(10, 5, 20, 15), rectangle(10, 5, 30, 15))
+
+
+def test_every_field():
+    encoded = encode_masks([half_hidden()], header(), HW)
+    array_message = encoded.message
+    assert encoded.empty == 0
+    assert array_message.header == header()
+    assert (array_message.height, array_message.width) == HW
+    (mask,) = array_message.masks
+    assert (mask.track_id, mask.class_id, mask.detection_id) == (3, "mug", "d7")
+    assert (mask.score, mask.predicted_iou, mask.coasting) == (0.5, 0.25, False)
+    assert mask.occlusion_rate == pytest.approx(0.5)
+    boxes = [
+        (b.x_offset, b.y_offset, b.width, b.height) for b in (mask.visible_box, mask.amodal_box)
+    ]
+    assert boxes == [(10, 5, 10, 10), (10, 5, 20, 10)]
+    assert mask.mask.header == header()
+    assert (mask.mask.encoding, mask.mask.step) == ("mono8", 20)
+    crop = decode_crop(mask)
+    assert (crop[:, :10] == AmodalMask.VISIBLE).all()
+    assert (crop[:, 10:] == AmodalMask.OCCLUDED).all()
+
+
+def test_holes_are_background():
+    tracked = half_hidden()
+    tracked.amodal_mask[8:10, 22:25] = False
+    (mask,) = encode_masks([tracked], header(), HW).message.masks
+    assert (decode_crop(mask)[3:5, 12:15] == AmodalMask.BACKGROUND).all()
+
+
+def test_the_data_is_a_byte_array():
+    """rclpy copies array.array at once and everything else item by item."""
+    (mask,) = encode_masks([half_hidden()], header(), HW).message.masks
+    assert isinstance(mask.mask.data, array.array)
+
+
+def test_fully_hidden_object():
+    tracked = FakeObject(np.zeros(HW, bool), rectangle(1, 2, 4, 6), coasting=True)
+    (mask,) = encode_masks([tracked], header(), HW).message.masks
+    assert (mask.occlusion_rate, mask.coasting) == (1.0, True)
+    box = mask.visible_box
+    assert (box.x_offset, box.y_offset, box.width, box.height) == (0, 0, 0, 0)
+
+
+def test_empty_objects_are_left_out_and_counted():
+    empty = FakeObject(np.zeros(HW, bool), np.zeros(HW, bool))
+    encoded = encode_masks([empty, half_hidden(), empty], header(), HW)
+    assert (len(encoded.message.masks), encoded.empty) == (1, 2)
+
+
+def test_no_object_still_carries_header_and_size():
+    message = encode_masks([], header(), HW).message
+    assert message.header == header()
+    assert (message.height, message.width, message.masks) == (*HW, [])
+
+
+def test_visible_outside_of_amodal_is_refused():
+    tracked = FakeObject(rectangle(0, 0, 5, 5), rectangle(2, 0, 5, 5))
+    with pytest.raises(InvalidInputError, match=r"\(0, 0, 5, 5\).*amodal box \(2, 0, 5, 5\)"):
+        encode_masks([tracked], header(), HW)
+    with pytest.raises(InvalidInputError, match=r"amodal box \(0, 0, 0, 0\)"):
+        encode_masks([FakeObject(rectangle(0, 0, 5, 5), np.zeros(HW, bool))], header(), HW)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((40, 61), bool), np.zeros(HW, np.uint8)])
+def test_mask_of_another_size_or_type_is_refused(wrong):
+    with pytest.raises(InvalidInputError, match=r"expected masks \(40, 60\) bool"):
+        encode_masks([FakeObject(wrong, wrong)], header(), HW)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_round_trip_over_the_wire(seed, amodal_share, visible_share):
+    rng = np.random.default_rng(seed)
+    amodal = rng.random(HW) < amodal_share**3
+    visible = amodal & (rng.random(HW) < visible_share)
+    encoded = encode_masks([FakeObject(visible, amodal)], header(), HW)
+    if not amodal.any():
+        assert encoded.empty == 1
+        return
+    wire = serialize_message(encoded.message)
+    received = deserialize_message(wire, type(encoded.message))
+    (mask,) = received.masks
+    decoded_visible, decoded_amodal = decode_mask(mask, (received.height, received.width))
+    np.testing.assert_array_equal(decoded_visible, visible)
+    np.testing.assert_array_equal(decoded_amodal, amodal)
+    assert mask.occlusion_rate == pytest.approx(1 - visible.sum() / amodal.sum(), abs=1e-6)
+
+
+def test_decode_honours_step():
+    (mask,) = encode_masks([half_hidden()], header(), HW).message.masks
+    rows = np.frombuffer(mask.mask.data, np.uint8).reshape(10, 20)
+    mask.mask.step = 24
+    mask.mask.data = array.array("B", np.pad(rows, ((0, 0), (0, 4))).tobytes())
+    visible, amodal = decode_mask(mask, HW)
+    np.testing.assert_array_equal(visible, half_hidden().visible_mask)
+    np.testing.assert_array_equal(amodal, half_hidden().amodal_mask)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda m: setattr(m.mask, "encoding", "rgb8"), "encoding 'rgb8'"),
+        (lambda m: setattr(m.mask, "width", 19), "19x10, its amodal_box 20x10"),
+        (lambda m: setattr(m.mask, "step", 10), "step 10"),
+        (lambda m: setattr(m.mask, "data", m.mask.data[:-1]), "199 bytes"),
+        (lambda m: setattr(m.amodal_box, "x_offset", 41), "not inside of the image 60x40"),
+    ],
+)
+def test_decode_refuses_what_does_not_fit(change, text):
+    (mask,) = encode_masks([half_hidden()], header(), HW).message.masks
+    change(mask)
+    with pytest.raises(InvalidInputError, match=text):
+        decode_mask(mask, HW)

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo as users start it: real processes over real DDS, with a fast predictor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from amodal_ros.ros.demo.__main__ import processes as demo_processes
+from amodal_ros.ros.demo.sources import open_source
+from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS
+
+TIMEOUT_S = 60.0
+PROCESSES = ("demo_fake_perception", "demo_recorder", "demo_camera")
+
+
+class Demo:
+    """A running demo."""
+
+    def __init__(self, root: Path, arguments: Sequence[str], delay_s: float) -> None:
+        command = [sys.executable, "-m", "tests.ros.demo.demo_fake_perception", "demo", *arguments]
+        environment = {**os.environ, "FAKE_DELAY_S": str(delay_s)}
+        self.process = subprocess.Popen(
+            command,
+            cwd=root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._children: dict[str, int] = {}
+
+    def finish(self) -> tuple[int, str]:
+        """Exit code and everything it wrote."""
+        output, _ = self.process.communicate(timeout=TIMEOUT_S)
+        return self.process.returncode, output
+
+    def children(self) -> dict[str, int]:
+        """Pids of the three processes, once all of them run."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            for pid, parent, line in process_table():
+                name = next((name for name in PROCESSES if name in line), None)
+                if parent == self.process.pid and name is not None:
+                    self._children[name] = pid
+            if len(self._children) == len(PROCESSES):
+                return self._children
+            time.sleep(0.05)
+        raise AssertionError(f"only {sorted(self._children)} were started")
+
+    def wait_for_frames(self, out: Path) -> None:
+        """Until the camera plays."""
+        deadline = time.monotonic() + TIMEOUT_S
+        log = out / "logs" / "camera.log"
+        while not (log.exists() and '"event": "frame"' in log.read_text()):
+            assert time.monotonic() < deadline, "no frame was played"
+            time.sleep(0.05)
+
+    def survivors(self) -> list[int]:
+        """Children that still run, after a moment to end."""
+        deadline = time.monotonic() + 10.0
+        while time.monotonic() < deadline:
+            running = {pid for pid, _, _ in process_table()}
+            left = [pid for pid in self._children.values() if pid in running]
+            if not left:
+                return []
+            time.sleep(0.05)
+        return left
+
+
+def process_table() -> Iterator[tuple[int, int, str]]:
+    """Pid, parent and command line of every process that has not ended."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state != "Z":
+            yield int(folder.name), int(parent), line
+
+
+@pytest.fixture
+def start(repository_root: Path) -> Iterator:
+    demos: list[Demo] = []
+
+    def make(*arguments: object, delay_s: float = 0.0) -> Demo:
+        demos.append(Demo(repository_root, [str(text) for text in arguments], delay_s))
+        return demos[-1]
+
+    yield make
+    for demo in demos:
+        if demo.process.poll() is None:
+            demo.process.kill()
+            demo.process.communicate()
+
+
+@pytest.fixture
+def still(tmp_path: Path) -> Path:
+    picture = np.random.default_rng(3).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "still.png"), picture)
+    return tmp_path / "still.png"
+
+
+def test_the_default_clip_gives_all_files_and_its_accuracy(start, tmp_path):
+    out = tmp_path / "out"
+    code, output = start("--frames", 3, "--out", out).finish()
+    assert code == 0, output
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["frames_sent"], summary["frames_answered"]) == (3, 3)
+    assert summary["frames_dropped"] == 0
+    assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p99"]
+    truth = json.loads(CLIP_ANNOTATIONS.read_text())
+    first = {r["name"]: r for r in truth["annotations"] if r["image_id"] == 1}
+    records = json.loads((out / "masks.json").read_text())
+    assert {r["detection_id"] for r in records if r["frame"] == 0} == set(first)
+    assert {r["class_id"] for r in records} >= {"teddy bear", "ball"}
+    for record in records:
+        if record["frame"] == 0:  # the predictor's amodal mask is the box that it was given
+            assert record["amodal_bbox"] == first[record["detection_id"]]["visible_bbox"]
+    assert 20 < summary["miou_full"] < 90
+    assert len(list(open_source(str(out / "overlay.mp4")).frames())) == 3
+    assert (out / "contact_sheet.png").stat().st_size > 10_000
+    assert "mIoU full" in output
+
+
+def test_a_box_lives_on_without_detections(start, tmp_path, still):
+    code, output = start(
+        "--source", still, "--box", "20,30,80,90", "--frames", 3, "--out", tmp_path / "out"
+    ).finish()
+    assert code == 0, output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["frames_answered"], summary["objects_published"]) == (3, 3)
+    assert "miou_full" not in summary
+    records = json.loads((tmp_path / "out" / "masks.json").read_text())
+    assert [record["coasting"] for record in records] == [False, True, True]
+    assert len({record["track_id"] for record in records}) == 1
+
+
+def test_real_time_counts_what_a_slow_node_drops(start, tmp_path, still):
+    boxes = tmp_path / "boxes.json"
+    entries = [{"frame": f, "boxes": [{"box": [20, 30, 80, 90], "id": "a"}]} for f in range(12)]
+    boxes.write_text(json.dumps({"frames": entries}))
+    out = tmp_path / "out"
+    options = ["--source", still, "--boxes", boxes, "--frames", 12, "--rate", 20, "--out", out]
+    code, output = start(*options, delay_s=0.25).finish()
+    assert code == 0, output
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["frames_sent"] == 12
+    assert 1 <= summary["frames_answered"] < 12
+    assert summary["frames_dropped"] == 12 - summary["frames_answered"]
+    assert len(list(open_source(str(out / "overlay.mp4")).frames())) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--source", "nowhere.mp4"], "does not exist"),
+        (["--source", "STILL"], "--box x0,y0,x1,y1"),
+        (["--source", "STILL", "--box", "200,0,300,50"], "outside the picture of 160x120"),
+        (["--source", "STILL", "--box", "9,9"], "expected x0,y0,x1,y1"),
+        (["--model", "no_such_model"], "no_such_model"),
+    ],
+)
+def test_wrong_input_is_one_line_and_starts_nothing(start, tmp_path, still, arguments, message):
+    given = [str(still) if text == "STILL" else text for text in arguments]
+    code, output = start(*given, "--out", tmp_path / "out").finish()
+    assert code == 2
+    assert message in output
+    assert len(output.strip().splitlines()) == 1
+    assert not (tmp_path / "out" / "logs").exists()
+
+
+@pytest.mark.parametrize("victim", PROCESSES)
+def test_a_killed_process_ends_the_demo_with_an_error(start, tmp_path, victim):
+    demo = start("--out", tmp_path, delay_s=0.3)
+    children = demo.children()
+    demo.wait_for_frames(tmp_path)
+    os.kill(children[victim], signal.SIGKILL)
+    code, output = demo.finish()
+    assert code == 1, output
+    assert "SIGKILL" in output
+    assert victim.removeprefix("demo_").removeprefix("fake_") in output
+    assert demo.survivors() == []
+
+
+def test_ctrl_c_writes_what_was_done_and_leaves_no_process(start, tmp_path):
+    demo = start("--out", tmp_path, delay_s=0.3)
+    demo.children()
+    demo.wait_for_frames(tmp_path)
+    demo.process.send_signal(signal.SIGINT)
+    code, output = demo.finish()
+    assert code == 130, output
+    assert "interrupted" in output
+    assert "Traceback" not in output
+    assert demo.survivors() == []
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert 1 <= summary["frames_sent"] < 48
+    assert (tmp_path / "contact_sheet.png").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_parent_leaves_no_process(start, tmp_path, number):
+    demo = start("--out", tmp_path, delay_s=0.3)
+    demo.children()
+    demo.process.send_signal(number)
+    demo.process.communicate(timeout=TIMEOUT_S)
+    assert demo.survivors() == []
+
+
+def test_a_domain_in_use_is_avoided(monkeypatch):
+    monkeypatch.setattr(demo_processes, "_DOMAINS", (61, 62))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
+        first.bind(("", 7410 + 250 * 61))
+        assert demo_processes.free_domain_id() == 62
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
+            second.bind(("", 7410 + 250 * 62))
+            with pytest.raises(demo_processes.ChildError, match="--domain-id"):
+                demo_processes.free_domain_id()
+
+
+def test_the_users_ros_domain_is_kept(monkeypatch):
+    discovery = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    monkeypatch.delenv(discovery, raising=False)
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    assert demo_processes.ros_environment(None)["ROS_DOMAIN_ID"] == "7"
+    assert discovery not in demo_processes.ros_environment(None)
+    assert demo_processes.ros_environment(9)["ROS_DOMAIN_ID"] == "9"
+    monkeypatch.delenv("ROS_DOMAIN_ID")
+    monkeypatch.delenv("ROS_LOCALHOST_ONLY", raising=False)
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    alone = demo_processes.ros_environment(None)
+    assert 1 <= int(alone["ROS_DOMAIN_ID"]) <= 101
+    assert alone[discovery] == "LOCALHOST"
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    assert demo_processes.ros_environment(None)["ROS_LOCALHOST_ONLY"] == "1"
+
+
+def test_a_recorder_that_saw_nothing_says_so(tmp_path):
+    command = [sys.executable, "-m", "amodal_ros.ros.demo.recorder", "--out", str(tmp_path / "o")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (tmp_path / "o").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert "none of 0 frames was answered" in output
+
+
+def test_the_models_own_masks(repository_root, tmp_path):
+    """The whole chain with nothing replaced: the command that `scripts/demo` runs."""
+    command = [sys.executable, "-m", "amodal_ros.ros.demo.__main__", "--frames", "2", "--timeout", "200"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], cwd=repository_root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["frames_sent"], summary["frames_answered"]) == (2, 2)
+    assert summary["objects_published"] == 12
+    assert summary["miou_full"] > 75
+    records = json.loads((tmp_path / "masks.json").read_text())
+    assert all(record["predicted_iou"] > 0.5 for record in records)
+
+
+def test_help_needs_no_package_at_all(repository_root):
+    command = [sys.executable, "-S", "-m", "amodal_ros.ros.demo.__main__", "--help"]
+    done = subprocess.run(command, cwd=repository_root, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0
+    for option in ("--source", "--box", "--boxes", "--rate", "--frames", "--out", "--model"):
+        assert option in done.stdout

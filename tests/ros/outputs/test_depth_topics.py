@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth in, 3D boxes and points out: message conversion, and the node over real DDS."""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3DArray
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.convert.depth import POINT, camera_from_info, depth_from_message
+from tests.ros.ros_rig import boxes_message, image_message, picture
+
+HW = (120, 160)
+BOX = (20.0, 30.0, 60.0, 80.0)
+DEPTH_M = 1.5
+FOCAL_PX = 200.0
+CENTRE_PX = (80.0, 60.0)
+
+
+def depth_message(header, encoding="16UC1", padding=0, big_endian=False) -> Image:
+    dtype = {"16UC1": "u2", "32FC1": "f4"}[encoding]
+    values = np.full(HW, DEPTH_M * (1000 if encoding == "16UC1" else 1))
+    pixels = values.astype((">" if big_endian else "<") + dtype)
+    rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(HW[0], -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)))
+    message = Image(header=header, height=HW[0], width=HW[1], encoding=encoding)
+    message.step, message.is_bigendian = rows.shape[1], big_endian
+    message.data = array.array("B", rows.tobytes())
+    return message
+
+
+def info_message(header, p=True) -> CameraInfo:
+    info = CameraInfo(header=header, height=HW[0], width=HW[1])
+    info.k = [FOCAL_PX, 0.0, CENTRE_PX[0], 0.0, FOCAL_PX, CENTRE_PX[1], 0.0, 0.0, 1.0]
+    if p:
+        info.p = [FOCAL_PX, 0.0, CENTRE_PX[0], 0.0, 0.0, FOCAL_PX, CENTRE_PX[1], 0.0, *[0.0] * 4]
+    return info
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+@pytest.mark.parametrize("padding", [0, 3])
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_depth_messages(encoding, padding, big_endian):
+    metres = depth_from_message(depth_message(Header(), encoding, padding, big_endian))
+    assert (metres.shape, metres.dtype) == (HW, np.float32)
+    np.testing.assert_allclose(metres, DEPTH_M, rtol=1e-6)
+
+
+def test_wrong_depth_messages():
+    wrong = depth_message(Header())
+    wrong.encoding = "rgb8"
+    short = depth_message(Header())
+    short.data = short.data[:-1]
+    for message, text in (
+        (wrong, "depth encoding 'rgb8' is not supported"),
+        (short, "bytes of data"),
+        (Image(encoding="16UC1"), "depth image has step 0"),
+    ):
+        with pytest.raises(InvalidInputError, match=text):
+            depth_from_message(message)
+
+
+@pytest.mark.parametrize("p", [True, False])
+def test_intrinsics(p):
+    camera = camera_from_info(info_message(Header(), p), HW)
+    assert (camera.fx, camera.fy) == (FOCAL_PX, FOCAL_PX)
+    assert (camera.cx, camera.cy) == CENTRE_PX
+    with pytest.raises(InvalidInputError, match="camera_info is of 160x120"):
+        camera_from_info(info_message(Header()), (480, 640))
+    with pytest.raises(InvalidInputError, match="camera: expected finite fx"):
+        camera_from_info(CameraInfo(height=HW[0], width=HW[1]), HW)
+
+
+class DepthCamera:
+    """The rig's camera, with depth."""
+
+    def __init__(self, make_rig):
+        self.rig = make_rig(activate=False, depth_topic="camera/depth")
+        camera = self.rig.camera
+        assert camera.change_state(1)
+        assert camera.change_state(3)
+        self.depths = camera.node.create_publisher(Image, "camera/depth", 10)
+        self.infos = camera.node.create_publisher(CameraInfo, "camera/camera_info", 10)
+        self.boxes = camera.subscribe(Detection3DArray, "amodal/detections_3d")
+        self.clouds = camera.subscribe(PointCloud2, "amodal/points")
+        self.rig.wait_connected(camera)
+        outputs = [p for p in self.rig.node.publishers if p.topic_name.startswith("/amodal/")]
+        wanted = ("/amodal/detections_3d", "/amodal/points")
+        camera.wait(
+            lambda: (
+                self.depths.get_subscription_count()
+                and self.infos.get_subscription_count()
+                and all(p.get_subscription_count() for p in outputs if p.topic_name in wanted)
+            ),
+            "the connection",
+        )
+
+    def ask(self, depth=depth_message, info=info_message):
+        camera = self.rig.camera
+        header = camera.header()
+        if info is not None:
+            self.infos.publish(info(header))
+        if depth is not None:
+            self.depths.publish(depth(header))
+        camera.spin_for(0.1)
+        camera.images.publish(image_message(picture(), header))
+        camera.boxes.publish(boxes_message([BOX], header))
+        camera.wait_answer(header)
+        return header
+
+
+@pytest.fixture
+def depth_camera(make_rig):
+    return DepthCamera(make_rig)
+
+
+def test_the_box_and_the_points_of_an_object(depth_camera):
+    header = depth_camera.ask()
+    camera = depth_camera.rig.camera
+    camera.wait(lambda: depth_camera.boxes and depth_camera.clouds, "box and points")
+    message = depth_camera.boxes[0]
+    assert message.header == header
+    (detection,) = message.detections
+    track_id = camera.answers[0].masks[0].track_id
+    assert detection.id == str(track_id)
+    # The whole box of 40 x 50 pixels, its right half hidden: at the depth of what is seen.
+    size, position = detection.bbox.size, detection.bbox.center.position
+    np.testing.assert_allclose(
+        (size.x, size.y, size.z), (40 * DEPTH_M / 200, 50 * DEPTH_M / 200, 0.0), atol=1e-5
+    )
+    expected = ((39.5 - 80) * DEPTH_M / 200, (54.5 - 60) * DEPTH_M / 200, DEPTH_M)
+    np.testing.assert_allclose((position.x, position.y, position.z), expected, atol=1e-5)
+    assert detection.bbox.center.orientation.w == 1.0
+    cloud = depth_camera.clouds[0]
+    assert cloud.header == header
+    points = np.frombuffer(cloud.data, POINT)
+    assert cloud.point_step * cloud.width == len(cloud.data) == cloud.row_step
+    assert [field.name for field in cloud.fields] == ["x", "y", "z", "track_id", "occluded"]
+    assert [field.offset for field in cloud.fields] == [0, 4, 8, 12, 16]
+    assert set(points["track_id"]) == {track_id}
+    # Every second pixel of both directions: 20 x 50 visible ones, as many hidden.
+    assert (points["occluded"] == 0).sum() == (points["occluded"] == 1).sum() == 10 * 25
+    np.testing.assert_allclose(points["z"], DEPTH_M, rtol=1e-6)
+    visible = points[points["occluded"] == 0]
+    assert visible["x"].max() < points[points["occluded"] == 1]["x"].min()
+
+
+@pytest.mark.parametrize(
+    ("depth", "info", "counter"),
+    [
+        (None, info_message, "frames_without_depth"),
+        (depth_message, None, "frames_without_camera_info"),
+        (lambda header: Image(header=header), info_message, "frames_with_bad_depth"),
+        (depth_message, lambda header: CameraInfo(header=header), "frames_with_bad_depth"),
+        (
+            lambda header: Image(
+                header=header,
+                height=4,
+                width=4,
+                step=8,
+                encoding="16UC1",
+                data=array.array("B", bytes(32)),
+            ),
+            lambda header: CameraInfo(header=header, height=4, width=4, k=[1.0] * 9),
+            "frames_with_bad_depth",
+        ),
+    ],
+)
+def test_what_is_missing_is_counted_and_masks_come_all_the_same(
+    depth_camera, depth, info, counter
+):
+    depth_camera.ask(depth, info)
+    state = depth_camera.rig.camera.diagnostics(
+        "camera",
+        lambda status: any(v.key == counter and v.value == "1" for v in status.values),
+    )
+    assert depth_camera.boxes == depth_camera.clouds == []
+    assert state["answers_per_s"] != "0.00"

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+
+from amodal_ros.tracking.association import TrackCandidate, associate, own_ids
+from amodal_ros.types import Detections
+
+
+def candidate(track_id: int, *boxes: list[float], identity: str = "") -> TrackCandidate:
+    return TrackCandidate(track_id, identity, np.array(boxes, np.float32))
+
+
+def test_greatest_sum_of_overlap_wins_over_the_greatest_pair() -> None:
+    """Detection 0 overlaps track 0 best; only by giving it track 1 does detection 1 get any."""
+    tracks = [candidate(7, [0, 0, 10, 10]), candidate(8, [0, 4, 10, 14])]
+    detections = Detections.from_boxes([[0, 1, 10, 11], [0, -4, 10, 6]])
+    assert associate(detections, tracks, 0.2).tolist() == [1, 0]
+
+
+def test_overlap_below_the_limit_is_no_match() -> None:
+    detections = Detections.from_boxes([[0, 0, 10, 10]])
+    tracks = [candidate(0, [5, 0, 15, 10])]  # IoU 1/3
+    assert associate(detections, tracks, 0.3).tolist() == [0]
+    assert associate(detections, tracks, 0.35).tolist() == [-1]
+
+
+def test_best_of_a_tracks_boxes_counts() -> None:
+    """Boxes of the visible part and of the whole find the same track."""
+    tracks = [candidate(0, [0, 0, 10, 4], [0, 0, 10, 20], [0, 0, 0, 0])]
+    for box in ([0, 0, 10, 4], [0, 0, 10, 20]):
+        assert associate(Detections.from_boxes([box]), tracks, 0.9).tolist() == [0]
+
+
+def test_identity_comes_before_overlap() -> None:
+    tracks = [
+        candidate(0, [0, 0, 10, 10], identity="a"),
+        candidate(1, [50, 0, 60, 10], identity="b"),
+    ]
+    detections = Detections.from_boxes([[50, 0, 60, 10], [0, 0, 10, 10]], detection_ids=["a", "b"])
+    assert associate(detections, tracks, 0.3).tolist() == [0, 1]
+
+
+def test_contradicting_identities_never_match() -> None:
+    tracks = [candidate(0, [0, 0, 10, 10], identity="a"), candidate(1, [0, 0, 10, 10])]
+    detections = Detections.from_boxes([[0, 0, 10, 10]], detection_ids=["new"])
+    assert associate(detections, tracks, 0.3).tolist() == [1]
+    assert associate(detections, tracks[:1], 0.3).tolist() == [-1]
+
+
+def test_detection_without_identity_may_continue_any_track() -> None:
+    tracks = [candidate(0, [0, 0, 10, 10], identity="a")]
+    assert associate(Detections.from_boxes([[0, 0, 10, 10]]), tracks, 0.3).tolist() == [0]
+
+
+def test_repeated_identity_counts_once_for_the_highest_score() -> None:
+    detections = Detections.from_boxes(
+        [[0, 0, 10, 10], [50, 0, 60, 10]], [0.4, 0.9], detection_ids=["0", "0"]
+    )
+    assert own_ids(detections) == ("", "0")
+    tracks = [candidate(0, [50, 0, 60, 10], identity="0"), candidate(1, [0, 0, 10, 10])]
+    assert associate(detections, tracks, 0.3).tolist() == [1, 0]
+
+
+def test_given_track_decides_first_and_alone() -> None:
+    tracks = [candidate(5, [0, 0, 10, 10]), candidate(6, [50, 0, 60, 10], identity="x")]
+    detections = Detections.from_boxes(
+        [[0, 0, 10, 10], [0, 0, 10, 10]], detection_ids=["x", ""], track_ids=[-1, 6]
+    )
+    assert associate(detections, tracks, 0.3).tolist() == [0, 1]
+    elsewhere = Detections.from_boxes([[0, 0, 10, 10]], track_ids=[9])
+    assert associate(elsewhere, tracks, 0.3).tolist() == [-1]
+
+
+def test_nothing_to_match() -> None:
+    assert associate(Detections.empty(), [candidate(0, [0, 0, 1, 1])], 0.3).shape == (0,)
+    assert associate(Detections.from_boxes([[0, 0, 1, 1]]), [], 0.3).tolist() == [-1]

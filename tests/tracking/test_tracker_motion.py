@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tracker with images: masks move with what they show, hidden ones with the camera."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.masks import mask_iou
+from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
+from amodal_ros.types import AmodalPrediction, Detections
+from tests.tracking.test_tracking_motion import SIZE, moved, scene
+from tests.tracking.tracker_support import Box, filled
+
+OBJECT: Box = (120, 80, 180, 150)
+
+
+def shifted(box: Box, dx: int, dy: int = 0) -> Box:
+    return box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy
+
+
+def shift_image(image: np.ndarray, dx: float, dy: float = 0) -> np.ndarray:
+    return moved(image, np.array([[1.0, 0, dx], [0, 1.0, dy]]))
+
+
+def with_object(background: np.ndarray, box: Box) -> np.ndarray:
+    """A textured square on a background."""
+    x0, y0, x1, y1 = box
+    image = background.copy()
+    image[y0:y1, x0:x1] = scene(9, (96, 96))[: y1 - y0, : x1 - x0]
+    return image
+
+
+def answer(amodal: Box, visible: Box | None = None) -> AmodalPrediction:
+    seen = filled(visible, SIZE) if visible else np.zeros(SIZE, bool)
+    return AmodalPrediction(filled(amodal, SIZE)[None], seen[None], np.array([0.9], np.float32))
+
+
+def run(
+    tracker: AmodalTracker,
+    stamp: float,
+    image: np.ndarray,
+    box: Box | None,
+    prediction: AmodalPrediction,
+):
+    found = Detections.from_boxes([box] if box else [])
+    plan = tracker.plan(found, stamp, SIZE, image)
+    return plan, tracker.update(plan, prediction)
+
+
+def test_m_spec_moves_with_the_object() -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    background = scene()
+    run(tracker, 0.0, with_object(background, OBJECT), OBJECT, answer(OBJECT, OBJECT))
+    there = shifted(OBJECT, 8, 3)
+    plan, _ = run(tracker, 0.1, with_object(background, there), there, answer(there, there))
+    assert mask_iou(plan.prior_masks[0], filled(there, SIZE)) > 0.95
+
+
+def test_hidden_object_moves_with_the_camera_and_its_own_motion() -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    background = scene()
+    screen = (100, 40, 250, 200)
+    for frame in range(4):  # the camera pans by 2, the object goes 3 more
+        image = with_object(shift_image(background, 2 * frame), shifted(OBJECT, 5 * frame))
+        run(
+            tracker,
+            frame / 10,
+            image,
+            shifted(OBJECT, 5 * frame),
+            answer(shifted(OBJECT, 5 * frame), shifted(OBJECT, 5 * frame)),
+        )
+    for frame in range(4, 8):
+        image = shift_image(background, 2 * frame)
+        image[screen[1] : screen[3], screen[0] : screen[2]] = (200, 40, 40)
+        _, (item,) = run(tracker, frame / 10, image, None, answer(screen, screen))
+        truth = filled(shifted(OBJECT, 5 * frame), SIZE)
+        assert item.coasting
+        assert not item.visible_mask.any()
+        assert mask_iou(item.amodal_mask, truth) > 0.8  # the decoder's answer was the screen
+    there = shifted(OBJECT, 40)
+    sliver = (there[0] + 20, 90, there[0] + 30, 120)
+    _, (item,) = run(tracker, 0.8, shift_image(background, 16), sliver, answer(there, sliver))
+    assert (item.track_id, item.coasting) == (0, False)
+
+
+def test_cut_resets_and_the_next_identity_is_new(caplog: pytest.LogCaptureFixture) -> None:
+    tracker = AmodalTracker()
+    run(tracker, 0.0, scene(0), OBJECT, answer(OBJECT, OBJECT))
+    tracker.add_object((10, 10, 40, 40))
+    with caplog.at_level(logging.WARNING):
+        plan, (item,) = run(tracker, 0.1, scene(1), OBJECT, answer(OBJECT, OBJECT))
+    assert plan.reset == "scene cut"
+    assert "Tracks reset: scene cut" in caplog.text
+    assert item.track_id == 2
+    assert plan.prior_masks == (None,)
+    assert tracker.status().resets == 1
+
+
+def test_cut_across_a_frame_that_was_not_answered() -> None:
+    tracker = AmodalTracker()
+    run(tracker, 0.0, scene(0), OBJECT, answer(OBJECT, OBJECT))
+    tracker.plan(Detections.from_boxes([OBJECT]), 0.1, SIZE, scene(0))  # the engine failed
+    plan, _ = run(tracker, 0.2, scene(0), OBJECT, answer(OBJECT, OBJECT))
+    assert (plan.reset, plan.track_ids.tolist()) == ("", [0])
+    assert tracker.plan(Detections.empty(), 0.3, SIZE, scene(1)).reset == "scene cut"
+
+
+def test_track_that_leaves_the_image_ends() -> None:
+    tracker = AmodalTracker(TrackerConfig(max_coast_s=-1.0))
+    box = (2, 80, 22, 150)
+    for frame in range(3):
+        here = (max(2 - 5 * frame, 0), 80, 22 - 5 * frame, 150)
+        run(tracker, frame / 10, shift_image(scene(), -5 * frame), here, answer(here, here))
+    assert box[2] > 0
+    plan = tracker.plan(Detections.empty(), 0.3, SIZE, shift_image(scene(), -40))
+    assert len(plan) == 0
+
+
+def test_image_of_another_size_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"image_rgb: expected size \(240, 320\)"):
+        AmodalTracker().plan(Detections.empty(), 0.0, SIZE, np.zeros((10, 10, 3), np.uint8))

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motion and cuts, measured on pictures whose motion is known."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from amodal_ros.tracking.frame_motion import SceneView, scene_motion
+from amodal_ros.tracking.shape import (
+    IDENTITY,
+    Silhouette,
+    compose,
+    move_boxes,
+    move_points,
+)
+from tests.tracking.tracker_support import HW, filled
+
+SIZE = (240, 320)
+
+
+def scene(seed: int = 0, hw: tuple[int, int] = SIZE) -> np.ndarray:
+    """Coloured patches, (H, W, 3) uint8: other colours and places for each seed."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (hw[0] // 8, hw[1] // 8, 3), dtype=np.uint8)
+    coarse = (coarse * rng.uniform(0.2, 1.0, 3)).astype(np.uint8)
+    return cv2.resize(coarse, hw[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def moved(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    size = image.shape[1::-1]
+    return cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT)
+
+
+def turn(degrees: float, scale: float, shift: tuple[float, float]) -> np.ndarray:
+    matrix = cv2.getRotationMatrix2D((160, 120), degrees, scale)
+    matrix[:, 2] += shift
+    return matrix
+
+
+@pytest.mark.parametrize("matrix", [turn(0, 1, (7, -4)), turn(3, 1.04, (-5, 2)), IDENTITY])
+def test_camera_motion_is_found(matrix: np.ndarray) -> None:
+    image = scene()
+    motion = scene_motion(SceneView.of(image), SceneView.of(moved(image, matrix)))
+    assert not motion.cut
+    points = np.array([[40.0, 40.0], [280.0, 60.0], [160.0, 200.0]])
+    assert np.abs(move_points(points, motion.shared[0]) - move_points(points, matrix)).max() < 0.7
+
+
+def test_motion_is_in_original_pixels() -> None:
+    image = scene(hw=(480, 960))
+    motion = scene_motion(
+        SceneView.of(image), SceneView.of(moved(image, np.array([[1.0, 0, 12], [0, 1.0, 6]])))
+    )
+    assert np.abs(motion.shared[0][:, 2] - [12, 6]).max() < 2
+
+
+def test_another_scene_is_a_cut() -> None:
+    for seed in range(1, 6):
+        assert scene_motion(SceneView.of(scene(0)), SceneView.of(scene(seed))).cut
+
+
+def test_light_motion_and_something_before_the_lens_are_no_cuts() -> None:
+    image = scene()
+    darker = (image * 0.5).astype(np.uint8)
+    panned = moved(image, turn(0, 1, (24, 0)))
+    hand = image.copy()
+    hand[60:, 80:] = (120, 90, 70)
+    for other in (darker, panned, hand):
+        assert not scene_motion(SceneView.of(image), SceneView.of(other)).cut
+
+
+def test_black_frame_is_no_cut_and_has_no_motion() -> None:
+    black = SceneView.of(np.zeros((*SIZE, 3), np.uint8))
+    for pair in ((SceneView.of(scene()), black), (black, SceneView.of(scene()))):
+        motion = scene_motion(*pair)
+        assert (motion.cut, motion.shared, len(motion.before_xy)) == (False, (), 0)
+
+
+@pytest.mark.parametrize("hw", [(1, 1), (3, 700), (2160, 3840)])
+def test_any_size_of_image(hw: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*hw, 3), dtype=np.uint8)
+    motion = scene_motion(SceneView.of(image), SceneView.of(image))
+    assert not motion.cut
+    assert max(SceneView.of(image).grey.shape) <= 320
+
+
+def test_silhouette_moves_by_whole_pixels_exactly() -> None:
+    mask = np.random.default_rng(0).random(HW) > 0.5
+    mask[:10] = mask[-10:] = mask[:, :10] = mask[:, -10:] = False
+    shape = Silhouette.of(mask)
+    assert np.array_equal(shape.moved(IDENTITY, HW), mask)
+    shift = np.array([[1.0, 0, 4], [0, 1.0, -3]])
+    assert np.array_equal(shape.moved(shift, HW), np.roll(mask, (-3, 4), axis=(0, 1)))
+    assert Silhouette.of(np.zeros(HW, bool)) is None
+
+
+def test_silhouette_is_cut_at_the_border_and_may_vanish() -> None:
+    shape = Silhouette.of(filled((10, 10, 30, 40)))
+    out = np.array([[1.0, 0, -20], [0, 1.0, 0]])
+    assert np.array_equal(shape.moved(out, HW), filled((0, 10, 10, 40)))
+    assert not shape.moved(np.array([[1.0, 0, 500], [0, 1.0, 0]]), HW).any()
+
+
+def test_silhouette_grows_and_turns() -> None:
+    shape = Silhouette.of(filled((20, 20, 60, 30)))
+    double = np.array([[2.0, 0, -30], [0, 2.0, -30]])
+    grown = shape.moved(double, HW)
+    assert np.count_nonzero(grown ^ filled((10, 10, 90, 30))) < 0.05 * 80 * 20
+    quarter = np.array([[0.0, -1, 70], [1.0, 0, -10]])
+    turned = shape.moved(quarter, HW)
+    assert np.array_equal(turned, filled((40, 10, 50, 50)))
+
+
+def test_moving_twice_is_moving_once_by_both() -> None:
+    first, second = turn(10, 1.1, (3, 4)), turn(-4, 0.9, (-6, 1))
+    points = np.random.default_rng(0).uniform(0, 100, (5, 2))
+    both = move_points(points, compose(second, first))
+    assert np.allclose(both, move_points(move_points(points, first), second))
+    (box,) = move_boxes([10, 10, 30, 20], np.array([[2.0, 0, 1], [0, 2.0, 2]]))
+    assert box.tolist() == [21, 22, 61, 42]
