@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.image.boxes import as_boxes, check_boxes
 from amodal_ros.checks import check_array, check_hw, check_image
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import as_boxes, check_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_areas, mask_boxes
 

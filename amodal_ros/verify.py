@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from amodal_ros.backends.factory import BACKENDS, open_backend
 from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, OnnxRuntimeBackend
 from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
 from amodal_ros.model_folder.memory import load_memory, with_memory
-from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.measures import (
     MAX_IOU_ERROR,

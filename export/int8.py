@@ -58,9 +58,9 @@ def try_int8(options: argparse.Namespace) -> dict[str, Any]:
     from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
     from amodal_ros.verification.scenes import read_scenes
     from benchmarks.common import provenance
+    from export.folder.output_folder import work_folder
     from export.int8_graphs import VARIANTS, record_inputs, write_variant
     from export.int8_scenes import clip_scenes, divide
-    from export.folder.output_folder import work_folder
 
     if options.out.exists():
         raise InvalidInputError(f"{options.out} exists; expected a new folder")

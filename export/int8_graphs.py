@@ -19,8 +19,13 @@ import numpy as np
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.session import import_onnxruntime
-from amodal_ros.model_folder.manifest import MANIFEST_NAME, ModelManifest, file_sha256, load_manifest
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.model_folder.manifest import (
+    MANIFEST_NAME,
+    ModelManifest,
+    file_sha256,
+    load_manifest,
+)
 from amodal_ros.verification.report import Scene
 
 Inputs = Mapping[str, np.ndarray]

@@ -21,9 +21,9 @@ if __name__ == "__main__":
 from export.folder.options import ExportOptions, check_options, parse_options
 
 if TYPE_CHECKING:
-    from export.graphs.onnx_graph import Component
     from export.folder.parity import ParityReport
     from export.folder.source_model import SourceModel
+    from export.graphs.onnx_graph import Component
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ def export_model(options: ExportOptions) -> ParityReport:
     check_options(options)
     check_replaceable(options.out)
     with work_folder(options.out.parent, ".export-") as work:
-        from export.folder.source_model import read_source  # torch takes seconds: after what may be wrong
+        from export.folder.source_model import (
+            read_source,  # torch takes seconds: after what may be wrong
+        )
 
         return _export(read_source(options), options, work)
 
@@ -57,8 +59,8 @@ def export_source(source: SourceModel, options: ExportOptions) -> ParityReport:
 
 def _export(source: SourceModel, options: ExportOptions, work: Path) -> ParityReport:
     """Export into a folder within ``work``, and put it in its place."""
-    from export.graphs.exporting import export_components, export_video
     from export.folder.model_folder import publish
+    from export.graphs.exporting import export_components, export_video
 
     logger.info("exporting the graphs of %s", source.model.config.base)
     folder = work / "folder"
@@ -95,13 +97,12 @@ def fill_folder(
     """
     import onnx
 
+    from amodal_ros.backends.torch_backend import TorchBackend
     from amodal_ros.errors import BackendError
     from amodal_ros.model_folder.manifest import load_manifest, parse_manifest
     from amodal_ros.model_folder.memory import load_memory
     from amodal_ros.verify import save_reference
     from export.folder.graph_files import check_data
-    from export.graphs.exporting import feature_layout
-    from export.graphs.memory_folder import write_memory
     from export.folder.memory_parity import measure_memory
     from export.folder.model_folder import (
         REFERENCE_FILE,
@@ -112,7 +113,8 @@ def fill_folder(
     )
     from export.folder.parity import TOLERANCES, measure_parity
     from export.folder.reference import make_reference
-    from amodal_ros.backends.torch_backend import TorchBackend
+    from export.graphs.exporting import feature_layout
+    from export.graphs.memory_folder import write_memory
 
     content = FolderContent.of(source, options)
     torch_backend = TorchBackend(source.model, feature_layout(source.model))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.backends.tensorrt.engine_cache import default_cache_dir
 from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, OnnxRuntimeBackend, Provider
 from amodal_ros.backends.tensorrt.backend import TensorRtBackend
+from amodal_ros.backends.tensorrt.engine_cache import default_cache_dir
 from amodal_ros.backends.tensorrt.library import FLAVORS
 from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.model_folder.manifest import ModelManifest

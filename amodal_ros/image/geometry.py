@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amodal_ros.image.boxes import box_iou, boxes_to_masks, check_boxes, clip_boxes, expand_boxes
 from amodal_ros.checks import check_array, check_hw
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import box_iou, boxes_to_masks, check_boxes, clip_boxes, expand_boxes
 from amodal_ros.image.masks import dilate_mask, mask_boxes
 from amodal_ros.image.resample import AxisMap, nearest_mask, threshold_logits
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.errors import ManifestError
-from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.inference.prompts import DecoderPrompts
 from amodal_ros.inference.row_blocks import joined
 from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.model_folder.manifest import ModelManifest
 
 Embeddings = Mapping[
     str, np.ndarray

@@ -15,17 +15,17 @@ from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, Provider
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.inference.batch_size import best_rows, on_cpu
 from amodal_ros.inference.graph_runner import (
     Embeddings,
     GraphRunner,
     check_graphs,
     even_slices,
 )
-from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
-from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
 from amodal_ros.inference.prompts import ObjectQueries, check_queries
-from amodal_ros.inference.batch_size import best_rows, on_cpu
+from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
 from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
 DEFAULT_MAX_BATCH = 8

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amodal_ros.image.boxes import boxes_to_masks, check_boxes, expand_boxes
 from amodal_ros.checks import check_array, describe
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import boxes_to_masks, check_boxes, expand_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.types import PointPrompt
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from amodal_ros.image.boxes import clip_boxes
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
-from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.image.masks import mask_boxes
+from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.inference.prompts import (
@@ -24,6 +23,7 @@ from amodal_ros.inference.prompts import (
 )
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.inference.row_blocks import joined
+from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.types import ImageFeatures
 
 # Raw amodal masks (n, H, W) bool, visible masks (n, H, W) bool, predicted IoU (n,) float32.

@@ -12,8 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amodal_ros.errors import ManifestError
-from amodal_ros.model_folder.manifest import GraphSpec, ModelManifest, read_graph_spec, verify_files
 from amodal_ros.model_folder.fields import FieldReader
+from amodal_ros.model_folder.manifest import (
+    GraphSpec,
+    ModelManifest,
+    read_graph_spec,
+    verify_files,
+)
 
 MEMORY_NAME = "memory.json"
 SCHEMA_VERSION = 1

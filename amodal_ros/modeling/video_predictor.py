@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import dilate_mask, mask_box
+from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.modeling.amodal_model import (
     PIXEL_MEAN,
     PIXEL_STD,
@@ -28,7 +29,6 @@ from amodal_ros.modeling.amodal_sam2 import AmodalSam2
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam2_memory import Decoded, ObjectMemory
 from amodal_ros.modeling.video_types import VideoFrame, VideoOptions, VideoPrompt
-from amodal_ros.inference.preprocess import preprocess_image
 
 
 @dataclass(eq=False)

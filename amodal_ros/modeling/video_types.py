@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.image.boxes import check_boxes
 from amodal_ros.checks import check_array
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import check_boxes
 from amodal_ros.types import PointPrompt
 
 

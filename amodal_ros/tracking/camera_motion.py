@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from amodal_ros.tracking.state import Track
 from amodal_ros.tracking.frame_motion import SceneMotion
 from amodal_ros.tracking.shape import IDENTITY, Silhouette, move_points
+from amodal_ros.tracking.state import Track
 
 _FEWEST_POINTS = 4
 _AGREEING_PX = 2.0

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.image.boxes import box_faults
 from amodal_ros.image.masks import mask_box
+from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
-from amodal_ros.tracking.state import Track
 from amodal_ros.tracking.frame_motion import SceneMotion
 from amodal_ros.tracking.shape import compose, move_boxes, move_points
+from amodal_ros.tracking.state import Track
 
 _SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
 _FORGET_S = 4.0  # what was seen of an object counts half after so long

@@ -6,12 +6,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amodal_ros.image.boxes import check_boxes
 from amodal_ros.checks import check_array
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import check_boxes
 from amodal_ros.inference.prompts import check_points_inside
-from amodal_ros.tracking.state import Track
 from amodal_ros.tracking.shape import Silhouette
+from amodal_ros.tracking.state import Track
 from amodal_ros.types import PointPrompt
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.image.masks import mask_box, mask_iou
-from amodal_ros.tracking.types import TrackerConfig
 from amodal_ros.tracking.shape import Silhouette
+from amodal_ros.tracking.types import TrackerConfig
 
 _INSIDE = 0.8  # share of what is visible of an object that lies in its amodal mask
 _LESS = 0.5  # share of what was visible below which an object is being covered

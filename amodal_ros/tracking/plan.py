@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.tracking.association import own_ids
 from amodal_ros.image.masks import dilate_mask
-from amodal_ros.tracking.types import TrackerConfig, TrackPlan
+from amodal_ros.tracking.association import own_ids
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.frame_motion import SceneView
 from amodal_ros.tracking.shape import move_points
+from amodal_ros.tracking.types import TrackerConfig, TrackPlan
 from amodal_ros.types import Detections, PointPrompt
 
 logger = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from amodal_ros.tracking.types import TrackedObject, TrackerConfig, TrackPlan
-from amodal_ros.tracking.judgement import Answer, Judgement, judge_coasting, judge_detected
 from amodal_ros.tracking.appearance import alike, look_of, remember_look
-from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.judgement import Answer, Judgement, judge_coasting, judge_detected
 from amodal_ros.tracking.shape import Silhouette
+from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.types import TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction
 
 

@@ -11,18 +11,16 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amodal_ros.tracking.association import associate
-from amodal_ros.image.boxes import check_boxes
 from amodal_ros.checks import check_hw, check_image
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.tracking.types import TrackedObject, TrackerConfig, TrackerStatus, TrackPlan
-from amodal_ros.tracking.results import judge, remembered, tracked_object
+from amodal_ros.image.boxes import check_boxes
+from amodal_ros.tracking.association import associate
 from amodal_ros.tracking.camera_motion import choose_camera, common_change
+from amodal_ros.tracking.continuity import Stream
 from amodal_ros.tracking.forecast import Forecast, forecast
+from amodal_ros.tracking.frame_motion import SceneMotion, SceneView
 from amodal_ros.tracking.given_objects import given_track
 from amodal_ros.tracking.judgement import Judgement
-from amodal_ros.tracking.state import Track
-from amodal_ros.tracking.frame_motion import SceneMotion, SceneView
 from amodal_ros.tracking.plan import (
     FrameInfo,
     Supported,
@@ -31,7 +29,9 @@ from amodal_ros.tracking.plan import (
     leave_room,
     make_plan,
 )
-from amodal_ros.tracking.continuity import Stream
+from amodal_ros.tracking.results import judge, remembered, tracked_object
+from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.types import TrackedObject, TrackerConfig, TrackerStatus, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 
 __all__ = ["AmodalTracker", "TrackPlan", "TrackedObject", "TrackerConfig", "TrackerStatus"]

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from amodal_ros.backends.base import Backend
+from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
-from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.types import AmodalPrediction
 from amodal_ros.verification.measures import Limits, compare_masks
 from amodal_ros.verification.mixed_engine import MixedEngine

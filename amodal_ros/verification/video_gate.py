@@ -15,8 +15,6 @@ import numpy as np
 from amodal_ros.backends.base import Backend
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import GraphRunner, even_slices
-from amodal_ros.model_folder.manifest import ModelManifest
-from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.prompts import (
@@ -27,6 +25,8 @@ from amodal_ros.inference.prompts import (
     prior_tensor,
 )
 from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.types import AmodalPrediction
 from amodal_ros.verification.measures import compare_masks
 from amodal_ros.verification.mixed_engine import MixedEngine

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.image.boxes import box_iou
-from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.image.masks import mask_boxes
+from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.types import AmodalPrediction, ImageFeatures
 from benchmarks.tracking.clips import ClipFrame
 from training.datasets import AmodalSample

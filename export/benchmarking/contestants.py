@@ -15,7 +15,6 @@ from amodal_ros.backends.onnxruntime.session import import_onnxruntime, session_
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
-from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.preprocess import preprocess_image
@@ -28,6 +27,7 @@ from amodal_ros.inference.prompts import (
 )
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
 
 KINDS = ("ours", "naive", "base", "torch")
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # MobileSAM's, for `base`

@@ -14,10 +14,10 @@ from typing import Any
 from amodal_ros.model_folder.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from export.folder.graph_files import DATA_SUFFIX, data_path, save_graph
-from export.graphs.onnx_graph import OPSET, Component, Tensor
 from export.folder.options import ExportOptions
 from export.folder.output_folder import check_replaceable
 from export.folder.source_model import SourceModel
+from export.graphs.onnx_graph import OPSET, Component, Tensor
 
 REFERENCE_FILE = "reference.npz"
 REPLACED = (".onnx", ".npz", ".json", DATA_SUFFIX)  # what an export writes

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.model_folder.memory import MEMORY_NAME, SCHEMA_VERSION
+from export.folder.model_folder import graph_entry
 from export.graphs.components.memory_attention import export_memory_attention
 from export.graphs.components.memory_decoder import export_memory_decoder
 from export.graphs.components.memory_encoder import export_memory_encoder
-from export.folder.model_folder import graph_entry
 from export.graphs.onnx_graph import Component
 
 EXPORTS = {

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.backend import TensorRtBackend, this_machine
+from amodal_ros.backends.tensorrt.cuda import CudaPython
 from amodal_ros.backends.tensorrt.engine_cache import (
     UNVERIFIED,
     EngineKey,
@@ -18,9 +21,6 @@ from amodal_ros.backends.tensorrt.engine_cache import (
     default_cache_dir,
     load_engine_set,
 )
-from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
-from amodal_ros.backends.tensorrt.backend import TensorRtBackend, this_machine
-from amodal_ros.backends.tensorrt.cuda import CudaPython
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, file_sha256, load_manifest

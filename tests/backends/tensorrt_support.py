@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.backends.tensorrt.engine_cache import UNVERIFIED, EngineKey, EngineSet, Machine
 from amodal_ros.backends.tensorrt.backend import TensorRtBackend
+from amodal_ros.backends.tensorrt.engine_cache import UNVERIFIED, EngineKey, EngineSet, Machine
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.model_folder.manifest import FileSpec, ModelManifest
 from tests.backends.fake_gpu import FakeCuda, FakeTrt

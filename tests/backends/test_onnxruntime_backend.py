@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.model_folder.manifest import load_manifest
 from tests.fakes import LOW, SIZE, manifest_content
 
 F = TensorProto.FLOAT

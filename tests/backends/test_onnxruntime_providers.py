@@ -14,9 +14,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.batch_size import best_rows
-from tests.fakes import SIZE
+from amodal_ros.inference.predictor import AmodalPredictor
 from tests.backends.test_onnxruntime_backend import (
     constant,
     open_folder,
@@ -24,6 +23,7 @@ from tests.backends.test_onnxruntime_backend import (
     suffix_graph,
     write_folder,
 )
+from tests.fakes import SIZE
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 IMAGE = {"image": np.zeros((1, 3, SIZE, SIZE), np.float32)}

@@ -14,8 +14,8 @@ from amodal_ros.backends.tensorrt.tensors import DeviceTensor
 from amodal_ros.errors import BackendError, ManifestError
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.row_blocks import RowRuns
-from tests.fakes import SIZE, FakeBackend, fake_manifest
 from tests.backends.tensorrt_support import Rig
+from tests.fakes import SIZE, FakeBackend, fake_manifest
 
 BOXES = np.array([[5, 6, 30, 40], [20, 10, 60, 44], [1, 1, 9, 50]], dtype=np.float32)
 

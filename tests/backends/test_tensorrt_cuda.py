@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amodal_ros.backends.tensorrt import cuda as tensorrt_cuda
-
-from amodal_ros.backends.tensorrt import library as tensorrt_library
 from amodal_ros.backends.factory import create_backend
+from amodal_ros.backends.tensorrt import cuda as tensorrt_cuda
+from amodal_ros.backends.tensorrt import library as tensorrt_library
 from amodal_ros.backends.tensorrt.cuda import CudaPython
 from amodal_ros.backends.tensorrt.library import check_version, load_library
 from amodal_ros.errors import BackendError, InvalidInputError

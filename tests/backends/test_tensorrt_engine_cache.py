@@ -12,8 +12,8 @@ import pytest
 from amodal_ros.backends.tensorrt import engine_cache
 from amodal_ros.backends.tensorrt.engine_cache import find_engine_set, load_engine_set
 from amodal_ros.errors import BackendError, ManifestError
-from tests.fakes import fake_manifest
 from tests.backends.tensorrt_support import MACHINE, engine_key, write_engines
+from tests.fakes import fake_manifest
 
 MANIFEST = fake_manifest()
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from tests.fakes import SIZE, manifest_content
 from tests.backends.test_onnxruntime_backend import (
     constant,
     prefix_graph,
@@ -17,6 +16,7 @@ from tests.backends.test_onnxruntime_backend import (
     value,
     write_folder,
 )
+from tests.fakes import SIZE, manifest_content
 
 F = TensorProto.FLOAT
 

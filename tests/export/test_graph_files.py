@@ -12,7 +12,6 @@ from onnx import helper, numpy_helper
 
 from amodal_ros.errors import ManifestError
 from amodal_ros.model_folder.manifest import file_sha256
-from export.graphs.exporting import onnx_graph
 from export.folder.graph_files import (
     MAX_INLINE_BYTES,
     check_data,
@@ -20,6 +19,7 @@ from export.folder.graph_files import (
     temporary_file,
     weight_bytes,
 )
+from export.graphs.exporting import onnx_graph
 from export.graphs.onnx_graph import Tensor, export_component
 
 WEIGHT = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)

@@ -13,16 +13,16 @@ from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry, expand_boxes
-from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.image.masks import mask_iou
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.inference.preprocess import preprocess_image
+from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.base_weights import BaseWeights
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into
-from amodal_ros.inference.predictor import AmodalPredictor
-from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.verify import verify_model_dir
 from export.folder.options import ExportOptions
 from export.folder.source_model import read_source

@@ -18,19 +18,19 @@ import torch
 from onnx import numpy_helper
 
 from amodal_ros import verify
+from amodal_ros.backends.torch_backend import TorchBackend
 from amodal_ros.errors import BackendError, CheckpointError, InvalidInputError, ManifestError
+from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.modeling.base_weights import identify
 from amodal_ros.modeling.checkpoint import save_checkpoint
-from amodal_ros.inference.predictor import AmodalPredictor
-from export.graphs.components.decoder import export_decoder
-from export.graphs.exporting import feature_layout
-from export.graphs.half_storage import store_weights_as_half
 from export.folder.model_folder import publish
 from export.folder.options import parse_options
 from export.folder.source_model import read_source
+from export.graphs.components.decoder import export_decoder
+from export.graphs.exporting import feature_layout
+from export.graphs.half_storage import store_weights_as_half
 from export.to_onnx import export_model, fill_folder, main
-from amodal_ros.backends.torch_backend import TorchBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -176,7 +176,8 @@ def test_graphs_that_differ_from_torch_are_refused_and_nothing_is_left(
 def test_export_replaces_a_model_folder_and_keeps_its_notes(small_export, monkeypatch, folder):
     out = small_export.options.out
     monkeypatch.setattr(
-        "export.graphs.exporting.export_components", lambda *_, **__: _half(small_export.components)
+        "export.graphs.exporting.export_components",
+        lambda *_, **__: _half(small_export.components),
     )
     shutil.copytree(folder, out)
     (out / "PROVENANCE.md").write_text("notes")

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from amodal_ros.backends.tensorrt.engine_cache import UNVERIFIED, load_engine_set
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.engine_cache import UNVERIFIED, load_engine_set
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import load_manifest

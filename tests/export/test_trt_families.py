@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from amodal_ros import verify
-from amodal_ros.backends.tensorrt.engine_cache import VERIFIED
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.engine_cache import VERIFIED
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.model_folder.manifest import GRAPHS, load_manifest
 from amodal_ros.model_folder.memory import GRAPHS as VIDEO
@@ -18,9 +18,9 @@ from amodal_ros.model_folder.memory import load_memory, with_memory
 from export.trt import build_set
 from export.trt.build_set import build_engine_set
 from export.trt.engine_options import EngineOptions
+from tests.backends.fake_gpu import FakeCuda
 from tests.export.exported import export_member
 from tests.export.fake_builder import FakeBuilderTrt
-from tests.backends.fake_gpu import FakeCuda
 
 
 @pytest.mark.parametrize("base", ["sam_vit_b", "sam2.1_hiera_t", "mobile_sam"])

@@ -15,8 +15,8 @@ from onnx import helper
 
 from amodal_ros import verify
 from amodal_ros.backends import factory
-from amodal_ros.backends.tensorrt.engine_cache import load_engine_set
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.engine_cache import load_engine_set
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.verification.gate import run_gate
@@ -27,8 +27,8 @@ from amodal_ros.verification.scenes import read_scenes
 from export.trt.graph_reading import read_graph, take_apart
 from export.trt.precision_plan import PrecisionPlan, plan_precision
 from export.trt.rounded_backend import RoundedBackend
-from tests.export.trt_support import BOXES, picture, write_model
 from tests.backends.tensorrt_support import Rig
+from tests.export.trt_support import BOXES, picture, write_model
 
 
 def rounded(folder: Path, scratch: Path, **graphs) -> RoundedBackend:

@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from amodal_ros.backends.tensorrt.engine_cache import VERIFIED, Machine, find_engine_set
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.engine_cache import VERIFIED, Machine, find_engine_set
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.errors import BackendError
 from amodal_ros.model_folder.manifest import load_manifest
@@ -20,9 +20,9 @@ from export import to_trt
 from export.trt import build_set
 from export.trt.build_set import build_engine_set
 from export.trt.engine_options import EngineOptions
+from tests.backends.fake_gpu import FakeCuda
 from tests.export.fake_builder import FakeBuilderTrt
 from tests.export.trt_support import write_model
-from tests.backends.fake_gpu import FakeCuda
 
 VERSIONS = ("8.6.2", "10.3.0", "10.13.3.9", "11.0.0")
 

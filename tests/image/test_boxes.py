@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import (
     box_faults,
     box_iou,
@@ -16,7 +17,6 @@ from amodal_ros.image.boxes import (
     clip_boxes,
     expand_boxes,
 )
-from amodal_ros.errors import InvalidInputError
 
 NAN, INF = float("nan"), float("inf")
 

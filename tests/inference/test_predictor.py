@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import BackendError
-from amodal_ros.model_folder.manifest import parse_manifest
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.model_folder.manifest import parse_manifest
 from amodal_ros.types import ImageFeatures, PointPrompt
 from tests.fakes import SIZE, FakeBackend, fake_manifest, manifest_content
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError, ManifestError
-from amodal_ros.model_folder.manifest import parse_manifest
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.model_folder.manifest import parse_manifest
 from amodal_ros.types import PointPrompt
 from tests.fakes import FakeBackend, manifest_content
 from tests.inference.test_predictor import BOXES, HW, MODES, encoded, make

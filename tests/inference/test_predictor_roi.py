@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.image.resample import threshold_logits
+from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.types import PointPrompt
 from tests.fakes import LOW, SIZE, FakeBackend, fake_manifest
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from skimage import data
 
-from amodal_ros.model_folder.manifest import default_model_dir
 from amodal_ros.image.masks import mask_iou
-from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.image.rle import decode_rle
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.model_folder.manifest import default_model_dir
 from amodal_ros.types import PointPrompt
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_mobile_sam.json").read_text())

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from amodal_ros.modeling.video_types import VideoPrompt
-from amodal_ros.inference.preprocess import preprocess_image
 from tests.modeling.family_support import official_sam2, randomise
 
 

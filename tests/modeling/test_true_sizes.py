@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD, AmodalModel
 from amodal_ros.modeling.amodal_sam import AmodalSam
@@ -20,7 +21,6 @@ from amodal_ros.modeling.sam2_base import build_sam2
 from amodal_ros.modeling.sam_base import VIT_SPECS
 from amodal_ros.modeling.video_predictor import AmodalVideoPredictor
 from amodal_ros.modeling.video_types import VideoOptions, VideoPrompt
-from amodal_ros.inference.preprocess import preprocess_image
 from tests.modeling.family_support import (
     activate,
     box_prior,

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.image.masks import dilate_mask, mask_box
+from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from amodal_ros.modeling.amodal_sam2 import AmodalSam2
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.video_predictor import AmodalVideoPredictor
 from amodal_ros.modeling.video_types import VideoOptions, VideoPrompt
-from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.types import PointPrompt
 from tests.modeling.family_support import activate, make_case, moving_square_clip, official_sam2
 from tests.modeling.official_video import OfficialRun, random_video_sam2

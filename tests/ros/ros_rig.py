@@ -25,8 +25,8 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 from amodal_ros.image.boxes import check_boxes
-from amodal_ros.ros.node.perception_node import PerceptionNode
 from amodal_ros.ros.convert.stamps import ns_to_stamp
+from amodal_ros.ros.node.perception_node import PerceptionNode
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
 START_S = 120.0

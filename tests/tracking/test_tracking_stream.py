@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
-from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.tracking.continuity import Stream
+from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import Detections
 from tests.tracking.tracker_support import HW, A, B, answer, see, step
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_box
-from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from amodal_ros.inference.preprocess import preprocess_image
+from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from training.data.config import DataConfig
 from training.data.objects import ObjectMasks
 from training.datasets.prior_sampling import PriorSamplingConfig, sample_prior

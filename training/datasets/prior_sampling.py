@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.image.boxes import box_iou, boxes_to_masks, expand_boxes
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import box_iou, boxes_to_masks, expand_boxes
 from amodal_ros.image.masks import dilate_mask, mask_box
 
 PriorKind = Literal["jittered_box", "noisy_box", "amodal_mask", "visible_mask"]

@@ -16,9 +16,9 @@ from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.backends.onnxruntime.session import CPU_PROVIDER
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
-from amodal_ros.inference.predictor import DEFAULT_MAX_BATCH, AmodalPredictor
 from amodal_ros.inference.batch_size import best_rows
+from amodal_ros.inference.predictor import DEFAULT_MAX_BATCH, AmodalPredictor
+from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.types import AmodalPrediction, PointPrompt
 
 

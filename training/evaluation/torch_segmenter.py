@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_boxes
-from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD, AmodalModel, Features
-from amodal_ros.modeling.base_weights import read_base_weights
-from amodal_ros.modeling.build import load_amodal
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.inference.prompts import check_queries
 from amodal_ros.inference.regions import object_regions
+from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD, AmodalModel, Features
+from amodal_ros.modeling.base_weights import read_base_weights
+from amodal_ros.modeling.build import load_amodal
 from amodal_ros.types import AmodalPrediction, PointPrompt
 from training.evaluation.segmenters import ModelDescription, file_sha256
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.backends.tensorrt.engine_cache import EngineSet, Machine, find_engine_set
 from amodal_ros.backends.tensorrt.cuda import Cuda, CudaPython
+from amodal_ros.backends.tensorrt.engine_cache import EngineSet, Machine, find_engine_set
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.backends.tensorrt.plan import GraphPlan
 from amodal_ros.backends.tensorrt.session import EngineSession

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import BackendError, ManifestError
-from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, file_sha256
 from amodal_ros.model_folder.fields import FieldReader
+from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, file_sha256
 
 SCHEMA_VERSION = 1
 SET_NAME = "engines.json"

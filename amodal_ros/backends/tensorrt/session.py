@@ -15,8 +15,8 @@ from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.backends.tensorrt.plan import GraphCache, GraphPlan
 from amodal_ros.backends.tensorrt.tensors import BufferPool, DeviceTensor
 from amodal_ros.errors import BackendError
-from amodal_ros.model_folder.manifest import TensorSpec
 from amodal_ros.inference.row_blocks import RowRuns
+from amodal_ros.model_folder.manifest import TensorSpec
 
 logger = logging.getLogger(__name__)
 

@@ -26,14 +26,14 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from amodal_ros.errors import AmodalError
+from amodal_ros.ros.convert.images import rgb_to_image
+from amodal_ros.ros.convert.stamps import ns_to_stamp, stamp_to_ns
 from amodal_ros.ros.demo.arguments import add_source_arguments
 from amodal_ros.ros.demo.boxes import PromptBox
 from amodal_ros.ros.demo.events import send_event
 from amodal_ros.ros.demo.results import CameraReport, SentFrame
 from amodal_ros.ros.demo.sources import limited
 from amodal_ros.ros.demo.stage import Stage, load_stage
-from amodal_ros.ros.convert.images import rgb_to_image
-from amodal_ros.ros.convert.stamps import ns_to_stamp, stamp_to_ns
 
 IMAGE_TOPIC = "camera/image_raw"
 DETECTIONS_TOPIC = "detections"

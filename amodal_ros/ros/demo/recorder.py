@@ -24,14 +24,14 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 
 from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.ros.convert.images import image_to_rgb
+from amodal_ros.ros.convert.masks import decode_mask
+from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.demo.camera import IMAGE_TOPIC, MASKS_TOPIC
 from amodal_ros.ros.demo.events import send_event
 from amodal_ros.ros.demo.recording import Recording
 from amodal_ros.ros.demo.results import CameraReport, PublishedObject, print_summary
 from amodal_ros.ros.demo.truth import Truth, load_annotations
-from amodal_ros.ros.convert.images import image_to_rgb
-from amodal_ros.ros.convert.masks import decode_mask
-from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.outputs.timing import read_timing
 
 TIMING_TOPIC = "amodal/timing"

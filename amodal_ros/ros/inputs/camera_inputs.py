@@ -15,15 +15,15 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
+from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
+from amodal_ros.ros.convert.yolo import boxes_from_yolo, yolo_message_type
 from amodal_ros.ros.inputs.depth_input import DepthInput
-from amodal_ros.ros.watch.faults import FaultLog
 from amodal_ros.ros.inputs.image_subscription import ImageSubscription
 from amodal_ros.ros.inputs.pairing import FramePair, FramePairer, PairerConfig
 from amodal_ros.ros.parameters.table import PerceptionParameters
-from amodal_ros.ros.watch.session import SessionWatch
-from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.ros.parameters.topic_names import belongs_to, image_topic, of_camera
-from amodal_ros.ros.convert.yolo import boxes_from_yolo, yolo_message_type
+from amodal_ros.ros.watch.faults import FaultLog
+from amodal_ros.ros.watch.session import SessionWatch
 
 _PERIOD_S = 0.25
 

@@ -10,9 +10,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
+from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.ros.inputs.image_subscription import ImageSubscription
 from amodal_ros.ros.parameters.table import PerceptionParameters
-from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.ros.parameters.topic_names import of_camera
 
 

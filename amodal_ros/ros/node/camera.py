@@ -6,13 +6,13 @@ from __future__ import annotations
 from rclpy.lifecycle import LifecycleNode
 
 from amodal_ros.ros.node.camera_session import CameraSession
-from amodal_ros.ros.watch.diagnostics import CameraState
-from amodal_ros.ros.watch.faults import FaultLog
 from amodal_ros.ros.node.model_host import ModelHost
-from amodal_ros.ros.outputs.publishers import Outputs
 from amodal_ros.ros.outputs.outputs_3d import Outputs3D
+from amodal_ros.ros.outputs.publishers import Outputs
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import image_topic, of_camera
+from amodal_ros.ros.watch.diagnostics import CameraState
+from amodal_ros.ros.watch.faults import FaultLog
 
 
 class Camera:

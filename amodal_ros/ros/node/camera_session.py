@@ -10,16 +10,16 @@ from time import monotonic
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 
+from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.inputs.camera_inputs import CameraInputs, Frame, ReceivedImage
-from amodal_ros.ros.watch.faults import Fault, FaultLog
 from amodal_ros.ros.node.frame_pipeline import BegunFrame, FramePipeline
-from amodal_ros.ros.watch.frame_statistics import FrameStatistics
 from amodal_ros.ros.node.latest_worker import LatestWorker
 from amodal_ros.ros.node.model_host import ModelHost
-from amodal_ros.ros.outputs.publishers import Outputs
 from amodal_ros.ros.outputs.outputs_3d import Outputs3D
+from amodal_ros.ros.outputs.publishers import Outputs
 from amodal_ros.ros.parameters.table import PerceptionParameters
-from amodal_ros.ros.convert.stamps import stamp_to_ns
+from amodal_ros.ros.watch.faults import Fault, FaultLog
+from amodal_ros.ros.watch.frame_statistics import FrameStatistics
 from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 
 

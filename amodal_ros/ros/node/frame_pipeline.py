@@ -14,13 +14,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.ros.convert.compressed import compressed_to_rgb
 from amodal_ros.ros.convert.detections import detections_from_message
-from amodal_ros.ros.watch.faults import Fault, FaultLog
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.convert.stamps import stamp_to_ns
-from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.ros.watch.faults import Fault, FaultLog
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject
 from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures, PointPrompt
 

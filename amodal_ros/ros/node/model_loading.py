@@ -9,11 +9,11 @@ from pathlib import Path
 from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER
 from amodal_ros.backends.tensorrt.library import FLAVORS
 from amodal_ros.errors import AmodalError, BackendError, InvalidInputError
-from amodal_ros.model_folder.manifest import default_model_dir
 from amodal_ros.inference.predictor import AmodalPredictor
-from amodal_ros.ros.watch.diagnostics import NOT_VERIFIED
+from amodal_ros.model_folder.manifest import default_model_dir
 from amodal_ros.ros.node.frame_pipeline import Predictor
 from amodal_ros.ros.parameters.table import PerceptionParameters
+from amodal_ros.ros.watch.diagnostics import NOT_VERIFIED
 from amodal_ros.verify import MAX_IOU_ERROR, MIN_MASK_IOU, compare, load_reference
 
 

@@ -13,16 +13,16 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from amodal_ros.errors import AmodalError
 from amodal_ros.ros.node.camera import Camera
-from amodal_ros.ros.watch.diagnostics import CameraState, ModelState
-from amodal_ros.ros.watch.diagnostics_publisher import DiagnosticsPublisher
 from amodal_ros.ros.node.frame_pipeline import Predictor
 from amodal_ros.ros.node.lifecycle_service import refuse_impossible_transitions
-from amodal_ros.ros.parameters.live import LiveParameters
 from amodal_ros.ros.node.model_loading import load_predictor, model_facts
 from amodal_ros.ros.node.node_process import run_lifecycle_node
-from amodal_ros.ros.parameters.declaration import declare_parameters
-from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.node.services import PerceptionServices
+from amodal_ros.ros.parameters.declaration import declare_parameters
+from amodal_ros.ros.parameters.live import LiveParameters
+from amodal_ros.ros.parameters.table import PerceptionParameters
+from amodal_ros.ros.watch.diagnostics import CameraState, ModelState
+from amodal_ros.ros.watch.diagnostics_publisher import DiagnosticsPublisher
 
 NODE_NAME = "amodal_perception"
 

@@ -13,13 +13,13 @@ from std_srvs.srv import Trigger
 
 from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.image.masks import mask_box
+from amodal_ros.ros.convert.images import image_to_rgb
+from amodal_ros.ros.convert.masks import encode_masks
+from amodal_ros.ros.convert.segment import PromptedObjects, segment
 from amodal_ros.ros.node.camera_session import CameraSession
 from amodal_ros.ros.node.deferred_service import DeferredService
 from amodal_ros.ros.node.frame_pipeline import message_to_rgb
-from amodal_ros.ros.convert.images import image_to_rgb
-from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.node.model_host import ModelHost
-from amodal_ros.ros.convert.segment import PromptedObjects, segment
 from amodal_ros.ros.parameters.topic_names import of_camera
 
 

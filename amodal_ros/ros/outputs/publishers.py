@@ -12,13 +12,13 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.ros.convert.amodal_boxes import amodal_boxes_message
-from amodal_ros.ros.watch.faults import FaultLog
-from amodal_ros.ros.node.frame_pipeline import FrameAnswer
 from amodal_ros.ros.convert.images import rgb_to_image
-from amodal_ros.ros.outputs.overlay import draw_overlay
 from amodal_ros.ros.convert.stamps import stamp_to_ns
+from amodal_ros.ros.node.frame_pipeline import FrameAnswer
+from amodal_ros.ros.outputs.overlay import draw_overlay
 from amodal_ros.ros.outputs.timing import timing_message
 from amodal_ros.ros.parameters.topic_names import of_camera
+from amodal_ros.ros.watch.faults import FaultLog
 
 # Reliable, and deep enough that a subscriber that is late by a few frames loses none.
 _DEPTH = 5

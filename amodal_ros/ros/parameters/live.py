@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 from rclpy.validate_topic_name import validate_topic_name
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.convert.yolo import yolo_message_type
 from amodal_ros.ros.node.camera import Camera
 from amodal_ros.ros.node.frame_pipeline import Predictor
 from amodal_ros.ros.node.model_host import ModelHost
@@ -19,7 +20,6 @@ from amodal_ros.ros.node.model_loading import check_model_folder
 from amodal_ros.ros.parameters.declaration import guard_changes, read_parameters
 from amodal_ros.ros.parameters.spec import Effect
 from amodal_ros.ros.parameters.table import PARAMETERS, PerceptionParameters
-from amodal_ros.ros.convert.yolo import yolo_message_type
 
 _PERIOD_S = 1.0
 _TOPICS = ("image_topic", "detections_topic", "depth_topic", "camera_info_topic")

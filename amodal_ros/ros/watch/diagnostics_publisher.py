@@ -10,8 +10,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 
-from amodal_ros.ros.watch.diagnostics import CameraState, ModelState, camera_status, model_status
 from amodal_ros.ros.convert.stamps import ns_to_stamp
+from amodal_ros.ros.watch.diagnostics import CameraState, ModelState, camera_status, model_status
 
 _PERIOD_S = 1.0
 _RECENT = 5  # periods

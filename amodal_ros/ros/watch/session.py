@@ -12,8 +12,8 @@ from rclpy.lifecycle import LifecycleNode
 from amodal_ros.ros.watch.clock import ClockWatch
 from amodal_ros.ros.watch.engine_health import EngineHealth
 from amodal_ros.ros.watch.faults import Fault, FaultLog
-from amodal_ros.ros.watch.silence import InputWatch
 from amodal_ros.ros.watch.qos import QosWatch
+from amodal_ros.ros.watch.silence import InputWatch
 
 _PERIOD_S = 1.0
 # An input is silent after so long without a message.

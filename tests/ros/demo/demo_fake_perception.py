@@ -11,7 +11,6 @@ import os
 import sys
 
 from amodal_ros.ros.demo.__main__ import __main__ as demo
-
 from amodal_ros.ros.demo.__main__ import run as demo_run
 
 
@@ -36,7 +35,9 @@ def run_demo_command(arguments: list[str]) -> int:
 
     def fake_command(*given: object) -> list[str]:
         command = real_command(*given)
-        command[command.index("amodal_ros.ros.node.perception_node")] = "tests.ros.demo.demo_fake_perception"
+        command[command.index("amodal_ros.ros.node.perception_node")] = (
+            "tests.ros.demo.demo_fake_perception"
+        )
         return command
 
     demo_run.perception_command = fake_command

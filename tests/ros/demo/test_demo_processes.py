@@ -264,7 +264,15 @@ def test_a_recorder_that_saw_nothing_says_so(tmp_path):
 
 def test_the_models_own_masks(repository_root, tmp_path):
     """The whole chain with nothing replaced: the command that `scripts/demo` runs."""
-    command = [sys.executable, "-m", "amodal_ros.ros.demo.__main__", "--frames", "2", "--timeout", "200"]
+    command = [
+        sys.executable,
+        "-m",
+        "amodal_ros.ros.demo.__main__",
+        "--frames",
+        "2",
+        "--timeout",
+        "200",
+    ]
     done = subprocess.run(
         [*command, "--out", str(tmp_path)], cwd=repository_root, capture_output=True, text=True
     )

@@ -18,8 +18,8 @@ from vision_msgs.msg import BoundingBox2D, Detection2DArray
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.compressed import compressed_to_rgb
 from amodal_ros.ros.convert.detections import detections_from_message
-from amodal_ros.ros.inputs.image_subscription import ImageSubscription
 from amodal_ros.ros.convert.yolo import boxes_from_yolo, yolo_message_type
+from amodal_ros.ros.inputs.image_subscription import ImageSubscription
 from tests.ros.ros_rig import Camera, boxes_message, image_message, picture
 
 BOX = (20.0, 30.0, 60.0, 80.0)

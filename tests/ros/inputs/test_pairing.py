@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.watch.faults import Fault, FaultLog
 from amodal_ros.ros.inputs.pairing import FramePairer, PairerConfig
+from amodal_ros.ros.watch.faults import Fault, FaultLog
 
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000

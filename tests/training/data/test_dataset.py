@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_box
+from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from amodal_ros.modeling.config import AmodalConfig
-from amodal_ros.inference.preprocess import preprocess_image
 from tests.training.data.conftest import HW, draw
 from training.batch import TrainClip
 from training.data import DataConfig, PriorConfig, SourceConfig, build_dataset, collate

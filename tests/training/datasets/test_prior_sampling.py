@@ -6,8 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from amodal_ros.image.boxes import box_iou
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import box_iou
 from training.datasets.prior_sampling import (
     PRIOR_KINDS,
     PriorSamplingConfig,

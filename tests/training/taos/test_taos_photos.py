@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from amodal_ros.inference.predictor import AmodalPredictor
-from tests.training.taos.taos_drawings import HW, draw_photo, jpeg
 from tests.fakes import FakeBackend, fake_manifest
+from tests.training.taos.taos_drawings import HW, draw_photo, jpeg
 from training.taos.config import TaosConfig
 from training.taos.errors import CorruptRecordError
 from training.taos.sampler import TaosSampler

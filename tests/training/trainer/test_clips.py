@@ -9,12 +9,12 @@ import torch
 
 from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.image.masks import dilate_mask
+from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.video_predictor import AmodalVideoPredictor
 from amodal_ros.modeling.video_types import VideoOptions, VideoPrompt
-from amodal_ros.inference.preprocess import preprocess_image
 from tests.training.trainer.synthetic import SyntheticConfig, SyntheticDataset, collate
 from training.batch import TrainClip
 from training.trainer.clips import follow

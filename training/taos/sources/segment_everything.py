@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
 from amodal_ros.image.masks import mask_iou
+from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.inference.prompts import PADDING_LABEL, DecoderPrompts
