@@ -97,7 +97,6 @@ def fill_folder(
     """
     import onnx
 
-    from amodal_ros.backends.torch_backend import TorchBackend
     from amodal_ros.errors import BackendError
     from amodal_ros.model_folder.manifest import load_manifest, parse_manifest
     from amodal_ros.model_folder.memory import load_memory
@@ -113,6 +112,7 @@ def fill_folder(
     )
     from export.folder.parity import TOLERANCES, measure_parity
     from export.folder.reference import make_reference
+    from export.folder.torch_backend import TorchBackend
     from export.graphs.exporting import feature_layout
     from export.graphs.memory_folder import write_memory
 

@@ -88,7 +88,7 @@ def test_core_imports_its_libraries_only(module: str) -> None:
 def test_backend_imports_its_engine_only_and_lazily(module: str) -> None:
     names = imports(module)
     assert tops(names) - sys.stdlib_module_names - CORE_LIBRARIES - ENGINES == set()
-    for package in ("modeling", "ros", "predictor", "tracker"):
+    for package in ("modeling", "ros", "inference", "tracking"):
         assert reaches(names, f"amodal_ros.{package}") == []
     at_top = {
         alias.name.split(".")[0]

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
-from amodal_ros.backends.torch_backend import TorchBackend
 from amodal_ros.errors import BackendError
 from amodal_ros.inference.graph_runner import decoder_broadcasts
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.verify import Comparison, Reference, compare
+from export.folder.torch_backend import TorchBackend
 
 OBJECT_COUNTS = (1, 2, 5)
 POINT_COUNTS = (2, 5)

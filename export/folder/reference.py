@@ -6,10 +6,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from amodal_ros.backends.torch_backend import TorchBackend
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.verify import Reference
+from export.folder.torch_backend import TorchBackend
 
 SCENE_HW = (180, 240)
 

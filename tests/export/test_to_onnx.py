@@ -18,7 +18,6 @@ import torch
 from onnx import numpy_helper
 
 from amodal_ros import verify
-from amodal_ros.backends.torch_backend import TorchBackend
 from amodal_ros.errors import BackendError, CheckpointError, InvalidInputError, ManifestError
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import load_manifest
@@ -27,6 +26,7 @@ from amodal_ros.modeling.checkpoint import save_checkpoint
 from export.folder.model_folder import publish
 from export.folder.options import parse_options
 from export.folder.source_model import read_source
+from export.folder.torch_backend import TorchBackend
 from export.graphs.components.decoder import export_decoder
 from export.graphs.exporting import feature_layout
 from export.graphs.half_storage import store_weights_as_half

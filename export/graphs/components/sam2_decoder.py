@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``decoder.onnx`` of SAM 2 and 2.1: an image's objects, without memory.
 
-As SAM's (see :mod:`export.graphs.components.decoder`), and with the two high-resolution maps, the token
-that says whether the object is there, and the choice among masks that ``sam2`` makes.
+As SAM's (see :mod:`export.graphs.components.decoder`), and with the two high-resolution maps,
+the token that says whether the object is there, and the choice among masks that ``sam2`` makes.
 """
 
 from __future__ import annotations

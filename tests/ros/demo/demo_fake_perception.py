@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo command, but its perception node has the tests' fast predictor instead of a model.
 
-`python -m tests.ros.demo.demo_fake_perception demo ARGUMENTS` runs the demo, which starts this file
-again as its perception process. FAKE_DELAY_S slows every answer down.
+`python -m tests.ros.demo.demo_fake_perception demo ARGUMENTS` runs the demo, which starts this
+file again as its perception process. FAKE_DELAY_S slows every answer down.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
-from amodal_ros.ros.demo.__main__ import __main__ as demo
-from amodal_ros.ros.demo.__main__ import run as demo_run
+from amodal_ros.ros.demo import __main__ as demo
+from amodal_ros.ros.demo import run as demo_run
 
 
 def perceive(command_line: list[str]) -> int:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from amodal_ros.ros.demo.__main__ import processes as demo_processes
+from amodal_ros.ros.demo import processes as demo_processes
 from amodal_ros.ros.demo.sources import open_source
 from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS
 
@@ -267,7 +267,7 @@ def test_the_models_own_masks(repository_root, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "amodal_ros.ros.demo.__main__",
+        "amodal_ros.ros.demo",
         "--frames",
         "2",
         "--timeout",
@@ -286,7 +286,7 @@ def test_the_models_own_masks(repository_root, tmp_path):
 
 
 def test_help_needs_no_package_at_all(repository_root):
-    command = [sys.executable, "-S", "-m", "amodal_ros.ros.demo.__main__", "--help"]
+    command = [sys.executable, "-S", "-m", "amodal_ros.ros.demo", "--help"]
     done = subprocess.run(command, cwd=repository_root, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0
     for option in ("--source", "--box", "--boxes", "--rate", "--frames", "--out", "--model"):
