@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 
 from amodal_ros.backends.base import Backend
+from amodal_ros.backends.row_blocks import joined
 from amodal_ros.errors import ManifestError
 from amodal_ros.inference.prompts import DecoderPrompts
-from amodal_ros.inference.row_blocks import joined
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.model_folder.manifest import ModelManifest
 

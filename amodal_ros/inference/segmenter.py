@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from amodal_ros.backends.row_blocks import joined
 from amodal_ros.image.boxes import clip_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_boxes
@@ -22,7 +23,6 @@ from amodal_ros.inference.prompts import (
     prior_tensor,
 )
 from amodal_ros.inference.regions import object_regions
-from amodal_ros.inference.row_blocks import joined
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.types import ImageFeatures
 

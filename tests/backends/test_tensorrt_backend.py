@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amodal_ros.backends.row_blocks import RowRuns
 from amodal_ros.backends.tensorrt.engine_cache import EngineSet
 from amodal_ros.backends.tensorrt.tensors import DeviceTensor
 from amodal_ros.errors import BackendError, ManifestError
 from amodal_ros.inference.predictor import AmodalPredictor
-from amodal_ros.inference.row_blocks import RowRuns
 from tests.backends.tensorrt_support import Rig
 from tests.fakes import SIZE, FakeBackend, fake_manifest
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.backends.base import check_tensors
+from amodal_ros.backends.row_blocks import RowRuns
 from amodal_ros.backends.tensorrt.tensors import DeviceTensor
 from amodal_ros.errors import BackendError
-from amodal_ros.inference.row_blocks import RowRuns
 from amodal_ros.model_folder.manifest import GraphSpec, TensorSpec
 
 POINTS = "P"  # the manifest's name of the number of points; other free lengths count rows

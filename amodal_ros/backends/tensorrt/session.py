@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from amodal_ros.backends.row_blocks import RowRuns
 from amodal_ros.backends.tensorrt.cuda import Cuda
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.backends.tensorrt.plan import GraphCache, GraphPlan
 from amodal_ros.backends.tensorrt.tensors import BufferPool, DeviceTensor
 from amodal_ros.errors import BackendError
-from amodal_ros.inference.row_blocks import RowRuns
 from amodal_ros.model_folder.manifest import TensorSpec
 
 logger = logging.getLogger(__name__)
