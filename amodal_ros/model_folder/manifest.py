@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
 import json
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import ManifestError
+from amodal_ros.files import file_sha256
 from amodal_ros.model_folder.fields import FieldReader
 
 SCHEMA_VERSION = 1
@@ -267,22 +267,18 @@ def verify_files(folder: Path, specs: Iterable[FileSpec]) -> None:
         size = path.stat().st_size
         if size != spec.bytes:
             raise ManifestError(f"{path}: expected {spec.bytes} bytes, got {size}")
-        digest = file_sha256(path)
-        if digest != spec.sha256:
-            raise ManifestError(f"{path}: expected sha256 {spec.sha256}, got {digest}")
+        check_digest(path, spec.sha256)
 
 
-def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file's content.
+def check_digest(path: Path, sha256: str) -> None:
+    """Checks that a file is the one described.
 
     Raises:
-        ManifestError: when the file cannot be read.
+        ManifestError: it cannot be read, or its sha256 is another.
     """
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        found = file_sha256(path)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error}") from error
-    return digest.hexdigest()
+    if found != sha256:
+        raise ManifestError(f"{path}: expected sha256 {sha256}, got {found}")

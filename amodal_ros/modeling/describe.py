@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from amodal_ros.files import file_sha256
 from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.checkpoint import read_header, read_tensors
-from amodal_ros.modeling.official_checkpoints import file_sha256
 
 
 def describe_checkpoint(path: Path | str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from amodal_ros.errors import CheckpointError
+from amodal_ros.files import file_sha256
 
 State = dict[str, torch.Tensor]
 
@@ -126,15 +126,6 @@ def load_official_state(
             )
     model.load_state_dict(fitted)
     model.train(model.training)  # TinyViT gathers its attention biases here
-
-
-def file_sha256(path: Path | str) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _fit(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import AmodalError
+from amodal_ros.files import write_text
 from benchmarks.tracking.clips import ClipSource
 from benchmarks.tracking.scores import ClipScore
 from benchmarks.tracking.segmenters import FrameSegmenter, ModelSegmenter, TruthLikeSegmenter
@@ -84,9 +85,7 @@ def run_all(jobs: Sequence[Job], fingerprint: str, parts: Path, workers: int) ->
     start = time.monotonic()
     for done, (k, result) in enumerate(_each([jobs[k] for k in todo], todo, workers), start=1):
         results[k] = result
-        unfinished = files[k].with_suffix(".part")
-        unfinished.write_text(json.dumps(result) + "\n")
-        unfinished.replace(files[k])
+        write_text(files[k], json.dumps(result) + "\n")
         left = (time.monotonic() - start) / done * (len(todo) - done)
         logger.info("%s: %.0f s; %.1f min to go", result["clip"], result["seconds"], left / 60)
     return results

@@ -16,7 +16,7 @@ import onnx
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
 from amodal_ros.errors import ManifestError
-from amodal_ros.model_folder.manifest import file_sha256
+from amodal_ros.files import file_sha256
 
 # Protobuf's own limit is 2 GiB for the whole message; its nodes and shapes need some room.
 MAX_INLINE_BYTES = 2_000_000_000

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.model_folder.manifest import MANIFEST_NAME, SCHEMA_VERSION, file_sha256
+from amodal_ros.files import file_sha256, replace_folder
+from amodal_ros.model_folder.manifest import MANIFEST_NAME, SCHEMA_VERSION
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from export.folder.graph_files import DATA_SUFFIX, data_path, save_graph
 from export.folder.options import ExportOptions
@@ -143,13 +143,7 @@ def publish(finished: Path, out: Path) -> None:
         for path in out.iterdir():
             if path.name not in ours and path.suffix not in REPLACED:
                 shutil.copy2(path, finished / path.name)
-        old = finished.with_name(f"{finished.name}.old")
-        os.replace(out, old)
-        os.replace(finished, out)
-        shutil.rmtree(old)
-    else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(finished, out)
+    replace_folder(finished, out)
 
 
 def _file_entry(path: Path) -> dict[str, Any]:

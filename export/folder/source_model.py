@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import file_sha256
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.base_weights import BaseWeights, read_base_weights
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import load_checkpoint, read_header
 from amodal_ros.modeling.config import MOBILE_SAM_MEMBERS, SAM_MEMBERS, AmodalConfig
-from amodal_ros.modeling.official_checkpoints import file_sha256
 from export.folder.options import ExportOptions
 
 # Of the mask decoder of every member.

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +21,8 @@ from amodal_ros.backends.tensorrt.engine_cache import (
 )
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, file_sha256, load_manifest
+from amodal_ros.files import file_sha256, replace_folder
+from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, load_manifest
 from amodal_ros.model_folder.memory import MemoryManifest, load_memory, with_memory
 from amodal_ros.verification.first_load import verify_engines
 from amodal_ros.verification.gate import run_gate
@@ -81,7 +80,7 @@ def build_engine_set(options: EngineOptions) -> EngineSet:
             _check_here(manifest, memory, backend, library, graphs, options)
         else:
             logger.info("%s", UNVERIFIED)
-        _publish(folder, final)
+        replace_folder(folder, final)
     return load_engine_set(final)
 
 
@@ -224,17 +223,6 @@ def _check_here(
     if report.failures():
         raise BackendError(f"the engines fail the precision gate, none is written:\n{report}")
     logger.info("%s", report)
-
-
-def _publish(folder: Path, final: Path) -> None:
-    """Puts a finished set in its place in one step."""
-    if final.exists():
-        old = folder.with_name("old")
-        os.replace(final, old)
-        os.replace(folder, final)
-        shutil.rmtree(old)
-    else:
-        os.replace(folder, final)
 
 
 def summary(engines: EngineSet) -> str:

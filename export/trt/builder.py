@@ -12,6 +12,7 @@ from typing import Any
 
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.errors import BackendError, InvalidInputError
+from amodal_ros.files import write_bytes
 from export.folder.graph_files import temporary_file
 from export.trt.profiles import Shape
 from export.trt.progress import progress_monitor
@@ -190,6 +191,4 @@ def _load_timing_cache(config: Any, path: Path | None) -> Any:
 def _save_timing_cache(cache: Any, path: Path | None) -> None:
     if cache is not None and path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
-        draft.write_bytes(bytes(memoryview(cache.serialize())))
-        draft.replace(path)
+        write_bytes(path, bytes(memoryview(cache.serialize())))

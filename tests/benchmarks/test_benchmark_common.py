@@ -8,7 +8,8 @@ import math
 
 import pytest
 
-from amodal_ros.model_folder.manifest import default_model_dir, file_sha256
+from amodal_ros.files import file_sha256
+from amodal_ros.model_folder.manifest import default_model_dir
 from benchmarks.common import mark, measure, model_facts, summarise, write_result
 from benchmarks.latency import main
 

@@ -11,7 +11,7 @@ import torch
 from onnx import helper, numpy_helper
 
 from amodal_ros.errors import ManifestError
-from amodal_ros.model_folder.manifest import file_sha256
+from amodal_ros.files import file_sha256
 from export.folder.graph_files import (
     MAX_INLINE_BYTES,
     check_data,
@@ -19,7 +19,7 @@ from export.folder.graph_files import (
     temporary_file,
     weight_bytes,
 )
-from export.graphs.exporting import onnx_graph
+from export.graphs import onnx_graph
 from export.graphs.onnx_graph import Tensor, export_component
 
 WEIGHT = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)

@@ -12,8 +12,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.files import file_sha256
 from amodal_ros.inference.predictor import AmodalPredictor
-from amodal_ros.model_folder.manifest import file_sha256, load_manifest, parse_manifest
+from amodal_ros.model_folder.manifest import load_manifest, parse_manifest
 from amodal_ros.verification.reference import Reference, save_reference
 
 SIZE, LOW, CHANNELS = 64, 32, 8

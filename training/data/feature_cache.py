@@ -12,7 +12,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import whole_folder
 from amodal_ros.modeling.amodal_model import AmodalModel
 from training.data.dataset import Item, TrainImage, collate, data_config
 from training.data.framing import FramedObject
@@ -154,8 +154,6 @@ def _write_chunk(chunk: Path, items: Sequence[Item], model: AmodalModel) -> None
         arrays["points"] = np.stack([o.points for o in objects if o.points is not None])
     elif any(o.points is not None for o in objects):
         raise InvalidInputError("data.feature_cache: expected prompt box or points, got mixed")
-    temporary = chunk.with_name(f".{chunk.name}.{os.getpid()}")
-    temporary.mkdir()
-    for name, array in arrays.items():
-        np.save(temporary / f"{name}.npy", array)
-    temporary.rename(chunk)
+    with whole_folder(chunk) as unfinished:
+        for name, array in arrays.items():
+            np.save(unfinished / f"{name}.npy", array)

@@ -11,10 +11,11 @@ from typing import Any
 
 from rich.table import Table
 
+from amodal_ros.files import file_sha256
 from training.datasets import AmodalDataset, BadRecords
 from training.evaluation.baselines import BASE_VISIBLE, BOX_FILL, TRUE_VISIBLE, VISIBLE_HULL
 from training.evaluation.runner import MODEL, POST, VIDEO_POST, Evaluation
-from training.evaluation.segmenters import ModelDescription, file_sha256
+from training.evaluation.segmenters import ModelDescription
 
 BASELINES = (BOX_FILL, BASE_VISIBLE, TRUE_VISIBLE, VISIBLE_HULL)
 SCHEMA_VERSION = 1

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.backends.onnxruntime.session import CPU_PROVIDER
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import file_sha256
 from amodal_ros.inference.batch_size import best_rows
 from amodal_ros.inference.predictor import DEFAULT_MAX_BATCH, AmodalPredictor
 from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
@@ -184,12 +184,3 @@ def open_segmenter(
     from training.evaluation.torch_segmenter import TorchSegmenter
 
     return TorchSegmenter(model, base, adapter_gain)
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

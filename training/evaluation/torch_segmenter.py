@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import file_sha256
 from amodal_ros.image.boxes import boxes_to_masks, expand_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_boxes
@@ -23,7 +24,7 @@ from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD, AmodalModel,
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.build import load_amodal
 from amodal_ros.types import AmodalPrediction, PointPrompt
-from training.evaluation.segmenters import ModelDescription, file_sha256
+from training.evaluation.segmenters import ModelDescription
 
 PRIOR_EXPAND = 1.2  # of the box's width and height, for M_spec (paper 4.1)
 MAX_BATCH = 8

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from amodal_ros.files import whole_folder
 from training.datasets.amodal_coco import AmodalCocoWriter
 from training.scenes.dressing import Wardrobe
 from training.scenes.generate import ChunkReport, SceneRun, chunk_name
@@ -31,25 +31,24 @@ PackedObject = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkReport:
-    """Render a chunk under a temporary name, then rename it: it is there whole or not at all."""
+    """Render a chunk ; it is there whole or not at all."""
     cv2.setNumThreads(1)
     _current_context()
     started = time.process_time()
-    folder = out / f".{chunk_name(number)}.{os.getpid()}.tmp"
-    (folder / "images").mkdir(parents=True)
     models = usable_models(run.models, run.split)
     surfaces = Surfaces(run.photos())
     wardrobe = Wardrobe(models, ModelStore(cache), surfaces)
     pictures: list[tuple[str, list[PackedObject]]] = []
     first = number * run.chunk_scenes
-    for scene in range(first, first + run.chunk_scenes):
-        rng = np.random.default_rng([run.seed, SPLITS.index(run.split), scene])
-        for view, picture in enumerate(render_scene(rng, wardrobe, surfaces, run.views)):
-            name = f"{run.split}_{scene:06d}_{view}.jpg"
-            _save(folder / "images" / name, picture)
-            pictures.append((name, [_packed(*one) for one in picture.objects]))
-    _annotate(run, number, models, pictures).write(folder / "annotations.json")
-    os.rename(folder, out / chunk_name(number))
+    with whole_folder(out / chunk_name(number)) as folder:
+        (folder / "images").mkdir()
+        for scene in range(first, first + run.chunk_scenes):
+            rng = np.random.default_rng([run.seed, SPLITS.index(run.split), scene])
+            for view, picture in enumerate(render_scene(rng, wardrobe, surfaces, run.views)):
+                name = f"{run.split}_{scene:06d}_{view}.jpg"
+                _save(folder / "images" / name, picture)
+                pictures.append((name, [_packed(*one) for one in picture.objects]))
+        _annotate(run, number, models, pictures).write(folder / "annotations.json")
     objects = sum(len(found) for _, found in pictures)
     return ChunkReport(number, len(pictures), objects, time.process_time() - started)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import remove_unfinished, write_text
 from training.scenes.models import SPLITS
 from training.worker_processes import end_with_parent
 
@@ -142,11 +142,8 @@ def _claim(run: SceneRun, out: Path) -> None:
         if differing:
             raise InvalidInputError(f"{out} holds another run: {', '.join(differing)} differ")
     else:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    for left in out.glob(".chunk_*.tmp"):
-        shutil.rmtree(left)
+        write_text(path, json.dumps(wanted, indent=1) + "\n")
+    remove_unfinished(out, "chunk_*")
 
 
 def _made(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import whole_file
 from training.scenes.meshes import Array, Mesh
 from training.scenes.thing import corner_normals
 from training.taos.errors import CorruptRecordError, RejectedError
@@ -103,10 +104,8 @@ class ModelStore:
         path = self._cache / f"{_stem(model)}.npz"
         if not path.exists():
             self._cache.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            with temporary.open("wb") as file:
+            with whole_file(path) as unfinished, unfinished.open("wb") as file:
                 np.savez(file, **_packed(_prepare(model)))
-            os.replace(temporary, path)
         with np.load(path, allow_pickle=False) as arrays:
             return _unpacked(arrays)
 

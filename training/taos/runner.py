@@ -9,12 +9,9 @@ moment goes on with the shards that are missing.
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
 import json
 import logging
 import multiprocessing
-import os
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from typing import Any
 import cv2
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import file_sha256, remove_unfinished, whole_file, write_text
 from training.taos.config import TaosConfig
 from training.taos.judge import CompositeJudge, GeometricJudge, JudgePanel
 from training.taos.sampler import TaosSampler
@@ -142,7 +140,7 @@ def prepare(run: TaosRun) -> None:
             raise InvalidInputError(
                 f"{run.out} holds shards but no manifest.json: another folder?"
             )
-        write_atomically(path, _dump(wanted))
+        write_text(path, _dump(wanted))
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     different = sorted(_differences(found, json.loads(_dump(wanted))))
@@ -168,8 +166,7 @@ def shard_path(run: TaosRun, shard: int) -> Path:
 
 def missing_shards(run: TaosRun) -> list[int]:
     """Shards still to be made; leftovers of killed runs are removed."""
-    for leftover in run.out.glob(".taos-*.tmp"):
-        leftover.unlink(missing_ok=True)
+    remove_unfinished(run.out, "taos-*")
     return [shard for shard in range(run.shards) if not _is_complete(run, shard)]
 
 
@@ -188,31 +185,27 @@ def make_shard(run: TaosRun, sampler: TaosSampler, shard: int) -> dict[str, Any]
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     path = shard_path(run, shard)
-    temporary = run.out / f".{path.stem}.{socket.gethostname()}-{os.getpid()}.tmp"
     statistics = TaosStatistics()
     try:
-        with temporary.open("wb") as file:
-            writer = ShardWriter(file, run.config)
-            first = shard * run.config.shard_size
-            for index in range(first, min(first + run.config.shard_size, run.count)):
-                report = sampler.draw(index)
-                statistics.add(report)
-                if report.result is not None:
-                    for sample in samples_of(report.result):
-                        writer.write(sample)
-            writer.close()
-            file.flush()
-            os.fsync(file.fileno())
-        content = {
-            "shard": path.name,
-            "bytes": temporary.stat().st_size,
-            "sha256": file_sha256(temporary),
-            "statistics": statistics.to_dict(),
-        }
-        write_atomically(path.with_suffix(".json"), _dump(content))
-        os.replace(temporary, path)
+        with whole_file(path) as unfinished:
+            with unfinished.open("wb") as file:
+                writer = ShardWriter(file, run.config)
+                first = shard * run.config.shard_size
+                for index in range(first, min(first + run.config.shard_size, run.count)):
+                    report = sampler.draw(index)
+                    statistics.add(report)
+                    if report.result is not None:
+                        for sample in samples_of(report.result):
+                            writer.write(sample)
+                writer.close()
+            content = {
+                "shard": path.name,
+                "bytes": unfinished.stat().st_size,
+                "sha256": file_sha256(unfinished),
+                "statistics": statistics.to_dict(),
+            }
+            write_text(path.with_suffix(".json"), _dump(content))
     finally:
-        temporary.unlink(missing_ok=True)
         cv2.setNumThreads(threads)
     return content
 
@@ -224,32 +217,16 @@ def finish(run: TaosRun, *, made: int, seconds: float, workers: int) -> TaosStat
         for shard in range(run.shards)
     ]
     statistics = TaosStatistics.merged(part["statistics"] for part in parts)
-    write_atomically(run.out / "statistics.json", _dump(statistics.to_dict()))
+    write_text(run.out / "statistics.json", _dump(statistics.to_dict()))
     timing = {
         "pictures_made": made,
         "seconds": round(seconds, 3),
         "workers": workers,
         "pictures_per_second": round(made / seconds, 3) if seconds > 0 else 0.0,
     }
-    write_atomically(run.out / "timing.json", _dump(timing))
+    write_text(run.out / "timing.json", _dump(timing))
     LOGGER.info("%d pictures in %.1f s (%.1f/s)", made, seconds, made / max(seconds, 1e-9))
     return statistics
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a small text file in one step."""
-    temporary = path.with_name(f".taos-{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _dump(content: dict[str, Any]) -> str:

@@ -21,10 +21,16 @@ from typing import Any
 import torch
 
 from amodal_ros.errors import CheckpointError
+from amodal_ros.files import (
+    remove_unfinished,
+    unfinished_name,
+    whole_file,
+    whole_folder,
+    write_text,
+)
 
 STATE, ADAPTERS = "state.pt", "adapters.safetensors"
 _FOLDER = re.compile(r"step_(\d{8})")
-_PARTIAL = ".partial"
 _BEST_RECORD = "best.json"
 
 
@@ -91,18 +97,11 @@ class CheckpointFolder:
             save_adapters: Writes ``adapters.safetensors`` to the path that it is given.
         """
         final = self.path(step)
-        partial = final.with_name(final.name + _PARTIAL)
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True)
-        with (partial / STATE).open("wb") as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        save_adapters(partial / ADAPTERS)
-        if final.exists():
-            shutil.rmtree(final)
-        os.replace(partial, final)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with whole_folder(final) as unfinished:
+            with whole_file(unfinished / STATE) as file:
+                torch.save(dict(state), file)
+            save_adapters(unfinished / ADAPTERS)
         self._link("last", final)
         self._prune()
         return final
@@ -111,9 +110,7 @@ class CheckpointFolder:
         """Name a checkpoint that exists the best."""
         self._folder.mkdir(parents=True, exist_ok=True)
         record = self._folder / _BEST_RECORD
-        partial = record.with_name(record.name + _PARTIAL)
-        partial.write_text(json.dumps({"step": best.step, "score": best.score}) + "\n")
-        os.replace(partial, record)
+        write_text(record, json.dumps({"step": best.step, "score": best.score}) + "\n")
         self._link("best", self.path(best.step))
         self._prune()
 
@@ -121,11 +118,7 @@ class CheckpointFolder:
         """Forget checkpoints of later steps and what a kill left unfinished."""
         if not self._folder.is_dir():
             return
-        for path in self._folder.glob(f"*{_PARTIAL}"):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        remove_unfinished(self._folder)
         for later in self.steps():
             if later > step:
                 shutil.rmtree(self.path(later))
@@ -147,10 +140,10 @@ class CheckpointFolder:
 
     def _link(self, name: str, target: Path) -> None:
         link = self._folder / name
-        partial = link.with_name(name + _PARTIAL)
-        partial.unlink(missing_ok=True)
-        partial.symlink_to(target.name)
-        os.replace(partial, link)
+        unfinished = unfinished_name(link)
+        unfinished.unlink(missing_ok=True)
+        unfinished.symlink_to(target.name)
+        os.replace(unfinished, link)
 
     def _prune(self) -> None:
         best = self.best()

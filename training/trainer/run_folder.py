@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import write_text
 from training.trainer.config import TrainConfig
 from training.trainer.config_files import (
     changed_keys,
@@ -121,9 +121,7 @@ class RunFolder:
         for name in (LOSSES, VALIDATION):
             path = self.path / name
             kept = [line for line in _read_lines(path) if line["step"] <= step]
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-            os.replace(partial, path)
+            write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _append(self, name: str, values: Mapping[str, Any]) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:

@@ -9,7 +9,6 @@ stays on the GPU.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -23,6 +22,7 @@ from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.backends.tensorrt.plan import GraphPlan
 from amodal_ros.backends.tensorrt.session import EngineSession
 from amodal_ros.errors import BackendError
+from amodal_ros.files import write_bytes
 from amodal_ros.model_folder.manifest import ModelManifest
 
 logger = logging.getLogger(__name__)
@@ -161,10 +161,8 @@ class TensorRtBackend:
         path = self.engines.directory / _KERNELS.format(graph=graph)
         if not kernels or (path.is_file() and path.read_bytes() == kernels):
             return
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            draft.write_bytes(kernels)
-            draft.replace(path)
+            write_bytes(path, kernels)
         except OSError as error:
             logger.warning("%s cannot be written: %s", path, error)
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import BackendError, ManifestError
+from amodal_ros.files import write_text
 from amodal_ros.model_folder.fields import FieldReader
-from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, file_sha256
+from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, check_digest
 
 SCHEMA_VERSION = 1
 SET_NAME = "engines.json"
@@ -133,9 +133,7 @@ class EngineSet:
             ManifestError: when the file is missing or altered.
         """
         path, spec = self.directory / self.files[graph].file, self.files[graph]
-        digest = file_sha256(path)
-        if digest != spec.sha256:
-            raise ManifestError(f"{path}: expected sha256 {spec.sha256}, got {digest}")
+        check_digest(path, spec.sha256)
         return path.read_bytes()
 
     def save(self) -> None:
@@ -151,10 +149,7 @@ class EngineSet:
             "verification": dict(self.verification),
             "build": dict(self.build),
         }
-        path = self.directory / SET_NAME
-        draft = path.with_name(f".{SET_NAME}.{os.getpid()}")
-        draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(draft, path)
+        write_text(self.directory / SET_NAME, json.dumps(content, indent=2) + "\n")
 
 
 def load_engine_set(directory: Path) -> EngineSet:

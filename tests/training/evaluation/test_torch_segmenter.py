@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from amodal_ros.errors import CheckpointError, InvalidInputError
+from amodal_ros.files import file_sha256
 from amodal_ros.image.masks import mask_iou
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.modeling.base_weights import read_base_weights
@@ -19,7 +20,7 @@ from export.folder.torch_backend import TorchBackend
 from export.graphs.packing import FeatureLayout
 from tests.fakes import fake_manifest
 from tests.modeling.mobile_sam_support import SMALL, random_adapters, random_state, small_model
-from training.evaluation.segmenters import file_sha256, open_segmenter
+from training.evaluation.segmenters import open_segmenter
 from training.evaluation.torch_segmenter import TorchSegmenter
 
 HW = (90, 140)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from amodal_ros.files import unfinished_name
 from tests.training.trainer.synthetic import SOURCE, write_config
 from training.train import main
 
@@ -118,12 +119,13 @@ def test_a_torn_checkpoint_and_a_torn_log_line_are_passed_over(uninterrupted, tm
     run = tmp_path / "run"
     assert train(config, run) == 0
     checkpoints = run / "checkpoints"
-    (checkpoints / "step_00000008").rename(checkpoints / "step_00000008.partial")
+    whole = checkpoints / "step_00000008"
+    whole.rename(unfinished_name(whole))
     with (run / "losses.jsonl").open("a") as log:
         log.write('{"step": 9, "los')
     assert train(config, run, "--resume") == 0
     assert lines(run) == lines(uninterrupted)
-    assert not list(checkpoints.glob("*.partial"))
+    assert not list(checkpoints.glob(".*"))
 
 
 def test_another_configuration_is_another_run(uninterrupted, tmp_path, caplog):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import write_text
 from training.taos.config import TaosConfig
 from training.taos.errors import CorruptRecordError
 from training.taos.images import checked_hw, decode_rgb, read_bytes, working_hw
@@ -120,9 +120,7 @@ class SelfSegmentedSource(PhotoSource):
                 self._segmenter = _ModelSegmenter(self._model_dir(), self._config.photos_grid)
             content = sa1b_content(self._segmenter(rgb), key)
             self._cache.mkdir(parents=True, exist_ok=True)
-            temporary = self._cache / f".{name}.{os.getpid()}.tmp"
-            temporary.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(temporary, kept)
+            write_text(kept, json.dumps(content))
         try:
             annotations = json.loads(kept.read_text(encoding="utf-8"))["annotations"]
         except (ValueError, KeyError, TypeError) as error:

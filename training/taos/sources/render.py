@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.files import write_bytes
 from training.taos.config import TaosConfig
 from training.taos.errors import CorruptRecordError, RejectedError
 from training.taos.images import decode_rgba, read_bytes
@@ -141,9 +142,7 @@ class RenderSource(CutOutSource):
 
     def _keep(self, name: str, data: bytes) -> None:
         """Several workers may make the same file; each appears whole, and they are equal."""
-        temporary = self._cache / f".{name}.{os.getpid()}.tmp"
-        temporary.write_bytes(data)
-        os.replace(temporary, self._cache / name)
+        write_bytes(self._cache / name, data)
 
     def _stem(self, model: CatalogueModel) -> str:
         config = self._config
