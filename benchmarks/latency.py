@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common import RESULTS, ROOT, mark, model_facts, summarise, write_result
+from amodal_ros.reporting import mark, summarise
+from benchmarks.common import RESULTS, ROOT, model_facts, write_result
 
 if TYPE_CHECKING:
     from benchmarks.lockstep_camera import LockstepCamera

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "model-family.md"
-BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
 OBJECTS = 8
 
@@ -186,13 +185,6 @@ HEADER = (
 )
 
 
-def replace_table(document: str, table: str) -> str:
-    """Put the table between the document's marks."""
-    before, rest = document.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
-
-
 def stale_rows(document: str, rows: Sequence[str]) -> list[str]:
     """Return the rows that the document does not hold."""
     return [line for line in rows if line not in document]
@@ -212,8 +204,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = [row(measure(variant)) for variant in chosen]
     document = DOCUMENT.read_text(encoding="utf-8")
     if not options.check:
+        from amodal_ros.reporting import put_block
+
         table = "\n".join([HEADER, *rows])
-        DOCUMENT.write_text(replace_table(document, table), encoding="utf-8")
+        put_block(DOCUMENT, "family", table)
         return 0
     stale = stale_rows(document, [HEADER, *rows])
     for line in stale:

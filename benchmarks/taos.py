@@ -46,7 +46,7 @@ def measure_rate(
     import cv2
     import numpy as np
 
-    from benchmarks.common import summarise
+    from amodal_ros.reporting import summarise
     from training.taos.config import TaosConfig
     from training.taos.sampler import TaosSampler
     from training.taos.shards import encode_sample, samples_of

@@ -56,8 +56,8 @@ def try_int8(options: argparse.Namespace) -> dict[str, Any]:
     from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
     from amodal_ros.errors import InvalidInputError
     from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
+    from amodal_ros.reporting import provenance
     from amodal_ros.verification.scenes import read_scenes
-    from benchmarks.common import provenance
     from export.folder.output_folder import work_folder
     from export.int8_graphs import VARIANTS, record_inputs, write_variant
     from export.int8_scenes import clip_scenes, divide
@@ -104,8 +104,8 @@ def _judge(
     from functools import partial
 
     from amodal_ros.inference.predictor import AmodalPredictor
+    from amodal_ros.reporting import summarise
     from amodal_ros.verification.gate import run_gate
-    from benchmarks.common import summarise
     from export.benchmarking.timing import ratios, time_side_by_side
 
     report = run_gate(manifest, engine, fp32, scenes)

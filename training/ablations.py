@@ -43,6 +43,7 @@ def main(
 
 def _run(arguments: argparse.Namespace, train: Callable[[Sequence[str]], int]) -> int:
     from amodal_ros.errors import InvalidInputError
+    from amodal_ros.reporting import git_commit, put_block
     from training.ablation.paper import config_names
     from training.ablation.results import (
         collect,
@@ -52,8 +53,7 @@ def _run(arguments: argparse.Namespace, train: Callable[[Sequence[str]], int]) -
         table,
         write_results,
     )
-    from training.evaluation.markdown import replace_block
-    from training.trainer.run_folder import RunFolder, git_commit
+    from training.trainer.run_folder import RunFolder
 
     configs = arguments.only or config_names()
     unknown = sorted(set(configs) - set(config_names()))
@@ -80,12 +80,7 @@ def _run(arguments: argparse.Namespace, train: Callable[[Sequence[str]], int]) -
     about = {"commit": git_commit(), "seeds": arguments.seeds, "overrides": arguments.overrides}
     write_results(arguments.out, results, about)
     if arguments.document is not None:
-        try:
-            text = arguments.document.read_text(encoding="utf-8")
-            text = replace_block(text, "ablations", document_block(results))
-            arguments.document.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InvalidInputError(f"--document: {error}") from error
+        put_block(arguments.document, "ablations", document_block(results))
     print(table(results))
     return status
 
@@ -108,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--document",
         type=Path,
         metavar="FILE",
-        help="put the table into the block '<!-- report ablations -->' of this document too",
+        help="put the table into the block '<!-- generated ablations -->' of this document too",
     )
     parser.add_argument(
         "--set",

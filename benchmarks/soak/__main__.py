@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common import RESULTS, ROOT, commit, model_facts, write_result
+from amodal_ros.reporting import git_commit
+from benchmarks.common import RESULTS, ROOT, model_facts, write_result
 from benchmarks.latency import GROUPS, NodeProcess
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return {
         **{k: v for k, v in vars(options).items() if k not in places},
         **model_facts(options.model),
-        "commit_at_start": commit(),
+        "commit_at_start": git_commit(),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import mark, summarise
+from amodal_ros.reporting import mark, summarise
 
 # The run after its warm-up is cut into so many parts; the median of each is compared with that
 # of the first, so that a single frame decides nothing.

@@ -74,10 +74,10 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _render(path: Path, name: str, document: dict[str, Any]) -> None:
-    from benchmarks.tracking.summary import replace_block, results_markdown
+    from amodal_ros.reporting import put_block
+    from benchmarks.tracking.summary import results_markdown
 
-    text = path.read_text(encoding="utf-8")
-    path.write_text(replace_block(text, name, results_markdown(document)), encoding="utf-8")
+    put_block(path, f"tracking {name}", results_markdown(document))
 
 
 def _parser() -> argparse.ArgumentParser:

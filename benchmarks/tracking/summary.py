@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.errors import InvalidInputError
 from benchmarks.tracking.scores import GROUPS
 from benchmarks.tracking.variants import FEEDBACK, NO_FEEDBACK
 
@@ -160,20 +158,6 @@ def results_markdown(document: Mapping[str, Any]) -> str:
                     f" over {gain['clips']} clips."
                 )
     return "\n".join(lines) + "\n"
-
-
-def replace_block(text: str, name: str, content: str) -> str:
-    """Replace what stands between ``<!-- tracking NAME -->`` and ``<!-- end tracking -->``.
-
-    Raises:
-        InvalidInputError: the document has no such block.
-    """
-    pattern = re.compile(
-        rf"(<!-- tracking {re.escape(name)} -->\n).*?(<!-- end tracking -->)", re.DOTALL
-    )
-    if not pattern.search(text):
-        raise InvalidInputError(f"the document has no block '<!-- tracking {name} -->'")
-    return pattern.sub(lambda match: f"{match[1]}\n{content}\n{match[2]}", text)
 
 
 def _text(value: float | None) -> str:

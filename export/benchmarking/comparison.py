@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import mark, provenance, summarise
+from amodal_ros.reporting import mark, provenance, summarise
 from export.benchmarking.contestants import Contestant, Entry, Ours, open_contestant
 from export.benchmarking.floor import floor_ms, gemm_gflops
 from export.benchmarking.memory import peak_rss_mb

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.documents import put_between
+from amodal_ros.reporting import markdown_table, put_block
 
-BEGIN, END = "<!-- many objects: begin -->", "<!-- many objects: end -->"
 _STEPS = ("preprocess", "prefix", "prior", "suffix", "decoder", "postprocess")
 
 Row = Sequence[str]
@@ -21,7 +20,7 @@ def render(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         InvalidInputError: the document does not have each mark once.
     """
-    put_between(path, BEGIN, END, "\n\n".join(_sections(document)))
+    put_block(path, "many objects", "\n\n".join(_sections(document)))
 
 
 def print_results(document: Mapping[str, Any]) -> None:
@@ -55,15 +54,15 @@ def _sections(document: Mapping[str, Any]) -> Iterator[str]:
     operations = {entry["mode"]: entry for entry in document.get("operations", [])}
     for model, rows in _models(document):
         yield f"**{_title(model)}**"
-        yield _markdown(_comparison(rows))
-        yield _markdown(_stages(rows, operations.get(model["mode"])))
-    yield _markdown(_marks(document["marks"]))
+        yield markdown_table(_comparison(rows))
+        yield markdown_table(_stages(rows, operations.get(model["mode"])))
+    yield markdown_table(_marks(document["marks"]))
     others = document["rss_mb_of_others"]
     most = max(settings["objects"])
     told = ", ".join(f"{name} {value:.0f} MB" for name, value in others.items())
     yield f"Peak memory of the others with {most} objects: {told}."
     if "encoders" in document:
-        yield _markdown(_encoders(document["encoders"]))
+        yield markdown_table(_encoders(document["encoders"]))
 
 
 def _models(
@@ -146,10 +145,3 @@ def _encoders(encoders: Sequence[Mapping[str, Any]]) -> list[Row]:
     ]
     head = ["encoder", "adapters before", "prefix GFLOP", "suffix GFLOP", "suffix share"]
     return [[*head, "8 objects / naive"], *rows]
-
-
-def _markdown(table: Sequence[Row]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
-    head, *rows = table
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

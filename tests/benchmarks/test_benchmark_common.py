@@ -10,16 +10,8 @@ import pytest
 
 from amodal_ros.files import file_sha256
 from amodal_ros.model_folder.manifest import default_model_dir
-from benchmarks.common import mark, measure, model_facts, summarise, write_result
+from benchmarks.common import model_facts, write_result
 from benchmarks.latency import main
-
-
-def test_measure_leaves_the_warm_up_out():
-    calls = []
-    samples = measure(lambda: calls.append(None), warm_up=3, repeats=5)
-    assert len(calls) == 8
-    assert len(samples) == 5
-    assert all(sample >= 0 for sample in samples)
 
 
 def test_the_model_is_named_by_its_digests():
@@ -27,29 +19,6 @@ def test_the_model_is_named_by_its_digests():
     assert facts["model"] == "packaged"
     assert facts["model_sha256"]["suffix"] == file_sha256(folder / "suffix.onnx")
     assert model_facts(folder) == {**facts, "model": folder.name}
-
-
-def test_summary():
-    summary = summarise([4.0, 1.0, 2.0, 3.0, 5.0])
-    assert (summary["n"], summary["median"], summary["iqr"]) == (5, 3.0, 2.0)
-    assert (summary["q1"], summary["q3"], summary["min"], summary["max"]) == (2.0, 4.0, 1.0, 5.0)
-
-
-def test_summary_keeps_four_digits():
-    assert summarise([0.000123456])["median"] == 0.0001235
-    assert summarise([123456.7])["median"] == 123457.0
-    assert summarise([0.0])["median"] == 0.0
-
-
-@pytest.mark.parametrize("samples", [[], [1.0, math.nan]])
-def test_summary_refuses(samples):
-    with pytest.raises(ValueError, match="expected finite samples"):
-        summarise(samples)
-
-
-@pytest.mark.parametrize(("value", "met"), [(39.9, True), (40.0, True), (40.1, False)])
-def test_mark(value, met):
-    assert mark(value, 40.0, "ms") == {"value": value, "limit": 40.0, "unit": "ms", "met": met}
 
 
 def test_result_file_says_where_it_came_from(tmp_path):

@@ -19,7 +19,7 @@ from export.benchmarking.contestants import Entry, open_contestant
 from export.benchmarking.floor import floor_ms
 from export.benchmarking.memory import peak_rss_mb
 from export.benchmarking.models import ExportFailedError, Model, open_models
-from export.benchmarking.render import BEGIN, END, render
+from export.benchmarking.render import render
 from export.benchmarking.scene import HW, draw_scene
 from export.benchmarking.timing import ratios, time_side_by_side
 from tests.export.small_models import base_files, model_folder
@@ -134,7 +134,9 @@ def test_document_holds_what_is_asked_of_it(document: dict[str, Any]) -> None:
 
 def test_tables_replace_those_between_the_marks(document: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "document.md"
-    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    path.write_text(
+        "before\n<!-- generated many objects -->\nold\n<!-- end many objects -->\nafter\n"
+    )
     counted = {"prefix_gflop": 1.0, "suffix_gflop": 3.0, "decoder_gflop": 0.5}
     full = {
         **document,
@@ -154,8 +156,8 @@ def test_tables_replace_those_between_the_marks(document: dict[str, Any], tmp_pa
     }
     render(path, full)
     text = path.read_text()
-    assert text.startswith(f"before\n{BEGIN}\n")
-    assert text.endswith(f"{END}\nafter\n")
+    assert text.startswith("before\n<!-- generated many objects -->\n")
+    assert text.endswith("<!-- end many objects -->\nafter\n")
     assert "old" not in text
     assert "| 3 | " in text
     assert "| tiny | block 1 | 1.0 | 3.0 | 75 % | 0.78 |" in text
@@ -202,7 +204,7 @@ def test_command_line(
     assert json.loads(out.read_text())["results"][0]["n_objects"] == 2
     assert "mode roi" in capsys.readouterr().out
     page = tmp_path / "page.md"
-    page.write_text(f"{BEGIN}\n{END}\n")
+    page.write_text("<!-- generated many objects -->\n<!-- end many objects -->\n")
     assert benchmark.main(["--out", str(out), "--render", str(page)]) == 0
     assert "| objects |" in page.read_text()
     assert benchmark.main([*arguments, "--provider", "MagicProvider"]) == 2

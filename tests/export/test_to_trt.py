@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import tensorrt_builds as table
 from export import to_trt
-from export.trt import build_set, table
+from export.trt import build_set
 from tests.export.trt_support import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +70,7 @@ def test_missing_packages_are_named_with_the_remedy(folder: Path, caplog, monkey
 
 def test_table_of_builds(folder: Path, tmp_path: Path) -> None:
     out, document = tmp_path / "builds.json", tmp_path / "tensorrt.md"
-    document.write_text(f"before\n{table.START}\nold\n{table.END}\nafter\n")
+    document.write_text("before\n<!-- generated builds -->\nold\n<!-- end builds -->\nafter\n")
     arguments = ["--model", folder, "--targets", "SM86", "--out", out, "--document", document]
     assert table.main([str(a) for a in (*arguments, "--precisions", "fp32")]) == 0
     assert table.main([str(a) for a in (*arguments, "--precisions", "fp16")]) == 0
@@ -92,5 +93,5 @@ def test_document_without_marks_is_refused(folder: Path, tmp_path: Path, caplog)
     arguments = ["--model", folder, "--targets", "SM86", "--document", document]
     arguments += ["--precisions", "fp32", "--out", tmp_path / "builds.json"]
     assert table.main([str(a) for a in arguments]) == 1
-    assert "text.md: expected '<!-- builds: written by" in caplog.text
+    assert "text.md: expected the marks '<!-- generated builds -->'" in caplog.text
     assert document.read_text() == "text"

@@ -16,7 +16,7 @@ from amodal_ros.model_folder.memory import load_memory
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import MEMBERS, SAM2_MEMBERS
-from export.trt.table import PRECISIONS, TARGETS, build_rows
+from benchmarks.tensorrt_builds import PRECISIONS, TARGETS, build_rows
 from tests.export.exported import random_source
 from tests.modeling.family_support import SMALL
 

@@ -2,7 +2,7 @@
 """A report as Markdown, and generated blocks of it in a document.
 
 ``python -m training.evaluation.markdown docs/evaluation.md NAME=report.json …`` rewrites what
-stands between ``<!-- report NAME -->`` and ``<!-- end report -->``.
+stands between ``<!-- generated NAME -->`` and ``<!-- end NAME -->``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.reporting import markdown_table, put_block
 from training.evaluation.report import figure_text, result_rows, table_columns
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,19 @@ def report_markdown(report: Mapping[str, Any], sheet: str | None = None) -> str:
         "",
     ]
     columns = table_columns(report)
-    lines += _table(
-        ["prediction", *(heading for heading, _, _ in columns)],
-        [
-            [name, *(figure_text(m.get(metric, {}).get(key)) for _, metric, key in columns)]
-            for name, m in result_rows(report)
-        ],
+    lines.append(
+        markdown_table(
+            [
+                ["prediction", *(heading for heading, _, _ in columns)],
+                *(
+                    [
+                        name,
+                        *(figure_text(m.get(metric, {}).get(key)) for _, metric, key in columns),
+                    ]
+                    for name, m in result_rows(report)
+                ),
+            ]
+        )
     )
     lines += [
         "",
@@ -55,40 +62,28 @@ def report_markdown(report: Mapping[str, Any], sheet: str | None = None) -> str:
         "",
     ]
     hull = report["baselines"].get("convex hull of the true visible mask", {}).get("buckets", {})
-    lines += _table(
-        ["occlusion", "instances", "full", "occ", "boundary F", "hull full", "hull occ"],
-        [
+    lines.append(
+        markdown_table(
             [
-                label,
-                str(figures["n"]),
-                *(figure_text(figures[k]) for k in ("miou_full", "miou_occ", "boundary_f")),
-                *(figure_text(hull[label][k]) for k in ("miou_full", "miou_occ")),
+                ["occlusion", "instances", "full", "occ", "boundary F", "hull full", "hull occ"],
+                *(
+                    [
+                        label,
+                        str(figures["n"]),
+                        *(
+                            figure_text(figures[k])
+                            for k in ("miou_full", "miou_occ", "boundary_f")
+                        ),
+                        *(figure_text(hull[label][k]) for k in ("miou_full", "miou_occ")),
+                    ]
+                    for label, figures in report["buckets"].items()
+                ),
             ]
-            for label, figures in report["buckets"].items()
-        ],
+        )
     )
     if sheet is not None:
         lines += ["", f"![best, median and worst cases]({sheet})"]
     return "\n".join(lines) + "\n"
-
-
-def replace_block(document: str, name: str, content: str) -> str:
-    """Replace a generated block of a document.
-
-    Raises:
-        InvalidInputError: the document has no such block.
-    """
-    pattern = re.compile(
-        rf"(<!-- report {re.escape(name)} -->\n).*?(<!-- end report -->)", re.DOTALL
-    )
-    if not pattern.search(document):
-        raise InvalidInputError(f"the document has no block '<!-- report {name} -->'")
-    return pattern.sub(lambda match: match[1] + "\n" + content + "\n" + match[2], document)
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---", *("---:" for _ in headings[1:])]
-    return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,22 +92,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m training.evaluation.markdown",
         description="Rewrite the generated blocks of a document from reports.",
     )
-    parser.add_argument("document", type=Path, help="with blocks '<!-- report NAME -->'")
+    parser.add_argument("document", type=Path, help="with blocks '<!-- generated NAME -->'")
     parser.add_argument("reports", nargs="+", metavar="NAME=report.json")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
-        text = arguments.document.read_text(encoding="utf-8")
         for argument in arguments.reports:
             name, equals, file = argument.partition("=")
             if not equals:
                 raise InvalidInputError(f"expected NAME=report.json, got {argument!r}")
             report = json.loads(Path(file).read_text(encoding="utf-8"))
-            text = replace_block(text, name, report_markdown(report))
+            put_block(arguments.document, name, report_markdown(report))
     except (AmodalError, OSError, ValueError) as error:
         logger.error("%s", error)
         return 1
-    arguments.document.write_text(text, encoding="utf-8")
     return 0
 
 

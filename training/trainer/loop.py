@@ -16,13 +16,14 @@ from typing import Any
 import torch
 
 from amodal_ros.modeling.checkpoint import save_checkpoint
+from amodal_ros.reporting import git_commit
 from training.trainer.build import Run
 from training.trainer.checkpoints import Best, CheckpointFolder
 from training.trainer.config_files import config_to_dict
 from training.trainer.guard import TrainingDivergedError, save_batches
 from training.trainer.loading import MicroBatches, micro_batches_of_step, training_loader
 from training.trainer.records import Records
-from training.trainer.run_folder import RunFolder, git_commit
+from training.trainer.run_folder import RunFolder
 from training.trainer.schedule import learning_rate
 from training.trainer.source import Batch
 from training.trainer.step import GradientStep

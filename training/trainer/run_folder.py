@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -15,6 +13,7 @@ from typing import Any
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import write_text
+from amodal_ros.reporting import git_commit, package_versions
 from training.trainer.config import TrainConfig
 from training.trainer.config_files import (
     changed_keys,
@@ -30,7 +29,6 @@ CONFIG, STARTS, LOSSES, VALIDATION = (
     "validation.jsonl",
 )
 _PACKAGES = ("torch", "lightning-fabric", "numpy", "timm", "sam2", "segment-anything")
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 class RunFolder:
@@ -99,7 +97,7 @@ class RunFolder:
                 "commit": git_commit(),
                 "command": sys.argv[1:],
                 "python": platform.python_version(),
-                "packages": _versions(),
+                "packages": package_versions(_PACKAGES),
                 "changes": list(changes),
             },
         )
@@ -126,26 +124,6 @@ class RunFolder:
     def _append(self, name: str, values: Mapping[str, Any]) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(values)) + "\n")
-
-
-def git_commit() -> str:
-    """Return the checkout's commit, ``-dirty`` if files differ from it; else ``unknown``."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from benchmarks.tracking.__main__ import main
 from benchmarks.tracking.clips import find_clips
 from benchmarks.tracking.scores import ClipScore
 from benchmarks.tracking.segmenters import RememberingBackend, TruthLikeSegmenter
-from benchmarks.tracking.summary import bootstrap_interval, replace_block, summarise_clips
+from benchmarks.tracking.summary import bootstrap_interval, summarise_clips
 from benchmarks.tracking.variants import FEEDBACK, NO_FEEDBACK, PLAIN_IOU, FrameAnswer, PlainIou
 from tests.benchmarks.tracking.clip_support import FRAMES, HIDDEN_FRAMES, write_clips
 
@@ -164,7 +164,9 @@ def test_whole_command_its_marks_and_resuming(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     document = tmp_path / "tracking.md"
-    document.write_text("before\n<!-- tracking truth -->\nold\n<!-- end tracking -->\nafter\n")
+    document.write_text(
+        "before\n<!-- generated tracking truth -->\nold\n<!-- end tracking truth -->\nafter\n"
+    )
     arguments = ["--data", str(data), "--truth-like", "--out", str(tmp_path / "out.json")]
     arguments += ["--workers", "1", "--drop", "0.1", "--document", str(document)]
     assert main(arguments) == 0
@@ -205,11 +207,6 @@ def test_wrong_data_is_an_error_with_a_message(
     arguments = ["--data", str(tmp_path / "none"), "--truth-like"]
     assert main([*arguments, "--out", str(tmp_path / "out.json")]) == 1
     assert "none" in caplog.text
-
-
-def test_document_without_a_block_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="no block '<!-- tracking model -->'"):
-        replace_block("text", "model", "content")
 
 
 def test_clips_without_hidden_parts_give_no_difference() -> None:

@@ -134,16 +134,18 @@ def test_without_a_second_seed_nothing_is_said_of_noise(tmp_path):
 
 def test_a_document_gets_the_table(tmp_path, caplog):
     document = tmp_path / "ablations.md"
-    document.write_text("before\n<!-- report ablations -->\nold\n<!-- end report -->\nafter\n")
+    document.write_text(
+        "before\n<!-- generated ablations -->\nold\n<!-- end ablations -->\nafter\n"
+    )
     assert run(tmp_path / "runs", FakeTraining(), "--document", str(document)) == 0
     text = document.read_text()
-    assert text.startswith("before\n<!-- report ablations -->\n")
-    assert text.endswith("<!-- end report -->\nafter\n")
+    assert text.startswith("before\n<!-- generated ablations -->\n")
+    assert text.endswith("<!-- end ablations -->\nafter\n")
     assert "| two points | 3 | 71.00" in text
     assert "old" not in text
     document.write_text("nothing\n")
     assert run(tmp_path / "runs", FakeTraining(), "--document", str(document)) == 1
-    assert "no block '<!-- report ablations -->'" in caplog.text
+    assert "expected the marks '<!-- generated ablations -->'" in caplog.text
     assert run(tmp_path / "runs", FakeTraining(), "--document", str(tmp_path / "none.md")) == 1
     assert "none.md" in caplog.text
 

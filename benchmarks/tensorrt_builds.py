@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build model folders' graphs for several GPUs with TensorRT for RTX, and keep sizes and times.
 
-``python -m export.trt.table --model DIR`` needs no GPU. It writes a JSON file, in which rows of
-other models stay, and the table in docs/tensorrt.md.
+``python -m benchmarks.tensorrt_builds --model DIR`` needs no GPU. It writes a JSON file, in
+which rows of other models stay, and the table in docs/tensorrt.md.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amodal_ros.reporting import markdown_table
+from benchmarks.common import RESULTS, ROOT, write_result
+
 if TYPE_CHECKING:
     from amodal_ros.model_folder.manifest import ModelManifest
 
 logger = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results" / "tensorrt_builds.json"
+BUILDS = RESULTS / "tensorrt_builds.json"
 DOCUMENT = ROOT / "docs" / "tensorrt.md"
-START, END = "<!-- builds: written by export/trt/table.py -->", "<!-- builds: end -->"
 TARGETS = ("SM86", "SM89", "SM120")
 PRECISIONS = ("fp16", "fp32")
 GRAPHS = ("prefix", "suffix", "decoder")  # the others are of the video path
@@ -105,20 +106,16 @@ def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table with a line per model, precision and target; the video path is one column."""
-    lines = [
-        "| Model | Mode | Input | Precision | GPU | prefix | suffix | decoder | video | all |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = ["Model", "Mode", "Input", "Precision", "GPU", *GRAPHS, "video", "all"]
+    table = [head]
     for row in rows:
         engines = row["engines"]
         video = [name for name in engines if name not in GRAPHS]
-        cells = [_cell(engines, names) for names in (*([g] for g in GRAPHS), video, engines)]
         base = row["base"] + (" (random weights)" if row["random_weights"] else "")
-        lines.append(
-            f"| {base} | {row['mode']} | {row['image_size']} | {row['precision']} |"
-            f" {row['target']} | {' | '.join(cells)} |"
-        )
-    return "\n".join(lines)
+        sizes = [_cell(engines, names) for names in (*([g] for g in GRAPHS), video, engines)]
+        facts = [row[name] for name in ("mode", "image_size", "precision", "target")]
+        table.append([base, *map(str, facts), *sizes])
+    return markdown_table(table, text_columns=5)
 
 
 def _cell(engines: Mapping[str, Mapping[str, float]], names: Collection[str]) -> str:
@@ -135,7 +132,7 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, action="append", required=True, help="model folder")
     parser.add_argument("--targets", nargs="+", default=list(TARGETS))
     parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=BUILDS)
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     return parser.parse_args(argv)
 
@@ -145,8 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(argv)
     from amodal_ros.errors import AmodalError
     from amodal_ros.model_folder.manifest import load_manifest
-    from benchmarks.common import write_result
-    from export.documents import put_between
+    from amodal_ros.reporting import put_block
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -155,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             known = json.loads(options.out.read_text()) if options.out.is_file() else None
             rows = merge(known["results"]["rows"] if known else [], new)
             write_result(options.out, "TensorRT for RTX builds, ahead of time", {}, {"rows": rows})
-            put_between(options.document, START, END, markdown(rows))
+            put_block(options.document, "builds", markdown(rows))
     except AmodalError as error:
         logger.error("%s", error)
         return 1
