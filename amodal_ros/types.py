@@ -208,6 +208,46 @@ class ImageFeatures:
 
 
 @dataclass(frozen=True, eq=False)
+class ObjectFeatures:
+    """What the image encoder made of the surroundings of N objects.
+
+    Attributes:
+        values: (N, C, s, s) float32, or (1, C, s, s) where all objects share one encoding: the
+            embeddings from which the visible masks were decoded.
+        geometries: N, of one original size: how the image lies in each object's input.
+    """
+
+    values: np.ndarray
+    geometries: tuple[ResizeGeometry, ...]
+
+    def __post_init__(self) -> None:
+        """Checks dtype and number.
+
+        Raises:
+            InvalidInputError: naming the field and what came.
+        """
+        values = check_array("values", self.values, np.float32, (None, None, None, None))
+        if len(values) not in (1, len(self.geometries)):
+            raise InvalidInputError(
+                f"values: expected 1 or {len(self.geometries)} rows, got {len(values)}"
+            )
+
+    def of(self, row: int) -> tuple[np.ndarray, ResizeGeometry]:
+        """Embeddings (C, s, s) and geometry of one object."""
+        return self.values[row if len(self.values) > 1 else 0], self.geometries[row]
+
+    @classmethod
+    def joined(cls, parts: Sequence[ObjectFeatures]) -> ObjectFeatures:
+        """Those of several calls, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        geometries = tuple(one for part in parts for one in part.geometries)
+        shared = all(part.values is parts[0].values for part in parts)
+        values = parts[0].values if shared else np.concatenate([part.values for part in parts])
+        return cls(values, geometries)
+
+
+@dataclass(frozen=True, eq=False)
 class AmodalPrediction:
     """Visible and amodal masks of N objects in one image of H x W pixels.
 
@@ -217,12 +257,14 @@ class AmodalPrediction:
         predicted_iou: (N,) float32, the decoder's estimate for the amodal mask.
         timings_ms: what `predict` spent, in milliseconds: `prior`, `suffix`, `decoder`,
             `postprocess` (with mode `roi` also `preprocess` and `prefix`).
+        features: of the objects' surroundings; None: not known.
     """
 
     raw_amodal_masks: np.ndarray
     visible_masks: np.ndarray
     predicted_iou: np.ndarray
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    features: ObjectFeatures | None = None
 
     def __post_init__(self) -> None:
         """Checks dtypes and that the shapes agree.

@@ -26,7 +26,7 @@ from amodal_ros.inference.prompts import ObjectQueries, check_queries
 from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
-from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
+from amodal_ros.types import AmodalPrediction, ImageFeatures, ObjectFeatures, PointPrompt
 
 DEFAULT_MAX_BATCH = 8
 _STEPS = ("prior", "suffix", "decoder", "postprocess")
@@ -158,13 +158,13 @@ class AmodalPredictor:
         watch = Stopwatch(*steps)
         if not len(queries):
             return AmodalPrediction.empty(features.original_hw, watch.timings_ms)
-        parts = self._parts(features, queries, self._segmenter(watch))
+        parts, surroundings = self._parts(features, queries, self._segmenter(watch))
         with watch.measure("postprocess"):
             raw, visible, iou = (
                 values[0] if len(values) == 1 else np.concatenate(values)
                 for values in zip(*parts, strict=True)
             )
-        return AmodalPrediction(raw, visible, iou, watch.timings_ms)
+        return AmodalPrediction(raw, visible, iou, watch.timings_ms, surroundings)
 
     def warm_up(self, objects: int = 1) -> None:
         """Runs the whole chain once on a grey image, so that the first real frame is not slower.
@@ -193,17 +193,19 @@ class AmodalPredictor:
 
     def _parts(
         self, features: ImageFeatures, queries: ObjectQueries, segmenter: ObjectSegmenter
-    ) -> list[Masks]:
+    ) -> tuple[list[Masks], ObjectFeatures]:
         """Segments at most `max_batch` objects at a time, so that memory does not grow with N."""
         slices = even_slices(len(queries), self._max_batch)
         if features.image is not None:
-            return [segmenter.in_regions(features.image, queries.part(s)) for s in slices]
+            found = [segmenter.in_regions(features.image, queries.part(s)) for s in slices]
+            return [masks for masks, _ in found], ObjectFeatures.joined([one for _, one in found])
         parts: list[Masks] = []
         unadapted: Embeddings | None = None  # of the image: computed with the first objects
         for rows in slices:
             masks, unadapted = segmenter.in_image(features, queries.part(rows), unadapted)
             parts.append(masks)
-        return parts
+        geometries = (features.encoded[1],) * len(queries)
+        return parts, ObjectFeatures((unadapted or {})["embeddings"], geometries)
 
     def _whole_image(self, image_hw: tuple[int, int]) -> ResizeGeometry:
         """With mode `full`: how an image lies in the input."""

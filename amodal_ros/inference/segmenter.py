@@ -24,7 +24,7 @@ from amodal_ros.inference.prompts import (
 )
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.model_folder.manifest import ModelManifest
-from amodal_ros.types import ImageFeatures
+from amodal_ros.types import ImageFeatures, ObjectFeatures
 
 # Raw amodal masks (n, H, W) bool, visible masks (n, H, W) bool, predicted IoU (n,) float32.
 Masks = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -85,8 +85,14 @@ class ObjectSegmenter:
         raw, iou = self._decode(adapted, prompts, geometries)
         return (raw, visible, iou), unadapted
 
-    def in_regions(self, image: np.ndarray, queries: ObjectQueries) -> Masks:
-        """Mode `roi`: a crop per object goes through all graphs."""
+    def in_regions(
+        self, image: np.ndarray, queries: ObjectQueries
+    ) -> tuple[Masks, ObjectFeatures]:
+        """Mode `roi`: a crop per object goes through all graphs.
+
+        Returns:
+            The masks, and the embeddings of the crops.
+        """
         hw, size, count = queries.image_hw, self.manifest.image_size, len(queries)
         given = queries.boxes_xyxy
         boxes = self._boxes_of_points(image, queries) if given is None else given
@@ -111,7 +117,8 @@ class ObjectSegmenter:
             priors = self._priors(known, boxes, geometries, 0)
             adapted = self.runner.suffix(features, priors, [1.0] * count)
         raw, iou = self._decode(adapted, prompts, geometries)
-        return raw, visible, iou
+        seen = ObjectFeatures(unadapted["embeddings"], tuple(geometries))
+        return (raw, visible, iou), seen
 
     def _unadapted(self, features: np.ndarray, geometry: ResizeGeometry, rows: int) -> Embeddings:
         """The base model's embeddings, without an M_spec."""

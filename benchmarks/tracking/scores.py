@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.tracking.clips import ClipFrame, is_visible
+from amodal_ros.image.masks import mask_iou
+from benchmarks.tracking.clips import ClipFrame, TrueObject
+from benchmarks.tracking.detector import FoundBoxes
 from benchmarks.tracking.variants import FrameAnswer
-from training.metrics import measure_overlap
+from training.metrics import boundary_f, davis_tolerance, measure_overlap
 
 SURVIVAL_S = 1.0
 GROUPS = ("all", "with a box", "box dropped", "hidden")
@@ -26,6 +29,15 @@ class _Sums:
     full: float = 0.0
     n_occluded: int = 0
     occluded: float = 0.0
+
+
+@dataclass
+class _Seen:
+    """Visible masks against the truth, over instances: J is IoU, F that of the outline."""
+
+    n: int = 0
+    j: float = 0.0
+    f: float = 0.0
 
 
 @dataclass
@@ -46,60 +58,89 @@ class _Life:
 class ClipScore:
     """Collects a variant's answers to a clip.
 
-    An object counts from its first detection on. A mask without a detection is compared with the
-    object that its track was last detected on.
+    An object counts from its first box on, in every frame in which it is annotated. A mask without
+    a box is compared with the object that its track last had a box of. Where nothing is visible
+    of an object, an empty visible mask scores 1.
     """
 
     def __init__(self, frame_s: float) -> None:
         self._frame_s = frame_s
         self._sums = {group: _Sums() for group in GROUPS}
+        self._seen = _Seen()
+        self._spare = 0
+        self._frames = 0
         self._lives: dict[int, _Life] = defaultdict(_Life)
         self._owner: dict[int, int] = {}
 
-    def add(self, frame: ClipFrame, answer: FrameAnswer) -> None:
+    def add(self, frame: ClipFrame, found: FoundBoxes, answer: FrameAnswer) -> None:
         """Take in one frame."""
-        detected = np.flatnonzero(frame.detected)
-        rows: dict[int, int] = {}  # object -> row of the answer
-        names = [int(sample.track_id or 0) for sample in frame.samples]
-        for row, detection in enumerate(answer.detections):
-            if detection >= 0:
-                name = names[detected[detection]]
-                track_id = int(answer.track_ids[row])
-                rows[name] = row
-                self._owner[track_id] = name
-                self._lives[name].ids.append((frame.number, track_id))
-        for row, detection in enumerate(answer.detections):
-            name = self._owner.get(int(answer.track_ids[row]), -1)
-            if detection < 0 and name >= 0:
-                rows.setdefault(name, row)
-        for number, (name, sample) in enumerate(zip(names, frame.samples, strict=True)):
-            life = self._lives[name]
-            (life.visible if is_visible(sample) else life.unseen).append(frame.number)
+        rows = self._rows(frame, found, answer)
+        self._frames += 1
+        self._spare += len(answer.track_ids) - len(rows)
+        has_box = found.are_found(len(frame.objects))
+        for one, is_found in zip(frame.objects, has_box, strict=True):
+            life = self._lives[one.name]
+            (life.visible if one.is_visible else life.unseen).append(frame.number)
             if not life.ids:
                 continue
-            mask = np.zeros(frame.hw, bool)
-            if name in rows:
-                mask = answer.amodal_masks[rows[name]]
-            overlap = measure_overlap(mask, sample.amodal_mask, sample.visible_mask)
-            group = "hidden" if not is_visible(sample) else "box dropped"
-            for key in ("all", "with a box" if frame.detected[number] else group):
-                sums = self._sums[key]
-                sums.n += 1
-                sums.full += overlap.iou_full
-                sums.n_occluded += overlap.is_occluded
-                sums.occluded += overlap.iou_occluded if overlap.is_occluded else 0.0
+            empty = np.zeros(frame.hw, bool)
+            row = rows.get(one.name, -1)
+            self._add_visible(one, empty if row < 0 else answer.visible_masks[row])
+            if one.amodal_mask is not None:
+                mask = empty if row < 0 else answer.amodal_masks[row]
+                self._add_whole(one, one.amodal_mask, mask, bool(is_found))
 
     def result(self) -> dict[str, Any]:
         """Figures of the clip, ready for JSON."""
-        events = [event for life in self._lives.values() for event in self._events(life)]
+        lives = [life for life in self._lives.values() if life.ids]
+        events = [event for life in lives for event in self._events(life)]
         return {
             "groups": {group: vars(sums) for group, sums in self._sums.items()},
-            "objects": sum(bool(life.ids) for life in self._lives.values()),
-            "detections": sum(len(life.ids) for life in self._lives.values()),
-            "id_switches": sum(_switches(life) for life in self._lives.values()),
+            "visible": vars(self._seen),
+            "objects": len(lives),
+            "detections": sum(len(life.ids) for life in lives),
+            "id_switches": sum(_switches(life) for life in lives),
+            "identities": sum(len({track_id for _, track_id in life.ids}) for life in lives),
+            "spare_per_frame": round(self._spare / max(self._frames, 1), 3),
             "hidden_events": len(events),
             "survived": sum(events),
         }
+
+    def _rows(self, frame: ClipFrame, found: FoundBoxes, answer: FrameAnswer) -> dict[int, int]:
+        """The row of the answer that stands for each true object, by the object's name."""
+        rows: dict[int, int] = {}
+        for row, detection in enumerate(answer.detections.tolist()):
+            if detection < 0:
+                continue
+            name = frame.objects[int(found.owners[detection])].name
+            track_id = int(answer.track_ids[row])
+            if name not in rows:
+                rows[name] = row
+                self._lives[name].ids.append((frame.number, track_id))
+            self._owner[track_id] = name
+        for row, detection in enumerate(answer.detections.tolist()):
+            name = self._owner.get(int(answer.track_ids[row]), -1)
+            if detection < 0 and name >= 0:
+                rows.setdefault(name, row)
+        return rows
+
+    def _add_visible(self, one: TrueObject, mask: NDArray[np.bool_]) -> None:
+        truth = one.visible_mask
+        self._seen.n += 1
+        self._seen.j += mask_iou(mask, truth) if mask.any() or truth.any() else 1.0
+        self._seen.f += boundary_f(mask, truth, davis_tolerance((mask.shape[0], mask.shape[1])))
+
+    def _add_whole(
+        self, one: TrueObject, truth: NDArray[np.bool_], mask: NDArray[np.bool_], found: bool
+    ) -> None:
+        overlap = measure_overlap(mask, truth, one.visible_mask)
+        group = "hidden" if not one.is_visible else "box dropped"
+        for key in ("all", "with a box" if found else group):
+            sums = self._sums[key]
+            sums.n += 1
+            sums.full += overlap.iou_full
+            sums.n_occluded += overlap.is_occluded
+            sums.occluded += overlap.iou_occluded if overlap.is_occluded else 0.0
 
     def _events(self, life: _Life) -> list[bool]:
         """For each time it was hidden for a second and came back: whether its identity stayed."""

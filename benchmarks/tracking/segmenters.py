@@ -18,8 +18,7 @@ from amodal_ros.image.boxes import box_iou
 from amodal_ros.image.masks import mask_boxes
 from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.types import AmodalPrediction, ImageFeatures
-from benchmarks.tracking.clips import ClipFrame
-from training.datasets import AmodalSample
+from benchmarks.tracking.clips import ClipFrame, TrueObject
 
 TRUTH_LIKE = "the truth with small errors (no network)"
 
@@ -140,7 +139,7 @@ class TruthLikeSegmenter:
             raise RuntimeError("segment was called before start")
         if not len(boxes_xyxy):
             return AmodalPrediction.empty(self._frame.hw)
-        samples = self._frame.samples
+        samples = self._frame.objects
         visible_boxes = mask_boxes(np.stack([sample.visible_mask for sample in samples]))
         best = box_iou(boxes_xyxy, visible_boxes).argmax(axis=1)
         return AmodalPrediction(
@@ -149,9 +148,9 @@ class TruthLikeSegmenter:
             np.full(len(best), 0.9, np.float32),
         )
 
-    def _with_errors(self, sample: AmodalSample) -> NDArray[np.bool_]:
-        mask = sample.amodal_mask
-        key = zlib.crc32(str(sample.instance_id).encode())
+    def _with_errors(self, one: TrueObject) -> NDArray[np.bool_]:
+        mask = one.visible_mask if one.amodal_mask is None else one.amodal_mask
+        key = zlib.crc32(f"{self._frame.number if self._frame else 0} {one.name}".encode())
         draws = np.random.default_rng([self._seed, key]).normal(0, self._error, 3)
         growth, right, down = draws * np.sqrt(np.count_nonzero(mask))
         side = 2 * round(abs(float(growth))) + 1

@@ -26,13 +26,23 @@ def summarise_clips(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[s
         "frames": sum(clip["frames"] for clip in clips),
         "variants": {name: _variant([c["variants"][name] for c in clips]) for name in names},
     }
-    if FEEDBACK in names and NO_FEEDBACK in names:
+    whole = any(clip["variants"][FEEDBACK]["groups"]["all"]["n"] for clip in clips)
+    if whole and NO_FEEDBACK in names:
         results["feedback minus no feedback"] = {
             group: {key: _paired(clips, group, key, seed) for key in ("miou_full", "miou_occ")}
             for group in GROUPS[:2]
         }
         results["marks"] = _marks(results)
     return results
+
+
+def summarise_settings(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
+    """`summarise_clips` of the clips of each setting, by its label."""
+    labels = list(dict.fromkeys(clip["setting"] for clip in clips))
+    return {
+        label: summarise_clips([clip for clip in clips if clip["setting"] == label], seed)
+        for label in labels
+    }
 
 
 def bootstrap_interval(
@@ -60,8 +70,12 @@ def _variant(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     counts = {
         key: sum(clip[key] for clip in clips)
-        for key in ("objects", "detections", "id_switches", "hidden_events", "survived")
+        for key in (
+            *("objects", "detections", "id_switches", "identities"),
+            *("hidden_events", "survived"),
+        )
     }
+    seen = [clip["visible"] for clip in clips if clip["visible"]["n"]]
     return {
         "groups": {
             group: {
@@ -72,7 +86,10 @@ def _variant(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             }
             for group, sums in totals.items()
         },
+        "j": _percent(_mean([one["j"] / one["n"] for one in seen])),
+        "f": _percent(_mean([one["f"] / one["n"] for one in seen])),
         **counts,
+        "spare_per_frame": round(float(np.mean([clip["spare_per_frame"] for clip in clips])), 3),
         "id_switches_per_clip": round(counts["id_switches"] / len(clips), 2),
         "most_id_switches": max(clip["id_switches"] for clip in clips),
     }
@@ -124,30 +141,66 @@ def _marks(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None
+
+
 def _percent(value: float | None) -> float | None:
     return None if value is None else round(100 * value, 2)
 
 
 def results_markdown(document: Mapping[str, Any]) -> str:
-    """A result file as Markdown: table, difference, marks."""
-    settings, results = document["settings"], document["results"]
-    lines = [
-        f"Masks by {settings['segmenter']}; {results['clips']} clips, {results['frames']} frames,"
+    """A result file as Markdown: for each setting the tables and the differences."""
+    settings = document["settings"]
+    head = (
+        f"Masks by {settings['segmenter']}; {', '.join(settings['data'])};"
         f" {settings['drop']:.0%} of the boxes dropped (seed {settings['seed']});"
-        f" commit `{document['commit']}`. Percent.",
-        "",
-        "| | mIoU full | mIoU occ | occ, with a box | occ, box dropped | occ, hidden |"
-        " id switches a clip | survived |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"\ncommit `{document['commit']}`. Percent.\n"
+    )
+    parts = [_setting_markdown(*item) for item in document["results"]["settings"].items()]
+    return "\n".join([head, *parts])
+
+
+def _setting_markdown(label: str, results: Mapping[str, Any]) -> str:
+    variants = results["variants"]
+    rows = [
+        [
+            *(name, _text(one["j"]), _text(one["f"])),
+            *_identity_cells(name, one),
+            f"{one['spare_per_frame']:.2f}",
+        ]
+        for name, one in variants.items()
     ]
-    for name, figures in results["variants"].items():
-        cells = [name, _text(figures["groups"]["all"]["miou_full"])]
-        cells += [_text(figures["groups"][group]["miou_occ"]) for group in GROUPS]
-        tracked = name != NO_FEEDBACK
-        cells.append(f"{figures['id_switches_per_clip']:.2f}" if tracked else "–")
-        survived = f"{figures['survived']} of {figures['hidden_events']}"
-        cells.append(survived if tracked else "–")
-        lines.append("| " + " | ".join(cells) + " |")
+    header = ["", "J", "F", "switches a clip", "identities", "survived", "spare"]
+    lines = [f"**{label}** ({results['clips']} clips, {results['frames']} frames)", ""]
+    lines += _table(header, rows)
+    if any(one["groups"]["all"]["instances"] for one in variants.values()):
+        header = ["", "mIoU full", "mIoU occ", "occ, with a box", "occ, dropped", "occ, hidden"]
+        rows = [[name, *_whole_cells(one)] for name, one in variants.items()]
+        lines += ["", *_table(header, rows)]
+    lines += _gain_lines(results)
+    return "\n".join(lines) + "\n"
+
+
+def _identity_cells(name: str, one: Mapping[str, Any]) -> list[str]:
+    if name == NO_FEEDBACK:
+        return ["–"] * 3
+    return [
+        f"{one['id_switches_per_clip']:.2f}",
+        f"{one['identities'] / max(one['objects'], 1):.2f}",
+        f"{one['survived']} of {one['hidden_events']}",
+    ]
+
+
+def _whole_cells(one: Mapping[str, Any]) -> list[str]:
+    return [
+        _text(one["groups"]["all"]["miou_full"]),
+        *(_text(one["groups"][group]["miou_occ"]) for group in GROUPS),
+    ]
+
+
+def _gain_lines(results: Mapping[str, Any]) -> list[str]:
+    lines = []
     for group, gains in results.get("feedback minus no feedback", {}).items():
         for key, gain in gains.items():
             if gain:
@@ -157,7 +210,13 @@ def results_markdown(document: Mapping[str, Any]) -> str:
                     f" {gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
                     f" over {gain['clips']} clips."
                 )
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table whose columns but the first are numbers."""
+    ruler = ["---", *["---:"] * (len(header) - 1)]
+    return ["| " + " | ".join(cells) + " |" for cells in (header, ruler, *rows)]
 
 
 def _text(value: float | None) -> str:

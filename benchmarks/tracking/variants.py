@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from amodal_ros.image.boxes import box_iou
-from amodal_ros.image.masks import dilate_mask
-from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
-from amodal_ros.types import Detections
+from amodal_ros.image.boxes import box_iou, expand_boxes
+from amodal_ros.image.masks import dilate_mask, mask_box
+from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig
+from amodal_ros.types import AmodalPrediction, Detections
 from benchmarks.tracking.clips import ClipFrame
 from benchmarks.tracking.segmenters import FrameSegmenter
 
@@ -25,19 +25,45 @@ class FrameAnswer:
 
     Attributes:
         track_ids: (M,) int; -1: the variant gives none.
-        detections: (M,) int, row of the detection behind it; -1: it coasts.
+        detections: (M,) int, row of the box behind it; -1: none.
+        visible_masks: (M, H, W) bool.
         amodal_masks: (M, H, W) bool.
     """
 
     track_ids: NDArray[np.int64]
     detections: NDArray[np.int64]
+    visible_masks: NDArray[np.bool_]
     amodal_masks: NDArray[np.bool_]
+
+    @classmethod
+    def of_objects(
+        cls, objects: Sequence[TrackedObject], detections: object, hw: tuple[int, int]
+    ) -> FrameAnswer:
+        """What a tracker published of M objects; (M,) the boxes' rows."""
+        return cls(
+            np.array([item.track_id for item in objects], np.int64),
+            np.asarray(detections, np.int64),
+            np.array([item.visible_mask for item in objects], bool).reshape(-1, *hw),
+            np.array([item.amodal_mask for item in objects], bool).reshape(-1, *hw),
+        )
+
+    @classmethod
+    def of_boxes(cls, track_ids: object, prediction: AmodalPrediction) -> FrameAnswer:
+        """One object for each box; (M,) identities."""
+        return cls(
+            np.asarray(track_ids, np.int64),
+            np.arange(len(prediction)),
+            prediction.visible_masks,
+            prediction.amodal_masks,
+        )
 
 
 class Variant(Protocol):
     """Answers the frames of one clip in order."""
 
-    def answer(self, frame: ClipFrame, segmenter: FrameSegmenter) -> FrameAnswer:
+    def answer(
+        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
+    ) -> FrameAnswer:
         """Answer a frame; the segmenter has been turned to it."""
 
 
@@ -47,28 +73,77 @@ class Feedback:
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self._tracker = AmodalTracker(config)
 
-    def answer(self, frame: ClipFrame, segmenter: FrameSegmenter) -> FrameAnswer:
+    def answer(
+        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
+    ) -> FrameAnswer:
         """See `Variant`."""
-        found = Detections.from_boxes(frame.boxes_xyxy)
         plan = self._tracker.plan(found, frame.stamp_s, frame.hw, frame.image_rgb)
         prediction = segmenter.segment(plan.boxes_xyxy, plan.prior_masks)
         objects = self._tracker.update(plan, prediction)
-        return FrameAnswer(
-            plan.track_ids.astype(np.int64),
-            plan.detection_index.astype(np.int64),
-            np.array([item.amodal_mask for item in objects], bool).reshape(-1, *frame.hw),
-        )
+        return FrameAnswer.of_objects(objects, plan.detection_index, frame.hw)
+
+
+class GivenFeedback:
+    """The node's tracker, each box given to it by hand, as with ``~/add_object``."""
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self._tracker = AmodalTracker(config)
+
+    def answer(
+        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
+    ) -> FrameAnswer:
+        """See `Variant`."""
+        rows = {self._tracker.add_object(box): row for row, box in enumerate(found.boxes_xyxy)}
+        plan = self._tracker.plan(Detections.empty(), frame.stamp_s, frame.hw, frame.image_rgb)
+        prediction = segmenter.segment(plan.boxes_xyxy, plan.prior_masks)
+        objects = self._tracker.update(plan, prediction)
+        detections = [rows.get(item.track_id, -1) for item in objects]
+        return FrameAnswer.of_objects(objects, detections, frame.hw)
 
 
 class NoFeedback:
     """Each frame by itself: M_spec is the expanded box."""
 
-    def answer(self, frame: ClipFrame, segmenter: FrameSegmenter) -> FrameAnswer:
+    def answer(
+        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
+    ) -> FrameAnswer:
         """See `Variant`."""
-        boxes = frame.boxes_xyxy
+        boxes = found.boxes_xyxy
         prediction = segmenter.segment(boxes, [None] * len(boxes))
-        rows = np.arange(len(boxes))
-        return FrameAnswer(np.full(len(boxes), -1), rows, prediction.amodal_masks)
+        return FrameAnswer.of_boxes(np.full(len(boxes), -1), prediction)
+
+
+class BoxPropagation:
+    """The box of the last visible mask, a little larger, is the next prompt; no M_spec.
+
+    Args:
+        growth: by how much a box grows.
+    """
+
+    def __init__(self, growth: float = 1.06) -> None:
+        self._growth = growth
+        self._boxes = np.zeros((0, 4), np.float32)
+
+    def answer(
+        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
+    ) -> FrameAnswer:
+        """See `Variant`."""
+        followed = len(self._boxes)
+        boxes = np.concatenate([self._boxes, found.boxes_xyxy])
+        prediction = segmenter.segment(boxes, [None] * len(boxes))
+        seen = prediction.visible_masks
+        limits = np.array([frame.hw[1], frame.hw[0]] * 2, np.float32)
+        self._boxes = np.array(
+            [
+                np.clip(expand_boxes([mask_box(mask)], self._growth)[0], 0, limits)
+                if mask.any()
+                else box
+                for box, mask in zip(boxes, seen, strict=True)
+            ],
+            np.float32,
+        ).reshape(-1, 4)
+        rows = np.arange(len(boxes)) - followed
+        return FrameAnswer(np.arange(len(boxes)), np.maximum(rows, -1), seen, seen)
 
 
 class PlainIou:
@@ -85,9 +160,11 @@ class PlainIou:
         self._masks: NDArray[np.bool_] = np.zeros((0, 1, 1), bool)
         self._next_id = 0
 
-    def answer(self, frame: ClipFrame, segmenter: FrameSegmenter) -> FrameAnswer:
+    def answer(
+        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
+    ) -> FrameAnswer:
         """See `Variant`."""
-        boxes = frame.boxes_xyxy
+        boxes = found.boxes_xyxy
         ids = np.full(len(boxes), -1)
         priors: list[NDArray[np.bool_] | None] = [None] * len(boxes)
         overlap = box_iou(boxes, self._boxes)
@@ -101,14 +178,19 @@ class PlainIou:
         for row in np.flatnonzero(ids < 0):
             ids[row] = self._next_id
             self._next_id += 1
-        masks = segmenter.segment(boxes, priors).amodal_masks
-        self._boxes, self._ids, self._masks = boxes, ids, masks
-        return FrameAnswer(ids, np.arange(len(boxes)), masks)
+        prediction = segmenter.segment(boxes, priors)
+        self._boxes, self._ids, self._masks = boxes, ids, prediction.amodal_masks
+        return FrameAnswer.of_boxes(ids, prediction)
 
 
 FEEDBACK, NO_FEEDBACK, PLAIN_IOU = "feedback", "no feedback", "plain IoU"
+PROPAGATION = "box propagation"
 VARIANTS: dict[str, Callable[[], Variant]] = {
     FEEDBACK: Feedback,
     NO_FEEDBACK: NoFeedback,
     PLAIN_IOU: PlainIou,
+}
+GIVEN_VARIANTS: dict[str, Callable[[], Variant]] = {
+    FEEDBACK: GivenFeedback,
+    PROPAGATION: BoxPropagation,
 }

@@ -11,11 +11,14 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from benchmarks.tracking.__main__ import main
 from benchmarks.tracking.clips import find_clips
+from benchmarks.tracking.detector import FaultyDetector, FoundBoxes
 from benchmarks.tracking.scores import ClipScore
 from benchmarks.tracking.segmenters import RememberingBackend, TruthLikeSegmenter
 from benchmarks.tracking.summary import bootstrap_interval, summarise_clips
 from benchmarks.tracking.variants import FEEDBACK, NO_FEEDBACK, PLAIN_IOU, FrameAnswer, PlainIou
 from tests.benchmarks.tracking.clip_support import FRAMES, HIDDEN_FRAMES, write_clips
+
+FLAWLESS = FaultyDetector(0.0, 0.0, 0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -23,26 +26,29 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clips(tmp_path_factory.mktemp("clips") / "toys")
 
 
-def sources(data: Path, drop: float = 0.0, stride: int = 1, seed: int = 0):
-    return find_clips([data / "clips.json"], None, stride, drop, seed, 12.0)
+def sources(data: Path, stride: int = 1):
+    return find_clips([data / "clips.json"], None, stride, 12.0)
 
 
 def test_same_boxes_are_dropped_whatever_else_is_asked(data: Path) -> None:
     first, second = (
-        [frame.detected for frame in sources(data, 0.3, stride)[0].frames()] for stride in (1, 2)
+        [FaultyDetector(0, 0.3, 0, 1).look(frame).are_found(2) for frame in source.frames()]
+        for source in (sources(data)[0], sources(data, 2)[0])
     )
     assert len(first) == FRAMES
     assert np.array_equal(first[::2], second)
     seen = np.array(first)[[k for k in range(FRAMES) if k not in HIDDEN_FRAMES]]
     assert 0.5 < seen.mean() < 0.9
-    other = [frame.detected for frame in sources(data, 0.3, seed=1)[0].frames()]
-    assert not np.array_equal(first, other)
+    other = FaultyDetector(0, 0.3, 1, 1)
+    frames = sources(data)[0].frames()
+    assert not np.array_equal(first, [other.look(frame).are_found(2) for frame in frames])
 
 
 def test_hidden_objects_are_not_detected(data: Path) -> None:
     for frame in sources(data)[1].frames():
-        assert frame.detected.tolist() == [True, frame.number not in HIDDEN_FRAMES]
-        assert len(frame.boxes_xyxy) == frame.detected.sum()
+        found = FLAWLESS.look(frame)
+        assert found.are_found(2).tolist() == [True, frame.number not in HIDDEN_FRAMES]
+        assert len(found.detections) == found.are_found(2).sum()
 
 
 def test_file_without_clips_is_named(tmp_path: Path) -> None:
@@ -51,7 +57,7 @@ def test_file_without_clips_is_named(tmp_path: Path) -> None:
     (tmp_path / "clips.json").write_text("")
     AmodalCocoWriter({}, ["cup"]).write(tmp_path / "clips.json")
     with pytest.raises(InvalidInputError, match=r"clips.json: expected clips with track_id"):
-        find_clips([tmp_path / "clips.json"], None, 1, 0.0, 0, 12.0)
+        find_clips([tmp_path / "clips.json"], None, 1, 12.0)
 
 
 def score(data: Path, ids_after: int, mask_of_hidden: bool = True) -> dict:
@@ -60,11 +66,12 @@ def score(data: Path, ids_after: int, mask_of_hidden: bool = True) -> dict:
     for frame in sources(data)[0].frames():
         hidden = frame.number in HIDDEN_FRAMES
         second = 7 if frame.number < HIDDEN_FRAMES.stop else ids_after
-        masks = np.array([sample.amodal_mask for sample in frame.samples])
+        masks = np.array([one.amodal_mask for one in frame.objects])
         masks[1] &= mask_of_hidden or not hidden
-        result.add(
-            frame, FrameAnswer(np.array([3, second]), np.array([0, -1 if hidden else 1]), masks)
-        )
+        visible = np.array([one.visible_mask for one in frame.objects])
+        rows = np.array([0, -1 if hidden else 1])
+        answer = FrameAnswer(np.array([3, second]), rows, visible, masks)
+        result.add(frame, FLAWLESS.look(frame), answer)
     return result.result()
 
 
@@ -75,6 +82,8 @@ def test_score_of_a_perfect_answer(data: Path) -> None:
     everything, hidden = result["groups"]["all"], result["groups"]["hidden"]
     assert (everything["n"], everything["full"]) == (2 * FRAMES, 2 * FRAMES)
     assert (hidden["n"], hidden["n_occluded"], hidden["occluded"]) == (14, 14, 14)
+    assert result["visible"] == {"n": 2 * FRAMES, "j": 2 * FRAMES, "f": 2 * FRAMES}
+    assert (result["identities"], result["spare_per_frame"]) == (2, 0)
 
 
 def test_score_of_a_lost_identity_and_a_lost_mask(data: Path) -> None:
@@ -86,11 +95,15 @@ def test_score_of_a_lost_identity_and_a_lost_mask(data: Path) -> None:
 def test_stolen_identity_moves_the_mask_to_the_thief(data: Path) -> None:
     result = ClipScore(1 / 12)
     frames = sources(data)[0].frames()
-    masks = np.array([sample.amodal_mask for sample in frames[0].samples])
-    result.add(frames[0], FrameAnswer(np.array([3, 7]), np.array([0, 1]), masks))
-    result.add(frames[1], FrameAnswer(np.array([7]), np.array([0]), masks[:1]))
-    coasting = frames[HIDDEN_FRAMES.start]
-    result.add(coasting, FrameAnswer(np.array([7]), np.array([-1]), masks[1:]))
+    masks = np.array([one.amodal_mask for one in frames[0].objects])
+    both = FLAWLESS.look(frames[0])
+    rows = (np.array([0, 1]), np.array([0]), np.array([-1]))
+    result.add(frames[0], both, FrameAnswer(np.array([3, 7]), rows[0], masks, masks))
+    first = FoundBoxes(both.detections.select([0]), np.array([0]))
+    result.add(frames[1], first, FrameAnswer(np.array([7]), rows[1], masks[:1], masks[:1]))
+    coasting, none = frames[HIDDEN_FRAMES.start], both.detections.select([])
+    answer = FrameAnswer(np.array([7]), rows[2], masks[1:], masks[1:])
+    result.add(coasting, FoundBoxes(none, np.zeros(0, np.int64)), answer)
     figures = result.result()
     assert figures["id_switches"] == 1
     assert figures["groups"]["hidden"]["full"] == 0
@@ -100,11 +113,12 @@ def test_truth_like_segmenter_shows_the_occluder_in_a_hidden_objects_place(data:
     frame = sources(data)[0].frames()[0]
     segmenter = TruthLikeSegmenter(error=0.0)
     segmenter.start(frame)
-    prediction = segmenter.segment(frame.boxes_xyxy, [None, None])
-    assert np.array_equal(prediction.raw_amodal_masks, [s.amodal_mask for s in frame.samples])
-    near = frame.boxes_xyxy[1:] + 3
+    boxes = FLAWLESS.look(frame).detections.boxes_xyxy
+    prediction = segmenter.segment(boxes, [None, None])
+    assert np.array_equal(prediction.raw_amodal_masks, [s.amodal_mask for s in frame.objects])
+    near = boxes[1:] + 3
     assert np.array_equal(
-        segmenter.segment(near, [None]).visible_masks[0], frame.samples[1].visible_mask
+        segmenter.segment(near, [None]).visible_masks[0], frame.objects[1].visible_mask
     )
 
 
@@ -114,7 +128,8 @@ def test_plain_iou_ends_a_track_that_is_missed_once(data: Path) -> None:
     ids = []
     for frame in (frames[0], frames[1], frames[HIDDEN_FRAMES.start], frames[-1]):
         segmenter.start(frame)
-        ids.append(tracker.answer(frame, segmenter).track_ids.tolist())
+        found = FLAWLESS.look(frame).detections
+        ids.append(tracker.answer(frame, found, segmenter).track_ids.tolist())
     assert ids == [[0, 1], [0, 1], [0], [0, 2]]
 
 
@@ -171,7 +186,7 @@ def test_whole_command_its_marks_and_resuming(
     arguments += ["--workers", "1", "--drop", "0.1", "--document", str(document)]
     assert main(arguments) == 0
     content = json.loads((tmp_path / "out.json").read_text())
-    results = content["results"]
+    results = content["results"]["settings"]["detected, errors 0"]
     assert results["clips"] == 2
     assert set(results["variants"]) == {FEEDBACK, NO_FEEDBACK, PLAIN_IOU}
     feedback = results["variants"][FEEDBACK]
@@ -192,7 +207,7 @@ def test_whole_command_its_marks_and_resuming(
         assert main(arguments) == 0
     assert "2 of 2 clips were done before" in caplog.text
     again = json.loads((tmp_path / "out.json").read_text())
-    assert again["results"] == results
+    assert again["results"] == content["results"]
 
     caplog.clear()
     monkeypatch.setattr("benchmarks.tracking.run.code_digest", lambda: "another tracker")
@@ -213,9 +228,11 @@ def test_clips_without_hidden_parts_give_no_difference() -> None:
     sums = {"n": 3, "full": 2.0, "n_occluded": 0, "occluded": 0.0}
     groups = dict.fromkeys(("all", "with a box", "box dropped", "hidden"), sums)
     figures = {"groups": groups, "objects": 1, "detections": 3, "id_switches": 0}
-    figures |= {"hidden_events": 0, "survived": 0}
+    figures |= {"hidden_events": 0, "survived": 0, "identities": 1, "spare_per_frame": 0.0}
+    figures |= {"visible": {"n": 3, "j": 1.5, "f": 3.0}}
     clip = {"frames": 3, "variants": {FEEDBACK: figures, NO_FEEDBACK: figures}}
     results = summarise_clips([clip])
     assert results["feedback minus no feedback"]["all"]["miou_occ"] is None
     assert results["variants"][FEEDBACK]["groups"]["all"]["miou_occ"] is None
+    assert results["variants"][FEEDBACK]["j"] == 50
     assert not results["marks"]["survival"]["met"]
