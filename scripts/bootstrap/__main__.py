@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.bootstrap import environment, ros, workspace
+from scripts.bootstrap import activation, environment, rendering, ros, workspace
 from scripts.bootstrap.steps import BootstrapError, say
 
 
@@ -26,6 +26,9 @@ def prepare(root: Path, kind: str) -> None:
     environ = ros.build_environment(found, root / ".venv", os.environ)
     env = environment.Environment(root, found, environ)
     say(f"Environment: {found.label}, Python {sys.version.split()[0]}")
+    foreign = ros.foreign_rmw(found, os.environ)
+    if foreign is not None:
+        say(f"  RMW_IMPLEMENTATION={foreign} is not among the wheels: {ros.WHEELS_RMW} is used")
     env.workspace.mkdir(exist_ok=True)
     with (env.workspace / "lock").open("w") as lock:
         try:
@@ -35,6 +38,7 @@ def prepare(root: Path, kind: str) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
         environment.prepare(env, kind)
         workspace.prepare(env)
+        activation.write(env, rendering.provide(env) if kind == "test" else None)
     say(f"Environment ready after {time.monotonic() - start:.1f} s")
 
 
@@ -47,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare(Path(__file__).resolve().parents[2], kind)
     except BootstrapError as error:
         print(f"scripts/{kind}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"scripts/{kind}: the environment cannot be made: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"scripts/{kind}: interrupted; run it again to go on", file=sys.stderr)

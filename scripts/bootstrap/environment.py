@@ -83,6 +83,13 @@ def prepare(env: Environment, kind: str) -> None:
     if kind == "test":
         facts = shutil.which("npm") is None
         _layer(env, "test", digest([*metadata, *constraints], facts), _install_test)
+        try:
+            wanted = digest([requirements / "rendering.txt"])
+            _layer(env, "rendering", wanted, _install_rendering)
+        except StepKilledError:
+            raise
+        except BootstrapError as error:
+            say(f"    {error}: tests that render may be skipped")
 
 
 def _create(env: Environment, kind: str) -> None:
@@ -174,3 +181,8 @@ def _install_test(env: Environment) -> None:
     # sam2 compiles against the torch that is installed by now.
     title = "SAM 2 (about 30 s)"
     _pip(env, title, "pip-sam2", "--no-build-isolation", "-e", ".[sam2]")
+
+
+def _install_rendering(env: Environment) -> None:
+    requirements = env.root / "scripts" / "requirements" / "rendering.txt"
+    _pip(env, "OpenGL without a screen (about 10 s)", "pip-gl", "--no-deps", "-r", requirements)

@@ -22,9 +22,11 @@ _REQUIRED_PACKAGES = (
     "std_srvs",
     "vision_msgs",
 )
+# The middleware that comes with the wheels.
+WHEELS_RMW = "rmw_fastrtps_cpp"
 _PACKAGE_INDEX = Path("share/ament_index/resource_index/packages")
 # Variables by which one ROS environment reaches into another.
-_ROS_PATHS = ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "PYTHONPATH")
+PATHS = ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "COLCON_PREFIX_PATH", "PYTHONPATH")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def detect(environ: Mapping[str, str]) -> Ros:
         return Ros("", ())
     ros = Ros(distro, tuple(filter(None, environ.get("AMENT_PREFIX_PATH", "").split(":"))))
     _check_sourced(ros)
+    _check_rmw(ros, environ.get("RMW_IMPLEMENTATION", ""))
     return ros
 
 
@@ -98,6 +101,21 @@ def _check_sourced(ros: Ros) -> None:
         raise BootstrapError(f"missing in ROS 2 {ros.distro}: {sudo()}apt install {names}")
 
 
+def _check_rmw(ros: Ros, rmw: str) -> None:
+    if rmw and not any(has_package(prefix, rmw) for prefix in ros.prefixes):
+        package = f"ros-{ros.distro}-{rmw.replace('_', '-')}"
+        raise BootstrapError(
+            f"RMW_IMPLEMENTATION={rmw} is not in ROS 2 {ros.distro}: {sudo()}apt install "
+            f"{package}, or: unset RMW_IMPLEMENTATION"
+        )
+
+
+def foreign_rmw(ros: Ros, environ: Mapping[str, str]) -> str | None:
+    """Returns the middleware that is asked for and that the wheels do not have, or None."""
+    asked = environ.get("RMW_IMPLEMENTATION", "")
+    return asked if asked and not ros.sourced and asked != WHEELS_RMW else None
+
+
 def sudo() -> str:
     """Returns what precedes an apt command line: nothing for root, who may have no sudo."""
     return "" if os.geteuid() == 0 else "sudo "
@@ -107,28 +125,14 @@ def build_environment(ros: Ros, venv: Path, environ: Mapping[str, str]) -> dict[
     """Returns the environment in which pip and colcon run.
 
     With the wheels, the virtual environment is the only ament prefix: what another ROS left in
-    the variables is dropped.
+    the variables is dropped, and so is a middleware that they do not have.
     """
     env = dict(environ)
     if not ros.sourced:
-        for name in _ROS_PATHS:
+        for name in PATHS:
             env.pop(name, None)
         env.update(AMENT_PREFIX_PATH=str(venv), CMAKE_PREFIX_PATH=str(venv))
+        env["RMW_IMPLEMENTATION"] = WHEELS_RMW
     env["PATH"] = f"{venv / 'bin'}:{environ.get('PATH', os.defpath)}"
     env["VIRTUAL_ENV"] = str(venv)
     return env
-
-
-def write_activation(ros: Ros, venv: Path, workspace: Path) -> None:
-    """Writes ``env.sh``, which scripts/demo and scripts/test source: the same, for a shell."""
-    lines = ["# Written by scripts/bootstrap; source it to work in this project's environment."]
-    if not ros.sourced:
-        lines += [
-            f"unset {' '.join(_ROS_PATHS)}",
-            f"export AMENT_PREFIX_PATH='{venv}' CMAKE_PREFIX_PATH='{venv}'",
-        ]
-    lines += [
-        f"export VIRTUAL_ENV='{venv}' PATH='{venv / 'bin'}':\"$PATH\"",
-        f". '{workspace / 'install' / 'local_setup.bash'}'",
-    ]
-    (workspace / "env.sh").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -22,13 +22,12 @@ def prepare(env: Environment) -> None:
     sources = [file for package in packages for file in package.rglob("*") if file.is_file()]
     stamp = Stamp(env.workspace / "amodal_ros.json")
     # A new virtual environment is another Python, numpy and ROS to build for.
-    wanted = digest(sources, env.stamp.get("venv"), env.stamp.get("ros"))
+    wanted = digest(sources, env.stamp.get("venv"), env.stamp.get("ros"), "merged")
     if stamp.get("messages") != wanted:
         prerequisites.check_tools(venv=False)
         stamp.begin("messages")
         _build(env, packages)
         stamp.end("messages", wanted)
-    ros.write_activation(env.ros, env.venv, env.workspace)
 
 
 def _packages(env: Environment) -> list[Path]:
@@ -48,7 +47,7 @@ def _build(env: Environment, packages: list[Path]) -> None:
     command: list[str | Path] = [env.venv / "bin" / "colcon", "--log-base", env.workspace / "log"]
     command += ["build", "--base-paths", *packages]
     command += ["--build-base", env.workspace / "build"]
-    command += ["--install-base", env.workspace / "install"]
+    command += ["--install-base", env.workspace / "install", "--merge-install"]
     command += ["--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={env.python}"]
     # The user's own colcon defaults must not change this build. colcon by itself would also limit
     # make by the machine's load, which in a container is that of everybody else.
