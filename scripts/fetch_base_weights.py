@@ -65,9 +65,17 @@ def _pack(folder: Path, npm: str) -> Path:
     if shutil.which(npm) is None:
         raise FetchError(f"{npm} was not found; install it: sudo apt install npm")
     command = [npm, "pack", PACKAGE, "--ignore-scripts", "--silent"]
+    # npm's cache is in the home directory otherwise, which may be read-only.
+    environ = {**os.environ, "npm_config_cache": str(folder / "npm")}
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            command,
+            cwd=folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise FetchError(f"{' '.join(command)} took longer than {TIMEOUT_S} s") from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share: a ROS domain of their own, and the checkout's root."""
+"""What all tests share: a ROS domain of their own, the checkout's root, skips with a reason."""
 
 from __future__ import annotations
 
@@ -16,9 +16,19 @@ from pathlib import Path
 
 import pytest
 
+from tests import machine
+
 # With Linux's usual ephemeral ports, domains up to 101 have ports that nobody else gets.
 # 0 is everybody's default.
 _DOMAINS = range(1, 102)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what this machine cannot run, before any fixture tries."""
+    for marker, reason in machine.MARKERS.items():
+        if item.get_closest_marker(marker) is not None and machine.lacks(marker):
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.bootstrap import activation, environment, rendering, ros, workspace
+from scripts.bootstrap import (
+    activation,
+    environment,
+    prerequisites,
+    rendering,
+    ros,
+    workspace,
+)
 from scripts.bootstrap.steps import BootstrapError, say
 
 
@@ -22,6 +29,7 @@ def prepare(root: Path, kind: str) -> None:
         BootstrapError: a prerequisite is missing or a step failed.
     """
     start = time.monotonic()
+    prerequisites.check_path(root)
     found = ros.detect(os.environ)
     environ = ros.build_environment(found, root / ".venv", os.environ)
     env = environment.Environment(root, found, environ)

@@ -58,7 +58,9 @@ def _python_folder(install: Path) -> Path:
     """Where the messages' Python modules are; distributions name the folder differently."""
     found = sorted(install.glob("**/*-packages/amodal_msgs/__init__.py"))
     if not found:
-        raise BootstrapError(f"amodal_msgs is not in {install}: remove {install.parent}, run again")
+        raise BootstrapError(
+            f"amodal_msgs is not in {install}: remove {install.parent}, run again"
+        )
     return found[0].parents[1]
 
 

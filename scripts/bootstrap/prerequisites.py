@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -45,6 +46,21 @@ def check_tools(*, venv: bool) -> None:
         packages = " ".join(dict.fromkeys(package for _, package in missing))
         names = ", ".join(what for what, _ in missing)
         raise BootstrapError(f"missing: {names}: {sudo()}apt install {packages}")
+
+
+def check_path(root: Path) -> None:
+    """Checks that the tools that build here can take the checkout's path; spaces are fine.
+
+    Raises:
+        BootstrapError: a character means something to CMake, make or a list of paths.
+    """
+    strange = re.search(r"[^\w .,+=@%~/-]", str(root))
+    if strange is not None:
+        raise BootstrapError(
+            f"the path of this checkout, {str(root)!r}, holds {strange.group()!r}, which CMake "
+            "and make cannot take: move it to a folder whose name is of letters, digits, spaces "
+            "and ._- alone"
+        )
 
 
 def check_disk(folder: Path, gigabytes: float) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from tests.benchmarks.standing_probe import DEPTH_M
 
+pytestmark = pytest.mark.rendering
+
 
 @pytest.fixture(scope="module")
 def cubes(tmp_path_factory: pytest.TempPathFactory, repository_root: Path) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def datasets(plan, summary):
     return [open_dataset("amodal_coco", plan.out, file) for file in summary.files]
 
 
+@pytest.mark.rendering
 def test_masks_are_consistent(summary, datasets):
     assert [file.name for file in summary.files] == ["stills.json", "clips.json"]
     assert summary.images == 5
@@ -107,6 +108,7 @@ def test_masks_are_consistent(summary, datasets):
         assert {sample.occlusion_rate > 0 for sample in dataset} == {True, False}
 
 
+@pytest.mark.rendering
 def test_clips_have_tracks_and_move(datasets):
     clips = datasets[1]
     frames = clips.images()
@@ -117,6 +119,7 @@ def test_clips_have_tracks_and_move(datasets):
     assert np.abs(first - last).mean() > 1
 
 
+@pytest.mark.rendering
 def test_colours_agree_with_masks(datasets):
     """Where the red box is said to be seen, the picture is red."""
     checked = 0
@@ -128,6 +131,7 @@ def test_colours_agree_with_masks(datasets):
     assert checked
 
 
+@pytest.mark.rendering
 def test_a_shot_depends_on_seed_and_number_alone(plan, summary, tmp_path):
     """The second run has one worker and no clips, the third another seed."""
     alone = replace(plan, clips=0, workers=1, out=tmp_path / "alone")
@@ -145,6 +149,7 @@ def test_a_shot_depends_on_seed_and_number_alone(plan, summary, tmp_path):
     assert (other.out / name).read_bytes() != (plan.out / name).read_bytes()
 
 
+@pytest.mark.rendering
 def test_statistics_are_written(plan, summary, datasets):
     tables = write_statistics(summary.files)
     content = json.loads((plan.out / "statistics.json").read_text())

@@ -164,7 +164,7 @@ def test_digest_changes_with_content_name_and_facts(tmp_path: Path) -> None:
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[environment.Environment, list]:
     """An environment whose steps are only noted, over a tree with the files they depend on."""
-    names = ("build.txt", "constraints.txt", "constraints-sourced-ros.txt")
+    names = ("build.txt", "constraints.txt", "constraints-sourced-ros.txt", "rendering.txt")
     requirements = [f"scripts/requirements/{name}" for name in names]
     for name in ("setup.cfg", "setup.py", "msg/A.msg", *requirements):
         file = tmp_path / name
@@ -192,7 +192,7 @@ def test_only_what_changed_is_made_again(made: tuple[environment.Environment, li
     assert titles(env, steps) == ""
     (env.root / "msg" / "A.msg").write_text("y")
     assert titles(env, steps) == "Message"
-    assert titles(env, steps, "test") == "PyTorch, SAM"
+    assert titles(env, steps, "test") == "PyTorch, SAM OpenGL"
     assert titles(env, steps, "test") == ""
     assert titles(env, steps, "demo") == ""
     (env.root / "setup.cfg").write_text("y")
@@ -207,7 +207,7 @@ def test_interrupted_installation_starts_anew(
     env, steps = made
     titles(env, steps)
     env.stamp.begin("test")
-    assert titles(env, steps, "test") == "Virtual ROS The amodal_ros PyTorch, SAM"
+    assert titles(env, steps, "test") == "Virtual ROS The amodal_ros PyTorch, SAM OpenGL"
 
 
 def test_killed_installation_starts_anew_and_failed_one_does_not(
@@ -227,7 +227,7 @@ def test_killed_installation_starts_anew_and_failed_one_does_not(
         monkeypatch.setattr(environment, "run", note)
 
     fail_with(BootstrapError("no connection"))
-    assert titles(env, steps, "test") == "PyTorch, SAM"
+    assert titles(env, steps, "test") == "PyTorch, SAM OpenGL"
     (env.root / "setup.py").write_text("changed")
     fail_with(StepKilledError("killed"))
     assert titles(env, steps, "test").startswith("Virtual ROS")
@@ -245,3 +245,42 @@ def test_another_ros_means_another_environment(
     titles(env, steps)
     sourced = environment.Environment(tmp_path, ros.Ros("jazzy", ()), env.environ)
     assert titles(sourced, steps) == "Virtual Build amodal_ros Message"
+
+
+@pytest.mark.parametrize("name", ["My Robots", "größe_2+x,y=z", "v1.0~rc@home%"])
+def test_paths_that_the_tools_can_take(name: str) -> None:
+    prerequisites.check_path(Path("/home/me") / name)
+
+
+@pytest.mark.parametrize("character", list("'\":;$\\`&()*?#\n"))
+def test_paths_that_break_the_tools_are_refused_in_one_line(character: str) -> None:
+    with pytest.raises(BootstrapError) as caught:
+        prerequisites.check_path(Path(f"/home/Bob{character}s robot/amodal_ros"))
+    assert repr(character) in str(caught.value)
+    assert "move it to a folder" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_middleware_that_the_wheels_lack_is_not_used(tmp_path: Path) -> None:
+    environ = {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp", "PATH": "/bin"}
+    assert ros.foreign_rmw(WHEELS, environ) == "rmw_cyclonedds_cpp"
+    built = ros.build_environment(WHEELS, tmp_path, environ)
+    assert built["RMW_IMPLEMENTATION"] == "rmw_fastrtps_cpp"
+    assert ros.foreign_rmw(WHEELS, {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}) is None
+
+
+@pytest.mark.usefixtures("plain_user")
+def test_a_middleware_that_the_sourced_ros_lacks_is_refused(tmp_path: Path) -> None:
+    for package in (*ros._REQUIRED_PACKAGES, "rmw_fastrtps_cpp"):
+        make_package(tmp_path, package)
+    environ = {"ROS_DISTRO": "jazzy", "AMENT_PREFIX_PATH": str(tmp_path)}
+    with pytest.raises(BootstrapError) as caught:
+        ros.detect({**environ, "RMW_IMPLEMENTATION": "rmw_zenoh_cpp"})
+    assert str(caught.value) == (
+        "RMW_IMPLEMENTATION=rmw_zenoh_cpp is not in ROS 2 jazzy: sudo apt install "
+        "ros-jazzy-rmw-zenoh-cpp, or: unset RMW_IMPLEMENTATION"
+    )
+    found = ros.detect({**environ, "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"})
+    built = ros.build_environment(found, tmp_path, {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"})
+    assert built["RMW_IMPLEMENTATION"] == "rmw_fastrtps_cpp"
+    assert ros.foreign_rmw(found, {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}) is None

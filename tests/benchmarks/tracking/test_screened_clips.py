@@ -18,6 +18,7 @@ from training.datasets import AmodalCocoDataset
 
 
 @pytest.mark.slow
+@pytest.mark.rendering
 def test_something_is_fully_hidden_while_the_screen_is_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

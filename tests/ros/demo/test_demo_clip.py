@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import json
 import subprocess
 import sys
@@ -16,9 +15,10 @@ from pycocotools import mask as coco_mask
 
 from amodal_ros.ros.demo.sources import open_source
 from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_FOLDER, CLIP_VIDEO
+from tests.machine import FURNITURE_FOLDER
 
 LIMIT_BYTES = 2 * 10**6
-LIBRARY = Path("/usr/share/sweethome3d/furniture/BlendSwap-CC-0.sh3f")
+LIBRARY = FURNITURE_FOLDER / "BlendSwap-CC-0.sh3f"
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +81,13 @@ def test_every_model_of_the_clip_has_author_and_licence(clip_record):
     assert all("CC0" in row and row.split("|")[3].strip() for row in rows)
 
 
-needs_models = pytest.mark.skipif(
-    not LIBRARY.is_file() or ctypes.util.find_library("OSMesa") is None,
-    reason="needs the Debian packages sweethome3d-furniture and libosmesa6",
-)
-
-
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory, repository_root: Path) -> Path:
     """A tiny rendering of the same stage."""
     out = tmp_path_factory.mktemp("clip")
     script = repository_root / "scripts" / "render_demo_clip.py"
-    options = ["--out", str(out), "--frames", "3", "--width", "160", "--samples", "2"]
+    options = ["--library", str(LIBRARY), "--out", str(out)]
+    options += ["--frames", "3", "--width", "160", "--samples", "2"]
     done = subprocess.run(
         [sys.executable, str(script), *options], capture_output=True, text=True, timeout=120
     )
@@ -100,7 +95,8 @@ def rendered(tmp_path_factory, repository_root: Path) -> Path:
     return out
 
 
-@needs_models
+@pytest.mark.rendering
+@pytest.mark.furniture
 def test_the_script_renders_the_clips_own_scene(rendered, clip_record):
     data = json.loads((rendered / "annotations.json").read_text())
     check_annotations(data, 3, (120, 160))
@@ -112,7 +108,8 @@ def test_the_script_renders_the_clips_own_scene(rendered, clip_record):
             assert (small & large).sum() / (small | large).sum() > 0.85, record["name"]
 
 
-@needs_models
+@pytest.mark.rendering
+@pytest.mark.furniture
 def test_the_picture_shows_what_the_masks_say(rendered):
     """The orange ball is orange where its visible mask is, and nowhere is the picture black."""
     data = json.loads((rendered / "annotations.json").read_text())

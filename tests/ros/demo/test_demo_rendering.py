@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
-import os
 import zipfile
 from pathlib import Path
 
@@ -154,10 +152,7 @@ def cube(name: str, rgb: tuple[float, float, float]) -> SceneObject:
     return SceneObject(name, "cube", [part])
 
 
-@pytest.mark.skipif(
-    "MUJOCO_GL" not in os.environ and ctypes.util.find_library("OSMesa") is None,
-    reason="needs the system library libosmesa6, which pip cannot install",
-)
+@pytest.mark.rendering
 def test_masks_and_colours_of_a_rendered_scene():
     """A red cube stands in front of a green one: both masks are known from the arrangement."""
     table = Slab("table", (0, 0, -0.01), (1, 1, 0.01), np.full((8, 8, 3), 128, np.uint8))

@@ -13,6 +13,8 @@ import pytest
 CENTRE = (239.5, 319.5)
 FOCAL_PX = 240 / np.tan(np.radians(22.5))
 
+pytestmark = pytest.mark.rendering
+
 
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory: pytest.TempPathFactory, repository_root: Path) -> dict:

@@ -20,7 +20,6 @@ from tests.training.scenes.scene_models import write_catalogue
 from training.datasets import open_dataset
 from training.scenes.__main__ import main
 from training.scenes.preview import summarise
-from training.scenes.scene import MIN_HIDDEN_PX, MIN_VISIBLE_PX, MIN_VISIBLE_SHARE
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in found if p.is_file()}
 
 
+@pytest.mark.rendering
 def test_the_reader_reads_every_chunk(made: Path) -> None:
+    # Imports mujoco, which does not load where OpenGL is missing.
+    from training.scenes.scene import MIN_HIDDEN_PX, MIN_VISIBLE_PX, MIN_VISIBLE_SHARE
+
     objects = 0
     for number in range(2):
         chunk = made / f"chunk_{number:05d}"
@@ -71,6 +74,7 @@ def test_the_reader_reads_every_chunk(made: Path) -> None:
     assert summary.histogram["0"] not in (0, objects)
 
 
+@pytest.mark.rendering
 def test_visible_masks_of_a_picture_do_not_overlap(made: Path) -> None:
     chunk = made / "chunk_00000"
     dataset = open_dataset("amodal_coco", chunk, chunk / "annotations.json")
@@ -81,6 +85,7 @@ def test_visible_masks_of_a_picture_do_not_overlap(made: Path) -> None:
     assert all(count.max() == 1 for count in total.values())
 
 
+@pytest.mark.rendering
 def test_credits(made: Path) -> None:
     credited = {}
     for file in made.glob("chunk_*/annotations.json"):
@@ -95,6 +100,7 @@ def test_credits(made: Path) -> None:
         assert name == "Test#" + credit["name"].removeprefix("The ")
 
 
+@pytest.mark.rendering
 def test_the_sheet_shows_the_pictures(made: Path) -> None:
     sheet = cv2.imread(str(made / "preview.png"))
     first = cv2.imread(str(made / "chunk_00000/images/train_000000_0.jpg"))
@@ -103,6 +109,7 @@ def test_the_sheet_shows_the_pictures(made: Path) -> None:
     assert (sheet[:240, 320:640] != small).any()
 
 
+@pytest.mark.rendering
 def test_workers_and_interruptions_change_nothing(
     models: Path, made: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +141,7 @@ def running() -> dict[int, int]:
     return found
 
 
+@pytest.mark.rendering
 def test_a_killed_run_leaves_no_workers(models: Path, tmp_path: Path) -> None:
     out = tmp_path / "scenes"
     process = subprocess.Popen(
@@ -156,6 +164,7 @@ def test_a_killed_run_leaves_no_workers(models: Path, tmp_path: Path) -> None:
     assert 2 <= len(list(out.glob("chunk_*"))) < 200
 
 
+@pytest.mark.rendering
 def test_what_is_refused(
     models: Path, made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
