@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from amodal_ros.image.boundary import boundary_f, diagonal_tolerance
 from amodal_ros.types import AmodalPrediction
 
 MIN_MASK_IOU = 0.995
 MIN_BOUNDARY_F = 0.98
 MAX_IOU_ERROR = 0.02
 # Of the image's diagonal: a quarter of what DAVIS allows, since both masks are of one image.
-_BOUNDARY_TOLERANCE = 0.002
+BOUNDARY_TOLERANCE = 0.002
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,12 @@ def compare_masks(
     """Compares a prediction with masks (N, H, W) bool and predicted IoU (N,), N at least 1."""
     raw, seen = prediction.raw_amodal_masks, prediction.visible_masks
     pairs = [*zip(raw, amodal, strict=True), *zip(seen, visible, strict=True)]
+    tolerance = diagonal_tolerance(amodal.shape[1:], BOUNDARY_TOLERANCE)
     return Comparison(
         smallest_iou(raw, amodal),
         smallest_iou(seen, visible),
         float(np.abs(prediction.predicted_iou - iou).max()),
-        min(boundary_f(mask, other) for mask, other in pairs),
+        min(boundary_f(mask, other, tolerance) for mask, other in pairs),
     )
 
 
@@ -90,30 +90,3 @@ def smallest_iou(masks: np.ndarray, others: np.ndarray) -> float:
     intersection = np.logical_and(masks, others).sum(axis=(1, 2))
     union = np.logical_or(masks, others).sum(axis=(1, 2))
     return float(np.where(union > 0, intersection / np.maximum(union, 1), 1.0).min())
-
-
-def boundary_f(mask: np.ndarray, other: np.ndarray) -> float:
-    """F-measure of the outlines of two masks (H, W) bool; two empty masks agree.
-
-    An outline is the pixels of a mask that touch others, or the image's border. One is matched
-    where the other mask's outline is within 0.002 of the diagonal, at least a pixel.
-    """
-    ours, theirs = _outline(mask), _outline(other)
-    if not ours.any() or not theirs.any():
-        return float(ours.any() == theirs.any())
-    tolerance = math.ceil(_BOUNDARY_TOLERANCE * math.hypot(*mask.shape))
-    precision = _matched(ours, theirs, tolerance)
-    recall = _matched(theirs, ours, tolerance)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def _outline(mask: np.ndarray) -> np.ndarray:
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    inner = cv2.erode(mask.astype(np.uint8), cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return np.asarray(mask & (inner == 0))
-
-
-def _matched(outline: np.ndarray, other: np.ndarray, tolerance: int) -> float:
-    """Share of an outline's pixels that are within the tolerance of another's."""
-    distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, 5)
-    return float((distance[outline] <= tolerance).mean())

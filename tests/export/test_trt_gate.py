@@ -20,7 +20,6 @@ from amodal_ros.backends.tensorrt.engine_cache import load_engine_set
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.verification.gate import run_gate
-from amodal_ros.verification.measures import boundary_f
 from amodal_ros.verification.reference import load_reference
 from amodal_ros.verification.report import RANDOM_WEIGHTS, Scene
 from amodal_ros.verification.scenes import read_scenes
@@ -176,18 +175,6 @@ def test_scenes_from_files(tmp_path: Path) -> None:
     (scene,) = read_scenes([tmp_path / "red.png"], BOXES)
     assert scene.image_rgb[0, 0].tolist() == [255, 0, 0]
     assert (scene.name, scene.boxes_xyxy.shape) == ("red.png", (2, 4))
-
-
-def test_boundary_f() -> None:
-    mask = np.zeros((100, 120), dtype=bool)
-    mask[20:60, 30:80] = True
-    near, far = np.roll(mask, 1, axis=1), np.roll(mask, 12, axis=(0, 1))
-    empty = np.zeros_like(mask)
-    assert boundary_f(mask, mask) == 1.0
-    assert boundary_f(mask, near) == 1.0  # within a pixel
-    assert boundary_f(mask, far) < 0.4
-    assert boundary_f(empty, empty) == 1.0
-    assert boundary_f(mask, empty) == boundary_f(empty, mask) == 0.0
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amodal_ros.image.boundary import boundary_f
 from training.metrics import (
     BoundaryF,
     C2fMiou,
@@ -18,7 +19,6 @@ from training.metrics import (
     OcclusionBuckets,
     Overlap,
     PooledMiou,
-    boundary_f,
     davis_tolerance,
     measure_overlap,
 )

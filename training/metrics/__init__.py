@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from training.metrics.boundary import BoundaryF, boundary_f, davis_tolerance
+from training.metrics.boundary import BoundaryF, davis_tolerance
 from training.metrics.buckets import BucketResult, OcclusionBuckets, bucket_label
 from training.metrics.miou import (
     C2fMiou,
@@ -26,7 +26,6 @@ __all__ = [
     "Overlap",
     "PooledMiou",
     "VideoMiouResult",
-    "boundary_f",
     "bucket_label",
     "davis_tolerance",
     "measure_overlap",
