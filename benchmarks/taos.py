@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composites a second on one core at 640x480 from photos: drawn, judged and encoded.
 
-``python benchmarks/taos.py --source yolo:DIR [--count N]``. The rate that counts is by processor
+``python -m benchmarks.taos --source yolo:DIR [--count N]``. The rate that counts is by processor
 time of this one process on one thread, which other load on the machine hardly changes; the rate
 by the clock stands beside it. Photos are first decoded within the warm-up or, being more than the
 cache holds, again and again, as in a long run.
@@ -16,8 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 LOGGER = logging.getLogger("benchmarks.taos")
 WANTED_PER_SECOND = 15.0

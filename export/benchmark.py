@@ -19,9 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 logger = logging.getLogger(__name__)
 
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -78,7 +75,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     from amodal_ros.model_folder.manifest import default_model_dir
     from export.benchmarking.comparison import Settings, compare
     from export.benchmarking.models import open_models
-    from scripts.fetch_base_weights import fetch_base_weights
+    from export.fetch_base_weights import fetch_base_weights
 
     base = options.base or fetch_base_weights()
     settings = Settings(
@@ -101,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(argv)
     from amodal_ros.errors import AmodalError
     from export.benchmarking.render import print_results, render
-    from scripts.fetch_base_weights import FetchError
+    from export.fetch_base_weights import FetchError
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.render:

@@ -15,9 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 if TYPE_CHECKING:
     from export.trt.engine_options import EngineOptions
 

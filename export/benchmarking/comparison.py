@@ -206,7 +206,7 @@ def _marks(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _flops(models: Sequence[Model]) -> dict[str, Any]:
-    from benchmarks.objects.flops import family_shares, folder_flops
+    from export.benchmarking.flops import family_shares, folder_flops
 
     return {
         "models": [folder_flops(model.manifest) for model in models],

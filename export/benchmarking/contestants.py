@@ -81,7 +81,7 @@ def open_contestant(entry: Entry) -> Contestant:
     if entry.kind == "base":
         return BaseOnnx(entry)
     if entry.kind == "torch":
-        from benchmarks.objects.official_predictor import OfficialPredictor
+        from export.benchmarking.official_predictor import OfficialPredictor
 
         device = "cuda" if _on_gpu(entry) else "cpu"
         return OfficialPredictor(Path(entry.folder), entry.threads, device)

@@ -210,7 +210,7 @@ def test_command_line(
     assert benchmark.main([*arguments, "--provider", "MagicProvider"]) == 2
     monkeypatch.setitem(__import__("sys").modules, "mobile_sam", None)
     monkeypatch.delitem(
-        __import__("sys").modules, "benchmarks.objects.official_predictor", raising=False
+        __import__("sys").modules, "export.benchmarking.official_predictor", raising=False
     )
     assert benchmark.main(arguments[:-2]) == 2
 

