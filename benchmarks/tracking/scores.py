@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amodal_ros.image.boundary import boundary_f
 from amodal_ros.image.masks import mask_iou
 from benchmarks.tracking.clips import ClipFrame, TrueObject
 from benchmarks.tracking.detector import FoundBoxes
 from benchmarks.tracking.variants import FrameAnswer
-from training.metrics import boundary_f, davis_tolerance, measure_overlap
+from training.metrics import davis_tolerance, measure_overlap
 
 SURVIVAL_S = 1.0
 GROUPS = ("all", "with a box", "box dropped", "hidden")
