@@ -10,7 +10,6 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
@@ -18,7 +17,7 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.ros.convert.yolo import boxes_from_yolo, yolo_message_type
 from amodal_ros.ros.inputs.depth_input import DepthInput
-from amodal_ros.ros.inputs.image_subscription import ImageSubscription
+from amodal_ros.ros.inputs.subscription import InputSubscription
 from amodal_ros.ros.inputs.pairing import FramePair, FramePairer, PairerConfig
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import belongs_to, image_topic, of_camera
@@ -82,14 +81,12 @@ class CameraInputs:
         self._images = self._subscribe_images(camera, parameters)
         self._detections = None
         if self._has_detector:
-            self._detections = node.create_subscription(
+            self._detections = InputSubscription(
+                node,
                 detections_type,
                 of_camera(camera, parameters.detections_topic),
                 self._receive_detections,
-                # Best effort matches publishers of either kind.
-                QoSProfile(
-                    depth=parameters.sync_queue_size, reliability=ReliabilityPolicy.BEST_EFFORT
-                ),
+                depth=parameters.sync_queue_size,
             )
         self.depth = DepthInput(node, camera, parameters) if parameters.depth_topic else None
         self._timer = node.create_timer(
@@ -115,7 +112,7 @@ class CameraInputs:
         """Unsubscribe."""
         self._images.close()
         if self._detections is not None:
-            self._node.destroy_subscription(self._detections)
+            self._detections.close()
         if self.depth is not None:
             self.depth.close()
         self._node.destroy_timer(self._timer)
@@ -123,9 +120,9 @@ class CameraInputs:
 
     def _subscribe_images(
         self, camera: str, parameters: PerceptionParameters
-    ) -> ImageSubscription:
+    ) -> InputSubscription:
         compressed = parameters.image_transport == "compressed"
-        return ImageSubscription(
+        return InputSubscription(
             self._node,
             CompressedImage if compressed else Image,
             of_camera(camera, image_topic(parameters)),
@@ -161,5 +158,7 @@ class CameraInputs:
     def _check(self) -> None:
         self._pairer.expire(monotonic())
         self._images.check()
+        if self._detections is not None:
+            self._detections.check()
         if self.depth is not None:
             self.depth.check()

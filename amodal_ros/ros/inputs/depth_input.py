@@ -7,11 +7,10 @@ import threading
 from collections import OrderedDict
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
-from amodal_ros.ros.inputs.image_subscription import ImageSubscription
+from amodal_ros.ros.inputs.subscription import InputSubscription
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import of_camera
 
@@ -26,25 +25,20 @@ class DepthInput:
     """
 
     def __init__(self, node: Node, camera: str, parameters: PerceptionParameters) -> None:
-        self._node = node
         self._slop_ns = round(parameters.slop * NS_PER_S)
         self._kept = parameters.sync_queue_size
         self._lock = threading.Lock()
         self._images: OrderedDict[int, Image] = OrderedDict()
         self._info: CameraInfo | None = None
-        self._depth = ImageSubscription(
+        self._depth = InputSubscription(
             node,
             Image,
             of_camera(camera, parameters.depth_topic),
             self._on_depth,
             parameters.image_reliability,
         )
-        self._infos = node.create_subscription(
-            CameraInfo,
-            of_camera(camera, parameters.camera_info_topic),
-            self._on_info,
-            # Best effort matches publishers of either kind.
-            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+        self._infos = InputSubscription(
+            node, CameraInfo, of_camera(camera, parameters.camera_info_topic), self._on_info
         )
 
     @property
@@ -61,13 +55,14 @@ class DepthInput:
             return self._images[nearest]
 
     def check(self) -> None:
-        """Follow the publishers' reliability; call it now and then."""
+        """Follow what the publishers offer; call it now and then."""
         self._depth.check()
+        self._infos.check()
 
     def close(self) -> None:
         """Unsubscribe."""
         self._depth.close()
-        self._node.destroy_subscription(self._infos)
+        self._infos.close()
 
     def _on_depth(self, message: Image) -> None:
         with self._lock:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs of other kinds: compressed images, no detector, yolo_ros boxes, offered reliability."""
+"""Inputs of other kinds: compressed images, no detector, yolo_ros boxes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from types import ModuleType, SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from vision_msgs.msg import BoundingBox2D, Detection2DArray
 
@@ -19,8 +18,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.compressed import compressed_to_rgb
 from amodal_ros.ros.convert.detections import detections_from_message
 from amodal_ros.ros.convert.yolo import boxes_from_yolo, yolo_message_type
-from amodal_ros.ros.inputs.image_subscription import ImageSubscription
-from tests.ros.ros_rig import Camera, boxes_message, image_message, picture
+from tests.ros.ros_rig import boxes_message, image_message, picture
 
 BOX = (20.0, 30.0, 60.0, 80.0)
 
@@ -165,50 +163,3 @@ def test_a_node_that_cannot_import_the_type_says_so(make_rig, capfd):
     assert "that package cannot be imported" in capfd.readouterr().err
     assert rig.camera.set_parameters(detections_type="vision_msgs") == []
     assert rig.camera.change_state(1)
-
-
-def test_reliability_follows_the_publishers(rig_reliability):
-    subscription, camera, publish, received = rig_reliability
-    assert subscription.reliability == "best_effort"  # nobody publishes yet
-    reliable = publish(ReliabilityPolicy.RELIABLE)
-    camera.wait(lambda: followed(subscription) == "reliable", "the change")
-    exchange(camera, reliable, received)
-    best_effort = publish(ReliabilityPolicy.BEST_EFFORT)
-    camera.wait(lambda: followed(subscription) == "best_effort", "the change back")
-    exchange(camera, best_effort, received)
-    exchange(camera, reliable, received)
-
-
-def followed(subscription):
-    subscription.check()
-    return subscription.reliability
-
-
-def exchange(camera, publisher, received):
-    """Every image comes, and comes once, also while the subscription changes over."""
-    camera.wait(publisher.get_subscription_count, "the subscription")
-    camera.spin_for(0.3)
-    for _ in range(5):
-        header = camera.header()
-        publisher.publish(image_message(picture(8, 8), header))
-        camera.wait(lambda h=header: h.stamp in [m.header.stamp for m in received], "the image")
-        camera.spin_for(0.3)
-    assert len({(m.header.stamp.sec, m.header.stamp.nanosec) for m in received}) == len(received)
-
-
-@pytest.fixture
-def rig_reliability(context):
-    camera = Camera(context, "unused")
-    received: list[Image] = []
-    subscription = ImageSubscription(
-        camera.node, Image, "an_image", received.append, "automatic", depth=5
-    )
-
-    def publish(reliability):
-        return camera.node.create_publisher(
-            Image, "an_image", QoSProfile(depth=5, reliability=reliability)
-        )
-
-    yield subscription, camera, publish, received
-    subscription.close()
-    camera.close()
