@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``sensor_msgs/CompressedImage`` to RGB arrays: what OpenCV decodes, JPEG and PNG above all."""
+"""``sensor_msgs/CompressedImage`` to arrays: JPEG and PNG pictures, and compressed depth."""
 
 from __future__ import annotations
+
+import struct
 
 import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.convert.images import samples_to_8_bits
 
 # A few damaged bytes of a header can promise gigabytes of pixels.
 LARGEST_IMAGE_PX = 100_000_000
@@ -17,18 +20,28 @@ _MOST_PIXELS_OF_A_BYTE = 10_000
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"
+_JPEG_PROGRESSIVE = b"\xff\xc2"
+_JPEG_TRAILER_BYTES = 4096  # some cameras pad behind the end
+_JPEG_BLOCK = 8
+_JPEG_GREY = 128
+_MORE_CODED_BYTES = bytes(range(1, 255)) * 4
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+# Of compressed_depth_image_transport: a number of the codec, and what 32FC1 was quantised with.
+_DEPTH_HEADER = struct.Struct("<iff")
 # Start-of-frame markers: all of SOF0 to SOF15 that are none of DHT, JPG and DAC.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
-def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
+def compressed_to_rgb(message: CompressedImage, bits: int = 16) -> np.ndarray:
     """Decode a compressed image.
 
     Grey pictures become RGB, 16 bits become 8, and a photo's orientation tag is not obeyed: boxes
-    are in pixels of the picture as it is stored.
+    are in pixels of the picture as it is stored. A JPEG needs no marker of its end, if all of its
+    pixels are there.
 
     Args:
         message: ``format`` is not looked at, the data say what they are.
+        bits: that each sample of a 16-bit PNG holds: its largest value is 2^bits - 1.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -42,13 +55,85 @@ def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
     largest = min(LARGEST_IMAGE_PX, _MOST_PIXELS_OF_A_BYTE * len(data))
     if not 0 < width * height <= largest:
         raise InvalidInputError(f"{size} claims {width}x{height} pixels, expected 1 to {largest}")
-    try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise InvalidInputError(f"{size} cannot be decoded: {error}") from error
+    if data[:2].tobytes() == _JPEG_MAGIC:
+        data = _with_end(data)
+    bgr = _decode(data, _AS_STORED | cv2.IMREAD_ANYDEPTH)
     if bgr is None:
         raise InvalidInputError(f"{size} cannot be decoded: its data are damaged")
+    if _ends_early(data, bgr):
+        raise InvalidInputError(f"{size} ends in the middle: its last pixels are not there")
+    if bgr.dtype == np.uint16:
+        bgr = samples_to_8_bits(bgr, bits)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def compressed_depth_pixels(message: CompressedImage) -> tuple[np.ndarray, str]:
+    """Decode ``compressedDepth`` (of compressed_depth_image_transport).
+
+    Returns:
+        (H, W) uint16 as it was sent, or float32 in the units that were sent, NaN where unknown;
+        and the encoding, ``16UC1`` or ``32FC1``.
+
+    Raises:
+        InvalidInputError: if it is none, of another codec than PNG, damaged or too large.
+    """
+    size = f"compressed depth image (format {message.format!r}, {len(message.data)} bytes)"
+    encoding, _, codec = message.format.partition(";")
+    encoding = encoding.strip()
+    if encoding not in ("16UC1", "32FC1") or "compressedDepth" not in codec or "rvl" in codec:
+        raise InvalidInputError(
+            f"{size}: expected format '16UC1; compressedDepth png' or '32FC1; compressedDepth "
+            "png'; the publisher's parameter for it is format:=png"
+        )
+    data = np.frombuffer(message.data, np.uint8)
+    if len(data) <= _DEPTH_HEADER.size:
+        raise InvalidInputError(f"{size} is too short")
+    _, a, b = _DEPTH_HEADER.unpack(data[: _DEPTH_HEADER.size].tobytes())
+    png = data[_DEPTH_HEADER.size :]
+    width, height = _stored_size(png, size)
+    if not 0 < width * height <= min(LARGEST_IMAGE_PX, _MOST_PIXELS_OF_A_BYTE * len(png)):
+        raise InvalidInputError(f"{size} claims {width}x{height} pixels")
+    pixels = _decode(png, cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 2 or pixels.dtype != np.uint16:
+        raise InvalidInputError(f"{size} cannot be decoded: expected a grey PNG of 16 bits")
+    if encoding == "16UC1":
+        return pixels, encoding
+    with np.errstate(divide="ignore", invalid="ignore"):
+        metres = np.float32(a) / (pixels.astype(np.float32) - np.float32(b))
+    metres[pixels == 0] = np.nan
+    return metres, encoding
+
+
+def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error:
+        return None
+
+
+def _with_end(jpeg: np.ndarray) -> np.ndarray:
+    """The same file with a marker of its end, without which OpenCV does not decode."""
+    if jpeg[-2:].tobytes() == _JPEG_END or _JPEG_END in jpeg[-_JPEG_TRAILER_BYTES:].tobytes():
+        return jpeg
+    return np.concatenate([jpeg, np.frombuffer(_JPEG_END, np.uint8)])
+
+
+def _ends_early(data: np.ndarray, bgr: np.ndarray) -> bool:
+    """Whether pixels of a JPEG are missing; OpenCV paints them grey, or coarsely if progressive.
+
+    Bytes are put in before the end: they change the picture only if the decoder still waits for
+    some. A picture that is there to its last corner is not decoded again for that.
+    """
+    if data[:2].tobytes() != _JPEG_MAGIC:
+        return False
+    coded = data.tobytes()
+    corner = bgr[-_JPEG_BLOCK:, -_JPEG_BLOCK:]
+    if not ((corner == _JPEG_GREY).all() or _JPEG_PROGRESSIVE in coded):
+        return False
+    end = coded.rfind(_JPEG_END)
+    longer = coded[:end] + _MORE_CODED_BYTES + coded[end:]
+    decoded = _decode(np.frombuffer(longer, np.uint8), _AS_STORED)
+    return decoded is None or not np.array_equal(decoded, bgr)
 
 
 def _stored_size(data: np.ndarray, size: str) -> tuple[int, int]:
@@ -86,9 +171,6 @@ def _jpeg_size(data: np.ndarray) -> tuple[int, int] | None:
             height, width = (
                 int(data[at + place]) << 8 | int(data[at + place + 1]) for place in (5, 7)
             )
-            # OpenCV paints what a truncated file lacks grey. The marker of the end cannot stand
-            # within the coded pixels.
-            complete = data.tobytes().rfind(_JPEG_END) > at
-            return (width, height) if complete else None
+            return width, height
         at += 2 + (int(data[at + 2]) << 8 | int(data[at + 3]))
     return None

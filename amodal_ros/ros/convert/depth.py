@@ -6,9 +6,10 @@ from __future__ import annotations
 import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     Detection3D,
@@ -23,9 +24,18 @@ from amodal_ros.depth import (
     depth_in_metres,
 )
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.convert.compressed import compressed_depth_pixels
+from amodal_ros.ros.convert.images import view_pixels
+from amodal_ros.ros.watch.plausibility import intrinsics
 from amodal_ros.tracking.tracker import TrackedObject
 
-_DTYPES = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "16UC1": np.dtype("u2"),
+    "mono16": np.dtype("u2"),
+    "32FC1": np.dtype("f4"),
+}
+_NO_DEPTH = 65535  # beside 0: what some drivers send where they measured nothing
+_REP_118_INTEGER_M = 0.001
 POINT = np.dtype(
     {
         "names": ["x", "y", "z", "track_id", "occluded"],
@@ -45,11 +55,12 @@ class LocatedObject:
     extent: AmodalExtent | None
 
 
-def depth_from_message(message: Image) -> np.ndarray:
+def depth_from_message(message: Image | CompressedImage, scale: float = 0.0) -> np.ndarray:
     """Read a depth image.
 
     Args:
-        message: ``16UC1`` (or ``mono16``) in millimetres, or ``32FC1`` in metres (REP 118).
+        message: ``16UC1`` (or ``mono16``) or ``32FC1``, raw or as ``compressedDepth``.
+        scale: metres of one unit; 0: as REP 118 says, millimetres in integers, else metres.
 
     Returns:
         (H, W) float32 in metres, NaN where unknown.
@@ -57,33 +68,29 @@ def depth_from_message(message: Image) -> np.ndarray:
     Raises:
         InvalidInputError: if encoding, size, step and data length do not fit together.
     """
-    kind = _DTYPES.get(message.encoding)
-    if kind is None:
-        raise InvalidInputError(
-            f"depth encoding {message.encoding!r} is not supported, expected one of "
-            f"{', '.join(_DTYPES)}"
-        )
-    dtype = np.dtype((">" if message.is_bigendian else "<") + kind)
-    row_bytes = message.width * dtype.itemsize
-    complete = message.step * message.height
-    size = f"{message.width}x{message.height} {message.encoding} depth image"
-    if not row_bytes or message.step < row_bytes or len(message.data) != complete or not complete:
-        raise InvalidInputError(
-            f"{size} has step {message.step} and {len(message.data)} bytes of data, expected "
-            f"rows of {row_bytes} bytes at least and {complete} bytes"
-        )
-    data = np.frombuffer(message.data, np.uint8)
-    pixels = np.ndarray(
-        (message.height, message.width),
-        dtype,
-        buffer=data,
-        strides=(message.step, dtype.itemsize),
-    )
-    return depth_in_metres(pixels.astype(dtype.newbyteorder("="), copy=False))
+    if isinstance(message, CompressedImage):
+        depth, _ = compressed_depth_pixels(message)
+    else:
+        dtype = _DTYPES.get(message.encoding)
+        if dtype is None:
+            raise InvalidInputError(
+                f"depth encoding {message.encoding!r} is not supported, expected one of "
+                f"{', '.join(_DTYPES)}"
+            )
+        depth = view_pixels(message, dtype).astype(dtype, copy=False)
+    metres = depth_in_metres(depth)
+    if depth.dtype == np.uint16:
+        metres[depth == _NO_DEPTH] = np.nan
+    if scale:
+        metres *= np.float32(scale / (_REP_118_INTEGER_M if depth.dtype == np.uint16 else 1.0))
+    return metres
 
 
 def camera_from_info(info: CameraInfo, image_hw: tuple[int, int]) -> PinholeCamera:
     """Intrinsics of an image: of P where it is given (rectified images), else of K.
+
+    They are of the whole sensor; binning and region of interest are taken into account as
+    image_geometry does.
 
     Args:
         info: the camera's; distortion is not undone, so the image must have none to speak of.
@@ -92,14 +99,28 @@ def camera_from_info(info: CameraInfo, image_hw: tuple[int, int]) -> PinholeCame
     Raises:
         InvalidInputError: if it belongs to another size, or is not calibrated (all zero).
     """
-    if (info.height, info.width) != image_hw:
+    columns, rows = max(info.binning_x, 1), max(info.binning_y, 1)
+    roi = info.roi
+    width, height = roi.width or info.width, roi.height or info.height
+    if (height // rows, width // columns) != image_hw:
+        part = (
+            "" if (height, width) == (info.height, info.width) else f", of them {width}x{height}"
+        )
+        binned = "" if columns == rows == 1 else f", binned {columns}x{rows}"
         raise InvalidInputError(
-            f"camera_info is of {info.width}x{info.height} pixels, the image has "
+            f"camera_info is of {info.width}x{info.height} pixels{part}{binned}, the image has "
             f"{image_hw[1]}x{image_hw[0]}"
         )
+    fx, cx, fy, cy = info.k[0], info.k[2], info.k[4], info.k[5]
     if info.p[0]:
-        return PinholeCamera(info.p[0], info.p[5], info.p[2], info.p[6])
-    return PinholeCamera(info.k[0], info.k[4], info.k[2], info.k[5])
+        fx, cx, fy, cy = info.p[0], info.p[2], info.p[5], info.p[6]
+    camera = PinholeCamera(
+        fx / columns, fy / rows, (cx - roi.x_offset) / columns, (cy - roi.y_offset) / rows
+    )
+    implausible = intrinsics(camera.fx, camera.fy, camera.cx, camera.cy, image_hw)
+    if implausible is not None:
+        raise InvalidInputError(implausible)
+    return camera
 
 
 def boxes_3d_message(located: Sequence[LocatedObject], header: Header) -> Detection3DArray:

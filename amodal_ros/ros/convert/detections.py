@@ -15,6 +15,8 @@ import numpy as np
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.convert.box_units import BoxUnits
+from amodal_ros.ros.watch.plausibility import repeated_id, scores_in_percent
 from amodal_ros.types import Detections
 
 # A box drawn by hand or sent by a tracker has no hypothesis; nobody doubts it.
@@ -22,13 +24,13 @@ SCORE_WITHOUT_HYPOTHESIS = 1.0
 _SCORE_TOLERANCE = 1e-3
 _SMALLEST_VISIBLE_SIDE_PX = 1.0
 _SMALLEST_SIZE_PX = 0.01  # smaller ones would vanish in float32
+_PIXELS = BoxUnits()
 
 REJECTION_REASONS: tuple[str, ...] = (
     "not_finite",
     "no_size",
     "outside",
     "bad_score",
-    "duplicate_id",
     "low_score",
     "surplus",
 )
@@ -36,16 +38,26 @@ REJECTION_REASONS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class SanitisedDetections:
-    """The usable boxes of one message, and how many were left out, by reason.
+    """The usable boxes of one message, and what became of the others.
 
-    Reasons: ``not_finite`` (NaN or infinite geometry), ``no_size`` (size negative or next to
-    nothing), ``outside`` (less than a pixel, or than half of a smaller box, lies in the image),
-    ``bad_score`` (not in [0, 1]), ``duplicate_id`` (an id twice in one message; the better score
-    stays), ``low_score`` (below ``min_score``), ``surplus`` (beyond ``max_objects`` by score).
+    Attributes:
+        detections: the usable boxes.
+        rejected: how many were left out, by reason: ``not_finite`` (NaN or infinite geometry),
+            ``no_size`` (size negative or next to nothing), ``outside`` (less than a pixel, or
+            than half of a smaller box, lies in the image), ``bad_score`` (not in [0, 1]),
+            ``low_score`` (below ``min_score``), ``surplus`` (beyond ``max_objects`` by score).
+        examples: the first box of a reason, in words.
+        seen_boxes: (M, 4) float64 x0, y0, x1, y1 in pixels, not clipped: all that are finite.
+        repeated_id: what an id that stands twice in the message means; None: none does.
+        percent: whether the scores were 0..100; they were divided by 100.
     """
 
     detections: Detections
     rejected: Mapping[str, int]
+    examples: Mapping[str, str]
+    seen_boxes: np.ndarray
+    repeated_id: str | None
+    percent: bool
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class _Candidate:
 
 
 class _RejectedError(Exception):
-    """A box cannot be used; the argument is the reason."""
+    """A box cannot be used; the arguments are the reason and the box in words."""
 
 
 def detections_from_message(
@@ -65,6 +77,7 @@ def detections_from_message(
     image_hw: tuple[int, int],
     min_score: float = 0.0,
     max_objects: int | None = None,
+    units: BoxUnits = _PIXELS,
 ) -> SanitisedDetections:
     """Read and sanitise the boxes of one image.
 
@@ -73,78 +86,111 @@ def detections_from_message(
     clipped to the image. The order of the message is kept.
 
     Args:
-        message: boxes in pixels of the image.
+        message: boxes.
         image_hw: height and width of the image in pixels.
         min_score: detections below it are left out.
         max_objects: at most so many are kept, by score; None: all.
+        units: what the boxes are measured in.
 
     Raises:
         InvalidInputError: if ``image_hw`` is not positive.
     """
     if min(image_hw) <= 0:
         raise InvalidInputError(f"image_hw {image_hw} must be positive")
+    boxes = units.to_pixels(_upright_boxes(message), image_hw)
+    best = [_best_hypothesis(detection) for detection in message.detections]
+    percent = scores_in_percent([score for _, score in best])
     rejected: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     candidates: list[_Candidate] = []
-    for detection in message.detections:
+    for detection, box, (class_id, score) in zip(message.detections, boxes, best, strict=True):
         try:
-            candidates.append(_candidate(detection, image_hw))
-        except _RejectedError as reason:
-            rejected[str(reason)] += 1
+            clipped = _clipped_box(box, detection, image_hw)
+            score = _checked_score(score / 100.0 if percent else score)
+            candidates.append(_Candidate(clipped, score, class_id, detection.id))
+        except _RejectedError as error:
+            reason, words = error.args
+            rejected[reason] += 1
+            examples.setdefault(reason, words)
     confident = [candidate for candidate in candidates if candidate.score >= min_score]
     rejected["low_score"] += len(candidates) - len(confident)
-    distinct = _without_duplicate_ids(confident)
-    rejected["duplicate_id"] += len(confident) - len(distinct)
-    kept = _best(distinct, max_objects)
-    rejected["surplus"] += len(distinct) - len(kept)
-    return SanitisedDetections(_to_detections(kept), {k: n for k, n in rejected.items() if n})
+    kept = _best(confident, max_objects)
+    rejected["surplus"] += len(confident) - len(kept)
+    return SanitisedDetections(
+        _to_detections(kept),
+        {reason: times for reason, times in rejected.items() if times},
+        examples,
+        boxes[np.isfinite(boxes).all(axis=1)],
+        repeated_id([d.id for d in message.detections], [class_id for class_id, _ in best]),
+        percent,
+    )
 
 
-def _candidate(detection: Detection2D, image_hw: tuple[int, int]) -> _Candidate:
-    class_id, score = _best_hypothesis(detection)
-    return _Candidate(_clipped_box(detection, image_hw), score, class_id, detection.id)
+def _upright_boxes(message: Detection2DArray) -> np.ndarray:
+    """(N, 4) float64: the upright boxes around all detections, in the message's units."""
+    numbers = np.array(
+        [
+            (
+                box.center.position.x,
+                box.center.position.y,
+                box.size_x,
+                box.size_y,
+                box.center.theta,
+            )
+            for box in (detection.bbox for detection in message.detections)
+        ],
+        np.float64,
+    ).reshape(-1, 5)
+    x, y, width, height, theta = numbers.T
+    with np.errstate(invalid="ignore", over="ignore"):
+        cosine, sine = np.abs(np.cos(theta)), np.abs(np.sin(theta))
+        half_width = width / 2 * cosine + height / 2 * sine
+        half_height = width / 2 * sine + height / 2 * cosine
+        return np.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=1)
 
 
 def _clipped_box(
-    detection: Detection2D, image_hw: tuple[int, int]
+    box: np.ndarray, detection: Detection2D, image_hw: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    center, width, height = detection.bbox.center, detection.bbox.size_x, detection.bbox.size_y
-    x, y, theta = center.position.x, center.position.y, center.theta
-    if not all(map(math.isfinite, (x, y, theta, width, height))):
-        raise _RejectedError("not_finite")
-    if min(width, height) < _SMALLEST_SIZE_PX:
-        raise _RejectedError("no_size")
-    cosine, sine = abs(math.cos(theta)), abs(math.sin(theta))
-    half_width = width / 2 * cosine + height / 2 * sine
-    half_height = width / 2 * sine + height / 2 * cosine
-    x0, x1 = max(x - half_width, 0.0), min(x + half_width, float(image_hw[1]))
-    y0, y1 = max(y - half_height, 0.0), min(y + half_height, float(image_hw[0]))
+    x0, y0, x1, y1 = map(float, box)
+    words = f"({x0:.6g}, {y0:.6g}, {x1:.6g}, {y1:.6g})"
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise _RejectedError("not_finite", words)
+    sides = detection.bbox.size_x, detection.bbox.size_y
+    no_size = _RejectedError("no_size", f"size {sides[0]:.6g}x{sides[1]:.6g}, expected above 0")
+    if min(sides) <= 0:
+        raise no_size
+    half_width, half_height = (x1 - x0) / 2, (y1 - y0) / 2
+    height, width = image_hw
+    x0, x1 = max(x0, 0.0), min(x1, float(width))
+    y0, y1 = max(y0, 0.0), min(y1, float(height))
     width_inside = x1 - x0 >= min(_SMALLEST_VISIBLE_SIDE_PX, half_width)
     height_inside = y1 - y0 >= min(_SMALLEST_VISIBLE_SIDE_PX, half_height)
     if not (width_inside and height_inside):
-        raise _RejectedError("outside")
+        raise _RejectedError(
+            "outside",
+            f"{words} in an image of {width}x{height}; if boxes are of another size, box_units "
+            "says so",
+        )
+    if min(half_width, half_height) < _SMALLEST_SIZE_PX / 2:
+        raise no_size
     return x0, y0, x1, y1
 
 
 def _best_hypothesis(detection: Detection2D) -> tuple[str, float]:
+    """Class and score of a detection; the score may be anything."""
     if not detection.results:
         return "", SCORE_WITHOUT_HYPOTHESIS
     hypotheses = [result.hypothesis for result in detection.results]
     finite = [hypothesis for hypothesis in hypotheses if math.isfinite(hypothesis.score)]
-    if not finite:
-        raise _RejectedError("bad_score")
-    best = max(finite, key=lambda hypothesis: hypothesis.score)
-    if not -_SCORE_TOLERANCE <= best.score <= 1.0 + _SCORE_TOLERANCE:
-        raise _RejectedError("bad_score")
-    return best.class_id, min(max(best.score, 0.0), 1.0)
+    best = max(finite or hypotheses, key=lambda hypothesis: hypothesis.score)
+    return best.class_id, best.score
 
 
-def _without_duplicate_ids(candidates: Sequence[_Candidate]) -> list[_Candidate]:
-    best: dict[str, _Candidate] = {}
-    for candidate in candidates:
-        rival = best.get(candidate.detection_id)
-        if rival is None or candidate.score > rival.score:
-            best[candidate.detection_id] = candidate
-    return [c for c in candidates if not c.detection_id or best[c.detection_id] is c]
+def _checked_score(score: float) -> float:
+    if not -_SCORE_TOLERANCE <= score <= 1.0 + _SCORE_TOLERANCE:
+        raise _RejectedError("bad_score", f"score {score:.6g}, expected 0 to 1")
+    return min(max(score, 0.0), 1.0)
 
 
 def _best(candidates: Sequence[_Candidate], max_objects: int | None) -> list[_Candidate]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.node.frame_pipeline import Predictor
+from amodal_ros.ros.watch.plausibility import normalised_request
 from amodal_ros.types import AmodalPrediction, PointPrompt
 
 # The masks of all objects are in memory at once.
@@ -74,6 +75,22 @@ class PromptedObjects:
             for index in range(count)
         )
         return cls(boxes, prompts)
+
+    def refuse_parts(self, image_hw: tuple[int, int] | None) -> None:
+        """Refuse boxes and points of 0..1.
+
+        Args:
+            image_hw: height and width of the image that they belong to; None: not known.
+
+        Raises:
+            InvalidInputError: if they are no pixels.
+        """
+        points = np.concatenate(
+            [np.zeros((0, 2)), *(prompt.coords_xy for prompt in self.points if prompt is not None)]
+        )
+        wrong = normalised_request(self.boxes_xyxy, points, image_hw)
+        if wrong is not None:
+            raise InvalidInputError(wrong)
 
     @classmethod
     def of_one(cls, box_xyxy: Any, points_xy: Any, point_labels: Any) -> PromptedObjects:

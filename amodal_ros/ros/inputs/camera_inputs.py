@@ -17,11 +17,12 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.ros.convert.yolo import boxes_from_yolo, yolo_message_type
 from amodal_ros.ros.inputs.depth_input import DepthInput
-from amodal_ros.ros.inputs.subscription import InputSubscription
 from amodal_ros.ros.inputs.pairing import FramePair, FramePairer, PairerConfig
+from amodal_ros.ros.inputs.subscription import InputSubscription
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import belongs_to, image_topic, of_camera
-from amodal_ros.ros.watch.faults import FaultLog
+from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
+from amodal_ros.ros.watch.plausibility import ahead, other_frame
 from amodal_ros.ros.watch.session import SessionWatch
 
 _PERIOD_S = 0.25
@@ -65,6 +66,10 @@ class CameraInputs:
         idle_since: Callable[[], float | None],
     ) -> None:
         self._node = node
+        self._faults = faults
+        self._frames = Doubt(faults, Fault.FRAME_ID, "boxes")
+        self._ahead = Doubt(faults, Fault.STAMPS_AHEAD, begin=3)
+        self._told_of_inner_stamps = False
         self._on_image = on_image
         self._on_frame = on_frame
         self._pairer: FramePairer[ReceivedImage, Detection2DArray] = FramePairer(
@@ -117,6 +122,9 @@ class CameraInputs:
             self.depth.close()
         self._node.destroy_timer(self._timer)
         self.watch.close()
+        self._pairer.clear()
+        self._frames.clear()
+        self._ahead.clear()
 
     def _subscribe_images(
         self, camera: str, parameters: PerceptionParameters
@@ -133,7 +141,11 @@ class CameraInputs:
     def _receive_image(self, message: Image | CompressedImage) -> None:
         self.watch.image_came()
         stamp_ns = stamp_to_ns(message.header.stamp)
-        transport_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        now_ns = self._node.get_clock().now().nanoseconds
+        transport_ms = (now_ns - stamp_ns) / 1e6
+        if now_ns:  # simulated time is 0 until /clock comes
+            simulated = bool(self._node.get_parameter("use_sim_time").value)
+            self._ahead.see(ahead(-transport_ms / 1e3, simulated))
         received = ReceivedImage(message, transport_ms)
         self._on_image(received)
         if not self._has_detector:
@@ -148,12 +160,31 @@ class CameraInputs:
     def _receive_detections(self, message: Any) -> None:
         self.watch.detections_came()
         boxes = boxes_from_yolo(message) if self._from_yolo else message
-        stamp_ns = stamp_to_ns(boxes.header.stamp)
+        stamp_ns = stamp_to_ns(boxes.header.stamp) or self._inner_stamp(boxes)
         self._forward(self._pairer.add_detections(stamp_ns, boxes, monotonic()))
 
     def _forward(self, frame: Frame | None) -> None:
         if frame is not None:
+            of_boxes = frame.detections.header.frame_id or next(
+                (d.header.frame_id for d in frame.detections.detections), ""
+            )
+            image_frame_id = frame.image.message.header.frame_id
+            self._frames.see(other_frame("boxes", of_boxes, image_frame_id))
             self._on_frame(frame)
+
+    def _inner_stamp(self, boxes: Detection2DArray) -> int:
+        """The one stamp of the boxes themselves, where their message has none; else 0."""
+        stamps = {stamp_to_ns(detection.header.stamp) for detection in boxes.detections}
+        if len(stamps) != 1 or stamps == {0}:
+            return 0
+        self._faults.count(Fault.BOX_STAMPS)
+        if not self._told_of_inner_stamps:
+            self._told_of_inner_stamps = True
+            self._node.get_logger().warning(
+                "the box message has stamp 0, its boxes have one: theirs counts. Let the detector "
+                "copy the image's header to the message too"
+            )
+        return stamps.pop()
 
     def _check(self) -> None:
         self._pairer.expire(monotonic())

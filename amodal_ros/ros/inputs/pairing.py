@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.watch.faults import Fault, FaultLog
+from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
 
 ImageT = TypeVar("ImageT")
 DetectionsT = TypeVar("DetectionsT")
@@ -23,6 +23,9 @@ DetectionsT = TypeVar("DetectionsT")
 _DISORDER_NS = 1_000_000_000
 _LATE_IMAGES_IN_A_ROW = 3
 _REMEMBERED_STAMPS = 256
+_LARGEST_SLOP_NS = 500_000_000
+# So many box messages in a row without an image are no accident.
+_UNPAIRED_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class FramePairer(Generic[ImageT, DetectionsT]):
     def __init__(self, config: PairerConfig, faults: FaultLog) -> None:
         self._config = config
         self._faults = faults
+        self._never = Doubt(faults, Fault.NEVER_PAIRED, begin=_UNPAIRED_IN_A_ROW, end=1)
         self._images: OrderedDict[int, tuple[ImageT, float]] = OrderedDict()
         self._detections: OrderedDict[int, tuple[DetectionsT, float]] = OrderedDict()
         self._newest_image_ns = 0
@@ -156,7 +160,8 @@ class FramePairer(Generic[ImageT, DetectionsT]):
             self._give_up(stamp_ns)
 
     def clear(self) -> None:
-        """Forget everything, as at the start; nothing is counted."""
+        """Forget everything, as at the start; nothing is counted, and an alarm ends."""
+        self._never.clear()
         self._images.clear()
         self._detections.clear()
         self._seen_images.clear()
@@ -190,6 +195,7 @@ class FramePairer(Generic[ImageT, DetectionsT]):
         image, received_s = self._images.pop(image_ns)
         detections, _ = self._detections.pop(detections_ns)
         self._paired_detections.append(detections_ns)
+        self._never.see(None)
         if image_ns < self._newest_pair_ns:
             self._faults.report(
                 Fault.OUT_OF_ORDER,
@@ -202,14 +208,44 @@ class FramePairer(Generic[ImageT, DetectionsT]):
 
     def _give_up(self, stamp_ns: int) -> None:
         del self._detections[stamp_ns]
-        newest = f"the newest image has {_seconds(self._newest_image_ns)}"
-        if not self._newest_image_ns:
-            newest = "no image has come yet"
-        self._faults.report(
-            Fault.DETECTIONS_WITHOUT_IMAGE,
+        text = (
             f"detections with stamp {_seconds(stamp_ns)} found no image within "
-            f"{self._config.timeout_s:g} s and {self._config.slop_ns / 1e9:g} s of slop; {newest}",
+            f"{self._config.timeout_s:g} s and {self._config.slop_ns / 1e9:g} s of slop; "
+            f"{self._nearest_image(stamp_ns)}"
         )
+        self._faults.report(Fault.DETECTIONS_WITHOUT_IMAGE, text)
+        if self._newest_image_ns:
+            self._never.see(f"no boxes meet their image: {text}")
+
+    def _nearest_image(self, stamp_ns: int) -> str:
+        """Which image lies nearest in time, and what would bring both together."""
+        if not self._seen_images:
+            return "no image has come yet"
+        nearest_ns = min(self._seen_images, key=lambda other: abs(other - stamp_ns))
+        apart_ns = abs(nearest_ns - stamp_ns)
+        if apart_ns <= self._config.slop_ns:
+            return (
+                "its image had other boxes, or had left the queue: the detector is too slow for "
+                "sync_queue_size"
+            )
+        text = (
+            f"the nearest image has {_seconds(nearest_ns)}, {_span(apart_ns)} "
+            f"{'earlier' if nearest_ns < stamp_ns else 'later'}. Let the detector copy the "
+            "image's header"
+        )
+        if apart_ns > _LARGEST_SLOP_NS:
+            return f"{text}: it has another clock, or another camera's images"
+        return f"{text}, or allow slop:={_rounded_up(apart_ns):g}"
+
+
+def _span(nanoseconds: int) -> str:
+    seconds = nanoseconds / 1e9
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.1f} s"
+
+
+def _rounded_up(nanoseconds: int) -> float:
+    """Seconds, up to the next whole hundredth."""
+    return -(-nanoseconds // 10_000_000) / 100
 
 
 def _seconds(stamp_ns: int) -> str:

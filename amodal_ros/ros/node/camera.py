@@ -31,7 +31,7 @@ class Camera:
         self.faults = FaultLog(node.get_logger().warning)
         self.session: CameraSession | None = None
         self._outputs = Outputs(node, name)
-        self._outputs_3d = Outputs3D(node, name)
+        self._outputs_3d = Outputs3D(node, name, self.faults)
         self._destroyed = False
 
     def start(self, parameters: PerceptionParameters) -> None:

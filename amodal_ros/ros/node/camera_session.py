@@ -10,8 +10,11 @@ from time import monotonic
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 
+from amodal_ros.ros.convert.box_units import BoxUnits
 from amodal_ros.ros.convert.stamps import stamp_to_ns
+from amodal_ros.ros.inputs.box_reader import BoxReader
 from amodal_ros.ros.inputs.camera_inputs import CameraInputs, Frame, ReceivedImage
+from amodal_ros.ros.inputs.depth_input import DepthImage
 from amodal_ros.ros.node.frame_pipeline import BegunFrame, FramePipeline
 from amodal_ros.ros.node.latest_worker import LatestWorker
 from amodal_ros.ros.node.model_host import ModelHost
@@ -39,7 +42,7 @@ class _Prepared:
     begun: BegunFrame | None
     waited_ms: dict[str, float]
     since_s: float
-    depth: Image | None
+    depth: DepthImage | None
 
 
 class CameraSession:
@@ -77,11 +80,13 @@ class CameraSession:
         self._newest_image: Image | CompressedImage | None = None
         self.statistics = FrameStatistics()
         self._pipeline = FramePipeline(
-            host.lend, AmodalTracker(tracker_config(parameters)), faults, parameters.min_score
+            host.lend,
+            AmodalTracker(tracker_config(parameters)),
+            faults,
+            BoxReader(faults, BoxUnits.parse(parameters.box_units)),
         )
         self._host = host
-        self._stride = parameters.point_stride
-        self._encode_ahead = parameters.encode_ahead
+        self.retune(parameters)
         self._worker: LatestWorker[Frame, _Prepared] = LatestWorker(
             self._prepare,
             self._answer,
@@ -120,7 +125,10 @@ class CameraSession:
         """Take up what counts from the next frame on; the tracks stay."""
         self._pipeline.tracker.config = tracker_config(parameters)
         self._pipeline.min_score = parameters.min_score
+        self._pipeline.image_bits = parameters.image_bits
+        self._pipeline.boxes.units = BoxUnits.parse(parameters.box_units)
         self._stride = parameters.point_stride
+        self._depth_scale = parameters.depth_scale
         self._encode_ahead = parameters.encode_ahead
 
     def reconnect(self, parameters: PerceptionParameters) -> None:
@@ -136,6 +144,8 @@ class CameraSession:
         """Unsubscribe, and end the worker after the frame in work."""
         self._inputs.close()
         self._worker.stop()
+        self._pipeline.clear_alarms()
+        self._outputs_3d.clear()
 
     def _connect(self, parameters: PerceptionParameters) -> CameraInputs:
         return CameraInputs(
@@ -182,10 +192,12 @@ class CameraSession:
         self.statistics.answered(latency_ms, timings_ms["total"])
         self._inputs.watch.engine.answered()
         depth_input = self._inputs.depth
-        if depth_input is not None and self._outputs_3d.wanted:
+        if depth_input is not None:
             header = answer.masks.header
             depth = prepared.depth or depth_input.at(stamp_to_ns(header.stamp))
-            self._outputs_3d.publish(answer.objects, header, depth, depth_input.info, self._stride)
+            self._outputs_3d.publish(
+                answer.objects, header, depth, depth_input, self._stride, self._depth_scale
+            )
 
     def _report_engine_error(self, error: Exception) -> None:
         if not self._worker.stopping:  # or else it was interrupted

@@ -16,11 +16,12 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.ros.convert.compressed import compressed_to_rgb
-from amodal_ros.ros.convert.detections import detections_from_message
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.convert.stamps import stamp_to_ns
-from amodal_ros.ros.watch.faults import Fault, FaultLog
+from amodal_ros.ros.inputs.box_reader import BoxReader
+from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
+from amodal_ros.ros.watch.plausibility import exposure
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject
 from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures, PointPrompt
 
@@ -102,8 +103,12 @@ class FramePipeline:
     Args:
         lend_predictor: gives the loaded model for the time of one frame.
         tracker: its tracks are this camera's.
-        min_score: detections below it are ignored.
         faults: bad images, left out boxes and empty masks are counted there.
+        boxes: reads the box messages.
+
+    Attributes:
+        min_score: detections below it are ignored.
+        image_bits: bits that each sample of 16-bit images holds.
     """
 
     def __init__(
@@ -111,12 +116,15 @@ class FramePipeline:
         lend_predictor: Callable[[], AbstractContextManager[Predictor]],
         tracker: AmodalTracker,
         faults: FaultLog,
-        min_score: float = 0.0,
+        boxes: BoxReader,
     ) -> None:
         self._lend_predictor = lend_predictor
         self.tracker = tracker
         self._faults = faults
-        self.min_score = min_score
+        self.boxes = boxes
+        self._exposure = Doubt(faults, Fault.EXPOSURE, begin=3)
+        self.min_score = 0.0
+        self.image_bits = 16
 
     def begin(
         self,
@@ -139,11 +147,14 @@ class FramePipeline:
         watch = Stopwatch("convert", "track", "message")
         with watch.measure("convert"):
             try:
-                rgb = message_to_rgb(image)
+                rgb = message_to_rgb(image, self.image_bits)
             except InvalidInputError as error:
                 self._faults.report(Fault.BAD_IMAGE, f"image left out: {error}")
                 return None
-            found = self._usable(detections, rgb.shape[:2])
+            self._exposure.see(exposure(rgb, getattr(image, "encoding", ""), self.image_bits))
+            found = self.boxes.read(
+                detections, rgb.shape[:2], self.min_score, self.tracker.config.max_objects
+            )
         with ExitStack() as stack:
             predictor, features = None, None
             if encode_ahead and (len(found) or len(self.tracker)):
@@ -188,33 +199,25 @@ class FramePipeline:
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
         return FrameAnswer(encoded.message, objects, rgb, {**engine_ms, **watch.timings_ms})
 
-    def _usable(self, message: Detection2DArray, image_hw: tuple[int, int]) -> Detections:
-        sanitised = detections_from_message(
-            message, image_hw, self.min_score, self.tracker.config.max_objects
-        )
-        for reason, times in sanitised.rejected.items():
-            fault = Fault.of_box(reason)
-            if fault is Fault.BOX_LOW_SCORE:
-                self._faults.count(fault, times)
-            else:
-                self._faults.report(
-                    fault,
-                    f"{times} of {len(message.detections)} boxes left out: "
-                    f"{reason.replace('_', ' ')}",
-                    times,
-                )
-        return sanitised.detections
+    def clear_alarms(self) -> None:
+        """End what is told of the images and boxes of this camera."""
+        self.boxes.clear()
+        self._exposure.clear()
 
 
-def message_to_rgb(image: Image | CompressedImage) -> np.ndarray:
+def message_to_rgb(image: Image | CompressedImage, bits: int = 16) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an image, raw or compressed.
+
+    Args:
+        image: the message.
+        bits: that each sample of a 16-bit image holds.
 
     Raises:
         InvalidInputError: if the message is not a consistent image.
     """
     if isinstance(image, CompressedImage):
-        return compressed_to_rgb(image)
-    return image_to_rgb(image)
+        return compressed_to_rgb(image, bits)
+    return image_to_rgb(image, bits)
 
 
 def warm_up(predictor: Predictor) -> None:

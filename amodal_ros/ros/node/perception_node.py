@@ -95,6 +95,7 @@ class PerceptionNode(LifecycleNode):
                 for name, camera in self._cameras.items()
                 if camera.session is not None
             },
+            lambda: self._live.in_force,
         )
         self.get_logger().info(f"model loaded and warm in {perf_counter() - started:.1f} s")
         return super().on_configure(state)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from amodal_msgs.srv import AddObject, RemoveObject, SegmentAmodal
 from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.image.boxes import check_boxes
 from amodal_ros.image.masks import mask_box
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
@@ -20,7 +22,9 @@ from amodal_ros.ros.node.camera_session import CameraSession
 from amodal_ros.ros.node.deferred_service import DeferredService
 from amodal_ros.ros.node.frame_pipeline import message_to_rgb
 from amodal_ros.ros.node.model_host import ModelHost
+from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import of_camera
+from amodal_ros.ros.watch.plausibility import exposure
 
 
 class PerceptionServices:
@@ -31,6 +35,7 @@ class PerceptionServices:
         cameras: names of its cameras; one empty name for the only one.
         host: lends the model.
         sessions: the cameras of the active node, by name; none while it is not active.
+        parameters: gives those in force.
     """
 
     def __init__(
@@ -39,10 +44,12 @@ class PerceptionServices:
         cameras: tuple[str, ...],
         host: ModelHost,
         sessions: Callable[[], Mapping[str, CameraSession]],
+        parameters: Callable[[], PerceptionParameters],
     ) -> None:
         self._node = node
         self._host = host
         self._sessions = sessions
+        self._parameters = parameters
         self._deferred = [DeferredService(node, SegmentAmodal, "~/segment", self._segment)]
         self._plain = [node.create_service(Trigger, "~/reset", self._reset)]
         for camera in cameras:
@@ -72,10 +79,12 @@ class PerceptionServices:
         )
 
     def _segment(self, request: Any, response: Any) -> None:
-        image_rgb = image_to_rgb(request.image)
+        bits = self._parameters().image_bits
+        image_rgb = image_to_rgb(request.image, bits)
         objects = PromptedObjects.from_fields(
             request.boxes_xyxy, request.points_xy, request.point_labels, request.point_owners
         )
+        objects.refuse_parts(image_rgb.shape[:2])
         with self._host.lend() as predictor:
             answered = segment(predictor, image_rgb, objects)
         image_hw = image_rgb.shape[:2]
@@ -86,6 +95,9 @@ class PerceptionServices:
         response.message = f"{found} object" if found == 1 else f"{found} objects"
         if empty:
             response.message += f"; nothing was found of object {', '.join(empty)}"
+        doubt = exposure(image_rgb, request.image.encoding, bits)
+        if doubt is not None:
+            response.message += f"; {doubt}"
 
     def _add_object(self, camera: str, request: Any, response: Any) -> None:
         response.track_id = -1
@@ -96,11 +108,16 @@ class PerceptionServices:
         if len(request.points_xy) or len(request.point_labels):
             image_rgb = self._newest_image(session)
             objects = PromptedObjects.of_one(box, request.points_xy, request.point_labels)
+            objects.refuse_parts(image_rgb.shape[:2])
             (points,) = objects.points
             if not box:
                 box = self._box_of(objects, image_rgb)
         elif not box:
             raise InvalidInputError("expected a box or points, got neither")
+        else:
+            image_hw = _size(session.newest_image)
+            PromptedObjects.of_one(box, [], []).refuse_parts(image_hw)
+            check_boxes("box_xyxy", [box], image_hw)
         response.track_id = session.tracker.add_object(
             box, points=points, class_id=request.class_id
         )
@@ -112,7 +129,7 @@ class PerceptionServices:
         image = session.newest_image
         if image is None:
             raise InvalidInputError("points need an image, none has come yet")
-        return message_to_rgb(image)
+        return message_to_rgb(image, self._parameters().image_bits)
 
     def _box_of(self, objects: PromptedObjects, image_rgb: np.ndarray) -> list[int]:
         """The box of what the model sees of the only object: it says where to look next."""
@@ -145,3 +162,8 @@ class PerceptionServices:
         if session is None:
             raise InvalidInputError("the node is not active")
         return session
+
+
+def _size(image: Image | CompressedImage | None) -> tuple[int, int] | None:
+    """Height and width of a raw image; None: it has to be decoded to know."""
+    return (image.height, image.width) if isinstance(image, Image) else None

@@ -61,6 +61,11 @@ class LiveParameters:
             on_change=self._changed.trigger,
         )
 
+    @property
+    def in_force(self) -> PerceptionParameters:
+        """The values that the node works by at present."""
+        return self._in_force
+
     def configure(self) -> PerceptionParameters:
         """Load the model and put the node's present values in force.
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's parameters: one table of names, defaults, ranges and descriptions, without ROS.
 
-``parameter_declaration`` makes ROS parameters of it; ``config/perception.yaml`` and
+``declaration`` makes ROS parameters of it; ``config/perception.yaml`` and
 ``docs/node.md`` repeat it, and a test compares the three.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 
 from amodal_ros.backends.factory import BACKENDS
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.convert.box_units import BoxUnits
 from amodal_ros.ros.parameters.spec import Effect, ParameterSpec, parameter
 
 _CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -89,11 +90,40 @@ class PerceptionParameters:
         "vision_msgs: Detection2DArray; yolo_msgs: DetectionArray, as yolo_ros publishes it",
         choices=("vision_msgs", "yolo_msgs"),
     )
+    box_units: str = parameter(
+        "automatic",
+        Effect.NEXT_FRAME,
+        "What boxes are measured in: pixels of the image, normalised (0..1), or pixels of the "
+        "detector's input, stretch_640x640 or letterbox_640x640; automatic: pixels, and boxes "
+        "that seem to be something else are told of",
+    )
+    image_bits: int = parameter(
+        16,
+        Effect.NEXT_FRAME,
+        "Bits that each sample of a 16-bit image holds: 10 or 12 for many industrial cameras",
+        8,
+        16,
+    )
     depth_topic: str = parameter(
         "",
         Effect.RECONNECT,
         "Topic of depth images (16UC1 in mm, 32FC1 in m) that are aligned with the images; "
         "empty: no 3D output",
+    )
+    depth_transport: str = parameter(
+        "raw",
+        Effect.RECONNECT,
+        "raw: sensor_msgs/Image on depth_topic; compressedDepth: sensor_msgs/CompressedImage on "
+        "depth_topic/compressedDepth",
+        choices=("raw", "compressedDepth"),
+    )
+    depth_scale: float = parameter(
+        0.0,
+        Effect.NEXT_FRAME,
+        "Metres of one unit of depth; 0: as REP 118 says, 0.001 for integers, 1 for numbers with "
+        "a point",
+        0.0,
+        1000.0,
     )
     camera_info_topic: str = parameter(
         "camera/camera_info",
@@ -211,6 +241,7 @@ class PerceptionParameters:
         for name in ("image_topic", "camera_info_topic"):
             if not getattr(self, name):
                 raise InvalidInputError(f"parameter {name} is '', expected the name of a topic")
+        BoxUnits.parse(self.box_units)
         self._check_cameras()
 
     @property

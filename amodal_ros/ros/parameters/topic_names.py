@@ -17,9 +17,18 @@ def of_camera(camera: str, name: str) -> str:
 
 def image_topic(parameters: PerceptionParameters) -> str:
     """The topic of the images as they are transported; image_transport names it so."""
-    if parameters.image_transport == "compressed":
-        return f"{parameters.image_topic}/compressed"
-    return parameters.image_topic
+    return _transported(parameters.image_topic, parameters.image_transport)
+
+
+def depth_topic(parameters: PerceptionParameters) -> str:
+    """The topic of depth as it is transported; empty: there is none."""
+    return _transported(parameters.depth_topic, parameters.depth_transport)
+
+
+def _transported(topic: str, transport: str) -> str:
+    if not topic or transport == "raw" or topic.endswith(f"/{transport}"):
+        return topic
+    return f"{topic}/{transport}"
 
 
 def belongs_to(
@@ -37,7 +46,7 @@ def belongs_to(
     names = [
         image_topic(parameters),
         parameters.detections_topic,
-        parameters.depth_topic,
+        depth_topic(parameters),
         parameters.camera_info_topic,
         *(f"amodal/{output}" for output in OUTPUTS),
     ]

@@ -29,6 +29,7 @@ _HARMLESS = frozenset(
         Fault.IMAGE_WITHOUT_DETECTIONS,
         Fault.EMPTY_MASK,
         Fault.BOX_LOW_SCORE,
+        Fault.BOX_STAMPS,
     )
 )
 

@@ -11,7 +11,10 @@ from enum import Enum
 
 
 class Fault(str, Enum):
-    """Every way to lose a frame, a message or an object; the value names its counter."""
+    """Every way to lose a frame, a message or an object, or to get a wrong one.
+
+    The value names its counter.
+    """
 
     UNSTAMPED = "dropped_unstamped"
     DUPLICATE = "dropped_duplicate"
@@ -32,13 +35,24 @@ class Fault(str, Enum):
     BOX_NO_SIZE = "boxes_no_size"
     BOX_OUTSIDE = "boxes_outside"
     BOX_BAD_SCORE = "boxes_bad_score"
-    BOX_DUPLICATE_ID = "boxes_duplicate_id"
     BOX_LOW_SCORE = "boxes_low_score"
     BOX_SURPLUS = "boxes_surplus"
+    BOX_UNITS = "boxes_in_other_units"
+    BOX_IDS = "boxes_with_repeated_ids"
+    BOX_SCORES = "boxes_scored_in_percent"
+    BOX_STAMPS = "boxes_stamped_inside"
+    NEVER_PAIRED = "boxes_never_paired"
+    FRAME_ID = "frame_id_mismatches"
+    STAMPS_AHEAD = "stamps_ahead"
+    EXPOSURE = "images_of_one_colour"
+    INPUT_SHARED = "inputs_shared"
+    OUTPUT_SHARED = "outputs_shared"
+    NO_3D = "no_3d_output"
+    DEPTH_UNITS = "depth_in_other_units"
 
     @classmethod
     def of_box(cls, reason: str) -> Fault:
-        """The fault of a reason of ``detection_conversion.REJECTION_REASONS``."""
+        """The fault of a reason of ``convert.detections.REJECTION_REASONS``."""
         return cls(f"boxes_{reason}")
 
     @property
@@ -87,15 +101,24 @@ class FaultLog:
             silent = self._silent.pop(fault, 0)
         self._warn(f"{text} ({silent} more since the last warning)" if silent else text)
 
-    def alarm(self, fault: Fault, text: str, source: str = "") -> None:
-        """Raise an alarm, unless ``source`` has one of this kind: count it and warn at once."""
+    def alarm(self, fault: Fault, text: str, source: str = "", tell: bool = True) -> None:
+        """Raise an alarm, unless ``source`` has one of this kind: count it and warn at once.
+
+        Without ``tell`` the log stays silent.
+        """
         with self._lock:
             sources = self._alarms.setdefault(fault, {})
             if source in sources:
                 return
             sources[source] = text
             self._counts[fault] += 1
-        self._warn(text)
+        if tell:
+            self._warn(text)
+
+    def has_alarm(self, fault: Fault, source: str = "") -> bool:
+        """Whether there is one at present."""
+        with self._lock:
+            return source in self._alarms.get(fault, {})
 
     def clear_alarm(self, fault: Fault, source: str = "") -> bool:
         """End an alarm; returns whether there was one."""
@@ -114,3 +137,47 @@ class FaultLog:
         """Every counter by its name, zeros included."""
         with self._lock:
             return {fault.value: self._counts[fault] for fault in Fault}
+
+
+class Doubt:
+    """Something about a stream that is probably wrong: an alarm while its messages show it.
+
+    Begins with some messages in a row that show it, ends with some that do not. It is counted
+    each time it begins, and told in the log once. Not thread-safe: one thread looks.
+
+    Args:
+        faults: where the alarm goes.
+        fault: its kind.
+        source: which stream, where several have alarms of that kind.
+        begin: so many messages in a row raise the alarm.
+        end: so many end it.
+    """
+
+    def __init__(
+        self, faults: FaultLog, fault: Fault, source: str = "", begin: int = 1, end: int = 10
+    ) -> None:
+        self._faults = faults
+        self._fault = fault
+        self._source = source
+        self._needed = {True: begin, False: end}
+        self._in_a_row = 0
+        self._told = False
+        self.active = False
+
+    def see(self, text: str | None) -> None:
+        """Take one message: what is wrong with it and what to do, or None."""
+        wrong = text is not None
+        self._in_a_row = 0 if wrong == self.active else self._in_a_row + 1
+        if self._in_a_row < self._needed[wrong]:
+            return
+        self.active, self._in_a_row = wrong, 0
+        if text is not None:
+            self._faults.alarm(self._fault, text, self._source, tell=not self._told)
+            self._told = True
+        else:
+            self._faults.clear_alarm(self._fault, self._source)
+
+    def clear(self) -> None:
+        """End the alarm, as at the start."""
+        self.active, self._in_a_row = False, 0
+        self._faults.clear_alarm(self._fault, self._source)

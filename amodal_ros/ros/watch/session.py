@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that watches over an active node: inputs, QoS, clock, engine."""
+"""All that watches over an active node: inputs, graph, clock, engine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from rclpy.clock import Clock, ClockType
@@ -12,7 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 from amodal_ros.ros.watch.clock import ClockWatch
 from amodal_ros.ros.watch.engine_health import EngineHealth
 from amodal_ros.ros.watch.faults import Fault, FaultLog
-from amodal_ros.ros.watch.qos import QosWatch
+from amodal_ros.ros.watch.graph import GraphWatch, silence_cause
 from amodal_ros.ros.watch.silence import InputWatch
 
 _PERIOD_S = 1.0
@@ -29,7 +30,7 @@ class SessionWatch:
         camera: name of the image topic.
         detector: name of the detections topic.
         on_time_backward: called in the node's executor after simulated time went back.
-        watched: whether the QoS of a topic, by its full name, is watched here.
+        watched: whether the graph of a topic, by its full name, is watched here.
         idle_since: monotonic seconds since when no frame is in work; None: one is.
     """
 
@@ -48,7 +49,7 @@ class SessionWatch:
         faults.clear_alarm(Fault.ENGINE_GAVE_UP)
         self._give_up = node.create_guard_condition(self._deactivate)
         self.engine = EngineHealth(faults, on_broken=self._give_up.trigger)
-        self._qos = QosWatch(node, faults, watched)
+        self._graph = GraphWatch(node, faults, watched)
         self._inputs = InputWatch(
             faults,
             node.get_logger().info,
@@ -56,6 +57,7 @@ class SessionWatch:
             node.resolve_topic_name(detector),
             monotonic(),
             SILENCE_S,
+            partial(silence_cause, node),
         )
         self._clock = ClockWatch(node, faults, on_time_backward)
         # Simulated time may stand still; this node's watch must not.
@@ -76,12 +78,12 @@ class SessionWatch:
         self._clock.close()
         self._node.destroy_timer(self._timer)
         self._node.destroy_guard_condition(self._give_up)
-        self._qos.clear()
+        self._graph.clear()
         self._inputs.clear()
 
     def _check(self) -> None:
         self._inputs.check(monotonic(), self._idle_since())
-        self._qos.check()
+        self._graph.check()
 
     def _deactivate(self) -> None:
         self._node.trigger_deactivate()

@@ -24,6 +24,7 @@ class InputWatch:
         detector: name of the detections topic.
         now_s: when listening began.
         silence_s: after so long without a message an input is silent, at the earliest.
+        cause: why nothing arrives on a topic, given whether anything ever did.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class InputWatch:
         detector: str,
         now_s: float,
         silence_s: float,
+        cause: Callable[[str, bool], str],
     ) -> None:
         self._faults = faults
         self._inform = inform
@@ -41,16 +43,17 @@ class InputWatch:
         self._silence_s = silence_s
         self._camera_s = self._detector_s = now_s
         self._camera_since_s = now_s
-        self._seen = False  # an image; listening may begin long before the first
+        self._cause = cause
+        # Of what came; listening may begin long before the first.
+        self._seen: set[Fault] = set()
         self._intervals_s: deque[float] = deque(maxlen=2)
 
     def image_came(self, now_s: float) -> None:
         """An image was received."""
         if now_s - self._camera_s >= self._patience_s():
             self._camera_since_s = now_s
-        if self._seen:
+        if Fault.CAMERA_SILENT in self._seen:
             self._intervals_s.append(now_s - self._camera_s)
-        self._seen = True
         self._camera_s = now_s
         self._back(Fault.CAMERA_SILENT)
 
@@ -71,17 +74,13 @@ class InputWatch:
         if silent_s >= patience_s:
             if idle_since_s is None or now_s - idle_since_s < self._silence_s:
                 return
-            self._faults.alarm(
-                Fault.CAMERA_SILENT,
-                f"no image on {self._topics[Fault.CAMERA_SILENT]} for "
-                f"{silent_s:.0f} s: is the camera running, is it that topic?",
-            )
+            self._alarm(Fault.CAMERA_SILENT, f"no image on {{}} for {silent_s:.0f} s")
         elif now_s - max(self._detector_s, self._camera_since_s) >= patience_s:
-            self._faults.alarm(
+            silent_s = now_s - max(self._detector_s, self._camera_since_s)
+            self._alarm(
                 Fault.DETECTOR_SILENT,
-                f"images come, but no boxes on {self._topics[Fault.DETECTOR_SILENT]} for "
-                f"{now_s - max(self._detector_s, self._camera_since_s):.0f} s: is the detector "
-                "running, is it that topic? Images without boxes are not answered",
+                f"images come, but no boxes on {{}} for {silent_s:.0f} s, and images without "
+                "boxes are not answered",
             )
 
     def clear(self) -> None:
@@ -95,6 +94,13 @@ class InputWatch:
         # The shorter of two: one long pause of a fast camera is no habit.
         return max(self._silence_s, 2.0 * min(self._intervals_s))
 
+    def _alarm(self, fault: Fault, text: str) -> None:
+        if not self._faults.has_alarm(fault):
+            topic = self._topics[fault]
+            cause = self._cause(topic, fault in self._seen)
+            self._faults.alarm(fault, f"{text.format(topic)}: {cause}")
+
     def _back(self, fault: Fault) -> None:
+        self._seen.add(fault)
         if self._faults.clear_alarm(fault):
             self._inform(f"messages on {self._topics[fault]} again")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.convert.box_units import BoxUnits
 from amodal_ros.ros.convert.detections import REJECTION_REASONS, detections_from_message
 
 HW = (480, 640)
@@ -91,9 +92,42 @@ def test_nan_rotation():
     assert read(detection(10, 10, 5, 5, theta=math.nan)).rejected == {"not_finite": 1}
 
 
-@pytest.mark.parametrize("score", [math.nan, math.inf, -0.5, 87.0])
+@pytest.mark.parametrize("score", [math.nan, math.inf, -0.5, 170.0])
 def test_bad_score(score):
-    assert read(detection(100, 100, 10, 10, score)).rejected == {"bad_score": 1}
+    sanitised = read(detection(100, 100, 10, 10, score))
+    assert sanitised.rejected == {"bad_score": 1}
+    assert sanitised.examples == {"bad_score": f"score {score:g}, expected 0 to 1"}
+
+
+def test_scores_in_percent_count_all_the_same():
+    found = read(*(detection(100, 100, 10, 10, score) for score in (87.0, 40.0, 0.5)))
+    assert found.percent
+    np.testing.assert_allclose(found.detections.scores, [0.87, 0.4, 0.005])
+    one_outlier = read(*(detection(100, 100, 10, 10, score) for score in (87.0, 0.4, 0.5)))
+    assert not one_outlier.percent
+    assert one_outlier.rejected == {"bad_score": 1}
+
+
+@pytest.mark.parametrize(
+    ("units", "box"),
+    [
+        ("pixels", (100, 50, 40, 20)),
+        ("automatic", (100, 50, 40, 20)),
+        ("normalised", (100 / 640, 50 / 480, 40 / 640, 20 / 480)),
+        ("stretch_320x320", (50, 50 / 1.5, 20, 20 / 1.5)),
+        ("letterbox_320x320", (50, 25 + 40, 20, 10)),
+        ("letterbox_1280x960", (200, 100, 80, 40)),
+    ],
+)
+def test_boxes_of_other_units_become_pixels(units, box):
+    found = read(detection(*box), units=BoxUnits.parse(units))
+    np.testing.assert_allclose(found.detections.boxes_xyxy, [[80, 40, 120, 60]], atol=1e-4)
+
+
+@pytest.mark.parametrize("text", ["", "pixel", "stretch", "letterbox_0x640", "stretch_640x640x3"])
+def test_units_that_are_none(text):
+    with pytest.raises(InvalidInputError, match=r"box_units.*letterbox_WIDTHxHEIGHT"):
+        BoxUnits.parse(text)
 
 
 def test_score_with_a_rounding_error_is_clipped():
@@ -123,7 +157,7 @@ def test_min_score_and_max_objects_keep_the_order():
     assert sanitised.rejected == {"low_score": 1, "surplus": 1}
 
 
-def test_an_id_twice_keeps_the_better_score():
+def test_an_id_twice_is_no_identity_and_costs_no_box():
     twice = [
         detection(50, 50, 10, 10, 0.4, "first", "7"),
         detection(90, 50, 10, 10, 0.8, "second", "7"),
@@ -131,8 +165,10 @@ def test_an_id_twice_keeps_the_better_score():
         detection(20, 50, 10, 10, 0.6, "another", ""),
     ]
     sanitised = read(*twice)
-    assert sanitised.detections.class_ids == ("second", "other", "another")
-    assert sanitised.rejected == {"duplicate_id": 1}
+    assert sanitised.detections.class_ids == ("first", "second", "other", "another")
+    assert sanitised.rejected == {}
+    assert "2 boxes of one message have the id '7'" in sanitised.repeated_id
+    assert read(*twice[1:]).repeated_id is None
 
 
 def test_thousands_of_boxes():

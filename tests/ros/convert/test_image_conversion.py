@@ -105,6 +105,52 @@ def test_yuv422_of_flat_colours(encoding, luma):
     np.testing.assert_allclose(converted, expected, atol=3)
 
 
+@pytest.mark.parametrize(("encoding", "order"), [("nv12", [0, 1]), ("nv21", [1, 0])])
+@pytest.mark.parametrize("padding", [0, 16])
+def test_yuv420_of_a_picture(encoding, order, padding):
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:, :32], picture[16:, 32:] = (200, 30, 40), (20, 180, 60)
+    # OpenCV's I420: all of Y, then all of U, then all of V.
+    planar = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+    colours = planar[32:].reshape(2, 16, 32)[order]
+    pixels = np.concatenate([planar[:32], np.stack(colours, axis=-1).reshape(16, 64)])
+    message = message_of(pixels, encoding, padding)
+    message.height = 32
+    np.testing.assert_allclose(image_to_rgb(message), picture, atol=3)
+    message.height = 31
+    with pytest.raises(InvalidInputError, match="must be even"):
+        image_to_rgb(message)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize(
+    ("encoding", "channels", "order"),
+    [
+        ("rgb16", 3, [0, 1, 2]),
+        ("bgr16", 3, [2, 1, 0]),
+        ("16UC3", 3, [2, 1, 0]),
+        ("rgba16", 4, [0, 1, 2]),
+        ("bgra16", 4, [2, 1, 0]),
+        ("mono16", 1, [0, 0, 0]),
+        ("16UC1", 1, [0, 0, 0]),
+    ],
+)
+def test_16_bits_hold_as_many_as_said(bits, encoding, channels, order):
+    samples = np.random.default_rng(4).integers(0, 2**bits, (8, 10, channels)).astype(np.uint16)
+    samples[0, 0] = 2**bits - 1
+    converted = image_to_rgb(message_of(samples, encoding, padding=1), bits)
+    expected = samples[..., order] * (255.0 / (2**bits - 1))
+    np.testing.assert_allclose(converted, expected, atol=0.51)
+
+
+@pytest.mark.parametrize("encoding", ["bayer_rggb16", "bayer_bggr16"])
+def test_16_bit_bayer_is_the_same_mosaic(encoding):
+    mosaic = np.random.default_rng(5).integers(0, 256, (8, 10)).astype(np.uint8)
+    converted = image_to_rgb(message_of(mosaic.astype(np.uint16) * 257, encoding))
+    expected = image_to_rgb(message_of(mosaic, encoding.replace("16", "8")))
+    np.testing.assert_array_equal(converted, expected)
+
+
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
 def test_bayer_mosaic_comes_back(pattern):
     """Of a smooth picture, the mosaic demosaics to the picture: red stays red at its place."""
@@ -132,7 +178,7 @@ def test_odd_sizes(shape):
     np.testing.assert_array_equal(image_to_rgb(message_of(pixels, "rgb8")), pixels)
 
 
-@pytest.mark.parametrize("encoding", ["", "RGB8", "rgb16", "32FC1", "16UC1", "nv21", "jpeg"])
+@pytest.mark.parametrize("encoding", ["", "RGB8", "rgb32", "32FC1", "16SC1", "nv24", "jpeg"])
 def test_unsupported_encoding_is_named_with_what_is_supported(rgb, encoding):
     message = message_of(rgb, "rgb8")
     message.encoding = encoding

@@ -111,12 +111,14 @@ def detections(dice: random.Random) -> Detection2DArray:
 def camera_info(dice: random.Random) -> CameraInfo:
     """Intrinsics whose numbers are anything."""
     message = CameraInfo(height=HEIGHT, width=WIDTH)
-    message.k = [500.0, 0.0, 4.0, 0.0, 500.0, 3.0, 0.0, 0.0, 1.0]
+    message.k = [10.0, 0.0, 4.0, 0.0, 10.0, 3.0, 0.0, 0.0, 1.0]
     changes: Sequence[Callable[[], None]] = (
         lambda: setattr(message, "height", dice.choice(SIZES)),
         lambda: setattr(message, "width", dice.choice(SIZES)),
         lambda: message.k.__setitem__(dice.randrange(9), dice.choice(NUMBERS)),
         lambda: message.p.__setitem__(dice.randrange(12), dice.choice(NUMBERS)),
+        lambda: setattr(message, "binning_x", dice.choice(SIZES)),
+        lambda: setattr(message.roi, "width", dice.choice(SIZES)),
         lambda: setattr(message, "d", [dice.choice(NUMBERS) for _ in range(dice.randrange(9))]),
     )
     _spoil(dice, changes)

@@ -66,11 +66,25 @@ def test_boxes_of_another_type(rig, stranger):
     assert "published std_msgs/msg/String, subscribed vision_msgs/msg/Detection2DArray" in line
 
 
+def test_another_node_of_an_output_and_of_an_input(rig, stranger):
+    before = rig.counters()
+    masks = stranger.create_publisher(AmodalMaskArray, "/amodal/masks", 5)
+    boxes = stranger.create_publisher(Detection2DArray, "/detections", 5)
+    assert "by /left/stranger too" in told(rig, "/amodal/masks is published")
+    assert "/left/stranger, /test_camera" in told(rig, "/detections has several publishers")
+    stranger.destroy_publisher(masks)
+    stranger.destroy_publisher(boxes)
+    rig.camera.diagnostics(
+        "camera",
+        lambda s: not any("shared" in v.key and v.key.startswith("alarm") for v in s.values),
+    )
+    assert rig.gained(before) == {"inputs_shared": 1, "outputs_shared": 1}
+
+
 def test_what_fits_is_not_mentioned(rig, stranger):
     before = rig.counters()
-    stranger.create_publisher(Detection2DArray, "/detections", BEST_EFFORT)
-    stranger.create_publisher(Detection2DArray, "/detections", LATCHED)
-    stranger.create_publisher(Image, "/camera/image_raw", LATCHED)
     stranger.create_subscription(AmodalMaskArray, "/amodal/masks", lambda _: None, BEST_EFFORT)
+    latched = stranger.create_publisher(Image, "/camera/image_raw", LATCHED)
     rig.camera.spin_for(2.5)
-    assert rig.gained(before) == {}
+    stranger.destroy_publisher(latched)
+    assert set(rig.gained(before)) <= {"inputs_shared"}

@@ -46,7 +46,7 @@ def test_png_comes_back_exactly_and_jpeg_nearly():
 
 def test_grey_and_16_bit_pictures_become_rgb():
     grey = smooth()[..., 2]
-    _, png = cv2.imencode(".png", grey.astype(np.uint16) * 256)
+    _, png = cv2.imencode(".png", grey.astype(np.uint16) * 257)
     message = CompressedImage(data=array.array("B", png.tobytes()))
     np.testing.assert_array_equal(compressed_to_rgb(message), np.repeat(grey[..., None], 3, -1))
 
@@ -60,6 +60,7 @@ def damaged() -> dict[str, bytes]:
         "short": jpeg[:1],
         "text": b"no picture at all, but long enough to be one",
         "cut jpeg": jpeg[: len(jpeg) // 2],
+        "cut jpeg with an end": jpeg[: len(jpeg) // 2] + b"\xff\xd9",
         "cut png": png[: len(png) // 2],
         "huge jpeg": jpeg[: at + 5] + b"\xff\xff\xff\xff" + jpeg[at + 9 :],
         "huge png": png[:16] + b"\x00\x01\x00\x00" * 2 + png[24:],
@@ -73,6 +74,28 @@ def test_damaged_pictures_are_refused(kind):
     message = CompressedImage(data=array.array("B", damaged()[kind]))
     with pytest.raises(InvalidInputError, match="compressed image"):
         compressed_to_rgb(message)
+
+
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
+def test_a_whole_jpeg_needs_no_marker_of_its_end(options):
+    rgb = smooth()
+    rgb[60:] = 128  # as OpenCV paints what is missing
+    _, data = cv2.imencode(".jpg", rgb, options)
+    whole = CompressedImage(data=array.array("B", data.tobytes()))
+    endless = CompressedImage(data=array.array("B", data.tobytes()[:-2]))
+    np.testing.assert_array_equal(compressed_to_rgb(endless), compressed_to_rgb(whole))
+    for share in (0.3, 0.6):
+        cut = data.tobytes()[: int(len(data) * share)] + b"\xff\xd9"
+        with pytest.raises(InvalidInputError, match=r"ends in the middle|cannot be decoded"):
+            compressed_to_rgb(CompressedImage(data=array.array("B", cut)))
+
+
+def test_a_16_bit_png_holds_as_many_bits_as_said():
+    samples = np.random.default_rng(0).integers(0, 4096, (9, 7), np.uint16)
+    message = CompressedImage(data=array.array("B", cv2.imencode(".png", samples)[1].tobytes()))
+    np.testing.assert_allclose(
+        compressed_to_rgb(message, 12)[..., 0], samples * (255 / 4095), atol=0.51
+    )
 
 
 def test_a_compressed_camera(make_rig):

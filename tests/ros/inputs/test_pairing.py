@@ -142,7 +142,8 @@ def test_detections_that_never_find_their_image():
     assert rig.count(Fault.DETECTIONS_WITHOUT_IMAGE) == 1
     (warning,) = rig.warnings
     assert "1700000000.005000000 found no image within 2 s" in warning
-    assert "the newest image has 1700000000.000000000" in warning
+    assert "the nearest image has 1700000000.000000000, 5 ms earlier" in warning
+    assert "slop:=0.01" in warning
     assert rig.image(5, now_s=3.1) is None
 
 

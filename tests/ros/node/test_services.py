@@ -70,6 +70,11 @@ def test_boxes_and_points_in_masks_out(rig):
         ({"boxes_xyxy": [1.0, 2.0, 3.0]}, "boxes_xyxy: expected 4 numbers a box, got 3"),
         ({"boxes_xyxy": [500.0, 0.0, 600.0, 50.0]}, "boxes_xyxy"),
         ({"boxes_xyxy": [float("nan"), 0.0, 60.0, 50.0]}, "boxes_xyxy"),
+        ({"boxes_xyxy": [0.1, 0.2, 0.4, 0.6]}, "all boxes lie in the image's first pixel"),
+        (
+            {"points_xy": [0.1, 0.2], "point_labels": [1], "point_owners": [0]},
+            "all points lie in the image's first pixel",
+        ),
         ({"boxes_xyxy": list(BOX) * 257}, "expected 1 to 256 objects, got 257"),
         (
             {"points_xy": [1.0, 2.0], "point_labels": [1], "point_owners": []},
@@ -231,6 +236,9 @@ def test_points_with_a_box_go_to_the_model_with_the_first_frame_alone(rig):
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
+        ({"box_xyxy": [0.1, 0.2, 0.4, 0.6]}, "all boxes lie in the image's first pixel"),
+        ({"points_xy": [0.1, 0.2], "point_labels": [1]}, "all points lie in the image's first"),
+        ({"box_xyxy": [500.0, 10.0, 540.0, 50.0]}, "box_xyxy"),
         ({}, "expected a box or points, got neither"),
         ({"box_xyxy": [1.0, 2.0]}, "box_xyxy: expected 4 numbers or none, got 2"),
         ({"box_xyxy": [60.0, 80.0, 20.0, 30.0]}, "box_xyxy"),

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import array
+import struct
 
+import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
@@ -22,9 +27,11 @@ FOCAL_PX = 200.0
 CENTRE_PX = (80.0, 60.0)
 
 
-def depth_message(header, encoding="16UC1", padding=0, big_endian=False) -> Image:
+def depth_message(header, encoding="16UC1", padding=0, big_endian=False, values=None) -> Image:
     dtype = {"16UC1": "u2", "32FC1": "f4"}[encoding]
-    values = np.full(HW, DEPTH_M * (1000 if encoding == "16UC1" else 1))
+    if values is None:
+        values = DEPTH_M * (1000 if encoding == "16UC1" else 1)
+    values = np.full(HW, values)
     pixels = values.astype((">" if big_endian else "<") + dtype)
     rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(HW[0], -1)
     rows = np.pad(rows, ((0, 0), (0, padding)))
@@ -59,10 +66,97 @@ def test_wrong_depth_messages():
     for message, text in (
         (wrong, "depth encoding 'rgb8' is not supported"),
         (short, "bytes of data"),
-        (Image(encoding="16UC1"), "depth image has step 0"),
+        (Image(encoding="16UC1"), "16UC1 image has no pixels"),
     ):
         with pytest.raises(InvalidInputError, match=text):
             depth_from_message(message)
+
+
+def test_the_last_row_needs_no_padding():
+    message = depth_message(Header(), padding=6)
+    message.data = message.data[:-6]
+    np.testing.assert_allclose(depth_from_message(message), DEPTH_M, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "scale", "factor"),
+    [("16UC1", 0.001, 1.0), ("16UC1", 0.0001, 0.1), ("32FC1", 0.001, 0.001), ("32FC1", 1.0, 1.0)],
+)
+def test_depth_of_a_unit_of_its_own(encoding, scale, factor):
+    metres = depth_from_message(depth_message(Header(), encoding), scale)
+    np.testing.assert_allclose(metres, DEPTH_M * factor, rtol=1e-5)
+
+
+def test_the_largest_integer_is_no_depth():
+    message = depth_message(Header())
+    values = np.frombuffer(message.data, np.uint16).copy()
+    values[:2] = 0, 65535
+    message.data = array.array("B", values.tobytes())
+    metres = depth_from_message(message)
+    assert np.isnan(metres[0, :2]).all()
+    assert np.isfinite(metres[0, 2:]).all()
+
+
+def compressed_depth(header=None, encoding="16UC1", values=None) -> CompressedImage:
+    """As compressed_depth_image_transport sends it; values (H, W) in metres."""
+    metres = np.full(HW, DEPTH_M) if values is None else values
+    a, b = 100.0, 2.0
+    with np.errstate(divide="ignore"):
+        quantised = np.where(metres > 0, a / metres + b, 0)
+    pixels = metres * 1000 if encoding == "16UC1" else quantised
+    _, png = cv2.imencode(".png", np.round(pixels).astype(np.uint16))
+    message = CompressedImage(header=header or Header(), format=f"{encoding}; compressedDepth png")
+    message.data = array.array("B", struct.pack("<iff", 0, a, b) + png.tobytes())
+    return message
+
+
+@pytest.mark.parametrize(("encoding", "rtol"), [("16UC1", 1e-6), ("32FC1", 0.02)])
+def test_compressed_depth(encoding, rtol):
+    values = np.linspace(0.5, 4.0, HW[0] * HW[1]).reshape(HW).round(3)
+    values[0, 0] = 0.0
+    metres = depth_from_message(compressed_depth(encoding=encoding, values=values))
+    assert metres.dtype == np.float32
+    assert np.isnan(metres[0, 0])
+    np.testing.assert_allclose(metres.ravel()[1:], values.ravel()[1:], rtol=rtol)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"format": "16UC1; compressedDepth rvl"}, "expected format '16UC1; compressedDepth png'"),
+        ({"format": "bgr8; jpeg compressed bgr8"}, "expected format"),
+        ({"data": array.array("B", bytes(12))}, "is too short"),
+        ({"data": array.array("B", bytes(200))}, "neither a complete JPEG nor a PNG"),
+    ],
+)
+def test_wrong_compressed_depth(change, text):
+    message = compressed_depth()
+    for name, value in change.items():
+        setattr(message, name, value)
+    with pytest.raises(InvalidInputError, match=text):
+        depth_from_message(message)
+
+
+def test_binning_and_region_of_interest_move_the_intrinsics():
+    info = info_message(Header())
+    info.height, info.width = 4 * HW[0], 4 * HW[1]
+    info.binning_x, info.binning_y = 2, 2
+    info.roi.width, info.roi.height = 2 * HW[1], 2 * HW[0]
+    info.roi.x_offset, info.roi.y_offset = 10, 20
+    for p in (info.p, info.k):
+        camera = camera_from_info(info, HW)
+        assert (camera.fx, camera.fy) == (FOCAL_PX / 2, FOCAL_PX / 2)
+        assert (camera.cx, camera.cy) == ((CENTRE_PX[0] - 10) / 2, (CENTRE_PX[1] - 20) / 2)
+        p[0] = 0.0
+        info.k[0] = FOCAL_PX
+    with pytest.raises(InvalidInputError, match="640x480 pixels, of them 320x240, binned 2x2"):
+        camera_from_info(info, (480, 640))
+
+
+def test_intrinsics_that_no_camera_has():
+    info = CameraInfo(height=HW[0], width=HW[1], k=[1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0])
+    with pytest.raises(InvalidInputError, match=r"fx 1, fy 1.*not calibrated"):
+        camera_from_info(info, HW)
 
 
 @pytest.mark.parametrize("p", [True, False])
@@ -79,13 +173,25 @@ def test_intrinsics(p):
 class DepthCamera:
     """The rig's camera, with depth."""
 
-    def __init__(self, make_rig):
-        self.rig = make_rig(activate=False, depth_topic="camera/depth")
+    def __init__(self, make_rig, latched_info=False, depth_transport="raw"):
+        self.rig = make_rig(
+            activate=False, depth_topic="camera/depth", depth_transport=depth_transport
+        )
         camera = self.rig.camera
+        info_qos = QoSProfile(depth=10)
+        if latched_info:
+            info_qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        self.infos = camera.node.create_publisher(CameraInfo, "camera/camera_info", info_qos)
+        if latched_info:
+            self.infos.publish(info_message(camera.header()))
         assert camera.change_state(1)
         assert camera.change_state(3)
-        self.depths = camera.node.create_publisher(Image, "camera/depth", 10)
-        self.infos = camera.node.create_publisher(CameraInfo, "camera/camera_info", 10)
+        if depth_transport == "raw":
+            self.depths = camera.node.create_publisher(Image, "camera/depth", 10)
+        else:
+            self.depths = camera.node.create_publisher(
+                CompressedImage, "camera/depth/compressedDepth", 10
+            )
         self.boxes = camera.subscribe(Detection3DArray, "amodal/detections_3d")
         self.clouds = camera.subscribe(PointCloud2, "amodal/points")
         self.rig.wait_connected(camera)
@@ -156,7 +262,7 @@ def test_the_box_and_the_points_of_an_object(depth_camera):
         (None, info_message, "frames_without_depth"),
         (depth_message, None, "frames_without_camera_info"),
         (lambda header: Image(header=header), info_message, "frames_with_bad_depth"),
-        (depth_message, lambda header: CameraInfo(header=header), "frames_with_bad_depth"),
+        (depth_message, lambda header: CameraInfo(header=header), "frames_with_bad_camera_info"),
         (
             lambda header: Image(
                 header=header,
@@ -181,3 +287,58 @@ def test_what_is_missing_is_counted_and_masks_come_all_the_same(
     )
     assert depth_camera.boxes == depth_camera.clouds == []
     assert state["answers_per_s"] != "0.00"
+
+
+def test_an_info_that_was_published_once_before_the_node(make_rig):
+    depth_camera = DepthCamera(make_rig, latched_info=True)
+    camera = depth_camera.rig.camera
+    camera.wait(
+        lambda: depth_camera.ask(info=None) and depth_camera.boxes, "3D with the info of before"
+    )
+
+
+def test_compressed_depth_over_its_topic(make_rig):
+    depth_camera = DepthCamera(make_rig, depth_transport="compressedDepth")
+    depth_camera.ask(depth=compressed_depth)
+    depth_camera.rig.camera.wait(lambda: depth_camera.boxes, "3D")
+    (detection,) = depth_camera.boxes[0].detections
+    assert detection.bbox.center.position.z == pytest.approx(DEPTH_M, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("depth", "info", "text"),
+    [
+        (None, info_message, "no depth image has come on /camera/depth"),
+        (depth_message, None, "no camera_info has come on /camera/camera_info"),
+        (
+            lambda header: depth_message(Header(stamp=Time(sec=1), frame_id=header.frame_id)),
+            info_message,
+            "no depth image on /camera/depth has the image's stamp, the nearest differs by",
+        ),
+        (
+            lambda header: depth_message(header, values=65535),
+            info_message,
+            "no pixel of the depth image has a depth",
+        ),
+        (
+            lambda header: depth_message(header, values=2),
+            info_message,
+            "the median depth is 0.002 m: 16UC1 is read as millimetres",
+        ),
+        (
+            lambda header: depth_message(Header(stamp=header.stamp, frame_id="other")),
+            info_message,
+            "depth images have the frame 'other', their image 'test_camera_optical'",
+        ),
+    ],
+)
+def test_what_lasts_is_an_alarm_with_its_cause_and_ends(depth_camera, depth, info, text):
+    for _ in range(3):
+        depth_camera.ask(depth, info)
+    camera = depth_camera.rig.camera
+    state = camera.diagnostics("camera", lambda status: status.level == DiagnosticStatus.WARN)
+    alarms = [value for name, value in state.items() if name.startswith("alarm_")]
+    assert any(text in alarm for alarm in alarms), alarms
+    for _ in range(11):
+        depth_camera.ask()
+    camera.diagnostics("camera", lambda status: status.level == DiagnosticStatus.OK)

@@ -9,13 +9,19 @@ from amodal_ros.ros.watch.silence import InputWatch
 SILENCE_S = 5.0
 
 
+def cause(topic: str, came_before: bool) -> str:
+    return f"{topic}: {came_before}"
+
+
 class Rig:
     """A watch that is asked every second, with boxes for every image unless said otherwise."""
 
     def __init__(self) -> None:
         self.log = FaultLog(lambda text: None, period_s=0.0)
         self.back: list[str] = []
-        self.watch = InputWatch(self.log, self.back.append, "camera", "boxes", 0.0, SILENCE_S)
+        self.watch = InputWatch(
+            self.log, self.back.append, "camera", "boxes", 0.0, SILENCE_S, cause
+        )
         self.now_s = 0.0
 
     def images(self, count: int, every_s: float, boxes: bool = True) -> None:
@@ -66,3 +72,13 @@ def test_a_detector_of_a_slow_camera_is_silent_after_two_of_its_images():
     silences, _ = rig.counts()
     rig.images(3, every_s=6.0, boxes=False)
     assert rig.counts() == (silences, 1)
+
+
+def test_the_alarm_says_why_nothing_comes_and_whether_anything_ever_did():
+    rig = Rig()
+    rig.wait(6.0)
+    assert dict(rig.log.alarms())[Fault.CAMERA_SILENT].endswith("camera: False")
+    rig.images(6, every_s=1.5, boxes=False)
+    assert dict(rig.log.alarms())[Fault.DETECTOR_SILENT].endswith("boxes: False")
+    rig.wait(7.0)
+    assert dict(rig.log.alarms())[Fault.CAMERA_SILENT].endswith("camera: True")
