@@ -7,6 +7,7 @@ long queue and a slow callback.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ _DISORDER_NS = 1_000_000_000
 _LATE_IMAGES_IN_A_ROW = 3
 _REMEMBERED_STAMPS = 256
 _LARGEST_SLOP_NS = 500_000_000
-# So many box messages in a row without an image are no accident.
+# So many images and box messages in a row without a partner are no accident.
 _UNPAIRED_IN_A_ROW = 5
 
 
@@ -78,6 +79,8 @@ class FramePairer(Generic[ImageT, DetectionsT]):
         self._newest_pair_ns = 0
         self._newest_detections_ns = 0
         self._late_in_a_row = 0
+        self._paired_s = -math.inf  # when the last pair was complete
+        self._unpaired_images = 0  # that came since then
         self._seen_images: deque[int] = deque(maxlen=_REMEMBERED_STAMPS)
         self._paired_detections: deque[int] = deque(maxlen=_REMEMBERED_STAMPS)
 
@@ -108,6 +111,7 @@ class FramePairer(Generic[ImageT, DetectionsT]):
             )
             return None
         self._newest_image_ns = max(self._newest_image_ns, stamp_ns)
+        self._unpaired_images += 1
         self._seen_images.append(stamp_ns)
         self._images[stamp_ns] = (image, now_s)
         partner = self._nearest(self._detections, stamp_ns)
@@ -193,7 +197,8 @@ class FramePairer(Generic[ImageT, DetectionsT]):
 
     def _pair(self, image_ns: int, detections_ns: int) -> FramePair[ImageT, DetectionsT] | None:
         image, received_s = self._images.pop(image_ns)
-        detections, _ = self._detections.pop(detections_ns)
+        detections, came_s = self._detections.pop(detections_ns)
+        self._paired_s, self._unpaired_images = max(received_s, came_s), 0
         self._paired_detections.append(detections_ns)
         self._never.see(None)
         if image_ns < self._newest_pair_ns:
@@ -207,14 +212,15 @@ class FramePairer(Generic[ImageT, DetectionsT]):
         return FramePair(image_ns, image, detections, received_s)
 
     def _give_up(self, stamp_ns: int) -> None:
-        del self._detections[stamp_ns]
+        _, came_s = self._detections.pop(stamp_ns)
         text = (
             f"detections with stamp {_seconds(stamp_ns)} found no image within "
             f"{self._config.timeout_s:g} s and {self._config.slop_ns / 1e9:g} s of slop; "
             f"{self._nearest_image(stamp_ns)}"
         )
         self._faults.report(Fault.DETECTIONS_WITHOUT_IMAGE, text)
-        if self._newest_image_ns:
+        # A detector that looks at more images than this camera's finds some of them.
+        if came_s > self._paired_s and self._unpaired_images >= _UNPAIRED_IN_A_ROW:
             self._never.see(f"no boxes meet their image: {text}")
 
     def _nearest_image(self, stamp_ns: int) -> str:

@@ -9,7 +9,7 @@ and matches transient-local publishers alone.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -94,8 +94,8 @@ class InputSubscription:
         self._callback = callback
         self._reliability = reliability
         self._depth = depth
-        # The subscriptions that brought the last messages, by stamp.
-        self._brought: OrderedDict[int, set[int]] = OrderedDict()
+        # How often each subscription brought the last messages, by stamp.
+        self._brought: OrderedDict[int, Counter[int]] = OrderedDict()
         self._made = 0
         self._leaving: list[tuple[Subscription, float]] = []
         nobody_publishes = Offer(reliable=reliability == "reliable")
@@ -118,6 +118,8 @@ class InputSubscription:
         for subscription, until_s in [entry for entry in self._leaving if entry[1] <= now_s]:
             self._leaving.remove((subscription, until_s))
             self._node.destroy_subscription(subscription)
+            if not self._leaving:
+                self._brought.clear()
         offered = offered_qos(self._node, self._topic, self._reliability)
         if offered is None or offered == self._asked:
             return
@@ -148,11 +150,9 @@ class InputSubscription:
             self._callback(message)
 
     def _came_by_another(self, number: int, stamp_ns: int) -> bool:
-        brought_by = self._brought.get(stamp_ns)
-        if self._leaving and brought_by is not None and number not in brought_by:
-            brought_by.add(number)
-            return True
-        self._brought[stamp_ns] = {number}
+        brought = self._brought.setdefault(stamp_ns, Counter())
         while len(self._brought) > _REMEMBERED_STAMPS:
             self._brought.popitem(last=False)
-        return False
+        brought[number] += 1
+        others = max((times for other, times in brought.items() if other != number), default=0)
+        return bool(self._leaving) and brought[number] <= others

@@ -147,6 +147,43 @@ def test_detections_that_never_find_their_image():
     assert rig.image(5, now_s=3.1) is None
 
 
+def test_boxes_that_never_meet_an_image_are_an_alarm_until_they_do():
+    rig = Rig(timeout_s=1.0)
+    for index in range(6):
+        rig.image(100 * index, now_s=0.1 * index)
+        rig.detections(100 * index + 50, now_s=0.1 * index)
+    rig.pairer.expire(1.35)
+    assert rig.log.alarms() == ()
+    rig.pairer.expire(1.45)
+    ((fault, text),) = rig.log.alarms()
+    assert fault is Fault.NEVER_PAIRED
+    assert "the nearest image has 1700000000.400000000, 50 ms earlier" in text
+    assert "slop:=0.05" in text
+    rig.image(700, now_s=1.6)
+    assert rig.detections(700, now_s=1.6) is not None
+    assert rig.log.alarms() == ()
+
+
+def test_a_detector_of_more_images_than_the_cameras_raises_no_alarm():
+    rig = Rig(timeout_s=1.0)
+    for index in range(60):
+        if index % 10 == 0:
+            rig.image(10 * index, now_s=0.01 * index)
+        rig.detections(10 * index, now_s=0.01 * index)
+    rig.pairer.expire(1.59)
+    assert rig.count(Fault.DETECTIONS_WITHOUT_IMAGE) > 40
+    assert rig.count(Fault.NEVER_PAIRED) == 0
+
+
+def test_boxes_of_another_clock_are_told_so():
+    rig = Rig(timeout_s=1.0)
+    rig.image(0, now_s=0.0)
+    rig.detections(-3_000_000, now_s=0.0)
+    rig.pairer.expire(2.0)
+    assert "3000.0 s later" in rig.warnings[0]
+    assert "another clock" in rig.warnings[0]
+
+
 def test_detections_without_any_image_say_so():
     rig = Rig(timeout_s=1.0)
     rig.detections(0, now_s=0.0)
