@@ -31,6 +31,10 @@ class TrainBatch:
         valid: ``(N, 1, S, S)`` float32 in {0, 1}: 0 where the input is padding and where the
             object's mask is unknown; such pixels are in no loss.
         keys: names of the N objects, for messages and for a batch that is saved.
+        others: ``(N, 1, S, S)`` float32 in {0, 1}, what is seen of other objects; None where no
+            source says.
+        whole_known: ``(N,)`` float32: 1 where ``amodal`` is the whole object, 0 where all that is
+            known is what is seen of it (``amodal`` is then the visible mask); None: 1 for all.
     """
 
     images: torch.Tensor | None
@@ -45,9 +49,18 @@ class TrainBatch:
     visible: torch.Tensor
     valid: torch.Tensor
     keys: tuple[str, ...]
+    others: torch.Tensor | None = None
+    whole_known: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.prior_masks)
+
+    @property
+    def known(self) -> torch.Tensor:
+        """``(N,)`` float32: ``whole_known``, or 1 for all."""
+        if self.whole_known is None:
+            return self.amodal.new_ones(len(self))
+        return self.whole_known
 
     @property
     def occluded(self) -> torch.Tensor:

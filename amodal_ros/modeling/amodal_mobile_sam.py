@@ -35,6 +35,7 @@ from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_masks
 from amodal_ros.modeling.sca import SpatialCompletionAdapter
 from amodal_ros.modeling.tiny_vit import AmodalTinyViT, adapter_steps, step_shape
+from amodal_ros.modeling.two_mask_head import two_mask_head, two_mask_heads
 
 # Before the last stage, before its second block, and before the neck. ONNX Runtime spends 28 % of
 # the encoder's time after the first of these (61 % after the start of the stage before it); the
@@ -70,6 +71,7 @@ class AmodalMobileSam(AmodalModel):
                 keeps_high_res=MASK_POSITION in config.decoder_positions,
             )
             adapters = nn.ModuleDict({**encoder.adapters, **_decoder_adapters(config, base)})
+        adapters.update(two_mask_heads(config, DECODER_DIM // 8))
         # In a tuple, so that the parts it shares with `base` are not registered a second time.
         self._encoder = (encoder,)
         super().__init__(config, base, adapters)
@@ -144,7 +146,7 @@ class AmodalMobileSam(AmodalModel):
             prior,
             gain,
         ):
-            logits, predicted_iou = decode_masks(
+            masks = decode_masks(
                 base.prompt_encoder,
                 base.mask_decoder,
                 embeddings.embeddings,
@@ -155,8 +157,12 @@ class AmodalMobileSam(AmodalModel):
                 else lambda logits, upscaled: adapter(
                     logits, upscaled, embeddings.high_res[0], prior, gain
                 ),
+                head=two_mask_head(self.adapters),
+                gain=gain,
             )
-        return MaskPrediction(logits, predicted_iou, embeddings)
+        return MaskPrediction(
+            masks.low_res_logits, masks.predicted_iou, embeddings, masks.visible_logits
+        )
 
     @classmethod
     def from_state(
@@ -183,6 +189,7 @@ def _decoder_adapters(config: AmodalConfig, base: Sam) -> dict[str, nn.Module]:
                 base.image_encoder.layers[0].dim,
                 hidden_dim=(config.hidden_dim or 0) // 2,
                 iterations=config.iterations,
+                masks=2 if config.visible_output else 1,
             )
         else:
             adapters[adapter_name(position)] = SpatialCompletionAdapter(

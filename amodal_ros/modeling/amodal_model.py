@@ -57,11 +57,14 @@ class MaskPrediction:
         low_res_logits: ``(N, M, 4s, 4s)``; positive inside the mask, input frame.
         predicted_iou: ``(N, M)``, the decoder's own estimate.
         embeddings: What was decoded; Eq. 9 looks at it.
+        visible_logits: ``(N, 1, 4s, 4s)``, of what is seen, from the same pass; None for a model
+            without ``visible_output``. With gain 0 they are the single mask's.
     """
 
     low_res_logits: torch.Tensor
     predicted_iou: torch.Tensor
     embeddings: ObjectEmbeddings
+    visible_logits: torch.Tensor | None = None
 
 
 class AmodalModel(nn.Module, ABC):

@@ -28,6 +28,7 @@ from amodal_ros.modeling.decoder_adapters import (
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_base import PATCH_SIZE
 from amodal_ros.modeling.sam_decoder import decode_masks
+from amodal_ros.modeling.two_mask_head import two_mask_head, two_mask_heads
 
 
 class AmodalSam(AmodalModel):
@@ -69,6 +70,7 @@ class AmodalSam(AmodalModel):
                     config, position, channels, PATCH_SIZE
                 )
             self._first, self._positions = positions[0], positions
+        adapters.update(two_mask_heads(config, DECODER_DIM // 8))
         super().__init__(config, base, adapters)
 
     def base_parts(self) -> dict[str, list[nn.Module]]:
@@ -135,11 +137,15 @@ class AmodalSam(AmodalModel):
             embeddings.prior_masks,
             embeddings.adapter_gain,
         ):
-            logits, predicted_iou = decode_masks(
+            masks = decode_masks(
                 base.prompt_encoder,
                 base.mask_decoder,
                 embeddings.embeddings,
                 prompts,
                 multimask_output=multimask_output,
+                head=two_mask_head(self.adapters),
+                gain=embeddings.adapter_gain,
             )
-        return MaskPrediction(logits, predicted_iou, embeddings)
+        return MaskPrediction(
+            masks.low_res_logits, masks.predicted_iou, embeddings, masks.visible_logits
+        )

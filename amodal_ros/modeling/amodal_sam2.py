@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +31,8 @@ from amodal_ros.modeling.decoder_adapters import (
 from amodal_ros.modeling.hiera_layout import STAGES, HieraLayout
 from amodal_ros.modeling.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Prompts
 from amodal_ros.modeling.sam2_base import STRIDES
+from amodal_ros.modeling.sam2_two_masks import SecondMask, two_masks_decoded
+from amodal_ros.modeling.two_mask_head import two_mask_head, two_mask_heads
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
@@ -66,6 +70,7 @@ class AmodalSam2(AmodalModel):
                     config, stage, layout.channels[stage - 1], STRIDES[stage - 1]
                 )
                 stages[block] = stage
+        adapters.update(two_mask_heads(config, DECODER_DIM // 8))
         self._layout = layout
         self._stage_at_block = stages
         self._first = min(stages, default=layout.last_blocks[-1] + 1)
@@ -184,7 +189,7 @@ class AmodalSam2(AmodalModel):
         encoder = base.sam_prompt_encoder
         sparse = encoder._embed_points(prompts.coords, prompts.labels, pad=False)
         dense = encoder.no_mask_embed.weight.view(1, -1, 1, 1)
-        with self.decoder_adapted(embeddings):
+        with self.decoder_adapted(embeddings) as second:
             logits, predicted_iou, _, _ = base.sam_mask_decoder(
                 image_embeddings=image,
                 image_pe=encoder.get_dense_pe(),
@@ -194,17 +199,23 @@ class AmodalSam2(AmodalModel):
                 repeat_image=False,
                 high_res_features=list(embeddings.high_res),
             )
-        return MaskPrediction(logits, predicted_iou, embeddings)
+        visible = None if second is None else second.logits()
+        return MaskPrediction(logits, predicted_iou, embeddings, visible)
 
-    def decoder_adapted(self, embeddings: ObjectEmbeddings) -> Any:
-        """Return a context in which adapters that sit in the decoder see these objects."""
+    @contextmanager
+    def decoder_adapted(self, embeddings: ObjectEmbeddings) -> Iterator[SecondMask | None]:
+        """Let adapters that sit in the decoder see these objects while the context lasts.
+
+        Yields:
+            Where the visible mask is found after the decoder has run; None for a model without.
+        """
         base: Any = self.base
-        return adapted_transformer(
-            base.sam_mask_decoder.transformer,
-            self.adapters,
-            embeddings.prior_masks,
-            embeddings.adapter_gain,
-        )
+        decoder, gain = base.sam_mask_decoder, embeddings.adapter_gain
+        with (
+            adapted_transformer(decoder.transformer, self.adapters, embeddings.prior_masks, gain),
+            two_masks_decoded(decoder, two_mask_head(self.adapters), gain) as second,
+        ):
+            yield second
 
 
 def _check_neck(image_encoder: Any) -> None:

@@ -44,6 +44,9 @@ class AmodalConfig:
             start open; 3 corrects the mask itself (``modeling/mask_adapter.py``).
         dilated_positions: Those of ``positions`` whose SCA has dilated kernels (the paper's has
             not): it looks as far as the features reach, for the same cost.
+        visible_output: Whether one pass gives the visible mask beside the amodal one
+            (``modeling/two_mask_head.py``). The paper's models give the amodal mask alone; what
+            is seen takes them a second pass with the adapters switched off.
         unfrozen: Parts of the base model that are trained too, out of :data:`FREEZABLE`.
         sam2_postprocessing: What ``sam2`` calls ``apply_postprocessing``: the decoder falls back
             to its multi-mask tokens where the single mask is unstable, and masks of prompted
@@ -59,6 +62,7 @@ class AmodalConfig:
     iterations: int = 3
     dilated_positions: tuple[int, ...] = ()
     decoder_positions: tuple[int, ...] = ()
+    visible_output: bool = False
     unfrozen: tuple[str, ...] = ()
     sam2_postprocessing: bool = False
 

@@ -37,6 +37,7 @@ class MaskAdapter(nn.Module):
         hidden_dim: int,
         iterations: int = 3,
         kernel_size: int = 3,
+        masks: int = 1,
     ) -> None:
         """Build the adapter.
 
@@ -46,6 +47,7 @@ class MaskAdapter(nn.Module):
             hidden_dim: Width.
             iterations: How often Eq. 5 is applied.
             kernel_size: Odd side of the gate and feature kernels.
+            masks: Masks that it corrects at once: 1, or 2 with the visible mask.
 
         Raises:
             InvalidInputError: A size is not positive, or the kernel's side is even.
@@ -57,8 +59,9 @@ class MaskAdapter(nn.Module):
                 f"{mask_channels}, {image_channels}, {hidden_dim}, {iterations}, {kernel_size}"
             )
         self.hidden_dim = hidden_dim
+        self.masks = masks
         self.reduce_image = nn.Conv2d(image_channels, hidden_dim, kernel_size=1)
-        self.reduce_mask = nn.Conv2d(mask_channels + 1, hidden_dim, kernel_size=1, bias=False)
+        self.reduce_mask = nn.Conv2d(mask_channels + masks, hidden_dim, kernel_size=1, bias=False)
         self.gated = nn.ModuleList(
             GatedConvolution(
                 hidden_dim, hidden_dim, kernel_size=kernel_size, dilation=kernel_size**index
@@ -67,7 +70,7 @@ class MaskAdapter(nn.Module):
         )
         for gated in self.gated:
             gated.start_open()
-        self.expand = nn.Conv2d(hidden_dim, 1, kernel_size=1)
+        self.expand = nn.Conv2d(hidden_dim, masks, kernel_size=1)
         nn.init.zeros_(self.expand.weight)
         nn.init.zeros_(self.expand.bias)
 
@@ -82,7 +85,7 @@ class MaskAdapter(nn.Module):
         """Correct the masks of N objects.
 
         Args:
-            logits: ``(N, 1, 4s, 4s)``.
+            logits: ``(N, masks, 4s, 4s)``.
             upscaled: ``(N, mask_channels, 4s, 4s)``, what the logits were made from.
             image_part: :attr:`reduce_image` of the encoder's features, ``(N or 1, hidden_dim, 4s,
                 4s)``. It is computed before the decoder: all its objects may share it.
@@ -90,7 +93,7 @@ class MaskAdapter(nn.Module):
             gain: ``(N or 1,)`` factor of what is added; 0 returns the logits.
 
         Returns:
-            ``(N, 1, 4s, 4s)``.
+            ``(N, masks, 4s, 4s)``.
         """
         both = torch.cat([upscaled, logits.to(upscaled.dtype) / _LOGIT_SCALE], dim=1)
         return self.correct(logits, self.reduce_mask(both) + image_part, prior_masks, gain)
@@ -100,13 +103,16 @@ class MaskAdapter(nn.Module):
 
         Args:
             upscaled: ``(N, cells, mask_channels)``.
-            logits: ``(N, cells, 1)``.
+            logits: ``(N, cells, masks)``.
 
         Returns:
             ``(N, cells, hidden_dim)``; the sum with ``image_part`` is what :meth:`correct` takes.
         """
         weight = self.reduce_mask.weight.flatten(1)
-        return F.linear(upscaled, weight[:, :-1]) + logits * (weight[:, -1] / _LOGIT_SCALE)
+        features, masks = weight[:, : -self.masks], weight[:, -self.masks :]
+        if self.masks == 1:
+            return F.linear(upscaled, features) + logits * (masks[:, 0] / _LOGIT_SCALE)
+        return F.linear(upscaled, features) + F.linear(logits, masks / _LOGIT_SCALE)
 
     def correct(
         self,

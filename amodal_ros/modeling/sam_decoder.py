@@ -9,11 +9,28 @@ the rows already in place.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from amodal_ros.modeling.prompts import Prompts, embed_prompts
+from amodal_ros.modeling.two_mask_head import TwoMaskHead
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedMasks:
+    """Masks of N objects; see :class:`~amodal_ros.modeling.amodal_model.MaskPrediction`.
+
+    Attributes:
+        low_res_logits: ``(N, K, 4s, 4s)``.
+        predicted_iou: ``(N, K)``.
+        visible_logits: ``(N, 1, 4s, 4s)``; None without a head for it.
+    """
+
+    low_res_logits: torch.Tensor
+    predicted_iou: torch.Tensor
+    visible_logits: torch.Tensor | None
 
 
 def decode_masks(
@@ -24,7 +41,9 @@ def decode_masks(
     *,
     multimask_output: bool = False,
     correct: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    head: TwoMaskHead | None = None,
+    gain: torch.Tensor | None = None,
+) -> DecodedMasks:
     """Decode the masks of N objects (Eq. 3 and 4: prompt encoder and decoder stay the base's).
 
     Args:
@@ -33,27 +52,39 @@ def decode_masks(
         embeddings: ``(N, 256, s, s)``, one row per object.
         prompts: N prompts, input frame.
         multimask_output: Return the three masks for ambiguous prompts in place of the single one.
-        correct: From the logits ``(N, 1, 4s, 4s)`` of one mask and the upscaled features ``(N, C,
-            4s, 4s)`` to better logits; called for each mask that is returned.
+        correct: From the logits ``(N, 1, 4s, 4s)`` of one mask, with a ``head`` those of the
+            visible mask behind it, and the upscaled features ``(N, C, 4s, 4s)`` to better logits;
+            called for each mask that is returned.
+        head: Corrects the single mask and gives the visible one.
+        gain: ``(N or 1,)``, of the head.
 
     Returns:
-        ``low_res_logits (N, K, 4s, 4s)`` and ``predicted_iou (N, K)``; K is 1, or 3 with
-        ``multimask_output``.
+        The masks; K is 1, or 3 with ``multimask_output``.
     """
     sparse = embed_prompts(prompt_encoder, prompts.coords, prompts.labels)
     dense = prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
     logits, iou, upscaled = predict_all_masks(
-        mask_decoder, embeddings + dense, prompt_encoder.get_dense_pe(), sparse
+        mask_decoder, embeddings + dense, prompt_encoder.get_dense_pe(), sparse, head, gain
     )
-    kept = slice(1, None) if multimask_output else slice(0, 1)
-    logits = logits[:, kept]
+    count = mask_decoder.num_mask_tokens
+    kept = slice(1, count) if multimask_output else slice(0, 1)
+    masks, visible = logits[:, kept], logits[:, count:]
     if correct is not None:
-        logits = torch.cat([correct(mask, upscaled) for mask in logits.split(1, dim=1)], dim=1)
-    return logits, iou[:, kept]
+        better = [
+            correct(torch.cat([mask, visible], dim=1), upscaled) for mask in masks.split(1, dim=1)
+        ]
+        masks = torch.cat([pair[:, :1] for pair in better], dim=1)
+        visible = better[0][:, 1:]
+    return DecodedMasks(masks, iou[:, kept], None if head is None else visible)
 
 
 def predict_all_masks(
-    mask_decoder: nn.Module, source: torch.Tensor, image_pe: torch.Tensor, sparse: torch.Tensor
+    mask_decoder: nn.Module,
+    source: torch.Tensor,
+    image_pe: torch.Tensor,
+    sparse: torch.Tensor,
+    head: TwoMaskHead | None = None,
+    gain: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Run ``MaskDecoder.predict_masks`` on rows that are already one per prompt.
 
@@ -62,10 +93,13 @@ def predict_all_masks(
         source: Embeddings plus dense prompt, ``(N, 256, s, s)``.
         image_pe: ``(1, 256, s, s)``.
         sparse: Sparse prompt embeddings ``(N, P, 256)``.
+        head: See :func:`decode_masks`.
+        gain: Likewise; None: 1.
 
     Returns:
         ``(N, 4, 4s, 4s)`` logits and ``(N, 4)`` predicted IoU for all mask tokens, and the
-        upscaled features ``(N, C / 8, 4s, 4s)`` that the logits are products with.
+        upscaled features ``(N, C / 8, 4s, 4s)`` that the logits are products with. With a ``head``
+        the visible mask follows as a fifth.
     """
     n, channels, height, width = source.shape
     output_tokens = torch.cat([mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight])
@@ -78,5 +112,9 @@ def predict_all_masks(
     weights = torch.stack(
         [mask_decoder.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in range(count)], dim=1
     )
+    if head is not None:
+        change = head(hidden[:, 1 : 1 + count], source.new_ones(1) if gain is None else gain)
+        both = weights[:, :1] + change
+        weights = torch.cat([both[:, :1], weights[:, 1:], both[:, 1:]], dim=1)
     logits = (weights @ upscaled.flatten(2)).unflatten(2, (4 * height, 4 * width))
     return logits, mask_decoder.iou_prediction_head(hidden[:, 0]), upscaled

@@ -15,7 +15,7 @@ FRAMINGS = ("full", "roi")
 PROMPTS = ("box", "points", "mixed")
 PROMPT_BOXES = ("visible", "amodal")
 PRIORS = ("noisy", "clean", "none")
-SCENES, TAOS, SHARDS = "scenes", "taos", "taos_shards"
+SCENES, TAOS, SHARDS, PHOTOS = "scenes", "taos", "taos_shards", "photos"
 
 
 @dataclass
@@ -25,16 +25,17 @@ class SourceConfig:
     Attributes:
         kind: a dataset (`kins`, `cocoa`, `cocoa_cls`, `mp3d_amodal`, `fishbowl`, `movid_a`,
             `amodal_coco`), `scenes` (folders written by ``python -m training.scenes``), `taos`
-            (composed while training) or `taos_shards` (written by ``python -m training.taos``).
+            (composed while training), `taos_shards` (written by ``python -m training.taos``) or
+            `photos` (every outlined object of photos, as it is).
         path: image folder of a dataset, folder of scenes or of shards.
         annotations: of a dataset.
         weight: how often it is drawn from, relative to the others.
         limit: use only so many chunks (scenes), shards or records, the first ones; 0: all.
-        materials: of `taos`: ``KIND:PATH`` as on its command line.
+        materials: of `taos` and `photos`: ``KIND:PATH`` as on TAOS's command line.
         material_weights: how often each is drawn from; empty: equally often.
-        options: of `taos`: settings of ``TaosConfig`` other than seed, frames and blur.
+        options: of `taos` and `photos`: settings of ``TaosConfig`` other than seed, frames, blur.
         skip_bad: of `taos`: pass over corrupt records instead of stopping at the first.
-        cache: of `taos`: folder for rendered views and self-made masks.
+        cache: of `taos` and `photos`: folder for rendered views and self-made masks.
     """
 
     kind: str = ""

@@ -28,7 +28,7 @@ from training.data.framing import (
     prompt_object,
     roi_geometry,
 )
-from training.data.objects import ObjectMasks, ObjectSource, Picture, open_objects
+from training.data.objects import ObjectSource, Picture, open_objects
 
 _ATTEMPTS = 50
 
@@ -231,6 +231,8 @@ def _join(images: Sequence[TrainImage]) -> TrainBatch:
         visible=_masks([o.visible for o in objects]),
         valid=_masks([o.valid for o in objects]),
         keys=tuple(o.key for o in objects),
+        others=_masks([o.others for o in objects]),
+        whole_known=torch.tensor([float(o.whole_known) for o in objects]),
     )
 
 
@@ -280,8 +282,12 @@ def _mirror(picture: Picture) -> Picture:
         flip(picture.image),
         None if picture.original is None else flip(picture.original),
         tuple(
-            ObjectMasks(
-                flip(o.amodal), flip(o.visible), None if o.valid is None else flip(o.valid), o.key
+            replace(
+                o,
+                amodal=flip(o.amodal),
+                visible=flip(o.visible),
+                valid=None if o.valid is None else flip(o.valid),
+                others=None if o.others is None else flip(o.others),
             )
             for o in picture.objects
         ),

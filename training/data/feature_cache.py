@@ -30,7 +30,7 @@ from training.data.framing import FramedObject
 logger = logging.getLogger(__name__)
 
 _CHUNK = 64
-_MASKS = ("prior", "amodal", "visible", "valid")
+_MASKS = ("prior", "amodal", "visible", "valid", "others")
 
 
 class CachedFeatures(Dataset[Item]):
@@ -52,7 +52,11 @@ class CachedFeatures(Dataset[Item]):
         }
         points = arrays["points"][row] if "points" in arrays else None
         item = FramedObject(
-            **masks, box_xyxy=arrays["boxes"][row], points=points, key=f"cached item {place}"
+            **masks,
+            box_xyxy=arrays["boxes"][row],
+            points=points,
+            key=f"cached item {place}",
+            whole_known=bool(arrays["whole_known"][row]),
         )
         features = tuple(
             arrays[name][row].astype(np.float32)
@@ -142,6 +146,7 @@ def _write_chunk(chunk: Path, items: Sequence[Item], model: AmodalModel) -> None
     arrays: dict[str, NDArray[Any]] = {
         "size": np.array(model.config.image_size),
         "boxes": np.stack([o.box_xyxy for o in objects]),
+        "whole_known": np.array([o.whole_known for o in objects]),
         "originals": np.stack([item[0].original for item in items]).astype(np.float16),
     }
     for number, parts in enumerate(zip(*features, strict=True)):

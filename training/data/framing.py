@@ -93,10 +93,11 @@ class FramedObject:
     """An object in the input frame, S its side.
 
     Attributes:
-        prior, amodal, visible, valid: (S, S) bool.
+        prior, amodal, visible, valid, others: (S, S) bool.
         box_xyxy: (4,) float32, what the prompt encoder gets.
         points: (2, 2) float32 or None.
         key: its name.
+        whole_known: see `ObjectMasks`.
     """
 
     prior: NDArray[np.bool_]
@@ -106,6 +107,8 @@ class FramedObject:
     box_xyxy: NDArray[np.float32]
     points: NDArray[np.float32] | None
     key: str
+    others: NDArray[np.bool_]
+    whole_known: bool
 
 
 def frame_object(
@@ -113,6 +116,7 @@ def frame_object(
 ) -> FramedObject:
     """Carry an object into the input frame."""
     masks, hw = prompted.masks, geometry.original_hw
+    others = masks.others
     known = np.ones(hw, dtype=bool) if masks.valid is None else masks.valid
     amodal = mask_to_input(masks.amodal, geometry)
     box = prompted.box_xyxy[None]
@@ -126,6 +130,8 @@ def frame_object(
         box_xyxy=geometry.boxes_to_input(box)[0],
         points=None if prompted.points is None else geometry.points_to_input(prompted.points),
         key=masks.key,
+        others=np.zeros_like(amodal) if others is None else mask_to_input(others, geometry),
+        whole_known=masks.whole_known,
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bisect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
-from training.data.config import SCENES, SHARDS, TAOS, DataConfig, SourceConfig
+from training.data.config import PHOTOS, SCENES, SHARDS, TAOS, DataConfig, SourceConfig
 from training.datasets import AmodalDataset, AmodalSample, open_dataset
 from training.taos.config import TaosConfig
 from training.taos.dataset import TaosDataset
@@ -36,12 +36,16 @@ class ObjectMasks:
         visible: (H, W) bool, inside `amodal`.
         valid: (H, W) bool, where its extent is known; None: everywhere.
         key: its name.
+        others: (H, W) bool, what is seen of other objects; None where the source does not say.
+        whole_known: False where all that is known is what is seen: `amodal` is then `visible`.
     """
 
     amodal: NDArray[np.bool_]
     visible: NDArray[np.bool_]
     valid: NDArray[np.bool_] | None
     key: str
+    others: NDArray[np.bool_] | None = None
+    whole_known: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +134,9 @@ class DatasetObjects(ObjectSource):
                 candidate = self._at(int(other))
                 if np.count_nonzero(candidate.visible_mask) >= self._config.min_visible_px:
                     samples.append(candidate)
-        objects = tuple(_masks(s) for s in samples)
-        return (Picture(sample.image.load(), None, objects),)
+        objects = [_masks(s) for s in samples]
+        objects[0] = replace(objects[0], others=self._datasets[which].others(index))
+        return (Picture(sample.image.load(), None, tuple(objects)),)
 
     def _choose(self, rng: np.random.Generator) -> int:
         share = self._config.occluded_share
@@ -235,6 +240,10 @@ def open_objects(source: SourceConfig, config: DataConfig, seed: int) -> ObjectS
     """
     if source.kind == TAOS:
         return TaosObjects(source, config, seed)
+    if source.kind == PHOTOS:
+        from training.data.photo_objects import PhotoObjects
+
+        return PhotoObjects(source, config)
     if source.kind == SHARDS:
         return TaosShardObjects(source)
     if source.kind == SCENES:
@@ -260,5 +269,6 @@ def _masks(sample: AmodalSample) -> ObjectMasks:
 
 
 def _composite(sample: TaosSample, number: int) -> Picture:
-    masks = ObjectMasks(sample.amodal, sample.visible, None, f"TAOS composite {number}")
+    key = f"TAOS composite {number}"
+    masks = ObjectMasks(sample.amodal, sample.visible, None, key, sample.occluder)
     return Picture(sample.image, sample.original, (masks,))

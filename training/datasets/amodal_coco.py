@@ -8,6 +8,7 @@ image has ``id``, ``file_name``, ``width``, ``height`` and optionally ``video_id
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import mask_box
 from amodal_ros.image.rle import encode_rle
 from training.datasets.coco_style import CocoStyleDataset, Masks
+from training.datasets.coco_tables import image_hw
 from training.datasets.masks import decode_segmentation
 
 
@@ -41,6 +43,23 @@ class AmodalCocoDataset(CocoStyleDataset):
         """``occlude_rate``, which this project's writer always states."""
         rate = self.tables.annotations[index].get("occlude_rate")
         return None if rate is None else float(rate)
+
+    def others(self, index: int) -> NDArray[np.bool_]:
+        """The union of their visible masks, less the object's own."""
+        mine = self.tables.annotations[index]
+        hw = image_hw(self.tables.image(mine))
+        seen = np.zeros(hw, dtype=bool)
+        for other in self._of_image.get(mine["image_id"], ()):
+            if other is not mine:
+                seen |= decode_segmentation(other["visible_mask"], hw)
+        return seen & ~decode_segmentation(mine["visible_mask"], hw)
+
+    @functools.cached_property
+    def _of_image(self) -> dict[Any, list[Mapping[str, Any]]]:
+        groups: dict[Any, list[Mapping[str, Any]]] = {}
+        for annotation in self.tables.annotations:
+            groups.setdefault(annotation["image_id"], []).append(annotation)
+        return groups
 
     def video(self, image: Mapping[str, Any]) -> tuple[int | str | None, int | None]:
         """Optional ``video_id`` and ``frame``."""

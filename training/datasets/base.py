@@ -8,6 +8,9 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from training.datasets.errors import BadRecords, CorruptRecordError, DatasetError
 from training.datasets.sample import AmodalSample
 
@@ -57,6 +60,13 @@ class AmodalDataset(ABC):
 
     def occlusion_hint(self, index: int) -> float | None:
         """The occlusion rate of record `index` if the annotation states it; nothing is decoded."""
+        return None
+
+    def others(self, index: int) -> NDArray[np.bool_] | None:
+        """What is seen of all other objects of the image of record `index`, (H, W) bool.
+
+        None where the dataset does not annotate all objects of an image.
+        """
         return None
 
     def __iter__(self) -> Iterator[AmodalSample]:

@@ -26,6 +26,8 @@ class LossConfig:
         consistency: L_reg.
         adversarial: L_hol.
         occlusion: Dice outside the visible part, which the paper does not have (docs/training.md).
+        visible: L_seg of the visible mask, of models that give one (``visible_output``).
+        intrusion: Share of the visible mask that lies on other objects, likewise.
         bce: Weight of BCE beside Dice in L_seg, the alpha of Eq. 8.
     """
 
@@ -33,6 +35,8 @@ class LossConfig:
     consistency: float = 1.0
     adversarial: float = 1.0
     occlusion: float = 0.0
+    visible: float = 0.0
+    intrusion: float = 0.0
     bce: float = 10.0
 
 
@@ -283,6 +287,8 @@ def check_config(config: TrainConfig) -> None:
         ("loss.consistency", config.loss.consistency, 0),
         ("loss.adversarial", config.loss.adversarial, 0),
         ("loss.occlusion", config.loss.occlusion, 0),
+        ("loss.visible", config.loss.visible, 0),
+        ("loss.intrusion", config.loss.intrusion, 0),
     ):
         if number < least:
             raise InvalidInputError(f"{name} must be at least {least}, got {number}")

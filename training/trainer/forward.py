@@ -25,11 +25,14 @@ class FramePrediction:
         batch: What it was asked, with the M_spec that it was given.
         low_res_logits: ``(N, 1, s, s)`` float32.
         embeddings: ``(N, C, s / 4, s / 4)``, the adapted encoder's.
+        visible_logits: ``(N, 1, s, s)`` float32 of what is seen; None for a model that does not
+            say, and for clips, where the visible mask takes no part.
     """
 
     batch: TrainBatch
     low_res_logits: torch.Tensor
     embeddings: torch.Tensor
+    visible_logits: torch.Tensor | None = None
 
 
 def frames_of(batch: Batch) -> tuple[TrainBatch, ...]:
@@ -71,7 +74,15 @@ def predict(
         boxes_xyxy=batch.boxes_xyxy, points=batch.points, point_labels=batch.point_labels
     )
     prediction = model.decode(embeddings, prompts)
-    return [FramePrediction(asked, prediction.low_res_logits.float(), embeddings.embeddings)]
+    visible = prediction.visible_logits
+    return [
+        FramePrediction(
+            asked,
+            prediction.low_res_logits.float(),
+            embeddings.embeddings,
+            None if visible is None else visible.float(),
+        )
+    ]
 
 
 def prefix_features(model: AmodalModel, batch: TrainBatch) -> Features:

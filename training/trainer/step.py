@@ -23,6 +23,7 @@ from training.losses.adversarial import (
 from training.losses.consistency import consistency_loss, has_both_regions
 from training.losses.discriminator import Discriminator
 from training.losses.segmentation import occlusion_loss, segmentation_loss
+from training.losses.visible import intrusion_loss
 from training.trainer.config import TrainConfig
 from training.trainer.forward import FramePrediction, frames_of, predict
 from training.trainer.loading import BatchPlan
@@ -30,8 +31,31 @@ from training.trainer.schedule import adversarial_ramp, mask_noise
 from training.trainer.source import Batch
 from training.trainer.world import World
 
-# Terms that are means over the objects with a visible and an occluded part; others: all objects.
+# Terms that are means over the objects with a visible and an occluded part, and over all objects;
+# the others are means over the objects of which the whole is known.
 _PAIR_TERMS = ("consistency", "occlusion", "iou_occ")
+_ALL_TERMS = ("visible_dice", "visible_bce", "visible", "intrusion", "iou_visible")
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Objects of a step over all devices; none of the three is below 1.
+
+    Attributes:
+        objects: All of them.
+        known: Those whose whole is known.
+        pairs: Those with a visible and an occluded part.
+    """
+
+    objects: float
+    known: float
+    pairs: float
+
+    def of(self, term: str) -> float:
+        """Return over how many objects a term is a mean."""
+        if term in _PAIR_TERMS:
+            return self.pairs
+        return self.objects if term in _ALL_TERMS else self.known
 
 
 @dataclass
@@ -74,7 +98,7 @@ class GradientStep:
         Returns:
             The terms of the loss and what is told beside them: means over the step's objects.
         """
-        objects, pairs = self._count(batches)
+        counts = self._count(batches)
         if self._discriminator is not None:
             self._discriminator.update_norms()
         sums = _Sums()
@@ -86,70 +110,92 @@ class GradientStep:
                 frames = predict(
                     self._model, batch, self._config.video, self._config.visible_prior_share
                 )
-            self._backward(frames, step, objects, pairs, sums)
+            self._backward(frames, step, counts, sums)
         self._world.sum_gradients(_trained(self._model))
         if self._discriminator is not None:
             self._world.sum_gradients(_trained(self._discriminator))
-        return self._means(sums, objects, pairs, step)
+        return self._means(sums, counts, step)
 
-    def _count(self, batches: Sequence[Batch]) -> tuple[float, float]:
-        """Count the objects of the step over all devices, and those with two regions."""
-        objects, pairs = 0, 0
+    def _count(self, batches: Sequence[Batch]) -> _Counts:
+        objects, known, pairs = 0, 0.0, 0
         for batch in batches:
             for frame in frames_of(batch):
                 objects += len(frame)
+                known += float(frame.known.sum())
                 both = has_both_regions(frame.visible * frame.valid, frame.occluded * frame.valid)
                 pairs += int(both.sum())
-        counts = torch.tensor([objects, pairs], dtype=torch.float64, device=self._world.device)
-        total_objects, total_pairs = self._world.sum(counts).tolist()
-        if total_objects == 0:
+        counts = torch.tensor(
+            [objects, known, pairs], dtype=torch.float64, device=self._world.device
+        )
+        total, total_known, total_pairs = self._world.sum(counts).tolist()
+        if total == 0:
             raise InvalidInputError(f"step without an object: {len(batches)} empty batches")
-        return total_objects, max(total_pairs, 1.0)
+        return _Counts(total, max(total_known, 1.0), max(total_pairs, 1.0))
 
     def _backward(
         self,
         frames: Sequence[FramePrediction],
         step: int,
-        objects: float,
-        pairs: float,
+        counts: _Counts,
         sums: _Sums,
     ) -> None:
         weights = self._config.loss
         loss = torch.zeros((), device=self._world.device)
         for frame in frames:
-            batch = frame.batch
+            batch, known = frame.batch, frame.batch.known
             segmentation = segmentation_loss(
                 frame.low_res_logits, batch.amodal, batch.valid, weights.bce
             )
-            sums.add("dice", segmentation.dice)
-            sums.add("bce", segmentation.bce)
-            sums.add("segmentation", segmentation.total)
-            loss = loss + weights.segmentation * segmentation.total.sum() / objects
+            sums.add("dice", segmentation.dice * known)
+            sums.add("bce", segmentation.bce * known)
+            sums.add("segmentation", segmentation.total * known)
+            loss = loss + weights.segmentation * (segmentation.total * known).sum() / counts.known
             visible, occluded = batch.visible * batch.valid, batch.occluded * batch.valid
             if weights.consistency:
                 consistency = consistency_loss(frame.embeddings, visible, occluded)
                 sums.add("consistency", consistency)
-                loss = loss + weights.consistency * consistency.sum() / pairs
+                loss = loss + weights.consistency * consistency.sum() / counts.pairs
             if weights.occlusion:
                 hidden = occlusion_loss(
                     frame.low_res_logits, batch.amodal, batch.visible, batch.valid
                 )
                 sums.add("occlusion", hidden)
-                loss = loss + weights.occlusion * hidden.sum() / pairs
+                loss = loss + weights.occlusion * hidden.sum() / counts.pairs
             if self._discriminator is not None:
-                loss = loss + self._adversarial(frame, step, objects, sums)
+                loss = loss + self._adversarial(frame, step, counts, sums)
+            if weights.visible:
+                loss = loss + self._visible(frame, counts, sums)
             _add_overlaps(sums, frame)
         if loss.requires_grad:
             loss.backward()
 
+    def _visible(self, frame: FramePrediction, counts: _Counts, sums: _Sums) -> torch.Tensor:
+        """Return the weighted terms of the visible mask."""
+        weights, batch, logits = self._config.loss, frame.batch, frame.visible_logits
+        if logits is None:
+            raise InvalidInputError(
+                "loss.visible needs a model with visible_output and data of images, got "
+                f"loss.visible={weights.visible} without a visible mask; set it to 0"
+            )
+        outline = segmentation_loss(logits, batch.visible, batch.valid, weights.bce)
+        sums.add("visible_dice", outline.dice)
+        sums.add("visible_bce", outline.bce)
+        sums.add("visible", outline.total)
+        loss = weights.visible * outline.total.sum() / counts.objects
+        if weights.intrusion and batch.others is not None:
+            intrusion = intrusion_loss(logits, batch.others, batch.valid)
+            sums.add("intrusion", intrusion)
+            loss = loss + weights.intrusion * intrusion.sum() / counts.objects
+        return loss
+
     def _adversarial(
-        self, frame: FramePrediction, step: int, objects: float, sums: _Sums
+        self, frame: FramePrediction, step: int, counts: _Counts, sums: _Sums
     ) -> torch.Tensor:
         """Run D's own backward pass and return the model's weighted term."""
         config, discriminator = self._config.discriminator, self._discriminator
         if discriminator is None:
             raise InvalidInputError("the adversarial term needs a discriminator, got None")
-        batch = frame.batch
+        batch, known = frame.batch, frame.batch.known
         images = _originals(frame) if config.sees_image else None
         predicted = probabilities_for_discriminator(frame.low_res_logits, batch.valid)
         true = masks_for_discriminator(batch.amodal, batch.valid, discriminator.side)
@@ -160,7 +206,7 @@ class GradientStep:
         own, on_true, on_predicted = discriminator_loss(
             discriminator, predicted, true, images, real_label=config.real_label
         )
-        (own.sum() / objects).backward()
+        ((own * known).sum() / counts.known).backward()
         term = model_loss(discriminator, predicted, images)
         for name, value in (
             ("adversarial", term),
@@ -168,23 +214,22 @@ class GradientStep:
             ("d_true", on_true),
             ("d_predicted", on_predicted),
         ):
-            sums.add(name, value)
+            sums.add(name, value * known)
         ramp = adversarial_ramp(config, step)
-        return self._config.loss.adversarial * ramp * term.sum() / objects
+        return self._config.loss.adversarial * ramp * (term * known).sum() / counts.known
 
-    def _means(self, sums: _Sums, objects: float, pairs: float, step: int) -> dict[str, float]:
+    def _means(self, sums: _Sums, counts: _Counts, step: int) -> dict[str, float]:
         names = sorted(sums.values)
         totals = self._world.sum(torch.stack([sums.values[n] for n in names])).tolist()
-        means = {
-            name: total / (pairs if name in _PAIR_TERMS else objects)
-            for name, total in zip(names, totals, strict=True)
-        }
+        means = {name: total / counts.of(name) for name, total in zip(names, totals, strict=True)}
         weights = self._config.loss
         ramp = adversarial_ramp(self._config.discriminator, step)
         means["loss"] = (
             weights.segmentation * means["segmentation"]
             + weights.consistency * means.get("consistency", 0.0)
             + weights.occlusion * means.get("occlusion", 0.0)
+            + weights.visible * means.get("visible", 0.0)
+            + weights.intrusion * means.get("intrusion", 0.0)
             + weights.adversarial * ramp * means.get("adversarial", 0.0)
         )
         return means
@@ -200,7 +245,9 @@ def _add_overlaps(sums: _Sums, frame: FramePrediction) -> None:
         true = masks_for_discriminator(batch.amodal, batch.valid, side).gt(0.5)
         unseen = ~masks_for_discriminator(batch.visible, batch.valid, side).gt(0.5)
         both = has_both_regions(batch.visible * batch.valid, batch.occluded * batch.valid)
-        sums.add("iou_full", _iou(predicted, true))
+        sums.add("iou_full", _iou(predicted, true) * batch.known)
+        if frame.visible_logits is not None:
+            sums.add("iou_visible", _iou(frame.visible_logits.gt(0.0) & valid, ~unseen & valid))
         sums.add("iou_occ", _iou(predicted & unseen, true & unseen) * both)
 
 

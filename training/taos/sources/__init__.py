@@ -11,7 +11,7 @@ from training.taos.sources.base import CutOutSource, PhotoSource, Source
 
 __all__ = ["KINDS", "CutOutSource", "PhotoSource", "Source", "open_source"]
 
-KINDS = ("coco", "yolo", "sa1b", "cutouts", "render", "photos")
+KINDS = ("coco", "yolo", "sa1b", "cutouts", "white", "render", "photos")
 
 
 def open_source(spec: str, config: TaosConfig, cache: Path) -> Source:
@@ -55,6 +55,10 @@ def open_source(spec: str, config: TaosConfig, cache: Path) -> Source:
         from training.taos.sources.cutouts import CutOutFolder
 
         return CutOutFolder(spec, path)
+    if kind == "white":
+        from training.taos.sources.white import WhiteGroundFolder
+
+        return WhiteGroundFolder(spec, path)
     if kind == "render":
         from training.taos.sources.render import RenderSource
 
