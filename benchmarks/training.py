@@ -44,6 +44,7 @@ def _measure(arguments: argparse.Namespace, source: DataSource | None) -> None:
     from training.trainer.build import build_run
     from training.trainer.config_files import config_to_dict, load_config
     from training.trainer.dry_run import measure_steps
+    from training.trainer.phases import phases_of
     from training.trainer.source import default_source
     from training.trainer.world import World
 
@@ -51,7 +52,7 @@ def _measure(arguments: argparse.Namespace, source: DataSource | None) -> None:
     config = load_config(arguments.config, arguments.overrides, data_schema=source.schema)
     world = World.launch(config.devices)
     try:
-        run = build_run(config, source, world)
+        run = build_run(phases_of(config)[arguments.phase], source, world)
         cost = measure_steps(run, arguments.warm_up, arguments.steps)
         if world.is_main:
             seconds = cost.data_s + cost.compute_s
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(description="Samples per second of training.")
     parser.add_argument("--config", type=Path, required=True, help="YAML file, training/configs/")
+    parser.add_argument("--phase", type=int, default=0, help="of a configuration with phases (0)")
     parser.add_argument("--warm-up", type=int, default=2, help="steps before (default: 2)")
     parser.add_argument("--steps", type=int, default=10, help="steps measured (default: 10)")
     parser.add_argument("--out", type=Path, default=RESULTS / RESULT, help="JSON file")

@@ -40,10 +40,10 @@ def main(argv: Sequence[str] | None = None, source: DataSource | None = None) ->
 
 
 def _run(arguments: argparse.Namespace, source: DataSource | None) -> None:
-    from training.trainer.build import build_run
     from training.trainer.config_files import load_config
-    from training.trainer.dry_run import dry_run
-    from training.trainer.loop import Trainer
+    from training.trainer.dry_run import dry_run_phases
+    from training.trainer.phases import phases_of
+    from training.trainer.recipe import Recipe
     from training.trainer.run_folder import RunFolder
     from training.trainer.source import default_source
     from training.trainer.world import World
@@ -51,26 +51,19 @@ def _run(arguments: argparse.Namespace, source: DataSource | None) -> None:
     if source is None:
         source = default_source()
     config = load_config(arguments.config, arguments.overrides, data_schema=source.schema)
+    phases = phases_of(config)
     folder = RunFolder(arguments.run or Path("runs") / arguments.config.stem)
     world = World.launch(config.devices)
     try:
-        run = build_run(config, source, world)
         if arguments.dry_run:
-            dry_run(run, folder)
+            dry_run_phases(phases, source, world, folder)
             return
-        changes: list[str] = []
-        if world.is_main:
-            if arguments.resume:
-                changes = folder.check_resume(config, allow_changes=arguments.allow_changes)
-            else:
-                folder.start(config)
-        world.barrier()
-        trainer = Trainer(run, folder)
+        recipe = Recipe(config, phases, source, world, folder)
         if arguments.resume:
-            trainer.resume()
-        if world.is_main:
-            folder.record_start(run.state.step, changes)
-        result = trainer.train()
+            recipe.resume(allow_changes=arguments.allow_changes)
+        else:
+            recipe.start(arguments.from_state)
+        result = recipe.train()
         if world.is_main and result.is_finished:
             logger.info("finished %d steps; %s", result.step, folder.checkpoints)
     finally:
@@ -86,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         "--run", type=Path, help="folder of this run (default: runs/NAME_OF_THE_CONFIG)"
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder")
+    parser.add_argument(
+        "--from-state",
+        type=Path,
+        metavar="FILE",
+        help="begin the folder with a state that training.keep wrote, and go on from there",
+    )
     parser.add_argument(
         "--allow-changes",
         action="store_true",

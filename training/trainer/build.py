@@ -23,6 +23,7 @@ from training.trainer.config import RANDOM_BASE, TrainConfig
 from training.trainer.ema import WeightAverage
 from training.trainer.guard import DivergenceGuard
 from training.trainer.loading import BatchPlan
+from training.trainer.phases import Phase, Span
 from training.trainer.source import DataSource
 from training.trainer.state import TrainState
 from training.trainer.world import World
@@ -43,6 +44,7 @@ class Run:
         dataset: Training data.
         validation: Validation data, or None.
         source: Of the data.
+        span: The steps for which ``config`` holds.
     """
 
     config: TrainConfig
@@ -52,15 +54,19 @@ class Run:
     dataset: Dataset
     validation: Dataset | None
     source: DataSource
+    span: Span
 
 
-def build_run(config: TrainConfig, source: DataSource, world: World) -> Run:
+def build_run(phase: Phase, source: DataSource, world: World) -> Run:
     """Build everything from the configuration's seed, the same in every process.
 
     Raises:
         AmodalError: The configuration cannot be followed; the message says why.
     """
-    plan = BatchPlan(config.batch.size, config.batch.per_device, world.size)
+    config, span = phase.config, phase.span
+    plan = BatchPlan(
+        config.batch.size, config.batch.per_device, world.size, span.first_step, span.first_item
+    )
     if config.devices.deterministic:
         torch.use_deterministic_algorithms(True)
     random.seed(config.seed)
@@ -74,7 +80,7 @@ def build_run(config: TrainConfig, source: DataSource, world: World) -> Run:
     validation = None
     if config.validation.every_steps:
         validation = source.build_validation(config.data, model_config)
-    return Run(config, world, state, plan, dataset, validation, source)
+    return Run(config, world, state, plan, dataset, validation, source, span)
 
 
 def build_model(config: TrainConfig, model_config: AmodalConfig) -> tuple[AmodalModel, Any]:

@@ -155,11 +155,14 @@ class CheckpointConfig:
         every_steps: 0: not by steps.
         every_minutes: 0: not by time.
         keep: Newest checkpoints that stay, beside the best.
+        round_every: Steps after which moments and average are rounded to bfloat16, so that the
+            state can be kept small (``trainer/kept_state.py``); 0: never.
     """
 
     every_steps: int = 1000
     every_minutes: float = 15.0
     keep: int = 2
+    round_every: int = 0
 
 
 @dataclass
@@ -226,7 +229,9 @@ class TrainConfig:
         base_weights: Checkpoint of the base model, or the folder of a MobileSAM's two ONNX files;
             ``random`` for tests and measurements.
         data: Of the data source.
-        steps: Optimiser steps.
+        steps: Optimiser steps; with ``phases`` their sum, and so not given.
+        phases: Of a run that changes as it goes: for each, ``samples``, how many items it takes,
+            and what differs from the rest of the file (``trainer/phases.py``).
         seed: Of everything random.
         init_from: Adapters (``*.safetensors``) to start from in place of fresh ones.
         more_adapters: The model may have adapters at places where ``init_from`` has none; they
@@ -243,7 +248,8 @@ class TrainConfig:
     model: dict[str, Any] = field(default_factory=dict)
     base_weights: str = MISSING
     data: Any = None
-    steps: int = MISSING
+    steps: int = 0
+    phases: list[Any] = field(default_factory=list)
     seed: int = 0
     init_from: str | None = None
     more_adapters: bool = False
@@ -276,8 +282,13 @@ def check_config(config: TrainConfig) -> None:
     ):
         if value not in choices:
             raise InvalidInputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    if bool(config.phases) == (config.steps > 0):
+        raise InvalidInputError(
+            "expected either steps, at least 1, or phases, got "
+            f"steps={config.steps} and {len(config.phases)} phases"
+        )
     for name, number, least in (
-        ("steps", config.steps, 1),
+        ("checkpoint.round_every", config.checkpoint.round_every, 0),
         ("batch.size", config.batch.size, 1),
         ("batch.per_device", config.batch.per_device, 1),
         ("batch.num_workers", config.batch.num_workers, 0),

@@ -8,16 +8,20 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from training.trainer.build import Run
+from training.trainer.build import Run, build_run
 from training.trainer.loading import MicroBatches, micro_batches_of_step, training_loader
 from training.trainer.loop import Trainer
+from training.trainer.phases import Phase
 from training.trainer.records import duration
 from training.trainer.run_folder import RunFolder
+from training.trainer.source import DataSource
+from training.trainer.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +55,9 @@ def measure_steps(run: Run, warm_up: int = _WARM_UP, measured: int = _MEASURED) 
         warm_up: Steps that do not count.
         measured: Steps that do.
     """
-    count = warm_up + measured
-    sampler = MicroBatches(run.plan, run.world.rank, 0, count)
+    count, first = warm_up + measured, run.span.first_step
+    run.state.step = first
+    sampler = MicroBatches(run.plan, run.world.rank, first, first + count)
     loader = iter(training_loader(run.dataset, run.source, run.config.batch, sampler))
     data, compute = [], []
     with tempfile.TemporaryDirectory() as scratch:
@@ -73,6 +78,14 @@ def measure_steps(run: Run, warm_up: int = _WARM_UP, measured: int = _MEASURED) 
         sum(p.numel() for p in parameters if p.requires_grad),
         sum(p.numel() for p in parameters if not p.requires_grad),
     )
+
+
+def dry_run_phases(
+    phases: Sequence[Phase], source: DataSource, world: World, folder: RunFolder
+) -> None:
+    """Measure some steps of every phase, each from untrained adapters."""
+    for phase in phases:
+        dry_run(build_run(phase, source, world), folder)
 
 
 def dry_run(run: Run, folder: RunFolder) -> StepCost:

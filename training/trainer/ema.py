@@ -36,6 +36,13 @@ class WeightAverage:
                 self._average[name].copy_(value)
         self._updates += 1
 
+    @torch.no_grad()
+    def round(self) -> None:
+        """Round the average to bfloat16 in place (``trainer/kept_state.py``)."""
+        for value in self._average.values():
+            if value.is_floating_point():
+                value.copy_(value.bfloat16())
+
     @contextlib.contextmanager
     @torch.no_grad()
     def applied(self, model: AmodalModel) -> Iterator[None]:

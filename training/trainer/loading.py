@@ -25,11 +25,15 @@ class BatchPlan:
         size: Items per step, over all devices.
         per_device: Items that go through a device at once.
         world_size: Devices.
+        start_step: Step at which the plan begins: those before it had another (a phase's).
+        start_item: Items that they consumed.
     """
 
     size: int
     per_device: int
     world_size: int
+    start_step: int = 0
+    start_item: int = 0
 
     def __post_init__(self) -> None:
         """Check that the numbers fit each other.
@@ -50,7 +54,8 @@ class BatchPlan:
 
     def first_item(self, step: int, micro: int, rank: int) -> int:
         """Return the index of the first item of a micro-batch."""
-        return step * self.size + (micro * self.world_size + rank) * self.per_device
+        first = self.start_item + (step - self.start_step) * self.size
+        return first + (micro * self.world_size + rank) * self.per_device
 
 
 class MicroBatches(Sampler[list[int]]):

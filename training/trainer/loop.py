@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,6 +21,7 @@ from training.trainer.build import Run
 from training.trainer.checkpoints import Best, CheckpointFolder
 from training.trainer.config_files import config_to_dict
 from training.trainer.guard import TrainingDivergedError, save_batches
+from training.trainer.kept_state import round_state
 from training.trainer.loading import MicroBatches, micro_batches_of_step, training_loader
 from training.trainer.records import Records
 from training.trainer.run_folder import RunFolder
@@ -38,7 +39,7 @@ class TrainResult:
 
     Attributes:
         step: Steps done.
-        is_finished: Whether that is all; if not, a signal stopped it.
+        is_finished: Whether the phase is over; if not, a signal stopped it.
     """
 
     step: int
@@ -46,7 +47,7 @@ class TrainResult:
 
 
 class Trainer:
-    """Carries a run from its current step to its last."""
+    """Carries a run from its current step to the last of its phase."""
 
     def __init__(self, run: Run, folder: RunFolder) -> None:
         """Prepare, without a change to the folder."""
@@ -68,11 +69,34 @@ class Trainer:
         steps = self._checkpoints.steps()
         if steps:
             self._state.load_dict(self._checkpoints.load(steps[-1]))
+            self._settle()
         if self._world.is_main:
             self._checkpoints.drop_after(self._state.step)
             self._folder.truncate_after(self._state.step)
             self._recover_best()
         self._world.barrier()
+
+    def begin_from(self, state: Mapping[str, Any]) -> None:
+        """Begin a run folder with a state from elsewhere, as its first checkpoint.
+
+        Raises:
+            CheckpointError: It does not fit.
+        """
+        self.carry_on(state)
+        self._save()
+
+    def carry_on(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of the phase before.
+
+        Raises:
+            CheckpointError: It does not fit.
+        """
+        self._state.load_dict(state)
+        self._settle()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the run's state."""
+        return self._state.to_dict()
 
     def train(self) -> TrainResult:
         """Train until the last step, or until SIGTERM or SIGINT, which saves and stops.
@@ -87,7 +111,7 @@ class Trainer:
                 records = stack.enter_context(
                     Records(
                         self._folder,
-                        steps=self._config.steps,
+                        steps=self._run.span.total_steps,
                         first_step=self._state.step,
                         tensorboard=self._config.log.tensorboard,
                     )
@@ -95,7 +119,7 @@ class Trainer:
             return self._loop(records)
 
     def _loop(self, records: Records | None) -> TrainResult:
-        last = self._config.steps
+        last = self._run.span.last_step
         loader = self._loader()
         while self._state.step < last:
             values = self.step(micro_batches_of_step(loader, self._run.plan))
@@ -130,7 +154,8 @@ class Trainer:
         """
         config, state = self._config, self._state
         batches = [batch.to(self._world.device) for batch in batches]
-        rate = learning_rate(config.optimiser, state.step, config.steps)
+        span = self._run.span
+        rate = learning_rate(config.optimiser, state.step - span.first_step, config.steps)
         optimisers = [o for o in (state.optimiser, state.discriminator_optimiser) if o is not None]
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
@@ -148,11 +173,20 @@ class Trainer:
         if state.average is not None:
             state.average.update(state.model)
         state.step += 1
+        every = config.checkpoint.round_every
+        if every and state.step % every == 0:
+            round_state(state)
         return {"step": state.step, **values, "lr": rate}
+
+    def _settle(self) -> None:
+        """Give the optimiser this phase's settings back, which a loaded state replaced."""
+        wanted = self._config.optimiser
+        for group in self._state.optimiser.param_groups:
+            group["betas"], group["weight_decay"] = tuple(wanted.betas), wanted.weight_decay
 
     def _loader(self) -> Iterator[Batch]:
         sampler = MicroBatches(
-            self._run.plan, self._world.rank, self._state.step, self._config.steps
+            self._run.plan, self._world.rank, self._state.step, self._run.span.last_step
         )
         return iter(
             training_loader(

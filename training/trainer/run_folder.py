@@ -58,14 +58,18 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_config(self.path / CONFIG, config)
 
-    def check_resume(self, config: TrainConfig, *, allow_changes: bool) -> list[str]:
+    def check_resume(
+        self, config: TrainConfig, *, allow_changes: bool, begun: int = 0
+    ) -> list[str]:
         """Compare a configuration with the run's own, and keep the newer one.
 
-        Where and how often things happen may differ; anything else makes another run of it.
+        Where and how often things happen may differ, and so may phases that are to come; anything
+        else makes another run of it.
 
         Args:
             config: Of the process that resumes.
             allow_changes: Accept all differences.
+            begun: Phases of ``config`` of which a step was done.
 
         Returns:
             The differences.
@@ -75,9 +79,13 @@ class RunFolder:
         """
         if not self.exists():
             raise InvalidInputError(f"{self.path} holds no run to resume")
-        changes = changed_keys(read_config_dict(self.path / CONFIG), config_to_dict(config))
-        harmless = ("devices.", "checkpoint.", "log.", "batch.num_workers:", "batch.prefetch:")
-        serious = [change for change in changes if not change.startswith(harmless)]
+        old, new = read_config_dict(self.path / CONFIG), config_to_dict(config)
+        changes = changed_keys(old, new)
+        harmless = ["devices.", "log.", "batch.num_workers:", "batch.prefetch:"]
+        harmless += [f"checkpoint.{name}:" for name in ("every_steps", "every_minutes", "keep")]
+        if old.get("phases", [])[:begun] == new["phases"][:begun]:
+            harmless.append("phases:")
+        serious = [change for change in changes if not change.startswith(tuple(harmless))]
         if serious and not allow_changes:
             raise InvalidInputError(
                 f"{self.path} was trained with another configuration ({'; '.join(serious)}); "

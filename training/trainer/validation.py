@@ -28,8 +28,9 @@ class Validation:
 
     Attributes:
         values: ``miou_full`` and ``miou_occ`` (``c2f`` definition, fractions), ``miou_full`` of
-            occluded and of unoccluded objects apart, and their numbers; None for a mean over
-            nothing.
+            occluded and of unoccluded objects apart, and their numbers; ``iou_visible`` and
+            ``visible_on_others`` (share of the visible mask) of models with a visible mask; None
+            for a mean over nothing.
         shown: Predictions of the first objects, on the CPU; for pictures.
     """
 
@@ -70,6 +71,7 @@ class Validator:
         was_training = model.training
         model.eval()
         overlaps: list[Overlap] = []
+        seen: list[tuple[float, float]] = []
         shown: list[FramePrediction] = []
         wanted = self._config.validation.pictures
         share = 1.0 if self._config.visible_prior_share else 0.0
@@ -78,11 +80,17 @@ class Validator:
                 frames = predict(model, batch.to(self._world.device), self._config.video, share)
             for frame in frames:
                 overlaps += measure_frame(frame)
+                seen += measure_visible(frame)
                 if self._world.is_main and sum(len(f.batch) for f in shown) < wanted:
                     shown.append(_on_cpu(frame))
         model.train(was_training)
         everywhere = [o for part in self._world.gather(overlaps) for o in part]
-        return Validation(summarise(everywhere), shown)
+        values = summarise(everywhere)
+        visible = [pair for part in self._world.gather(seen) for pair in part]
+        if visible:
+            iou, others = np.mean(visible, axis=0).tolist()
+            values |= {"iou_visible": iou, "visible_on_others": others}
+        return Validation(values, shown)
 
 
 def measure_frame(frame: FramePrediction) -> list[Overlap]:
@@ -93,6 +101,24 @@ def measure_frame(frame: FramePrediction) -> list[Overlap]:
     predicted, amodal = _masks(logits) & valid, _masks(batch.amodal) & valid
     visible = _masks(batch.visible) & valid
     return [measure_overlap(p, a, v) for p, a, v in zip(predicted, amodal, visible, strict=True)]
+
+
+@torch.no_grad()
+def measure_visible(frame: FramePrediction) -> list[tuple[float, float]]:
+    """IoU of N visible masks, and their share on other objects; empty without visible masks."""
+    batch, logits = frame.batch, frame.visible_logits
+    if logits is None:
+        return []
+    valid = batch.valid.gt(0.0)
+    predicted = upsample_logits(logits, batch.visible.shape[-1]).gt(0.0) & valid
+    true = batch.visible.gt(0.0) & valid
+    union = (predicted | true).sum((1, 2, 3)).clamp(min=1)
+    iou = (predicted & true).sum((1, 2, 3)) / union
+    if batch.others is None:
+        return [(value, 0.0) for value in iou.tolist()]
+    on_others = (predicted & batch.others.gt(0.0)).sum((1, 2, 3))
+    share = on_others / predicted.sum((1, 2, 3)).clamp(min=1)
+    return list(zip(iou.tolist(), share.tolist(), strict=True))
 
 
 def summarise(overlaps: Sequence[Overlap]) -> dict[str, float | int | None]:
@@ -138,6 +164,10 @@ def _masks(values: torch.Tensor) -> Any:
 
 
 def _on_cpu(frame: FramePrediction) -> FramePrediction:
+    visible = frame.visible_logits
     return FramePrediction(
-        frame.batch.to("cpu"), frame.low_res_logits.cpu(), frame.embeddings.cpu()
+        frame.batch.to("cpu"),
+        frame.low_res_logits.cpu(),
+        frame.embeddings.cpu(),
+        None if visible is None else visible.cpu(),
     )

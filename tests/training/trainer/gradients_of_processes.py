@@ -10,6 +10,7 @@ import torch
 
 from tests.training.trainer.synthetic import SOURCE
 from training.trainer.build import build_run
+from training.trainer.phases import phases_of
 from training.trainer.config_files import load_config
 from training.trainer.loading import MicroBatches, micro_batches_of_step, training_loader
 from training.trainer.step import GradientStep
@@ -27,7 +28,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = load_config(arguments.config, arguments.overrides, data_schema=SOURCE.schema)
     world = World.launch(config.devices)
-    run = build_run(config, SOURCE, world)
+    run = build_run(phases_of(config)[0], SOURCE, world)
     state = run.state
     # Fresh adapters give a gradient to their last layer alone.
     generator = torch.Generator().manual_seed(0)
