@@ -10,9 +10,9 @@ import torch
 
 from tests.training.trainer.synthetic import SOURCE
 from training.trainer.build import build_run
-from training.trainer.phases import phases_of
 from training.trainer.config_files import load_config
 from training.trainer.loading import MicroBatches, micro_batches_of_step, training_loader
+from training.trainer.phases import phases_of
 from training.trainer.step import GradientStep
 from training.trainer.world import World
 
