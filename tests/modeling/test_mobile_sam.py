@@ -137,13 +137,14 @@ def test_decoding_equals_the_official_one(official, kind, multimask):
     prompt, points, boxes = _prompt(kind)
     prompts = Prompts.build(**prompt)
     embeddings = torch.randn(2, 256, 16, 16, generator=torch.Generator().manual_seed(5))
-    logits, iou = decode_masks(
+    masks = decode_masks(
         official.prompt_encoder,
         official.mask_decoder,
         embeddings,
         prompts,
         multimask_output=multimask,
     )
+    logits, iou = masks.low_res_logits, masks.predicted_iou
     sparse, dense = official.prompt_encoder(points=points, boxes=boxes, masks=None)
     torch.testing.assert_close(
         embed_prompts(official.prompt_encoder, prompts.coords, prompts.labels), sparse

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from amodal_ros.errors import CheckpointError
+from amodal_ros.files import whole_file
 from training.trainer.state import TrainState
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -53,9 +54,8 @@ def write_kept(path: Path, state: Mapping[str, Any]) -> None:
         short = {name: _short(value) for name, value in average["average"].items()}
         small["average"] = {**average, "average": short}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    torch.save(small, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        torch.save(small, partial)
 
 
 def _short(value: torch.Tensor) -> torch.Tensor:

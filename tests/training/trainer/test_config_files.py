@@ -96,7 +96,7 @@ def test_overrides_reach_into_lists_and_know_numbers():
         ("lr=1", "lr"),
         ("data.colour=red", "colour"),
         ("steps=many", "many"),
-        ("steps=0", "steps must be at least 1, got 0"),
+        ("steps=0", "expected either steps, at least 1, or phases, got steps=0"),
         ("optimiser.schedule=sine", "linear, cosine, constant, got 'sine'"),
         ("devices.precision=16-mixed", "32-true, bf16-mixed"),
         ("ema.decay=1", r"\[0, 1\), got 1.0"),
@@ -111,8 +111,8 @@ def test_what_is_not_allowed_is_an_error(tmp_path, override, message):
 
 
 def test_a_missing_value_and_a_missing_file_are_named(tmp_path):
-    (tmp_path / "c.yaml").write_text("base_weights: random\n")
-    with pytest.raises(InvalidInputError, match="no value for steps"):
+    (tmp_path / "c.yaml").write_text("steps: 1\n")
+    with pytest.raises(InvalidInputError, match="no value for base_weights"):
         load(tmp_path / "c.yaml")
     with pytest.raises(InvalidInputError, match=r"none\.yaml: not a readable"):
         load(tmp_path / "none.yaml")

@@ -50,9 +50,9 @@ class WhiteGroundFolder(CutOutSource):
         path = self._root / key
         data = read_bytes(path, key)
         rgb = decode_rgb(data, working_hw(checked_hw(data, path, key), _LONG_SIDE), path, key)
-        alpha = (~white_ground(rgb)).astype(np.uint8) * 255
+        opaque = (~white_ground(rgb)).astype(np.uint8) * 255
         # Half a pixel of the outline is mixed with the ground.
-        alpha = cv2.GaussianBlur(cv2.erode(alpha, np.ones((3, 3), np.uint8)), (3, 3), 0.7)
+        alpha = cv2.GaussianBlur(cv2.erode(opaque, np.ones((3, 3), np.uint8)), (3, 3), 0.7)
         origin = {"source": self.spec, "kind": self.kind, "record": key}
         return cut_out_from_rgba(np.dstack([rgb, alpha]), origin, place=(path, key))
 
