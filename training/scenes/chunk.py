@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.files import whole_folder
 from training.datasets.amodal_coco import AmodalCocoWriter
+from training.rendering.canvas import current_context
 from training.scenes.dressing import Wardrobe
 from training.scenes.generate import ChunkReport, SceneRun, chunk_name
+from training.scenes.lights import Lights
 from training.scenes.models import SPLITS, ModelStore, usable_models
 from training.scenes.scene import Picture, render_scene
 from training.scenes.stage import HW
@@ -33,10 +31,11 @@ PackedObject = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkReport:
     """Render a chunk ; it is there whole or not at all."""
     cv2.setNumThreads(1)
-    _current_context()
+    current_context(HW)
     started = time.process_time()
     models = usable_models(run.models, run.split)
     surfaces = Surfaces(run.photos())
+    lights = Lights(run.maps())
     wardrobe = Wardrobe(models, ModelStore(cache), surfaces)
     pictures: list[tuple[str, list[PackedObject]]] = []
     first = number * run.chunk_scenes
@@ -44,22 +43,14 @@ def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkRepor
         (folder / "images").mkdir()
         for scene in range(first, first + run.chunk_scenes):
             rng = np.random.default_rng([run.seed, SPLITS.index(run.split), scene])
-            for view, picture in enumerate(render_scene(rng, wardrobe, surfaces, run.views)):
+            shown = render_scene(rng, wardrobe, surfaces, lights, run.views)
+            for view, picture in enumerate(shown):
                 name = f"{run.split}_{scene:06d}_{view}.jpg"
                 _save(folder / "images" / name, picture)
                 pictures.append((name, [_packed(*one) for one in picture.objects]))
         _annotate(run, number, models, pictures).write(folder / "annotations.json")
     objects = sum(len(found) for _, found in pictures)
     return ChunkReport(number, len(pictures), objects, time.process_time() - started)
-
-
-@functools.cache
-def _current_context() -> Any:
-    """The process's graphics context, made once; MuJoCo draws into it."""
-    context = mujoco.GLContext(HW[1], HW[0])
-    context.make_current()
-    atexit.register(context.free)
-    return context
 
 
 def _save(path: Path, picture: Picture) -> None:

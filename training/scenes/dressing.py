@@ -3,25 +3,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from training.scenes.cutlery import CUTLERY
+from training.scenes.handtools import HAND_TOOLS
 from training.scenes.meshes import Mesh
 from training.scenes.models import ModelStore, ReadyModel
 from training.scenes.shapes import Shape
 from training.scenes.solids import SOLIDS
-from training.scenes.surfaces import Surfaces, colour
+from training.scenes.stationery import STATIONERY
+from training.scenes.surfaces import Surfaces, calm, colour, muted
 from training.scenes.thing import Look, Thing, corner_normals
 from training.scenes.vessels import VESSELS
+from training.scenes.wires import WIRES
 from training.taos.sources.sh3f import CatalogueModel
 
 Rng = np.random.Generator
+Maker = Callable[[Rng], Shape]
 
-MODEL_SHARE = 0.4
+SLENDER: tuple[Sequence[Maker], ...] = (STATIONERY, CUTLERY, HAND_TOOLS, WIRES)
+
+MODEL_SHARE = 0.25
+"""Of things are Sweet Home 3D models."""
+SLENDER_SHARE = 0.45
+"""Of things are thin, long, holed or of wire."""
+GLASSWARE = frozenset({"tumbler", "goblet", "jar", "bottle", "vase", "bowl", "jug"})
+_GLASS = 0.12
+_LOUD = 0.2  # of scenes have colours and textures of any kind
 _TEXTURE_SIDE = 256
-_MODEL_SIZE_M = (0.07, 0.28)
+_MODEL_SIZE_M = (0.05, 0.28)
+_TEXTURED = {"main": 0.25, "second": 0.12}
+_METALS = (
+    (0.82, 0.82, 0.83),
+    (0.7, 0.7, 0.72),
+    (0.9, 0.9, 0.9),
+    (0.83, 0.68, 0.4),
+    (0.8, 0.5, 0.38),
+)
 
 
 class Wardrobe:
@@ -33,13 +55,22 @@ class Wardrobe:
         self._models = models
         self._store = store
         self._surfaces = surfaces
+        self._loud = False
 
-    def draw(self, rng: Rng) -> Thing:
-        """A model or a shape made here, dressed."""
-        if rng.random() < MODEL_SHARE:
+    def draw(self, rng: Rng, count: int) -> list[Thing]:
+        """Things of a scene: models and shapes made here, dressed in one style."""
+        self._loud = bool(rng.random() < _LOUD)
+        slender = float(rng.choice([SLENDER_SHARE, SLENDER_SHARE, 0.15, 0.9]))
+        return [self._any(rng, slender) for _ in range(count)]
+
+    def _any(self, rng: Rng, slender: float) -> Thing:
+        if rng.random() < slender:
+            makers: Sequence[Maker] = SLENDER[int(rng.integers(len(SLENDER)))]
+        elif rng.random() < MODEL_SHARE / (1 - SLENDER_SHARE):
             return self._furniture(rng)
-        makers = VESSELS if rng.random() < 0.5 else SOLIDS
-        return self._household(makers[rng.integers(len(makers))](rng), rng)
+        else:
+            makers = VESSELS if rng.random() < 0.5 else SOLIDS
+        return self._household(makers[int(rng.integers(len(makers)))](rng), rng)
 
     def _furniture(self, rng: Rng) -> Thing:
         ready = None
@@ -59,16 +90,16 @@ class Wardrobe:
 
     def _repaint(self, ready: ReadyModel, rng: Rng) -> list[Look]:
         """The model's own materials, other colours, or other textures."""
-        kind = rng.choice(["own", "own", "colours", "skins", "one"])
+        kind = rng.choice(["own", "own", "own", "colours", "skins", "one"])
         one = self._look("main", rng)
         looks = []
         for _, _, rgb, shine, number in ready.parts:
             texture = ready.textures[number] if number >= 0 else None
             own = np.ones(3, np.float32) if number >= 0 else np.array(rgb, np.float32)
             if kind == "own":
-                looks.append(Look(own, texture, 0.5 * shine, 0.4))
+                looks.append(Look(own, texture, float(np.clip(0.9 - shine, 0.15, 0.9))))
             elif kind == "colours":
-                looks.append(Look(colour(rng), None, rng.uniform(0, 0.5), rng.uniform(0.1, 0.9)))
+                looks.append(Look(self._colour(rng), None, float(rng.uniform(0.15, 0.9))))
             elif kind == "skins":
                 looks.append(self._look("skin", rng))
             else:
@@ -79,6 +110,8 @@ class Wardrobe:
         size = float(np.exp(rng.normal(0, 0.15)))
         stretch = size * np.exp(rng.normal(0, 0.06, 3))
         looks = {slot: self._look(slot, rng) for slot in sorted({slot for _, slot in shape.parts})}
+        if shape.kind in GLASSWARE and rng.random() < _GLASS:
+            looks["main"] = self._look("clear", rng)
         parts = []
         for mesh, slot in shape.parts:
             own = mesh.stretched(*stretch)
@@ -88,26 +121,36 @@ class Wardrobe:
             inside = (inside[0] * float(min(stretch[:2])), inside[1] * float(stretch[2]))
         return Thing(shape.kind, _joined(parts), shape.upright, shape.flat_top, inside)
 
+    def _colour(self, rng: Rng) -> NDArray[np.float32]:
+        return colour(rng) if self._loud else muted(rng)
+
     def _look(self, slot: str, rng: Rng) -> Look:
-        texture = None
-        tint = colour(rng)
+        """The material of a part; see `shapes.Slot`."""
+        roughness = float(rng.uniform(0.1, 0.4) if rng.random() < 0.45 else rng.uniform(0.4, 1.0))
+        if slot == "metal" or (slot in _TEXTURED and rng.random() < 0.12):
+            tint = np.array(_METALS[rng.integers(len(_METALS))], np.float32)
+            return Look(tint * np.float32(rng.uniform(0.6, 1)), None, roughness * 0.7, metal=True)
+        if slot == "clear":
+            return Look(np.clip(0.75 + 0.4 * muted(rng), 0, 1), None, 0.05, clear=True)
+        if slot == "paper":
+            pale = np.array([0.93, 0.91, 0.86], np.float32) * np.float32(rng.uniform(0.8, 1))
+            return Look(pale, None, 0.9)
+        if slot == "dark":
+            return Look(self._colour(rng) * np.float32(rng.uniform(0.05, 0.3)), None, roughness)
+        texture = self._texture(slot, rng)
+        tint = self._colour(rng) if texture is None else np.ones(3, np.float32)
+        return Look(tint, texture, roughness)
+
+    def _texture(self, slot: str, rng: Rng) -> NDArray[np.uint8] | None:
+        surfaces = self._surfaces
         if slot == "label":
-            texture = self._surfaces.label(rng, _TEXTURE_SIDE)
-        elif slot == "skin" or rng.random() < {"main": 0.35, "second": 0.2}.get(slot, 0.0):
-            texture = self._surfaces.skin(rng, _TEXTURE_SIDE)
-        elif slot == "dark":
-            tint = tint * np.float32(rng.uniform(0.1, 0.35))
-        elif slot == "paper":
-            tint = np.array([0.93, 0.91, 0.84], np.float32) * np.float32(rng.uniform(0.85, 1))
-        if texture is not None:
-            tint = np.ones(3, np.float32)
-        shiny = rng.random() < 0.4
-        return Look(
-            tint,
-            texture,
-            rng.uniform(0.3, 0.9) if shiny else rng.uniform(0, 0.25),
-            rng.uniform(0.1, 0.9),
-        )
+            return surfaces.label(rng, _TEXTURE_SIDE)
+        if slot == "wood" or (slot in _TEXTURED and rng.random() < 0.08):
+            return surfaces.wood(rng, _TEXTURE_SIDE)
+        if slot == "skin" or rng.random() < _TEXTURED.get(slot, 0.0):
+            skin = surfaces.skin(rng, _TEXTURE_SIDE)
+            return skin if self._loud else calm(skin, rng)
+        return None
 
 
 def _joined(parts: list[tuple[Mesh, np.ndarray, Look]]) -> list[tuple[Mesh, np.ndarray, Look]]:

@@ -20,7 +20,7 @@ from training.worker_processes import end_with_parent
 
 LOGGER = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -31,6 +31,7 @@ class SceneRun:
     Attributes:
         models: folder of Sweet Home 3D catalogues.
         backgrounds: folder of photos for walls, tables and labels, or None.
+        environments: folder of environment maps, or None: light of made-up rooms alone.
         split: "train" or "validation": which models are used.
         seed: of everything, at least 0.
         views: pictures of each scene.
@@ -39,6 +40,7 @@ class SceneRun:
 
     models: Path
     backgrounds: Path | None
+    environments: Path | None
     split: str
     seed: int
     views: int
@@ -57,11 +59,20 @@ class SceneRun:
             )
         if self.split not in SPLITS:
             raise InvalidInputError(f"split: expected one of {SPLITS}, got {self.split!r}")
-        for folder in (self.models, self.backgrounds):
+        for folder in (self.models, self.backgrounds, self.environments):
             if folder is not None and not folder.is_dir():
                 raise InvalidInputError(f"{folder}: expected a folder")
         if self.backgrounds is not None and not self.photos():
             raise InvalidInputError(f"{self.backgrounds}: expected photos {_PHOTO_SUFFIXES}")
+
+        if self.environments is not None and not self.maps():
+            raise InvalidInputError(
+                f"{self.environments}: expected .npz files of scripts.fetch_environments"
+            )
+
+    def maps(self) -> list[Path]:
+        """Environment maps in a fixed order."""
+        return [] if self.environments is None else sorted(self.environments.glob("*.npz"))
 
     def photos(self) -> list[Path]:
         """Background photos in a fixed order."""
@@ -131,8 +142,13 @@ def _claim(run: SceneRun, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     wanted = {
         "version": _VERSION,
-        **{k: v for k, v in asdict(run).items() if k not in ("models", "backgrounds")},
+        **{
+            k: v
+            for k, v in asdict(run).items()
+            if k not in ("models", "backgrounds", "environments")
+        },
         "catalogues": sorted(path.name for path in run.models.rglob("*.sh3f")),
+        "environments": [path.name for path in run.maps()],
         "photos": [path.name for path in run.photos()],
     }
     path = out / "manifest.json"

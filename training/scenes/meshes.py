@@ -123,6 +123,26 @@ def tube(
     return _grid(rings, uv)
 
 
+def loft(rings: ArrayLike) -> Mesh:
+    """A closed skin over cross-sections (R, C, 3), each a closed line, its ends filled."""
+    lines = np.asarray(rings, np.float64)
+    lines = np.concatenate([lines, lines[:, :1]], axis=1)
+    caps = [np.broadcast_to(lines[[k], :-1].mean(axis=1, keepdims=True), (1, *lines.shape[1:]))
+            for k in (0, -1)]  # fmt: skip
+    lines = np.concatenate([caps[0], lines, caps[1]])
+    along = np.linspace(0, 1, len(lines))[:, None]
+    uv = np.stack(np.broadcast_arrays(np.linspace(0, 1, lines.shape[1])[None], along), axis=2)
+    mesh = _grid(lines, uv)
+    return mesh if volume(mesh) > 0 else replace(mesh, faces=mesh.faces[:, ::-1])
+
+
+def rod(points: ArrayLike, segments: int = 20) -> Mesh:
+    """A solid of revolution along x: (P, 2) place along x and radius, from end to end."""
+    line = np.asarray(points, np.float64)
+    ends = [(0.0, line[0, 0]), *line[:, ::-1].tolist(), (0.0, line[-1, 0])]
+    return lathe(ends, segments).turned(about("y", 90))
+
+
 def superquadric(size: ArrayLike, east: float = 1.0, north: float = 1.0) -> Mesh:
     """From box (exponents near 0) over ellipsoid (1) to diamond (2), centred; `size` = extent.
 
@@ -133,6 +153,7 @@ def superquadric(size: ArrayLike, east: float = 1.0, north: float = 1.0) -> Mesh
     longitude = np.linspace(-np.pi, np.pi, 41)[None]
 
     def power(value: Array, exponent: float) -> Array:
+        value = np.where(np.abs(value) < 1e-12, 0.0, value)  # else a seam stays open
         return np.sign(value) * np.abs(value) ** exponent
 
     ring = power(np.cos(latitude), north)

@@ -77,7 +77,7 @@ def _pose(thing: Thing, rng: Rng) -> tuple[Array, bool]:
     if rng.random() < thing.upright:
         return yaw, True
     if rng.random() < _FREELY_TURNED:
-        return _any_rotation(rng), False
+        return any_rotation(rng), False
     return yaw @ _resting(thing.points(), rng), False
 
 
@@ -116,7 +116,8 @@ def _turning(start: Array, end: Array) -> Array:
     return np.eye(3) + skew + skew @ skew / (1 + cosine)
 
 
-def _any_rotation(rng: Rng) -> Array:
+def any_rotation(rng: Rng) -> Array:
+    """(3, 3) rotation, any as likely as any other."""
     matrix, upper = np.linalg.qr(rng.normal(size=(3, 3)))
     matrix = matrix * np.sign(np.diag(upper))
     return matrix if np.linalg.det(matrix) > 0 else matrix[:, [1, 0, 2]]

@@ -11,19 +11,27 @@ from numpy.typing import NDArray
 
 from training.scenes.dressing import Wardrobe
 from training.scenes.effects import camera_effects
+from training.scenes.lights import Lights
+from training.scenes.occluders import draw_occluders
 from training.scenes.painter import Painter
 from training.scenes.placement import Placed, arrange
-from training.scenes.stage import build_stage
+from training.scenes.settling import settle
+from training.scenes.stage import HW, build_stage
 from training.scenes.surfaces import Surfaces
-from training.scenes.views import draw_views
+from training.scenes.views import View, draw_views
 
 Rng = np.random.Generator
 Mask = NDArray[np.bool_]
 
-THINGS = (5, 14)
-MIN_VISIBLE_PX = 200
+THINGS = (3, 14)
+MIN_SIDE_PX = 12
+MIN_VISIBLE_PX = 40
 MIN_VISIBLE_SHARE = 0.15
+MIN_INSIDE = 0.6
+"""Share of an object's corners inside the picture; the masks of one that is cut end there."""
 MIN_HIDDEN_PX = 10  # fewer are the outline's rasterisation, not an occlusion
+_FALLING = 0.35
+_BACKDROP = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,31 +48,57 @@ class Picture:
 
 
 def render_scene(
-    rng: Rng, wardrobe: Wardrobe, surfaces: Surfaces, views: int
+    rng: Rng, wardrobe: Wardrobe, surfaces: Surfaces, lights: Lights, views: int
 ) -> Iterator[Picture]:
     """Build a scene and look at it from several sides; a GL context must be current."""
-    count = int(rng.integers(THINGS[0], THINGS[1] + 1))
-    placed = arrange([wardrobe.draw(rng) for _ in range(count)], rng)
+    placed = _placed(wardrobe, rng)
     cameras = draw_views(placed, views, rng)
-    painter = Painter(*build_stage(placed, cameras, surfaces, rng), len(placed))
+    occluders = draw_occluders(placed, surfaces, rng)
+    stage = build_stage(placed, occluders, cameras, surfaces, rng)
+    environment = lights.draw(stage.ground, rng)
+    photo = surfaces.backdrop(rng) if rng.random() < _BACKDROP else None
+    painter = Painter(stage, environment, len(placed), rng)
     try:
         for view in cameras:
             visible, amodal = painter.masks(view)
-            image = camera_effects(painter.colour(view, rng), rng)
-            yield Picture(image, _annotated(placed, visible, amodal))
+            image = camera_effects(painter.colour(view, photo, rng), rng)
+            yield Picture(image, _annotated(placed, view, visible, amodal))
     finally:
         painter.close()
 
 
+def _placed(wardrobe: Wardrobe, rng: Rng) -> list[Placed]:
+    """Things side by side, or fallen onto one another."""
+    count = int(rng.integers(THINGS[0], THINGS[1] + 1))
+    things = wardrobe.draw(rng, count)
+    fallen = settle(things, rng) if rng.random() < _FALLING else []
+    return fallen if len(fallen) >= THINGS[0] else arrange(things, rng)
+
+
 def _annotated(
-    placed: Sequence[Placed], visible: Mask, amodal: Mask
+    placed: Sequence[Placed], view: View, visible: Mask, amodal: Mask
 ) -> list[tuple[str, Mask, Mask]]:
-    """Things wholly in the picture of which enough is seen."""
+    """Things of which enough is in the picture and enough of that is seen."""
     kept = []
     for item, seen, whole in zip(placed, visible, amodal, strict=True):
         size, shown = np.count_nonzero(whole), np.count_nonzero(seen)
+        if shown < MIN_VISIBLE_PX or shown < MIN_VISIBLE_SHARE * size:
+            continue
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        if max(np.ptp(rows), np.ptp(columns)) + 1 < MIN_SIDE_PX:
+            continue
         cut = whole[0].any() or whole[-1].any() or whole[:, 0].any() or whole[:, -1].any()
-        if cut or shown < MIN_VISIBLE_PX or shown < MIN_VISIBLE_SHARE * size:
+        if cut and _inside(item, view) < MIN_INSIDE:
             continue
         kept.append((item.thing.category, seen if size - shown < MIN_HIDDEN_PX else whole, seen))
     return kept
+
+
+def _inside(item: Placed, view: View) -> float:
+    """Share of an object's corners that the picture holds."""
+    camera = view.camera()
+    away = item.thing.points() @ item.rotation.T + item.position - camera.eye
+    half = np.tan(np.radians(camera.fovy / 2)) * (away @ camera.forward)
+    high = np.abs(away @ camera.up) < half
+    wide = np.abs(away @ camera.right) < half * HW[1] / HW[0]
+    return float(np.mean(high & wide))

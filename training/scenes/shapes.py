@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from training.scenes.meshes import Mesh
 
 Slot = str
-"""What a material is for: "main", "label" (all round or on each side), "second", "dark"."""
+"""What a material is for: "main" and "second" (of any kind), "label" (all round or on each side),
+"dark", "paper", "metal", "wood" or "clear"."""
 
 
 @dataclass(frozen=True, eq=False)

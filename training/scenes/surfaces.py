@@ -41,15 +41,31 @@ def colour(rng: Rng) -> Float:
     )
 
 
+def muted(rng: Rng) -> Float:
+    """(3,) RGB as most real things have it: white, grey, black, brown, or a dull colour."""
+    kind = rng.random()
+    if kind < 0.5:
+        level = rng.choice(
+            [rng.uniform(0.03, 0.15), rng.uniform(0.2, 0.6), rng.uniform(0.75, 0.97)]
+        )
+        return np.clip(level * (1 + rng.normal(0, 0.03, 3)), 0.02, 1).astype(np.float32)
+    if kind < 0.68:
+        hue, saturation = rng.uniform(0.03, 0.13), rng.uniform(0.15, 0.6)
+    else:
+        hue, saturation = rng.random(), rng.uniform(0.2, 0.75 if kind < 0.9 else 0.95)
+    value = rng.uniform(0.15, 0.9)
+    return np.array(colorsys.hsv_to_rgb(hue, saturation, value), np.float32)
+
+
 def calm(image: Image, rng: Rng) -> Image:
     """Most tables, floors and walls have no loud colours: less saturated, closer to mid-tones."""
-    if rng.random() < 0.2:
+    if rng.random() < 0.1:
         return image
     value = image.astype(np.float32)
     grey = value.mean(axis=2, keepdims=True)
-    value = grey + (value - grey) * rng.uniform(0.1, 0.7)
+    value = grey + (value - grey) * rng.uniform(0.05, 0.5)
     level = float(value.mean())
-    value = (value - level) * rng.uniform(0.4, 1.0) + np.clip(level, 60, 215)
+    value = (value - level) * rng.uniform(0.3, 0.9) + np.clip(level, 50, 215)
     return np.clip(value, 0, 255).astype(np.uint8)
 
 
@@ -84,22 +100,26 @@ class Surfaces:
             _checks,
             _plain,
         ]
-        if self._photos and rng.random() < 0.2:
-            return self.photo(rng, side)
+        if self._photos and rng.random() < 0.5:
+            return self.material(rng, side)
         return calm(kinds[rng.integers(len(kinds))](rng, side), rng)
 
     def wall(self, rng: Rng, side: int) -> Image:
         """(side, side, 3) uint8: a wall, or a photo in its place."""
         kinds = [_plain, _plain, _speckle, _stripes, _tiles, _wood, _gradient]
         if self._photos and rng.random() < 0.5:
-            return self.photo(rng, side)
+            return self.photo(rng, side) if rng.random() < 0.6 else self.material(rng, side)
         return calm(kinds[rng.integers(len(kinds))](rng, side), rng)
+
+    def wood(self, rng: Rng, side: int) -> Image:
+        """(side, side, 3) uint8: wood, the grain along the texture's first axis."""
+        return _wood(rng, side)
 
     def skin(self, rng: Rng, side: int) -> Image:
         """(side, side, 3) uint8: what an object may be covered with."""
         kinds = [_speckle, _stripes, _checks, _gradient, _dots, _wood, _cloth, _mosaic, _spots]
-        if self._photos and rng.random() < 0.25:
-            return self.photo(rng, side)
+        if self._photos and rng.random() < 0.4:
+            return self.photo(rng, side) if rng.random() < 0.4 else self.material(rng, side)
         return kinds[rng.integers(len(kinds))](rng, side)
 
     def label(self, rng: Rng, side: int) -> Image:
@@ -131,16 +151,51 @@ class Surfaces:
 
     def photo(self, rng: Rng, side: int) -> Image:
         """(side, side, 3) uint8: a random square of a random photo."""
-        path = self._photos[int(rng.integers(len(self._photos)))]
-        data = read_bytes(path, "photo")
-        image = decode_rgb(data, image_hw(data) or (1, 1), path, "photo")
-        height, width = image.shape[:2]
-        size = int(min(height, width) * rng.uniform(0.4, 1.0))
-        y, x = rng.integers(height - size + 1), rng.integers(width - size + 1)
-        crop = image[y : y + size, x : x + size]
+        image = self._any_photo(rng)
+        size = int(min(image.shape[:2]) * rng.uniform(0.4, 1.0))
+        crop = _crop(image, size, rng)
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+    def backdrop(self, rng: Rng) -> Image | None:
+        """(H, W, 3) uint8: a photo for what is behind everything, out of focus or not."""
+        if not self._photos:
+            return None
+        image = self.photo(rng, 320)
+        sigma = rng.uniform(0.5, 6)
+        return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8)
+
+    def material(self, rng: Rng, side: int) -> Image:
+        """(side, side, 3) uint8: a patch of a photo that looks the same all over.
+
+        Of several patches it is the one whose parts differ least, for its contrast: wood, cloth,
+        stone, grass, plaster. It is mirrored at its sides, so that repetitions have no seams.
+        """
+        image = self._any_photo(rng)
+        best, least = image, np.inf
+        for _ in range(8):
+            patch = _crop(image, int(min(image.shape[:2]) * rng.uniform(0.15, 0.35)), rng)
+            small = cv2.resize(patch, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float32)
+            parts = cv2.resize(small, (4, 4), interpolation=cv2.INTER_AREA)
+            uneven = float(parts.std(axis=(0, 1)).mean()) / (float(small.std()) + 4.0)
+            if uneven < least:
+                best, least = patch, uneven
+        half = cv2.resize(best, (side // 2, side // 2), interpolation=cv2.INTER_LINEAR)
+        row = np.concatenate([half, half[:, ::-1]], axis=1)
+        return np.concatenate([row, row[::-1]]).astype(np.uint8)
+
+    def _any_photo(self, rng: Rng) -> Image:
+        path = self._photos[int(rng.integers(len(self._photos)))]
+        data = read_bytes(path, "photo")
+        return decode_rgb(data, image_hw(data) or (1, 1), path, "photo")
+
+
+def _crop(image: Image, size: int, rng: Rng) -> Image:
+    """A random square of `size` pixels."""
+    height, width = image.shape[:2]
+    y, x = rng.integers(height - size + 1), rng.integers(width - size + 1)
+    return image[y : y + size, x : x + size]
 
 
 def _byte(value: Float) -> tuple[int, int, int]:

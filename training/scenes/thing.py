@@ -19,14 +19,20 @@ class Look:
     Attributes:
         colour: (3,) RGB in [0, 1], multiplied with the texture.
         texture: (H, W, 3) uint8 RGB, or None.
-        specular: strength of highlights in [0, 1].
-        shininess: their sharpness in [0, 1].
+        roughness: 0 (polished) to 1 (matt).
+        metal: whether light is mirrored in the material's own colour.
+        clear: whether one looks through.
     """
 
     colour: NDArray[np.float32]
     texture: NDArray[np.uint8] | None
-    specular: float
-    shininess: float
+    roughness: float
+    metal: bool = False
+    clear: bool = False
+
+
+Part = tuple[Mesh, Array, Look]
+"""Mesh, (F, 3, 3) normals at the faces' corners, and look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +41,14 @@ class Thing:
 
     Attributes:
         category: what it is counted as: the model's id or the shape's kind.
-        parts: mesh, (F, 3, 3) normals at the faces' corners, and look of each material.
+        parts: a mesh for each material.
         upright: probability that it stands as modelled.
         flat_top: other things may stand on it when it stands.
         inside: radius and floor height of a hollow, metres, or None.
     """
 
     category: str
-    parts: Sequence[tuple[Mesh, Array, Look]]
+    parts: Sequence[Part]
     upright: float
     flat_top: bool
     inside: tuple[float, float] | None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.rendering.canvas import Camera
 from training.scenes.meshes import Array
 from training.scenes.placement import Placed
 
@@ -15,6 +16,7 @@ Rng = np.random.Generator
 
 _AROUND = 0.6
 _NARROW_DEG = 100.0
+_FROM_ABOVE = 0.3
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,23 @@ class View:
 
     def eye(self) -> Array:
         """(3,) position of the camera, metres."""
+        return np.array(self.lookat) - self.distance * self._ahead()
+
+    def camera(self) -> Camera:
+        """The same as a camera with its axes."""
+        ahead = self._ahead()
+        right = np.array([ahead[1], -ahead[0], 0.0]) / np.hypot(ahead[0], ahead[1])
+        turn = np.radians(self.roll)
+        up = np.cos(turn) * np.cross(right, ahead) - np.sin(turn) * right
+        return Camera(self.eye(), ahead, up, self.fovy)
+
+    def _ahead(self) -> Array:
         turn, tilt = np.radians(self.azimuth), np.radians(self.elevation)
-        ahead = (np.cos(tilt) * np.cos(turn), np.cos(tilt) * np.sin(turn), np.sin(tilt))
-        return np.array(self.lookat) - self.distance * np.array(ahead)
+        return np.array([np.cos(tilt) * np.cos(turn), np.cos(tilt) * np.sin(turn), np.sin(tilt)])
 
 
 def draw_views(placed: Sequence[Placed], count: int, rng: Rng) -> list[View]:
-    """Cameras all around the group or on one side of it, most of it in the picture."""
+    """Cameras all around the group or on one side of it; some near, some far, some from above."""
     points = np.concatenate(
         [item.thing.points()[::7] @ item.rotation.T + item.position for item in placed]
     )
@@ -48,15 +60,18 @@ def draw_views(placed: Sequence[Placed], count: int, rng: Rng) -> list[View]:
 
 
 def _view(low: Array, high: Array, azimuth: float, rng: Rng) -> View:
-    lookat = (low + high) / 2 + rng.normal(0, 0.1, 3) * (high - low)
+    aside = rng.choice([0.1, 0.3])
+    lookat = (low + high) / 2 + rng.normal(0, aside, 3) * (high - low) * (1, 1, 0.5)
     reach = float(np.linalg.norm(high - low)) / 2
     fovy = rng.uniform(30, 60)
-    distance = reach / np.tan(np.radians(fovy / 2)) * rng.uniform(0.75, 1.25)
+    fill = np.exp(rng.normal(-0.2, 0.3)) if rng.random() < 0.85 else rng.uniform(1.2, 3.0)
+    distance = reach / np.tan(np.radians(fovy / 2)) * fill
+    steep = rng.uniform(50, 88) if rng.random() < _FROM_ABOVE else 10 + 50 * rng.beta(1.3, 1.6)
     return View(
         lookat=(float(lookat[0]), float(lookat[1]), float(lookat[2])),
-        distance=float(max(distance, 0.35)),
+        distance=float(np.clip(distance, 0.3, 3.5)),
         azimuth=azimuth,
-        elevation=float(-12 - 48 * rng.beta(1.1, 1.8)),
+        elevation=-float(steep),
         fovy=float(fovy),
-        roll=float(rng.normal(0, 2.5)),
+        roll=float(rng.normal(0, 2.5) if rng.random() < 0.85 else rng.normal(0, 20)),
     )

@@ -17,8 +17,9 @@ import numpy as np
 def main(path: Path) -> None:
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     os.environ.setdefault("LP_NUM_THREADS", "1")
-    import mujoco
-
+    from training.rendering.canvas import current_context
+    from training.scenes.effects import camera_effects
+    from training.scenes.lights import Lights
     from training.scenes.meshes import Mesh, box, superquadric
     from training.scenes.painter import Painter
     from training.scenes.placement import Placed
@@ -27,11 +28,9 @@ def main(path: Path) -> None:
     from training.scenes.thing import Look, Thing, corner_normals
     from training.scenes.views import View
 
-    context = mujoco.GLContext(HW[1], HW[0])
-    context.make_current()
+    current_context(HW)
     red, blue = (
-        Look(np.array(rgb, np.float32), None, 0.0, 0.5)
-        for rgb in ((0.9, 0.1, 0.1), (0.1, 0.1, 0.9))
+        Look(np.array(rgb, np.float32), None, 0.6) for rgb in ((0.9, 0.1, 0.1), (0.1, 0.1, 0.9))
     )
 
     def placed(meshes: list[Mesh], look: Look, at: tuple[float, float, float]) -> Placed:
@@ -43,17 +42,19 @@ def main(path: Path) -> None:
     ball = placed([superquadric((0.2, 0.2, 0.2))], red, (0.0, 0.0, 0.1))
     board = placed([box((0.01, 0.2, 0.3))], blue, (-0.2, -0.1, 0.15))
     rng = np.random.default_rng(0)
-    painter = Painter(*build_stage([ball, board], [view], Surfaces(), rng), 2)
+    stage = build_stage([ball, board], [], [view], Surfaces(), rng)
+    painter = Painter(stage, Lights().draw(stage.ground, rng), 2, rng)
     visible, amodal = painter.masks(view)
-    image = painter.colour(view, rng)
+    linear = painter.colour(view, None, rng)
     painter.close()
     grains = [box((0.004,) * 3, (0, 0.006 * k, 0)) for k in range(12)]
     dust = [placed(grains, red, (0.0, 0.0, 0.01 * k)) for k in range(25)]
-    painter = Painter(*build_stage([board, *dust, ball], [view], Surfaces(), rng), 27)
+    stage = build_stage([board, *dust, ball], [], [view], Surfaces(), rng)
+    painter = Painter(stage, Lights().draw(stage.ground, rng), 27, rng)
     _, many = painter.masks(view)
     painter.close()
+    image = camera_effects(linear, np.random.default_rng(0))
     np.savez(path, image=image, visible=visible, amodal=amodal, many_amodal=many)
-    context.free()
 
 
 if __name__ == "__main__":

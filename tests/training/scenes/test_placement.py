@@ -6,13 +6,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial import Delaunay
 
-from training.scenes.meshes import box, lathe
+from training.scenes.meshes import box, lathe, superquadric
 from training.scenes.placement import CELL_M, Placed, arrange
+from training.scenes.settling import convex_pieces, settle
 from training.scenes.thing import Look, Thing, corner_normals
 from training.scenes.views import draw_views
 
-LOOK = Look(np.ones(3, np.float32), None, 0.0, 0.5)
+LOOK = Look(np.ones(3, np.float32), None, 0.5)
 
 
 def thing(mesh, upright: float = 1.0, flat_top: bool = False, inside=None) -> Thing:
@@ -98,15 +100,45 @@ def test_things_lie_in_bowls() -> None:
 def test_cameras_look_down_at_the_group() -> None:
     rng = np.random.default_rng(3)
     placed = arrange([thing(box((0.08, 0.08, 0.1))) for _ in range(8)], rng)
-    views = draw_views(placed, 40, rng)
+    views = draw_views(placed, 60, rng)
     points = np.concatenate([placed_points(item) for item in placed])
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    seen = []
     for view in views:
-        assert -60 <= view.elevation <= -12
+        camera = view.camera()
+        assert -88 <= view.elevation <= -10
         assert 30 <= view.fovy <= 60
-        eye = view.eye()
-        assert eye[2] > 0
-        assert np.linalg.norm(eye - view.lookat) == pytest.approx(view.distance)
-        towards = (middle - eye) / np.linalg.norm(middle - eye)
-        ahead = (np.array(view.lookat) - eye) / view.distance
-        assert np.degrees(np.arccos(towards @ ahead)) < view.fovy / 2
+        assert camera.eye[2] > 0
+        axes = np.stack([camera.right, camera.up, camera.forward])
+        assert np.allclose(axes @ axes.T, np.eye(3))
+        away = points - camera.eye
+        assert np.linalg.norm(camera.eye - view.lookat) == pytest.approx(view.distance)
+        assert np.allclose(np.cross(camera.forward, view.lookat - camera.eye), 0)
+        half = np.tan(np.radians(view.fovy / 2)) * (away @ camera.forward)
+        seen.append(np.mean((abs(away @ camera.up) < half) & (abs(away @ camera.right) < half)))
+    assert np.mean(seen) > 0.6
+    assert min(seen) < 0.9  # the picture's border hides some
+    assert {view.elevation < -50 for view in views} == {False, True}
+
+
+def test_what_falls_lies_on_the_table_or_on_other_things() -> None:
+    bricks = [thing(box((0.12, 0.06, 0.04)), upright=0.5) for _ in range(6)]
+    placed = settle(bricks, np.random.default_rng(1))
+    assert len(placed) >= 4
+    lows = []
+    for item in placed:
+        assert np.allclose(item.rotation @ item.rotation.T, np.eye(3), atol=1e-6)
+        lows.append(placed_points(item)[:, 2].min())
+    assert min(lows) == pytest.approx(0, abs=0.004)
+    assert min(lows) > -0.004
+    again = settle(bricks, np.random.default_rng(1))
+    assert all((a.position == b.position).all() for a, b in zip(placed, again, strict=True))
+
+
+def test_a_mug_stays_hollow() -> None:
+    mug = lathe([(0, 0), (0.04, 0), (0.04, 0.09), (0.036, 0.09), (0.036, 0.004), (0, 0.004)])
+    pieces = convex_pieces(mug.vertices, mug.faces)
+    assert len(pieces) > 3
+    ball = superquadric((0.1, 0.1, 0.1))
+    assert len(convex_pieces(ball.vertices, ball.faces)) == 1
+    inside = np.array([0.0, 0.0, 0.06])
+    assert all(Delaunay(piece).find_simplex(inside) < 0 for piece in pieces)

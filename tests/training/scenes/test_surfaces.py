@@ -36,6 +36,7 @@ def test_photos_become_textures(tmp_path: Path) -> None:
     cv2.imwrite(str(path), np.full((50, 70, 3), (10, 250, 20), np.uint8))
     surfaces = Surfaces([path])
     green = np.array((20, 250, 10))
+    assert (surfaces.material(np.random.default_rng(0), 32) == green).all()
     for kind, size in (("ground", 1.0), ("wall", 1.0), ("skin", 1.0), ("label", 0.09)):
         draws = [getattr(surfaces, kind)(np.random.default_rng(s), 32) for s in range(40)]
         shares = np.array([(image == green).all(axis=2).mean() for image in draws])
@@ -49,10 +50,10 @@ def test_things_are_household_size(tmp_path: Path) -> None:
     folder = write_catalogue(tmp_path / "models")
     wardrobe = Wardrobe(usable_models(folder, "train"), ModelStore(tmp_path / "cache"), Surfaces())
     kinds = set()
-    for seed in range(45):
-        thing = wardrobe.draw(np.random.default_rng(seed))
+    rng = np.random.default_rng(0)
+    for thing in wardrobe.draw(rng, 60) + wardrobe.draw(rng, 60):
         kinds.add(thing.category)
-        assert 0.03 < np.ptp(thing.points(), axis=0).max() < 0.6
+        assert 0.02 < np.ptp(thing.points(), axis=0).max() < 0.6
         assert len({id(look) for _, _, look in thing.parts}) == len(thing.parts) or (
             thing.category.startswith("Test#")
         )
@@ -62,20 +63,32 @@ def test_things_are_household_size(tmp_path: Path) -> None:
             assert 0 <= look.colour.min() <= look.colour.max() <= 1
     assert {"Test#box", "Test#ell"} <= kinds
     assert "Test#rug" not in kinds  # too flat
-    assert len(kinds) > 15
+    assert len(kinds) > 25
+    assert len(kinds & {"pen", "marker", "fork", "spoon", "pliers", "scissors", "cable"}) >= 4
+
+
+def test_patches_that_look_the_same_all_over_are_chosen(tmp_path: Path) -> None:
+    """One half of the photo is a fine weave, the other a large disc."""
+    rng = np.random.default_rng(0)
+    image = np.full((200, 400, 3), 128, np.uint8)
+    image[:, :200] = rng.integers(100, 156, (200, 200, 1))
+    cv2.circle(image, (300, 100), 60, (0, 0, 250), -1)
+    cv2.imwrite(str(tmp_path / "half.png"), image)
+    surfaces = Surfaces([tmp_path / "half.png"])
+    patches = [surfaces.material(np.random.default_rng(s), 32) for s in range(10)]
+    assert all((patch[:, :16] == patch[:, :15:-1]).all() for patch in patches)
+    quarters = [patch.reshape(4, 8, 4, 8, 3).mean(axis=(1, 3)) for patch in patches]
+    assert sum(np.ptp(parts, axis=(0, 1)).max() < 60 for parts in quarters) >= 8
 
 
 def test_camera_effects_are_mild() -> None:
     y, x = np.mgrid[0:240, 0:320]
-    image = np.stack([y % 200 + 30, x % 180 + 40, (x + y) % 150 + 50], axis=2).astype(np.uint8)
-    differing = []
+    image = np.stack([y % 200 + 30, x % 180 + 40, (x + y) % 150 + 50], axis=2)
+    linear = ((image / 255) ** 2.2).astype(np.float32)
     for seed in range(20):
-        worse = camera_effects(image, np.random.default_rng(seed))
+        worse = camera_effects(linear, np.random.default_rng(seed))
         assert worse.shape == image.shape
         assert worse.dtype == np.uint8
-        assert (worse == camera_effects(image, np.random.default_rng(seed))).all()
-        assert np.corrcoef(worse.ravel(), image.ravel())[0, 1] > 0.85
-        assert 50 < worse.mean() < 210
-        differing.append(np.abs(worse.astype(int) - image).mean())
-    assert min(differing) > 0
-    assert max(differing) > 10
+        assert (worse == camera_effects(linear, np.random.default_rng(seed))).all()
+        assert np.corrcoef(worse.ravel(), image.ravel())[0, 1] > 0.7
+        assert 30 < worse.mean() < 225

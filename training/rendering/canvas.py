@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compiled MuJoCo model drawn off screen: colours, geom numbers, depths, normals."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where a picture is taken from; metres, and degrees for the field of view.
+
+    Attributes:
+        eye: (3,) position.
+        forward: (3,) unit vector along the optical axis.
+        up: (3,) unit vector towards the picture's upper side.
+        fovy: vertical field of view, degrees; of an orthographic camera its height, metres.
+        orthographic: whether lines of sight are parallel.
+        near: distance of the near plane, metres.
+        far: distance of the far plane, metres.
+    """
+
+    eye: NDArray[np.float64]
+    forward: NDArray[np.float64]
+    up: NDArray[np.float64]
+    fovy: float
+    orthographic: bool = False
+    near: float = 0.02
+    far: float = 12.0
+
+    @property
+    def right(self) -> NDArray[np.float64]:
+        """(3,) unit vector towards the picture's right side."""
+        return np.cross(self.forward, self.up)
+
+    def rays(self, hw: tuple[int, int]) -> Float:
+        """(H, W, 3) from the eye through each pixel's centre, of depth 1 along the axis."""
+        half = np.tan(np.radians(self.fovy / 2))
+        y = half * (1 - (2 * np.arange(hw[0]) + 1) / hw[0])
+        x = half * hw[1] / hw[0] * ((2 * np.arange(hw[1]) + 1) / hw[1] - 1)
+        across = x[None, :, None] * self.right + y[:, None, None] * self.up
+        return (across + self.forward).astype(np.float32)
+
+
+@functools.cache
+def current_context(hw: tuple[int, int]) -> Any:
+    """The process's graphics context, made once; MuJoCo draws into it."""
+    context = mujoco.GLContext(hw[1], hw[0])
+    context.make_current()
+    atexit.register(context.free)
+    return context
+
+
+class Canvas:
+    """Draws one model in its present state; holds its graphics memory until closed."""
+
+    def __init__(self, model: Any, data: Any) -> None:
+        """Load a model into graphics memory; a GL context must be current.
+
+        Args:
+            model: MjModel; no picture may be larger than its off-screen buffer.
+            data: MjData with the positions to draw.
+        """
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        self.scene = mujoco.MjvScene(model, model.ngeom + 16)
+        for flag in ("SHADOW", "REFLECTION", "SKYBOX"):
+            self.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
+        everything = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(
+            model, data, mujoco.MjvOption(), None, mujoco.MjvCamera(), everything, self.scene
+        )
+        self.scene.nlight = 0
+        geoms = [self.scene.geoms[k] for k in range(self.scene.ngeom)]
+        self.geoms = [(geom, int(geom.objid), int(geom.type)) for geom in geoms]
+        self._segment_to_geom = np.full(self.scene.ngeom + 1, -1)
+        for geom, number, _ in self.geoms:
+            self._segment_to_geom[geom.segid + 1] = number
+
+    def close(self) -> None:
+        """Free the graphics memory."""
+        self._context.free()
+
+    def aim(
+        self, camera: Camera, hw: tuple[int, int], shift: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
+        """Look through a camera.
+
+        Args:
+            camera: position and lens.
+            hw: height and width of the pictures, pixels.
+            shift: of the sampling points, parts of a pixel (x, y).
+        """
+        self._camera, self.hw = camera, hw
+        self._rect = mujoco.MjrRect(0, 0, hw[1], hw[0])
+        self._pixels = np.empty((*hw, 3), np.uint8)
+        self._depth = np.empty(hw, np.float32)
+        half = camera.fovy / 2
+        if not camera.orthographic:
+            half = camera.near * np.tan(np.radians(half))
+        width = half * self.hw[1] / self.hw[0]
+        pixel = 2 * half / self.hw[0]
+        for eye in self.scene.camera:
+            eye.pos[:], eye.forward[:], eye.up[:] = camera.eye, camera.forward, camera.up
+            eye.orthographic = int(camera.orthographic)
+            eye.frustum_center = shift[0] * pixel
+            eye.frustum_width = width
+            eye.frustum_bottom, eye.frustum_top = shift[1] * pixel - half, shift[1] * pixel + half
+            eye.frustum_near, eye.frustum_far = camera.near, camera.far
+
+    @contextmanager
+    def only(self, wanted: NDArray[np.bool_]) -> Iterator[None]:
+        """Draw only the geoms that are wanted, (G,)."""
+        nothing = int(mujoco.mjtGeom.mjGEOM_NONE)
+        before = [geom.type for geom, _, _ in self.geoms]
+        for geom, number, _ in self.geoms:
+            if not wanted[number]:
+                geom.type = nothing
+        try:
+            yield
+        finally:
+            for (geom, _, _), kind in zip(self.geoms, before, strict=True):
+                geom.type = kind
+
+    def colours(self) -> Image:
+        """(H, W, 3) uint8 RGB under the scene's lights; valid until the next drawing."""
+        mujoco.mjr_render(self._rect, self.scene, self._context)
+        mujoco.mjr_readPixels(self._pixels, None, self._rect, self._context)
+        return self._pixels[::-1]
+
+    def geom_numbers(self) -> NDArray[np.int64]:
+        """(H, W) number of the geom at each pixel's centre, -1 where there is none."""
+        with self._flags("SEGMENT", "IDCOLOR"):
+            pixels = self.colours().astype(np.int32)
+        return self._segment_to_geom[pixels[..., 0] + (pixels[..., 1] << 8)]
+
+    def silhouette(self) -> NDArray[np.bool_]:
+        """(H, W) where anything is drawn; a scene has fewer than 65,536 geoms."""
+        with self._flags("SEGMENT", "IDCOLOR"):
+            pixels = self.colours()
+        return (pixels[..., 0] | pixels[..., 1]) > 0
+
+    def depth(self) -> Float:
+        """(H, W) metres along the optical axis of what the last drawing showed; far: nothing."""
+        mujoco.mjr_readPixels(None, self._depth, self._rect, self._context)
+        share, camera = self._depth[::-1], self._camera
+        if camera.orthographic:
+            return np.float32(camera.far) + share * np.float32(camera.near - camera.far)
+        return np.float32(1) / (
+            share * np.float32(1 / camera.near - 1 / camera.far) + np.float32(1 / camera.far)
+        )
+
+    def albedo(self) -> Image:
+        """(H, W, 3) uint8 RGB of materials and textures without light; nothing is black."""
+        with self._lights([((0.0, 0.0, -1.0), (0.0, 0.0, 0.0), 1.0)]):
+            return self.colours().copy()
+
+    def normals(self) -> Float:
+        """(H, W, 3) unit vectors, smooth over smooth surfaces; about zero where nothing is.
+
+        Each of three lights, one for each axis and colour, gives max(0, n). The graphics card
+        interpolates these between corners, so that the difference of the pictures from the one
+        and the other side is the interpolated normal.
+        """
+        total = np.zeros((*self.hw, 3), np.float32)
+        with self._white():
+            for sign in (1, -1):
+                axes = np.eye(3)
+                with self._lights([(-sign * axis, axis, 0.0) for axis in axes]):
+                    total += np.float32(sign) * self.colours()
+        length = np.sqrt(np.einsum("hwc,hwc->hw", total, total))[..., None]
+        return total / np.maximum(length, 1.0)
+
+    @contextmanager
+    def _flags(self, *names: str) -> Iterator[None]:
+        for name in names:
+            self.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{name}")] = 1
+        try:
+            yield
+        finally:
+            for name in names:
+                self.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{name}")] = 0
+
+    @contextmanager
+    def _lights(self, lights: list[tuple[Any, Any, float]]) -> Iterator[None]:
+        """Directional lights: direction, colour, and ambient strength."""
+        self.scene.nlight = len(lights)
+        for light, (direction, colour, ambient) in zip(self.scene.lights, lights, strict=False):
+            light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+            light.headlight = light.castshadow = 0
+            light.pos[:] = -10 * np.asarray(direction)
+            light.dir[:], light.diffuse[:], light.ambient[:] = direction, colour, ambient
+            light.specular[:] = 0
+        try:
+            yield
+        finally:
+            self.scene.nlight = 0
+
+    @contextmanager
+    def _white(self) -> Iterator[None]:
+        """Materials that reflect all light evenly, without textures."""
+        before = [(geom.matid, geom.rgba.copy(), geom.emission) for geom, _, _ in self.geoms]
+        for geom, _, _ in self.geoms:
+            geom.matid, geom.emission = -1, 0.0
+            geom.rgba[:] = 1
+        try:
+            yield
+        finally:
+            for (geom, _, _), (material, rgba, emission) in zip(self.geoms, before, strict=True):
+                geom.matid, geom.emission = material, emission
+                geom.rgba[:] = rgba
