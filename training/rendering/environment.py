@@ -21,28 +21,32 @@ SIDE = 96
 """Of the squares that hold a sphere of directions, pixels."""
 ROUGHNESS = (0.05, 0.2, 0.45, 0.8)
 """What the mirror squares are made for; each blurs more."""
+_ROW = 512
 _BRIGHTEST = 100.0
 """What is mirrored or seen is at most this many times the median."""
 
 
 def look_up(squares: Float, directions: Float, level: Float | None = None) -> Float:
-    """(H, W, C) values of a square of directions (levels * SIDE, SIDE, C).
+    """(..., 3) values of squares of directions (levels * SIDE, SIDE, 3).
 
     Args:
         squares: one under the other.
-        directions: (H, W, 3) unit vectors.
-        level: (H, W) number of the square, whole; None: there is one.
+        directions: (..., 3) unit vectors.
+        level: (...) number of the square, whole; None: there is one.
     """
-    size = np.abs(directions).sum(axis=2, keepdims=True)
+    size = np.abs(directions).sum(axis=-1, keepdims=True)
     flat = directions[..., :2] / np.maximum(size, np.float32(1e-6))
     folded = (1 - np.abs(flat[..., ::-1])) * np.where(flat >= 0, np.float32(1), np.float32(-1))
     flat = np.where(directions[..., 2:] < 0, folded, flat)
-    x, y = cv2.split((flat * np.float32(0.5) + np.float32(0.5)) * np.float32(SIDE - 1))
+    flat = (flat * np.float32(0.5) + np.float32(0.5)) * np.float32(SIDE - 1)
     if level is not None:
-        y = y + level * np.float32(SIDE)
-    return cv2.remap(squares, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(
-        np.float32
-    )
+        flat[..., 1] += level * np.float32(SIDE)
+    count = flat.size // 2
+    table = np.zeros((-(-count // _ROW), _ROW, 2), np.float32)  # rows of OpenCV's are short
+    table.reshape(-1, 2)[:count] = flat.reshape(-1, 2)
+    x, y = cv2.split(table)
+    found = cv2.remap(squares, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.reshape(-1, 3)[:count].reshape(directions.shape).astype(np.float32)
 
 
 def _square_directions(side: int) -> Float:

@@ -18,6 +18,7 @@ Rng = np.random.Generator
 SHADOW_SIDE = 512
 DOME = 10
 _BIAS_M = 0.002
+_MATT = 0.5  # rougher surfaces mirror too little to be seen
 _LINEAR = (np.linspace(0, 1, 256) ** 2.2).astype(np.float32)
 
 
@@ -160,7 +161,7 @@ class Light:
 
     def arriving(self, buffers: Buffers, points: Float, rng: Rng) -> tuple[Float, Float]:
         """(H, W, 3) irradiance over pi, and (H, W, 1) the open share of the sky."""
-        noise = rng.standard_normal((*points.shape[:2], 2), dtype=np.float32)
+        noise = _noise(points.shape[:2], rng)
         sun = np.maximum(cv2.transform(buffers.normal, self._sun.towards[None]), np.float32(0))
         spread = noise * np.float32(self._softness_m * self._pixels_per_m)
         raised = points + buffers.normal * np.float32(0.0015)
@@ -193,25 +194,43 @@ def shade(
     rays = camera.rays(buffers.depth.shape[:2])
     points = rays * buffers.depth[..., None] + camera.eye.astype(np.float32)
     arriving, sky = light.arriving(buffers, points, rng)
-    metal = surfaces.metal[buffers.geom][..., None]
+    metal = surfaces.metal[buffers.geom]
     rough = surfaces.roughness[buffers.geom]
-    mirrored, fresnel = mirror(buffers.normal, rays, rough, light.environment)
-    base = np.float32(0.04) * (1 - metal) + buffers.albedo * metal
-    share = base + (1 - base) * fresnel
-    colour = buffers.albedo * (1 - metal) * arriving + share * mirrored * sky
+    colour = buffers.albedo * arriving
+    glossy = (buffers.geom >= 0) & ((rough < _MATT) | (metal > 0))
+    mirrored, fresnel = mirror(
+        buffers.normal[glossy], rays[glossy], rough[glossy], light.environment
+    )
+    own, metallic = buffers.albedo[glossy], metal[glossy][:, None]
+    base = np.float32(0.04) * (1 - metallic) + own * metallic
+    share = base + (1 - base) * fresnel[:, None]
+    colour[glossy] = colour[glossy] * (1 - metallic) + share * mirrored * sky[glossy]
     return np.where((buffers.geom >= 0)[..., None], colour, backdrop)
+
+
+def _noise(hw: tuple[int, int], rng: Rng) -> Float:
+    """(H, W, 2) standard normal values, repeated after 128 pixels."""
+    tile = rng.standard_normal((128, 128, 2), dtype=np.float32)
+    return np.tile(tile, (-(-hw[0] // 128), -(-hw[1] // 128), 1))[: hw[0], : hw[1]]
 
 
 def mirror(
     normal: Float, rays: Float, roughness: Float, environment: Environment
 ) -> tuple[Float, Float]:
-    """What surfaces mirror (H, W, 3), and Schlick's share that grows at flat angles (H, W, 1)."""
-    ahead = rays / np.sqrt(np.einsum("hwc,hwc->hw", rays, rays))[..., None]
-    facing = np.einsum("hwc,hwc->hw", ahead, normal)[..., None]
+    """What surfaces mirror (P, 3), and Schlick's share that grows at flat angles (P,).
+
+    Args:
+        normal: (P, 3) unit vectors.
+        rays: (P, 3) from the eye.
+        roughness: (P,).
+        environment: what is mirrored.
+    """
+    ahead = rays / np.sqrt(np.einsum("pc,pc->p", rays, rays))[:, None]
+    facing = np.einsum("pc,pc->p", ahead, normal)
     level = np.searchsorted(np.array(ROUGHNESS[:-1]) + 0.1, roughness).astype(np.float32)
-    mirrored = look_up(environment.mirrors, ahead - 2 * facing * normal, level)
+    mirrored = look_up(environment.mirrors, ahead - 2 * facing[:, None] * normal, level)
     away = np.clip(1 + facing, 0, 1)
-    return mirrored, away**5 * (1 - np.float32(0.9) * roughness[..., None])
+    return mirrored, away**5 * (1 - np.float32(0.9) * roughness)
 
 
 def add_glass(
@@ -233,12 +252,14 @@ def add_glass(
     behind = cv2.remap(
         picture, x + across, y - along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
-    rays = camera.rays(shown.shape)
-    mirrored, fresnel = mirror(glass.normal, rays, surfaces.roughness[glass.geom], environment)
-    share = np.clip(0.06 + fresnel, 0, 1)
-    tint = 0.45 + 0.55 * glass.albedo
-    through = behind * tint * (1 - share) + mirrored * share
-    return np.where(shown[..., None], through, picture)
+    normal, rays = glass.normal[shown], camera.rays(shown.shape)[shown]
+    rough = surfaces.roughness[glass.geom[shown]]
+    mirrored, fresnel = mirror(normal, rays, rough, environment)
+    share = np.clip(np.float32(0.06) + fresnel, 0, 1)[:, None]
+    tint = np.float32(0.45) + np.float32(0.55) * glass.albedo[shown]
+    result = picture.copy()
+    result[shown] = behind[shown] * tint * (1 - share) + mirrored * share
+    return result
 
 
 def developed(linear: Float) -> NDArray[np.uint8]:

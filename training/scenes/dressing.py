@@ -38,8 +38,7 @@ _TEXTURE_SIDE = 256
 _MODEL_SIZE_M = (0.05, 0.28)
 _TEXTURED = {"main": 0.25, "second": 0.12}
 _METALS = (
-    (0.82, 0.82, 0.83),
-    (0.7, 0.7, 0.72),
+    (0.8, 0.8, 0.81),
     (0.9, 0.9, 0.9),
     (0.83, 0.68, 0.4),
     (0.8, 0.5, 0.38),
@@ -128,7 +127,8 @@ class Wardrobe:
         """The material of a part; see `shapes.Slot`."""
         roughness = float(rng.uniform(0.1, 0.4) if rng.random() < 0.45 else rng.uniform(0.4, 1.0))
         if slot == "metal" or (slot in _TEXTURED and rng.random() < 0.12):
-            tint = np.array(_METALS[rng.integers(len(_METALS))], np.float32)
+            kinds = _METALS[:1] if rng.random() < 0.8 else _METALS[1:]
+            tint = np.array(kinds[int(rng.integers(len(kinds)))], np.float32)
             return Look(tint * np.float32(rng.uniform(0.6, 1)), None, roughness * 0.7, metal=True)
         if slot == "clear":
             return Look(np.clip(0.75 + 0.4 * muted(rng), 0, 1), None, 0.05, clear=True)

@@ -60,9 +60,9 @@ def pliers(rng: Rng) -> Shape:
     """Two levers about a rivet, open by some degrees: pliers, cutters, pincers."""
     jaw, grip = rng.uniform(0.03, 0.07), rng.uniform(0.09, 0.15)
     head, steel = rng.uniform(0.009, 0.014), rng.uniform(0.005, 0.008)
-    nose, bend = rng.uniform(0.15, 0.8), rng.uniform(0.018, 0.034)
+    nose, bend = rng.uniform(0.15, 0.8), rng.uniform(0.014, 0.025)
     slot = str(rng.choice(["main", "main", "dark", "second"]))
-    opening = float(rng.choice([rng.uniform(0, 6), rng.uniform(6, 28)]))
+    opening = float(rng.choice([rng.uniform(0, 6), rng.uniform(6, 18)]))
     parts: Parts = []
     for side in (1, -1):
         outline = [
