@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +54,41 @@ def main(path: Path) -> None:
     painter = Painter(stage, Lights().draw(stage.ground, rng), 27, rng)
     _, many = painter.masks(view)
     painter.close()
+    shaded = probe_light(ball, view, rng)
     image = camera_effects(linear, np.random.default_rng(0))
-    np.savez(path, image=image, visible=visible, amodal=amodal, many_amodal=many)
+    np.savez(path, image=image, visible=visible, amodal=amodal, many_amodal=many, **shaded)
+
+
+def probe_light(ball: Any, view: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Buffers of the ball alone, and light that comes from one side only."""
+    import mujoco
+
+    from training.rendering.canvas import Canvas
+    from training.rendering.environment import make_environment
+    from training.rendering.shading import Light, take_buffers
+    from training.scenes.stage import build_stage
+    from training.scenes.surfaces import Surfaces
+
+    stage = build_stage([ball], [], [view], Surfaces(), rng)
+    data = mujoco.MjData(stage.model)
+    mujoco.mj_forward(stage.model, data)
+    canvas = Canvas(stage.model, data)
+    camera, hw = view.camera(), (240, 320)
+    buffers = take_buffers(canvas, camera, hw)
+    points = camera.rays(hw) * buffers.depth[..., None] + camera.eye
+    panorama = np.full((32, 64, 3), 0.01, np.float32)
+    panorama[8:12, 14:18] = 100  # at +y, 60 degrees up
+    environment = make_environment(panorama, 0.0, stage.ground)
+    light = Light(canvas, environment, stage.casters, stage.points, 0.0)
+    arriving, sky = light.arriving(buffers, points.astype(np.float32), rng)
+    canvas.close()
+    return {
+        "on_ball": np.append(stage.owner, -1)[buffers.geom] == 0,
+        "normal": buffers.normal,
+        "points": points,
+        "arriving": arriving,
+        "sky": sky[..., 0],
+    }
 
 
 if __name__ == "__main__":

@@ -64,3 +64,28 @@ def test_more_parts_than_a_byte_can_number(painted: dict) -> None:
     assert (painted["many_amodal"][-1] == painted["amodal"][0]).all()
     assert (painted["many_amodal"][0] == painted["amodal"][1]).all()
     assert all(mask.any() for mask in painted["many_amodal"])
+
+
+def test_normals_and_depths_are_the_ball_s(painted: dict) -> None:
+    on_ball = painted["on_ball"]
+    assert on_ball.sum() == pytest.approx(painted["amodal"][0].sum() / 4, rel=0.03)
+    away = painted["points"][on_ball] - (0, 0, 0.1)
+    assert np.linalg.norm(away, axis=1) == pytest.approx(0.1, abs=0.002)
+    cosine = np.einsum("pc,pc->p", painted["normal"][on_ball], away / 0.1)
+    assert np.percentile(cosine, 5) > 0.99
+
+
+def test_light_comes_from_one_side_and_casts_a_shadow(painted: dict) -> None:
+    on_ball, points = painted["on_ball"], painted["points"]
+    level = painted["arriving"].mean(axis=2)
+    towards = np.array([0, 0.5, 0.87])
+    facing = painted["normal"] @ towards
+    assert level[on_ball & (facing > 0.8)].mean() > 4 * level[on_ball & (facing < -0.3)].mean()
+    on_table = ~on_ball & (abs(points[..., 2]) < 0.002)
+    # The shadow lies opposite to the light, 0.1 m / tan(60 degrees) and more from the middle.
+    behind = on_table & (np.hypot(points[..., 0], points[..., 1] + 0.06) < 0.05)
+    free = on_table & (np.hypot(points[..., 0], points[..., 1] - 0.25) < 0.05)
+    assert behind.sum() > 20
+    assert free.sum() > 20
+    assert level[behind].mean() < 0.4 * level[free].mean()
+    assert painted["sky"][behind].mean() < painted["sky"][free].mean()
