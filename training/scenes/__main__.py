@@ -54,7 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--models", type=Path, required=True, metavar="DIR", help="Sweet Home 3D catalogues")
     add("--backgrounds", type=Path, metavar="DIR", help="photos for walls, tables and labels")
-    add("--environments", type=Path, metavar="DIR", help="maps of scripts.fetch_environments")
+    add(
+        "--environments",
+        type=Path,
+        metavar="DIR",
+        help="environment maps",
+    )
     add("--count", type=int, required=True, metavar="N", help="scenes, in whole chunks")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the chunks")
     add("--seed", type=int, default=0, metavar="S", help="of everything (0)")

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import fetch_environments as script
-from scripts.fetch_base_weights import FetchError
+from export.fetch_base_weights import FetchError
+from training.scenes import fetch_environments as script
 
 
 def module_of(radiance: np.ndarray, folder: Path) -> bytes:
