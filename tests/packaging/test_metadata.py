@@ -11,8 +11,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 import amodal_ros
+from scripts.release_notes import release_notes
 
 LICENCE_LINE = "# SPDX-License-Identifier: Apache-2.0"
 
@@ -37,16 +39,30 @@ def setup_query(root: Path, question: str) -> str:
 def test_one_version_everywhere(repository_root: Path) -> None:
     changelog = (repository_root / "CHANGELOG.md").read_text(encoding="utf-8")
     released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", changelog, flags=re.MULTILINE)
-    assert {
+    found = {
         "amodal_ros": amodal_ros.__version__,
         "setup.py": setup_query(repository_root, "--version"),
         "package.xml": version_of(repository_root / "package.xml"),
         "msg/package.xml": version_of(repository_root / "msg" / "package.xml"),
         "CHANGELOG.md": released[0],
-    } == dict.fromkeys(
-        ("amodal_ros", "setup.py", "package.xml", "msg/package.xml", "CHANGELOG.md"),
-        amodal_ros.__version__,
-    )
+        "CITATION.cff": yaml.safe_load((repository_root / "CITATION.cff").read_text())["version"],
+    }
+    assert found == dict.fromkeys(found, amodal_ros.__version__)
+
+
+def test_a_release_has_the_version_of_package_and_changelog(
+    repository_root: Path, tmp_path: Path
+) -> None:
+    notes = release_notes(f"v{amodal_ros.__version__}", repository_root)
+    assert notes.startswith("The whole chain from a camera image")
+    assert "## [" not in notes
+    (tmp_path / "amodal_ros").mkdir()
+    (tmp_path / "amodal_ros" / "__init__.py").write_text('__version__ = "0.2.0"\n')
+    (tmp_path / "CHANGELOG.md").write_text("## [Unreleased]\n\n## [0.1.0] - 2026\n\nold\n")
+    with pytest.raises(ValueError, match=r"expected tag v0\.2\.0, the version of the package"):
+        release_notes("v0.1.0", tmp_path)
+    with pytest.raises(ValueError, match=r"expected tag v0\.1\.0, the version of the changelog"):
+        release_notes("v0.2.0", tmp_path)
 
 
 def test_licence_is_apache_everywhere(
@@ -79,7 +95,11 @@ def test_runtime_requirements_stay_light(setup_cfg: configparser.ConfigParser) -
     inference = {"numpy", "opencv-python-headless", "onnxruntime", "scipy"}
     demo = {"av", "pycocotools", "rich"}
     assert names == inference | demo
-    assert {"train", "export", "test"} <= set(setup_cfg["options.extras_require"])
+
+
+def test_extras_are_of_what_the_wheel_holds(setup_cfg: configparser.ConfigParser) -> None:
+    extras = {"torch", "sam2", "tensorrt", "tensorrt_rtx"}
+    assert set(setup_cfg["options.extras_require"]) == extras
 
 
 def test_every_source_file_has_its_licence_line(repository_root: Path) -> None:
@@ -104,5 +124,7 @@ def test_ci_calls_scripts_test(repository_root: Path) -> None:
 def test_pre_commit_runs_the_checks_of_ci(repository_root: Path) -> None:
     hooks = (repository_root / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     entries = re.findall(r"^ +entry: (.+)$", hooks, flags=re.MULTILINE)
-    assert entries == [f"scripts/check {name}" for name in ("lint", "format", "types", "shell")]
+    assert entries == [
+        f"scripts/check {name}" for name in ("lint", "format", "types", "imports", "shell")
+    ]
     assert "scripts/check" in (repository_root / "scripts" / "test").read_text(encoding="utf-8")
