@@ -92,7 +92,7 @@ class Environment:
 
 
 def load_panorama(path: Path) -> Float:
-    """(H, W, 3) float32 linear RGB of a map that `training.scenes.fetch_environments` wrote."""
+    """(H, W, 3) float32 linear RGB of a map that `scripts.fetch_environments` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         return arrays["radiance"].astype(np.float32)
 

@@ -67,7 +67,7 @@ class SceneRun:
 
         if self.environments is not None and not self.maps():
             raise InvalidInputError(
-                f"{self.environments}: expected .npz files of training.scenes.fetch_environments"
+                f"{self.environments}: expected .npz files of scripts.fetch_environments"
             )
 
     def maps(self) -> list[Path]:

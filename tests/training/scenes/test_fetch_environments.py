@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from export.fetch_base_weights import FetchError
-from training.scenes import fetch_environments as script
+from scripts import fetch_environments as script
 
 
 def module_of(radiance: np.ndarray, folder: Path) -> bytes:

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 PACKAGE = "@pmndrs/assets@1.7.0"
 SHA256 = "152bd218a3390703f184f0c6ce16e73c8f0a87f32d38530d418a09d33d8208dc"
 COUNT = 18
-DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "environments"
+DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / ".cache" / "environments"
 _MARK = b"data:application/exr;base64,"
 _LARGEST = 60_000.0  # float16 ends at 65,504; the sun of one map is brighter
 
