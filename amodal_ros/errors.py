@@ -22,3 +22,7 @@ class BackendError(AmodalError, RuntimeError):
 
 class CheckpointError(AmodalError):
     """A checkpoint is unreadable, incomplete, or belongs to another model."""
+
+
+class RefusedEngineError(BackendError):
+    """An inference engine runs, but its masks are wrong."""

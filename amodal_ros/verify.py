@@ -11,114 +11,74 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amodal_ros.backends.factory import BACKENDS, open_backend
 from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, OnnxRuntimeBackend
 from amodal_ros.errors import AmodalError, InvalidInputError
-from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import AUTO, BACKENDS, ONNXRUNTIME, EngineOptions, open_backend
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
 from amodal_ros.model_folder.memory import load_memory, with_memory
 from amodal_ros.verification.gate import run_gate
-from amodal_ros.verification.measures import (
-    MAX_IOU_ERROR,
-    MIN_BOUNDARY_F,
-    MIN_MASK_IOU,
-    Comparison,
-    Limits,
-    compare_masks,
-    smallest_iou,
-)
-from amodal_ros.verification.reference import Reference, load_reference, save_reference
-from amodal_ros.verification.report import GateReport, Scene
-from amodal_ros.verification.scenes import read_scenes
+from amodal_ros.verification.measures import Limits
+from amodal_ros.verification.reference import load_reference
+from amodal_ros.verification.report import GateReport
+from amodal_ros.verification.scenes import Scene, read_scenes
 
 if TYPE_CHECKING:
     from amodal_ros.backends.base import Backend
 
-__all__ = [
-    "MAX_IOU_ERROR",
-    "MIN_MASK_IOU",
-    "Comparison",
-    "Reference",
-    "compare",
-    "load_reference",
-    "save_reference",
-    "smallest_iou",
-    "verify_model_dir",
-]
-
 logger = logging.getLogger(__name__)
-
-
-def compare(predictor: AmodalPredictor, reference: Reference) -> Comparison:
-    """Runs the reference's inputs through a predictor and compares the outcome."""
-    features = predictor.encode(reference.image_rgb)
-    prediction = predictor.predict(features, reference.boxes_xyxy, reference.priors())
-    return compare_masks(
-        prediction, reference.amodal_masks, reference.visible_masks, reference.predicted_iou
-    )
 
 
 def verify_model_dir(
     path: str | Path,
-    backend: str = "onnxruntime",
+    engine: EngineOptions | None = None,
     *,
-    providers: Sequence[str] = (CPU_PROVIDER,),
-    engines: Path | None = None,
     against: Path | None = None,
     scenes: Sequence[Scene] = (),
     limits: Limits | None = None,
-    max_batch: int = 8,
 ) -> GateReport:
     """Compares a model folder's engine with fp32 masks.
 
     Args:
         path: the model folder.
-        backend: kind of engine.
-        providers: ONNX Runtime's execution providers.
-        engines: where TensorRT's engines lie; None: in the model folder.
+        engine: by name; None: ONNX Runtime on the CPU.
         against: model folder whose graphs give the fp32 masks, on ONNX Runtime's CPU provider;
             None: the same folder's, unless that is what is under test.
         scenes: to compare on, beside the reference.
         limits: what passes.
-        max_batch: rows in one call.
 
     Raises:
         ManifestError: for a folder that is incomplete or altered.
         BackendError: when an engine fails.
         InvalidInputError: for scenes with nothing to compare with.
     """
+    options = engine or EngineOptions(ONNXRUNTIME)
     manifest = load_manifest(path)
     memory = load_memory(Path(path))
-    on_cpu = backend == "onnxruntime" and tuple(providers) == (CPU_PROVIDER,)
-    if scenes and on_cpu and against is None:
+    itself = options.backend == ONNXRUNTIME and options.on_cpu
+    if scenes and itself and against is None:
         raise InvalidInputError(
             "images: expected a folder to compare with (--against), since this one's graphs on the"
             " CPU are what is under test"
         )
-    candidate = open_backend(
-        with_memory(manifest, memory),
-        backend,
-        providers=providers,
-        max_batch=max_batch,
-        cache_dir=engines,
-    )
+    candidate = open_backend(with_memory(manifest, memory), options)
     fp32: Backend | None = None
     try:
-        if against is not None or not on_cpu:
+        if against is not None or not itself:
             fp32 = OnnxRuntimeBackend(_like(manifest, path if against is None else against))
         reference = load_reference(manifest.reference_path)
         return run_gate(
             manifest,
             candidate,
             fp32,
-            [Scene.of_reference(reference), *scenes],
+            [Scene.of_reference(reference[0]), *scenes],
             reference=reference,
             limits=limits,
             memory=memory,
-            max_batch=max_batch,
+            max_batch=options.rows,
         )
     finally:
         candidate.close()
@@ -142,11 +102,19 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="amodal_ros.verify", description=__doc__)
     parser.add_argument("model_dir", nargs="?", type=Path, help="default: the one that ships")
-    parser.add_argument("--backend", choices=BACKENDS, default="onnxruntime")
+    engines = [name for name in BACKENDS if name != AUTO]
+    parser.add_argument("--backend", choices=engines, default=ONNXRUNTIME)
+    parser.add_argument("--device", default="CPU", help="of OpenVINO: CPU, GPU, NPU")
+    parser.add_argument("--precision", default="auto", help="of OpenVINO: auto, f32, bf16, f16")
     parser.add_argument(
         "--providers", nargs="+", default=[CPU_PROVIDER], help="of ONNX Runtime, preferred first"
     )
-    parser.add_argument("--engines", type=Path, help="default: engines in the model folder")
+    parser.add_argument(
+        "--engines",
+        type=Path,
+        help="folder of compiled engines (default: TensorRT's in the model folder, OpenVINO's in"
+        " the user's cache)",
+    )
     parser.add_argument(
         "--against", type=Path, help="model folder that gives the fp32 masks (default: the same)"
     )
@@ -161,9 +129,9 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="of an object in each image, in pixels",
     )
     parser.add_argument("--max-batch", type=int, default=8)
-    parser.add_argument("--min-mask-iou", type=float, default=MIN_MASK_IOU)
-    parser.add_argument("--min-boundary-f", type=float, default=MIN_BOUNDARY_F)
-    parser.add_argument("--max-iou-error", type=float, default=MAX_IOU_ERROR)
+    for entry in fields(Limits):
+        option = f"--{entry.name.replace('_', '-')}"
+        parser.add_argument(option, type=float, default=entry.default)
     parser.add_argument("--json", type=Path, help="file for the report")
     return parser.parse_args(argv)
 
@@ -174,15 +142,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = default_model_dir() if options.model_dir is None else options.model_dir
     try:
-        report = verify_model_dir(
-            folder,
+        engine = EngineOptions(
             options.backend,
             providers=options.providers,
-            engines=options.engines,
+            device=options.device,
+            precision=options.precision,
+            max_batch=options.max_batch,
+            cache_dir=options.engines,
+        )
+        report = verify_model_dir(
+            folder,
+            engine,
             against=options.against,
             scenes=read_scenes(options.image, options.box),
-            limits=Limits(options.min_mask_iou, options.min_boundary_f, options.max_iou_error),
-            max_batch=options.max_batch,
+            limits=Limits(*(getattr(options, entry.name) for entry in fields(Limits))),
         )
     except AmodalError as error:
         logger.error("%s", error)

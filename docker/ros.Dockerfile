@@ -11,7 +11,8 @@ ARG ROS_DISTRO=jazzy
 FROM ros:${ROS_DISTRO}-ros-base
 
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# rosdep installs onnxruntime with pip, beside apt's Python packages.
+# onnxruntime (by rosdep) and openvino (which has no rosdep key) come with pip, beside apt's
+# Python packages.
 ENV PIP_BREAK_SYSTEM_PACKAGES=1 \
     PIP_CONSTRAINT=/opt/amodal_ws/constraints.txt \
     PIP_NO_CACHE_DIR=1 \
@@ -29,6 +30,7 @@ RUN apt-get update \
     && rosdep install -y --rosdistro "$ROS_DISTRO" --ignore-src --dependency-types=buildtool \
       --dependency-types=build --dependency-types=exec \
       --from-paths src/amodal_ros src/amodal_ros/msg \
+    && pip3 install "openvino>=2024.4" \
     && rm -rf /var/lib/apt/lists/*
 
 COPY . src/amodal_ros/

@@ -94,10 +94,12 @@ def fill_folder(
     """
     import onnx
 
+    from amodal_ros.backends.torch_backend import TorchBackend
     from amodal_ros.errors import BackendError
     from amodal_ros.model_folder.manifest import load_manifest, parse_manifest
     from amodal_ros.model_folder.memory import load_memory
-    from amodal_ros.verify import save_reference
+    from amodal_ros.modeling.packing import feature_layout
+    from amodal_ros.verification.reference import save_reference
     from export.folder.graph_files import check_data
     from export.folder.memory_parity import measure_memory
     from export.folder.model_folder import (
@@ -109,8 +111,6 @@ def fill_folder(
     )
     from export.folder.parity import TOLERANCES, measure_parity
     from export.folder.reference import make_reference
-    from export.folder.torch_backend import TorchBackend
-    from export.graphs.exporting import feature_layout
     from export.graphs.memory_folder import write_memory
 
     content = FolderContent.of(source, options)

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Fields of `amodal_ros.verification.measures.Limits`, which `--help` does not wait for.
+GATE_LIMITS = (
+    "min_mean_iou",
+    "min_low_iou",
+    "min_worst_iou",
+    "min_boundary_f",
+    "max_iou_error",
+    "max_truth_lost",
+)
+
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
@@ -52,9 +62,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar=("X0", "Y0", "X1", "Y1"),
         help="of an object in each image, in pixels",
     )
-    parser.add_argument("--min-mask-iou", type=float, help="default: 0.995")
-    parser.add_argument("--min-boundary-f", type=float, help="default: 0.98")
-    parser.add_argument("--max-iou-error", type=float, help="default: 0.02")
+    for name in GATE_LIMITS:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=float, help="of the precision gate"
+        )
     parser.add_argument("--verbose", action="store_true", help="also what TensorRT has to say")
     return parser.parse_args(argv)
 
@@ -70,8 +81,7 @@ def engine_options(given: argparse.Namespace) -> EngineOptions:
     from export.trt.engine_options import EngineOptions
     from export.trt.profiles import Limits
 
-    names = ("min_mask_iou", "min_boundary_f", "max_iou_error")
-    gate = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    gate = {n: getattr(given, n) for n in GATE_LIMITS if getattr(given, n) is not None}
     return EngineOptions(
         model=given.model,
         flavor=given.flavor,

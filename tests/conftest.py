@@ -58,6 +58,14 @@ def _package_levels() -> dict[str, int]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Engines compiled by tests, and by processes that they start, lie in no user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def interruptible_children() -> None:
     """Ctrl-C reaches the processes that tests start.
 

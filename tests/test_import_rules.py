@@ -21,7 +21,9 @@ TORCH = {"torch", "torchvision", "timm", "mobile_sam", "segment_anything", "sam2
 CORE_LIBRARIES = {"numpy", "cv2", "scipy", "amodal_ros"}
 # Masks in files: the demo and training read and write them, the node and the predictor do not.
 FILE_MASKS = "amodal_ros.image.rle"
-ENGINES = {"onnxruntime", "tensorrt", "tensorrt_rtx", "cuda"}
+ENGINES = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda"}
+# The backend whose engine is the torch model itself: for who has one in memory.
+TORCH_BACKEND = "amodal_ros.backends.torch_backend"
 
 
 def module_name(file: Path) -> str:
@@ -47,6 +49,8 @@ CORE = [
     for name in under("amodal_ros")
     if name not in under("amodal_ros.modeling", "amodal_ros.ros", "amodal_ros.backends")
 ]
+
+BACKENDS = [name for name in under("amodal_ros.backends") if name != TORCH_BACKEND]
 
 
 def imports(module: str) -> set[str]:
@@ -78,7 +82,7 @@ def test_core_imports_its_libraries_only(module: str) -> None:
     assert reaches(imports(module), FILE_MASKS) == []
 
 
-@pytest.mark.parametrize("module", under("amodal_ros.backends"))
+@pytest.mark.parametrize("module", BACKENDS)
 def test_backend_imports_its_engine_only_and_lazily(module: str) -> None:
     names = imports(module)
     assert tops(names) - sys.stdlib_module_names - CORE_LIBRARIES - ENGINES == set()
@@ -169,7 +173,7 @@ print("imported", len({modules!r}))
 
 
 def test_core_imports_in_a_fresh_interpreter_without_torch_and_ros() -> None:
-    modules = [*CORE, *under("amodal_ros.backends")]
+    modules = [*CORE, *BACKENDS]
     blocked = {*TORCH, "rclpy", "launch"}
     source = PROBE.format(blocked=blocked, modules=modules, engines=ENGINES)
     command = [sys.executable, "-B", "-c", source]
@@ -202,3 +206,32 @@ def test_training_commands_run_from_the_root(script: str) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "usage:" in result.stdout
+
+
+def test_only_who_has_a_torch_model_imports_its_backend() -> None:
+    users = {name for name in SOURCES if reaches(imports(name), TORCH_BACKEND)}
+    assert {name.split(".")[0] for name in users} <= {"export", "training"}
+
+
+PUBLIC = """
+import sys, time
+import amodal_ros
+light = set(sys.modules)
+assert not any(name.startswith("amodal_ros.") for name in light), sorted(light)
+assert "numpy" not in light and "cv2" not in light
+for name in amodal_ros.__all__:
+    assert getattr(amodal_ros, name) is not None, name
+assert amodal_ros.load_predictor.__module__ == "amodal_ros.loading"
+from amodal_ros import AmodalPredictor, AmodalTracker, Detections
+try:
+    amodal_ros.nothing
+except AttributeError as error:
+    print(error)
+"""
+
+
+def test_public_names_are_imported_when_they_are_used() -> None:
+    command = [sys.executable, "-B", "-c", PUBLIC]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "module 'amodal_ros' has no attribute 'nothing'\n"

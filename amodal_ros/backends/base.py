@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -84,6 +85,63 @@ def check_tensors(
                 f"{place} {spec.name}: expected shape {_shape_text(spec.shape, lengths)},"
                 f" got {tensor.shape}"
             )
+
+
+@dataclass(frozen=True)
+class FoundTensor:
+    """What a graph file says of an input or output.
+
+    Attributes:
+        names: it may have several.
+        dtype: as numpy names it, or else as the engine does.
+        shape: None: a length that varies.
+    """
+
+    names: frozenset[str]
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+def check_graph_tensors(
+    place: str, found: Sequence[FoundTensor], specs: Sequence[TensorSpec], *, vague: bool
+) -> None:
+    """Checks names, types and shapes in a graph file against the manifest.
+
+    Args:
+        place: what to call them in messages, as `decoder.onnx: input`.
+        found: what the file says.
+        specs: what the manifest says.
+        vague: the file may leave open what the manifest fixes. Shape inference does not always
+            reach the outputs; `run` checks them on the real arrays.
+
+    Raises:
+        BackendError: naming the tensor and both descriptions.
+    """
+    by_name = {name: tensor for tensor in found for name in tensor.names}
+    wanted = [spec.name for spec in specs]
+    if len(found) != len(wanted) or not all(name in by_name for name in wanted):
+        names = sorted(min(tensor.names, default="") for tensor in found)
+        raise BackendError(f"{place}s: the manifest says {sorted(wanted)}, the file has {names}")
+    for spec in specs:
+        tensor = by_name[spec.name]
+        if tensor.dtype != spec.dtype or not _same_shape(tensor.shape, spec.shape, vague):
+            shape = ["?" if length is None else length for length in tensor.shape]
+            raise BackendError(
+                f"{place} {spec.name}: the manifest says {spec.dtype} {list(spec.shape)},"
+                f" the file has {tensor.dtype} {shape}"
+            )
+
+
+def _same_shape(found: Sequence[int | None], wanted: Sequence[int | str], vague: bool) -> bool:
+    """Whether fixed lengths are equal and varying ones vary."""
+    if len(found) != len(wanted):
+        return False
+    for have, want in zip(found, wanted, strict=True):
+        if (have is None) != isinstance(want, str) and not (have is None and vague):
+            return False
+        if have is not None and have != want:
+            return False
+    return True
 
 
 def _shape_text(shape: Sequence[int | str], lengths: Mapping[str, int]) -> str:

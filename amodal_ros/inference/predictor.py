@@ -3,19 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.backends.factory import create_backend
-from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, Provider
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.inference.batch_size import best_rows, on_cpu
 from amodal_ros.inference.graph_runner import (
     Embeddings,
     GraphRunner,
@@ -25,7 +21,7 @@ from amodal_ros.inference.graph_runner import (
 from amodal_ros.inference.prompts import ObjectQueries, check_queries
 from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
 from amodal_ros.inference.stopwatch import Stopwatch
-from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
+from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.types import AmodalPrediction, ImageFeatures, ObjectFeatures, PointPrompt
 
 DEFAULT_MAX_BATCH = 8
@@ -42,6 +38,7 @@ class AmodalPredictor:
         backend: the engine that runs the manifest's graphs.
         max_batch: rows given to the engine in one call; more objects take several calls.
         parallel: the engine runs two graphs faster beside each other than one after the other.
+        notes: what is known of the engine, for people (see `amodal_ros.loading`).
 
     Raises:
         InvalidInputError: for `max_batch` below 1.
@@ -55,51 +52,16 @@ class AmodalPredictor:
         max_batch: int = DEFAULT_MAX_BATCH,
         *,
         parallel: bool = False,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         if max_batch < 1:
             raise InvalidInputError(f"max_batch: expected at least 1, got {max_batch}")
         check_graphs(manifest)
         self.manifest = manifest
         self.backend = backend
+        self.notes = dict(notes or {})
         self._max_batch = max_batch
         self._parallel = parallel
-
-    @classmethod
-    def from_model_dir(
-        cls,
-        path: str | Path,
-        backend: str = "onnxruntime",
-        *,
-        providers: Sequence[Provider] = (CPU_PROVIDER,),
-        intra_op_threads: int = 0,
-        max_batch: int | None = None,
-    ) -> AmodalPredictor:
-        """Loads and checks a model folder.
-
-        Args:
-            path: the folder with `manifest.json`.
-            backend: kind of engine, one of `amodal_ros.backends.factory.BACKENDS`.
-            providers: with `onnxruntime` its execution providers, preferred first, each a name or
-                a name with its options; each must be usable.
-            intra_op_threads: with `onnxruntime` threads within an operator; 0: one per core.
-            max_batch: see the class; None: what suits the engine (see `best_rows`).
-
-        Raises:
-            ManifestError: for a missing, truncated or altered file, or an unusable manifest.
-            BackendError: when the engine cannot be loaded as asked.
-            InvalidInputError: for an unknown backend or an unusable option.
-        """
-        manifest = load_manifest(path)
-        if max_batch is None:
-            max_batch = best_rows(backend, providers, intra_op_threads, DEFAULT_MAX_BATCH)
-        engine = create_backend(
-            manifest,
-            backend,
-            providers=providers,
-            intra_op_threads=intra_op_threads,
-            max_batch=max_batch,
-        )
-        return cls(manifest, engine, max_batch, parallel=not on_cpu(backend, providers))
 
     @property
     def encodes_ahead(self) -> bool:

@@ -15,6 +15,7 @@ from amodal_ros.files import file_sha256
 from amodal_ros.model_folder.fields import FieldReader
 
 SCHEMA_VERSION = 1
+PRIOR_EXPAND = 1.2  # of the width and height of a box, for M_spec (paper 4.1)
 MANIFEST_NAME = "manifest.json"
 MODES = ("full", "roi")
 GEOMETRIES = ("letterbox", "stretch", "roi")

@@ -66,6 +66,13 @@ class AmodalConfig:
     unfrozen: tuple[str, ...] = ()
     sam2_postprocessing: bool = False
 
+    @property
+    def family(self) -> str:
+        """``mobile_sam``, ``sam`` or ``sam2``."""
+        if self.base in MOBILE_SAM_MEMBERS:
+            return "mobile_sam"
+        return "sam" if self.base in SAM_MEMBERS else "sam2"
+
     def __post_init__(self) -> None:
         """Check every value; see the class for what is allowed."""
         _check_choice("base", self.base, MEMBERS)

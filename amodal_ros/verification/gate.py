@@ -15,16 +15,11 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.types import AmodalPrediction
-from amodal_ros.verification.measures import Limits, compare_masks
+from amodal_ros.verification.measures import Comparison, Limits, MaskErrors, compare_masks
 from amodal_ros.verification.mixed_engine import MixedEngine
-from amodal_ros.verification.reference import Reference
-from amodal_ros.verification.report import (
-    AGAINST_TORCH,
-    END_TO_END,
-    GateReport,
-    GateRow,
-    Scene,
-)
+from amodal_ros.verification.reference import Reference, ReferenceFrame
+from amodal_ros.verification.report import AGAINST_TORCH, END_TO_END, GateReport, GateRow
+from amodal_ros.verification.scenes import Scene
 from amodal_ros.verification.video_gate import compare_video
 
 
@@ -46,7 +41,8 @@ def run_gate(
         candidate: the engine under test.
         fp32: an engine that computes the same model in fp32; None: `reference` alone counts.
         scenes: what to compare on, graph by graph and end to end.
-        reference: of the model folder: masks that torch computed.
+        reference: of the model folder: masks that torch computed, and the truth. Its objects are
+            repeated until they fill a call, since an engine may be wrong in some of its rows.
         limits: what passes.
         memory: of a SAM 2 whose video path is under test as well: both engines have its graphs.
         max_batch: rows in one call.
@@ -58,10 +54,11 @@ def run_gate(
     rows: list[GateRow] = []
     if reference is not None:
         engine = MixedEngine(candidate, None, frozenset(manifest.graphs))
-        found = _predict(manifest, engine, Scene.of_reference(reference), max_batch)
-        comparison = compare_masks(
-            found, reference.amodal_masks, reference.visible_masks, reference.predicted_iou
-        )
+        errors = [
+            compare_with_reference(AmodalPredictor(manifest, engine, max_batch), frame)
+            for frame in (frame.filled(max_batch) for frame in reference)
+        ]
+        comparison = Comparison.of(errors)
         rows.append(GateRow("reference", AGAINST_TORCH, comparison, None, engine.not_finite))
     if fp32 is not None:
         for scene in scenes:
@@ -70,6 +67,16 @@ def run_gate(
                 rows += compare_video(manifest, memory, candidate, fp32, scene, max_batch)
     random_weights = manifest.source.get("random_weights") is True
     return GateReport(candidate.name, tuple(rows), random_weights, limits or Limits())
+
+
+def compare_with_reference(predictor: AmodalPredictor, frame: ReferenceFrame) -> MaskErrors:
+    """Runs a reference frame's inputs through a predictor and compares the outcome."""
+    features = predictor.encode(frame.image_rgb)
+    return compare_masks(
+        predictor.predict(features, frame.boxes_xyxy, frame.priors()),
+        *(frame.amodal_masks, frame.visible_masks, frame.predicted_iou),
+        *(frame.true_amodal, frame.true_visible),
+    )
 
 
 def _compare_scene(
@@ -83,9 +90,10 @@ def _compare_scene(
     for part, graphs in {**parts, END_TO_END: frozenset(manifest.graphs)}.items():
         engine = MixedEngine(candidate, fp32, graphs)
         found = _predict(manifest, engine, scene, max_batch)
-        comparison = compare_masks(
+        errors = compare_masks(
             found, wanted.raw_amodal_masks, wanted.visible_masks, wanted.predicted_iou
         )
+        comparison = Comparison.of([errors])
         error = _logit_error(engine.logits, exact.logits)
         rows.append(GateRow(scene.name, part, comparison, error, engine.not_finite))
     return rows

@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference file of a model folder: inputs, and what the torch model in fp32 makes of them."""
+"""The reference file of a model folder: frames, and what the torch model in fp32 makes of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import cv2
 import numpy as np
 
 from amodal_ros.errors import ManifestError
 
+_MASKS = ("prior_masks", "amodal_masks", "visible_masks", "true_amodal", "true_visible")
+
 
 @dataclass(frozen=True, eq=False)
-class Reference:
-    """Inputs, and what the torch model in fp32 makes of them.
+class ReferenceFrame:
+    """Inputs, what the torch model in fp32 makes of them, and the truth where it is known.
 
     Attributes:
         image_rgb: (H, W, 3) uint8.
@@ -24,6 +28,8 @@ class Reference:
         amodal_masks: (N, H, W) bool, as decoded.
         visible_masks: (N, H, W) bool.
         predicted_iou: (N,) float32.
+        true_amodal: (N, H, W) bool, the objects' whole shapes; None: not known.
+        true_visible: (N, H, W) bool, what is visible of them; None: not known.
     """
 
     image_rgb: np.ndarray
@@ -32,39 +38,75 @@ class Reference:
     amodal_masks: np.ndarray
     visible_masks: np.ndarray
     predicted_iou: np.ndarray
+    true_amodal: np.ndarray | None = None
+    true_visible: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Number of objects N."""
+        return len(self.boxes_xyxy)
 
     def priors(self) -> list[np.ndarray | None]:
         """The prior masks as the predictor takes them."""
         return [mask if mask.any() else None for mask in self.prior_masks]
 
+    def filled(self, rows: int) -> ReferenceFrame:
+        """The same with its objects repeated until there are at least so many."""
+        index = np.arange(len(self) * -(-rows // len(self))) % len(self)
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        image = values.pop("image_rgb")
+        return ReferenceFrame(
+            image, **{name: None if v is None else v[index] for name, v in values.items()}
+        )
+
+
+Reference = Sequence[ReferenceFrame]
+
 
 def save_reference(path: str | Path, reference: Reference) -> None:
-    """Writes a reference file; masks are stored as packed bits."""
-    packed: dict[str, Any] = {
-        name: np.packbits(getattr(reference, name), axis=-1)
-        for name in ("prior_masks", "amodal_masks", "visible_masks")
-    }
-    np.savez_compressed(
-        path,
-        image_rgb=reference.image_rgb,
-        boxes_xyxy=reference.boxes_xyxy,
-        predicted_iou=reference.predicted_iou,
-        **packed,
-    )
+    """Writes a reference file; images are stored as PNG, masks as packed bits."""
+    arrays: dict[str, Any] = {}
+    for index, frame in enumerate(reference):
+        for entry in fields(frame):
+            value = getattr(frame, entry.name)
+            if value is None:
+                continue
+            if entry.name == "image_rgb":
+                value = cv2.imencode(".png", value[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
+            elif entry.name in _MASKS:
+                value = np.packbits(value, axis=-1)
+            arrays[f"{index}.{entry.name}"] = value
+    np.savez_compressed(path, **arrays)
 
 
-def load_reference(path: str | Path) -> Reference:
-    """Reads a reference file.
+def load_reference(path: str | Path) -> tuple[ReferenceFrame, ...]:
+    """Reads a reference file; one of before frames were numbered holds a single one.
 
     Raises:
-        ManifestError: when it cannot be read or lacks an array.
+        ManifestError: when it cannot be read, holds no frame or lacks an array.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            values = {name: arrays[name] for name in arrays.files}
-        width = values["image_rgb"].shape[1]
-        for name in ("prior_masks", "amodal_masks", "visible_masks"):
-            values[name] = np.unpackbits(values[name], axis=-1, count=width).astype(bool)
-        return Reference(**values)
-    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError) as error:
+            found = {name: arrays[name] for name in arrays.files}
+        frames: dict[str, dict[str, Any]] = {}
+        for name, value in found.items():
+            index, _, field = name.rpartition(".")
+            frames.setdefault(index, {})[field] = value
+        if not frames:
+            raise ValueError("no frame")
+        return tuple(_frame(frames[index]) for index in sorted(frames, key=lambda i: int(i or 0)))
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, cv2.error) as error:
         raise ManifestError(f"{path}: expected a reference file, got: {error}") from error
+
+
+def _frame(values: Mapping[str, Any]) -> ReferenceFrame:
+    """One frame of its arrays as stored."""
+    image = values["image_rgb"]
+    if image.ndim != 3:
+        image = np.ascontiguousarray(cv2.imdecode(image, cv2.IMREAD_COLOR)[..., ::-1])
+    width = image.shape[1]
+    masks = {
+        name: np.unpackbits(values[name], axis=-1, count=width).astype(bool)
+        for name in _MASKS
+        if name in values
+    }
+    return ReferenceFrame(**{**values, "image_rgb": image, **masks})

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the precision gate compares on, and what it found."""
+"""What the precision gate found."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from amodal_ros.verification.measures import Comparison, Limits
-from amodal_ros.verification.reference import Reference
 
 END_TO_END = "end to end"
 AGAINST_TORCH = "end to end, torch's masks"
@@ -19,30 +15,6 @@ MAX_RANDOM_LOGIT_ERROR = 0.05
 RANDOM_WEIGHTS = (
     "the weights are random: this proves the mechanics only, and nothing about masks of real ones"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """An image and what is asked about it.
-
-    Attributes:
-        name: for the report.
-        image_rgb: (H, W, 3) uint8.
-        boxes_xyxy: (N, 4) float32, original pixels, N at least 1.
-        prior_masks: M_spec of each object; None: from its box.
-    """
-
-    name: str
-    image_rgb: np.ndarray
-    boxes_xyxy: np.ndarray
-    prior_masks: Sequence[np.ndarray | None] | None = None
-
-    @classmethod
-    def of_reference(cls, reference: Reference) -> Scene:
-        """The scene of a model folder's reference."""
-        return cls(
-            "reference", reference.image_rgb, reference.boxes_xyxy, tuple(reference.priors())
-        )
 
 
 @dataclass(frozen=True)
@@ -115,7 +87,4 @@ class GateReport:
             return False
         if self.random_weights:
             return row.logit_error is None or row.logit_error <= MAX_RANDOM_LOGIT_ERROR
-        limits = self.limits
-        return row.comparison.passes(
-            limits.min_mask_iou, limits.max_iou_error, limits.min_boundary_f
-        )
+        return row.comparison.passes(self.limits)

@@ -1,16 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real images and boxes for the gate, from files."""
+"""What the gate compares on: images and boxes, of the reference or from files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.verification.report import Scene
+from amodal_ros.verification.reference import ReferenceFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """An image and what is asked about it.
+
+    Attributes:
+        name: for the report.
+        image_rgb: (H, W, 3) uint8.
+        boxes_xyxy: (N, 4) float32, original pixels, N at least 1.
+        prior_masks: M_spec of each object; None: from its box.
+    """
+
+    name: str
+    image_rgb: np.ndarray
+    boxes_xyxy: np.ndarray
+    prior_masks: Sequence[np.ndarray | None] | None = None
+
+    @classmethod
+    def of_reference(cls, frame: ReferenceFrame) -> Scene:
+        """The scene of a frame of a model folder's reference."""
+        return cls("reference", frame.image_rgb, frame.boxes_xyxy, tuple(frame.priors()))
 
 
 def read_scenes(images: Sequence[Path], boxes: Sequence[Sequence[float]]) -> list[Scene]:

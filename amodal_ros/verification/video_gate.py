@@ -28,9 +28,10 @@ from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.types import AmodalPrediction
-from amodal_ros.verification.measures import compare_masks
+from amodal_ros.verification.measures import Comparison, compare_masks
 from amodal_ros.verification.mixed_engine import MixedEngine
-from amodal_ros.verification.report import GateRow, Scene
+from amodal_ros.verification.report import GateRow
+from amodal_ros.verification.scenes import Scene
 
 FRAMES = 3  # one with a prompt, two without
 VIDEO = "video, end to end"
@@ -106,11 +107,11 @@ def compare_video(
         engine = MixedEngine(candidate, fp32, graphs)
         given = objects if part != VIDEO else _look(manifest, engine, scene, max_batch)
         found = _follow(manifest, memory, engine, given, max_batch)
-        comparison = compare_masks(
+        masks = compare_masks(
             found, wanted.raw_amodal_masks, wanted.visible_masks, wanted.predicted_iou
         )
         error = None if part == VIDEO else _output_error(engine, part, recorder.calls)
-        rows.append(GateRow(scene.name, part, comparison, error, engine.not_finite))
+        rows.append(GateRow(scene.name, part, Comparison.of([masks]), error, engine.not_finite))
     return rows
 
 

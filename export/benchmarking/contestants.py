@@ -10,13 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.backends.factory import create_backend
 from amodal_ros.backends.onnxruntime.session import import_onnxruntime, session_options
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
 from amodal_ros.inference.postprocess import masks_from_logits
-from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.inference.prompts import (
     ObjectQueries,
@@ -27,6 +25,7 @@ from amodal_ros.inference.prompts import (
 )
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.loading import EngineOptions, load_engine, load_predictor
 from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
 
 KINDS = ("ours", "naive", "base", "torch")
@@ -92,16 +91,17 @@ def _on_gpu(entry: Entry) -> bool:
     return entry.backend != "onnxruntime" or entry.provider != "CPUExecutionProvider"
 
 
+def _engine(entry: Entry) -> EngineOptions:
+    return EngineOptions(
+        entry.backend, providers=(entry.provider,), threads=entry.threads, max_batch=None
+    )
+
+
 class Ours:
     """The predictor, as the node uses it."""
 
     def __init__(self, entry: Entry) -> None:
-        self.predictor = AmodalPredictor.from_model_dir(
-            entry.folder,
-            entry.backend,
-            providers=(entry.provider,),
-            intra_op_threads=entry.threads,
-        )
+        self.predictor = load_predictor(entry.folder, _engine(entry))
         self.timings_ms: dict[str, float] = {}
 
     def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
@@ -130,12 +130,7 @@ class Naive:
 
     def __init__(self, entry: Entry) -> None:
         self._manifest: ModelManifest = load_manifest(entry.folder)
-        self._backend: Backend = create_backend(
-            self._manifest,
-            entry.backend,
-            providers=(entry.provider,),
-            intra_op_threads=entry.threads,
-        )
+        self._backend: Backend = load_engine(self._manifest, _engine(entry)).backend
 
     def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
         """Amodal and visible masks."""

@@ -14,9 +14,10 @@ from torch.nn import functional as F
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
+from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import PADDING
 from export.folder.parity import GraphDifference, worst_difference
-from export.graphs.components.sam2_decoder import HIGH_RES, decoder_maps
+from export.graphs.components.sam2_decoder import decoder_maps
 
 # Objects, and frames seen before: of one, of a few, of more than the spatial memory holds.
 HISTORIES = ((1, 1), (2, 3), (1, 10))

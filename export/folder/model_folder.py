@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.files import file_sha256, replace_folder
-from amodal_ros.model_folder.manifest import MANIFEST_NAME, SCHEMA_VERSION
+from amodal_ros.model_folder.manifest import MANIFEST_NAME, PRIOR_EXPAND, SCHEMA_VERSION
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from export.folder.graph_files import DATA_SUFFIX, data_path, save_graph
 from export.folder.options import ExportOptions
@@ -22,7 +22,6 @@ from export.graphs.onnx_graph import OPSET, Component, Tensor
 REFERENCE_FILE = "reference.npz"
 REPLACED = (".onnx", ".npz", ".json", DATA_SUFFIX)  # what an export writes
 EMBEDDING_STRIDE = 16  # input pixels per cell of the embeddings, of all members
-PRIOR_EXPAND = 1.2  # of the width and height of a box, for M_spec (paper 4.1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.base_weights import BaseWeights, read_base_weights
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import load_checkpoint, read_header
-from amodal_ros.modeling.config import MOBILE_SAM_MEMBERS, SAM_MEMBERS, AmodalConfig
+from amodal_ros.modeling.config import AmodalConfig
 from export.folder.options import ExportOptions
 
 # Of the mask decoder of every member.
@@ -43,10 +43,7 @@ class SourceModel:
     @property
     def family(self) -> str:
         """``mobile_sam``, ``sam`` or ``sam2``."""
-        member = self.model.config.base
-        if member in MOBILE_SAM_MEMBERS:
-            return "mobile_sam"
-        return "sam" if member in SAM_MEMBERS else "sam2"
+        return self.model.config.family
 
 
 def read_source(options: ExportOptions) -> SourceModel:

@@ -6,11 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.config import SAM2_MEMBERS
+from amodal_ros.modeling.packing import feature_layout
 from amodal_ros.modeling.sam2_base import STRIDES
 from export.graphs.components.decoder import export_decoder
 from export.graphs.components.prefix import export_prefix
@@ -19,15 +18,7 @@ from export.graphs.components.suffix import export_suffix
 from export.graphs.half_storage import store_weights_as_half
 from export.graphs.memory_folder import export_memory
 from export.graphs.onnx_graph import Component
-from export.graphs.packing import FeatureLayout
 from export.graphs.prepare import bake_positions, prepare
-
-
-def feature_layout(model: AmodalModel) -> FeatureLayout:
-    """Find out what a model's prefix gives."""
-    size = model.config.image_size
-    with torch.inference_mode():
-        return FeatureLayout.of(model.prefix(torch.zeros(1, 3, size, size)))
 
 
 def export_components(model: AmodalModel, *, mode: str, precision: str) -> list[Component]:

@@ -27,7 +27,8 @@ from amodal_ros.model_folder.memory import MemoryManifest, load_memory, with_mem
 from amodal_ros.verification.first_load import verify_engines
 from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.reference import load_reference
-from amodal_ros.verification.report import GateReport, Scene
+from amodal_ros.verification.report import GateReport
+from amodal_ros.verification.scenes import Scene
 from export.folder.output_folder import work_folder
 from export.trt.builder import BuildOptions, BuiltEngine, build_engine
 from export.trt.engine_options import EngineOptions, engine_key
@@ -130,7 +131,7 @@ def check_rounding(
             manifest,
             candidate,
             fp32,
-            [Scene.of_reference(reference), *options.scenes],
+            [Scene.of_reference(reference[0]), *options.scenes],
             reference=reference,
             limits=options.gate,
             memory=memory,

@@ -13,9 +13,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.inference.batch_size import best_rows
-from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.errors import BackendError
 from tests.backends.test_onnxruntime_backend import (
     constant,
     open_folder,
@@ -134,19 +132,3 @@ def test_a_run_in_progress_can_be_interrupted(tmp_path: Path) -> None:
     assert time.monotonic() - start < 3
     with pytest.raises(BackendError, match="interrupted: prefix was not run"):
         backend.run("prefix", IMAGE)
-
-
-def test_unknown_engine(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"backend: expected one of .* got 'magic'"):
-        AmodalPredictor.from_model_dir(write_folder(tmp_path), backend="magic")
-
-
-def test_rows_of_a_call_suit_the_engine(tmp_path: Path) -> None:
-    assert best_rows("onnxruntime", [CPU], 2, 8) == 2
-    assert best_rows("onnxruntime", [(CPU, {})], 32, 8) == 8
-    assert 1 <= best_rows("onnxruntime", [CPU], 0, 8) <= 8
-    assert best_rows("onnxruntime", [CUDA, CPU], 2, 8) == 8
-    assert best_rows("tensorrt", [CPU], 2, 8) == 8
-    folder = write_folder(tmp_path)
-    assert AmodalPredictor.from_model_dir(folder, intra_op_threads=1)._max_batch == 1
-    assert AmodalPredictor.from_model_dir(folder, intra_op_threads=1, max_batch=5)._max_batch == 5

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amodal_ros.backends.factory import create_backend
 from amodal_ros.backends.tensorrt import cuda as tensorrt_cuda
 from amodal_ros.backends.tensorrt import library as tensorrt_library
 from amodal_ros.backends.tensorrt.cuda import CudaPython
 from amodal_ros.backends.tensorrt.library import check_version, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
+from amodal_ros.loading import EngineOptions, open_backend
 from tests.backends.fake_gpu import FakeLogger, Severity
 from tests.fakes import fake_manifest
 
@@ -119,16 +119,12 @@ def test_missing_library(monkeypatch, flavor: str) -> None:
     with pytest.raises(BackendError, match=f"{flavor} cannot be imported .*install"):
         load_library(flavor)
     with pytest.raises(BackendError, match=f"{flavor} cannot be imported"):
-        create_backend(fake_manifest(), flavor)
+        open_backend(fake_manifest(), EngineOptions(flavor))
 
 
-def test_unknown_flavor_and_backend() -> None:
+def test_unknown_flavor() -> None:
     with pytest.raises(InvalidInputError, match="flavor: expected one of"):
         load_library("openvino")
-    with pytest.raises(InvalidInputError, match=r"backend: expected one of .*tensorrt_rtx"):
-        create_backend(fake_manifest(), "openvino")
-    with pytest.raises(InvalidInputError, match="max_batch: expected at least 1, got 0"):
-        create_backend(fake_manifest(), "tensorrt", max_batch=0)
 
 
 @pytest.mark.parametrize("version", ["10.3.0", "10.13.3.9", "11.0.1", "8.6.2"])

@@ -9,17 +9,17 @@ import torch
 from skimage import data
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.model_folder.memory import MEMORY_NAME
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
+from amodal_ros.modeling.packing import feature_layout
 from export.folder.options import ExportOptions
 from export.folder.parity import RANDOM_WEIGHTS
 from export.folder.source_model import build_source, is_untrained
-from export.graphs.exporting import feature_layout
 from export.to_onnx import export_source
 from tests.export.exported import export_member, random_source
 from tests.modeling.family_support import make_case, random_image
@@ -36,7 +36,7 @@ def test_narrow_members_run_in_the_predictor(base, tmp_path):
     assert manifest.source["random_weights"] is True
     assert (manifest.directory / MEMORY_NAME).exists() == (manifest.family == "sam2")
     image = data.chelsea()
-    predictor = AmodalPredictor.from_model_dir(manifest.directory, max_batch=2)
+    predictor = load_predictor(manifest.directory, EngineOptions("onnxruntime", max_batch=2))
     features = predictor.encode(image)
     together = predictor.predict(features, BOXES)
     assert (together.raw_amodal_masks != together.visible_masks).any()

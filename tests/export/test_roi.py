@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry, expand_boxes
 from amodal_ros.image.masks import mask_iou
-from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.preprocess import preprocess_image
+from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.base_weights import BaseWeights
@@ -29,7 +29,7 @@ from export.folder.options import ExportOptions
 from export.folder.source_model import read_source
 from export.to_onnx import export_model
 from tests.modeling.mobile_sam_support import random_adapters
-from training.evaluation.torch_segmenter import TorchSegmenter
+from training.evaluation.torch_segmenter import open_checkpoint
 
 FACTOR = 1.8
 # An object in the middle; then at the left, at the top, in the last corner, all of the image.
@@ -124,7 +124,7 @@ def test_masks_of_crops_equal_those_of_the_official_modules(base_weights, tmp_pa
     sam = build_mobile_sam(size)
     load_into(sam, base_weights.state)
     image = data.chelsea()
-    predictor = AmodalPredictor.from_model_dir(options.out, max_batch=3)
+    predictor = load_predictor(options.out, EngineOptions("onnxruntime", max_batch=3))
     found = predictor.predict(predictor.encode(image), BOXES)
     amodal, visible = _crop_by_crop(read_source(options).model, sam, image, manifest, BOXES)
     assert (found.raw_amodal_masks != found.visible_masks).any()
@@ -167,16 +167,16 @@ def test_adapters_in_the_decoder_and_m_spec_from_visible_masks(base_weights, tmp
     assert maps["high_res_0"] == ("N", 32, 64, 64)
     assert maps["prior_masks"] == ("N", 1, 256, 256)
     image = data.chelsea()
-    predictor = AmodalPredictor.from_model_dir(options.out, max_batch=3)
+    predictor = load_predictor(options.out, EngineOptions("onnxruntime", max_batch=3))
     found = predictor.predict(predictor.encode(image), BOXES)
-    segmenter = TorchSegmenter(checkpoint, base)
+    segmenter = open_checkpoint(checkpoint, base)
     expected = segmenter.predict(segmenter.encode(image), BOXES, [None] * len(BOXES), None)
     for name in ("raw_amodal_masks", "visible_masks"):
         for ours, torchs in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert mask_iou(ours, torchs) >= 0.98
     boxed = replace(options, prior_from="box", out=tmp_path / "boxed")
     export_model(boxed)
-    predictor = AmodalPredictor.from_model_dir(boxed.out)
+    predictor = load_predictor(boxed.out, EngineOptions("onnxruntime"))
     other = predictor.predict(predictor.encode(image), BOXES)
     assert np.array_equal(other.visible_masks, found.visible_masks)
     assert not np.array_equal(other.raw_amodal_masks, found.raw_amodal_masks)

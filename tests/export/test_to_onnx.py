@@ -17,18 +17,20 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from amodal_ros import verify
+from amodal_ros.backends.torch_backend import TorchBackend
 from amodal_ros.errors import BackendError, CheckpointError, InvalidInputError, ManifestError
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.modeling.base_weights import identify
 from amodal_ros.modeling.checkpoint import save_checkpoint
+from amodal_ros.modeling.packing import feature_layout
+from amodal_ros.verification.measures import mask_ious
+from amodal_ros.verification.reference import load_reference, save_reference
 from export.folder.model_folder import publish
 from export.folder.options import parse_options
 from export.folder.source_model import read_source
-from export.folder.torch_backend import TorchBackend
 from export.graphs.components.decoder import export_decoder
-from export.graphs.exporting import feature_layout
 from export.graphs.half_storage import store_weights_as_half
 from export.to_onnx import export_model, fill_folder, main
 
@@ -120,15 +122,15 @@ def test_gelus_are_fused_by_onnxruntime(folder, tmp_path):
 
 
 def test_prior_and_gain_reach_the_masks_through_the_graphs(folder, small_export):
-    predictor = AmodalPredictor.from_model_dir(folder)
-    reference = verify.load_reference(predictor.manifest.reference_path)
+    predictor = load_predictor(folder, EngineOptions("onnxruntime"))
+    (reference,) = load_reference(predictor.manifest.reference_path)
     features = predictor.encode(reference.image_rgb)
     found = predictor.predict(features, reference.boxes_xyxy, reference.priors())
     assert (found.raw_amodal_masks != found.visible_masks).any()
     model = small_export.source.model
     official = AmodalPredictor(predictor.manifest, TorchBackend(model, feature_layout(model)))
     visible = official.predict(official.encode(reference.image_rgb), reference.boxes_xyxy)
-    assert verify.smallest_iou(found.visible_masks, visible.visible_masks) >= 0.99
+    assert mask_ious(found.visible_masks, visible.visible_masks).min() >= 0.99
 
 
 def test_same_weights_give_the_same_bytes(small_export):
@@ -141,8 +143,8 @@ def test_same_weights_give_the_same_bytes(small_export):
 
 
 def test_reference_bytes_are_reproducible(folder, tmp_path):
-    reference = verify.load_reference(folder / "reference.npz")
-    verify.save_reference(tmp_path / "again.npz", reference)
+    reference = load_reference(folder / "reference.npz")
+    save_reference(tmp_path / "again.npz", reference)
     assert (tmp_path / "again.npz").read_bytes() == (folder / "reference.npz").read_bytes()
 
 

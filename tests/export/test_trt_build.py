@@ -18,7 +18,7 @@ from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.verification.reference import load_reference
-from amodal_ros.verification.report import Scene
+from amodal_ros.verification.scenes import Scene
 from export import to_trt
 from export.int8_graphs import Variant, record_inputs, write_variant
 from export.trt.build_set import build_engine_set, plan_graphs
@@ -67,7 +67,9 @@ def test_command_builds_a_complete_set(folder: Path, tmp_path: Path, caplog) -> 
 @pytest.mark.parametrize("target", ["SM86", "SM120"])
 def test_other_precisions_and_targets(folder, tmp_path, precision, target) -> None:
     # bfloat16 moves more pixels of so small a mask.
-    gate = replace(options(folder, tmp_path).gate, min_mask_iou=0.9, min_boundary_f=0.9)
+    gate = replace(
+        options(folder, tmp_path).gate, min_mean_iou=0.9, min_low_iou=0.9, min_boundary_f=0.9
+    )
     engines = build_engine_set(
         options(folder, tmp_path, precision=precision, target=target, gate=gate)
     )

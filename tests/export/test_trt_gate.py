@@ -14,20 +14,23 @@ import pytest
 from onnx import helper
 
 from amodal_ros import verify
-from amodal_ros.backends import factory
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.tensorrt.backend import TensorRtBackend
 from amodal_ros.backends.tensorrt.engine_cache import load_engine_set
 from amodal_ros.errors import BackendError, InvalidInputError
+from amodal_ros.loading import EngineOptions, load_engine
 from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.reference import load_reference
-from amodal_ros.verification.report import RANDOM_WEIGHTS, Scene
-from amodal_ros.verification.scenes import read_scenes
+from amodal_ros.verification.report import RANDOM_WEIGHTS
+from amodal_ros.verification.scenes import Scene, read_scenes
 from export.trt.graph_reading import read_graph, take_apart
 from export.trt.precision_plan import PrecisionPlan, plan_precision
 from export.trt.rounded_backend import RoundedBackend
 from tests.backends.tensorrt_support import Rig
 from tests.export.trt_support import BOXES, picture, write_model
+
+TENSORRT = EngineOptions("tensorrt", max_batch=4)
 
 
 def rounded(folder: Path, scratch: Path, **graphs) -> RoundedBackend:
@@ -47,7 +50,7 @@ def gate(folder: Path, candidate, *, with_reference: bool = True):
         manifest,
         candidate,
         OnnxRuntimeBackend(manifest, intra_op_threads=1),
-        [Scene.of_reference(reference)],
+        [Scene.of_reference(reference[0])],
         reference=reference if with_reference else None,
     )
 
@@ -83,7 +86,7 @@ def test_overflowing_layer_norm_is_caught(tmp_path: Path) -> None:
         "reference, prefix",
         "reference, end to end",
     ]
-    assert all("mask IoU with fp32: amodal 0." in line for line in failed)
+    assert all("mask IoU with fp32: mean 0." in line for line in failed)
     # By our rules the same graph keeps its norm in float32 and passes.
     assert gate(folder, rounded(folder, tmp_path)).failures() == []
 
@@ -152,10 +155,10 @@ def test_fp16_stored_against_fp32_with_an_image(tmp_path: Path, caplog) -> None:
     file = tmp_path / "report.json"
     with caplog.at_level(logging.INFO):
         assert verify.main([*arguments, "--json", str(file)]) == 0
-    assert "scene.png, end to end: mask IoU with fp32: amodal 1.0000" in caplog.text
+    assert "scene.png, end to end: mask IoU with fp32: mean 1.0000" in caplog.text
     rows = json.loads(file.read_text())["rows"]
     assert len(rows) == 1 + 4 + 4
-    assert verify.main([*arguments, "--min-mask-iou", "1.1"]) == 1
+    assert verify.main([*arguments, "--min-mean-iou", "1.1"]) == 1
     assert verify.main([str(folder), "--image", str(image), "--box", *box]) == 1
     assert "expected a folder to compare with (--against)" in caplog.text
 
@@ -186,14 +189,14 @@ def first_load(tmp_path: Path, monkeypatch):
     rig.backend.close()
     rig.trt.model = OnnxRuntimeBackend(manifest, intra_op_threads=1)
     rig.engines = load_engine_set(folder / "engines" / "one")
-    monkeypatch.setattr(factory.TensorRtBackend, "open", lambda *_: rig.open())
+    monkeypatch.setattr(TensorRtBackend, "open", lambda *_: rig.open())
     return manifest, rig
 
 
 def test_engines_are_verified_at_their_first_load(first_load, caplog) -> None:
     manifest, rig = first_load
     with caplog.at_level(logging.INFO):
-        backend = factory.create_backend(manifest, "tensorrt", max_batch=4)
+        backend = load_engine(manifest, TENSORRT).backend
     assert "first load on this machine" in caplog.text
     backend.close()
     rig.engines = load_engine_set(rig.engines.directory)
@@ -201,7 +204,7 @@ def test_engines_are_verified_at_their_first_load(first_load, caplog) -> None:
     assert not rig.engines.verified_on(rig.machine, [*manifest.graphs, "memory_decoder"])
     assert rig.engines.verification["report"]["passed"] is True
     caplog.clear()
-    factory.create_backend(manifest, "tensorrt", max_batch=4).close()
+    load_engine(manifest, TENSORRT).backend.close()
     assert "first load" not in caplog.text
 
 
@@ -217,6 +220,6 @@ def test_wrong_engines_do_not_start(first_load) -> None:
     with pytest.raises(
         BackendError, match=r"one fails the precision gate:\nFAILED: tensorrt/fp16"
     ):
-        factory.create_backend(manifest, "tensorrt", max_batch=4)
+        load_engine(manifest, TENSORRT)
     assert rig.cuda.memory == {}  # nothing is left open
     assert not load_engine_set(rig.engines.directory).verified_on(rig.machine, ())

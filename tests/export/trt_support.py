@@ -15,7 +15,7 @@ from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.files import file_sha256
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import load_manifest, parse_manifest
-from amodal_ros.verification.reference import Reference, save_reference
+from amodal_ros.verification.reference import ReferenceFrame, save_reference
 
 SIZE, LOW, CHANNELS = 64, 32, 8
 BOXES = np.array([[6, 8, 40, 44], [20, 4, 58, 30]], dtype=np.float32)
@@ -172,7 +172,7 @@ def write_model(
     write_manifest(folder, graphs, random_weights)
     manifest = load_manifest(folder)
     backend = OnnxRuntimeBackend(manifest, intra_op_threads=1)
-    save_reference(folder / "reference.npz", reference(AmodalPredictor(manifest, backend)))
+    save_reference(folder / "reference.npz", [reference(AmodalPredictor(manifest, backend))])
     write_manifest(folder, graphs, random_weights)
     return folder
 
@@ -184,10 +184,10 @@ def picture() -> np.ndarray:
     return np.uint8(127 + 120 * np.stack(channels, axis=-1))
 
 
-def reference(predictor: AmodalPredictor) -> Reference:
+def reference(predictor: AmodalPredictor) -> ReferenceFrame:
     found = predictor.predict(predictor.encode(picture()), BOXES)
     priors = np.zeros((len(BOXES), SIZE, SIZE), dtype=bool)
-    return Reference(
+    return ReferenceFrame(
         picture(), BOXES, priors, found.raw_amodal_masks, found.visible_masks, found.predicted_iou
     )
 

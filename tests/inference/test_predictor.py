@@ -273,21 +273,10 @@ def test_engine_failures_pass_through_and_the_next_frame_is_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "backend", "providers", "ahead"),
-    [
-        ("full", "onnxruntime", ["CPUExecutionProvider"], False),
-        ("full", "onnxruntime", [("CPUExecutionProvider", {})], False),
-        ("full", "onnxruntime", ["CUDAExecutionProvider", "CPUExecutionProvider"], True),
-        ("full", "tensorrt", ["CPUExecutionProvider"], True),
-        ("roi", "tensorrt", ["CPUExecutionProvider"], False),
-        ("roi", "onnxruntime", ["CPUExecutionProvider"], False),
-    ],
+    ("mode", "parallel", "ahead"),
+    [("full", False, False), ("full", True, True), ("roi", True, False), ("roi", False, False)],
 )
-def test_images_are_encoded_ahead_on_a_gpu_alone(monkeypatch, mode, backend, providers, ahead):
+def test_images_are_encoded_ahead_where_graphs_run_beside_each_other(mode, parallel, ahead):
     manifest = fake_manifest(mode, "roi" if mode == "roi" else "letterbox")
-    monkeypatch.setattr("amodal_ros.inference.predictor.load_manifest", lambda path: manifest)
-    monkeypatch.setattr(
-        "amodal_ros.inference.predictor.create_backend", lambda *_, **__: FakeBackend(manifest)
-    )
-    predictor = AmodalPredictor.from_model_dir("nowhere", backend, providers=providers)
+    predictor = AmodalPredictor(manifest, FakeBackend(manifest), parallel=parallel)
     assert predictor.encodes_ahead is ahead

@@ -10,6 +10,7 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError, ManifestError
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import load_predictor
 from amodal_ros.model_folder.manifest import parse_manifest
 from amodal_ros.types import PointPrompt
 from tests.fakes import FakeBackend, manifest_content
@@ -67,7 +68,7 @@ def test_wrong_options_are_refused(tmp_path) -> None:
     with pytest.raises(InvalidInputError, match="max_batch: expected at least 1, got 0"):
         make(max_batch=0)
     with pytest.raises(ManifestError, match="no such file"):
-        AmodalPredictor.from_model_dir(tmp_path)
+        load_predictor(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from skimage import data
 from amodal_ros.image.masks import mask_iou
 from amodal_ros.image.rle import decode_rle
 from amodal_ros.inference.predictor import AmodalPredictor
-from amodal_ros.model_folder.manifest import default_model_dir
+from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.types import PointPrompt
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_mobile_sam.json").read_text())
@@ -28,7 +28,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden_mobile_sam.json").read_text
 
 @pytest.fixture(scope="module")
 def predictor() -> AmodalPredictor:
-    return AmodalPredictor.from_model_dir(default_model_dir(), intra_op_threads=2)
+    return load_predictor(None, EngineOptions("onnxruntime", threads=2))
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=[entry["photo"] for entry in GOLDEN])
@@ -59,14 +59,13 @@ def test_a_point_on_the_cat_finds_it(predictor: AmodalPredictor) -> None:
 
 MEMORY = """
 import sys, numpy as np
-from amodal_ros.model_folder.manifest import default_model_dir
-from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import EngineOptions, load_predictor
 
 def megabytes(field):
     lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
     return int(lines[field].split()[0]) / 1024
 
-predictor = AmodalPredictor.from_model_dir(default_model_dir(), intra_op_threads=2)
+predictor = load_predictor(None, EngineOptions("onnxruntime", threads=2))
 image = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), dtype=np.uint8)
 resident = []
 for count in [4, 1, 3, 2, 4, 1, 4, 2, 3, 4]:

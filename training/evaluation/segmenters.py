@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
-from amodal_ros.backends.onnxruntime.session import CPU_PROVIDER
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import file_sha256
-from amodal_ros.inference.batch_size import best_rows
-from amodal_ros.inference.predictor import DEFAULT_MAX_BATCH, AmodalPredictor
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import cpu_rows
 from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.types import AmodalPrediction, PointPrompt
 
@@ -153,8 +152,8 @@ def open_model_folder(folder: Path, adapter_gain: float, threads: int = 0) -> Pr
             "source": dict(manifest.source),
         },
     )
-    rows = best_rows("onnxruntime", (CPU_PROVIDER,), threads, DEFAULT_MAX_BATCH)
-    return PredictorSegmenter(AmodalPredictor(manifest, engine, rows), description)
+    predictor = AmodalPredictor(manifest, engine, cpu_rows(threads))
+    return PredictorSegmenter(predictor, description)
 
 
 def open_segmenter(
@@ -181,6 +180,6 @@ def open_segmenter(
         raise InvalidInputError(f"{model}: no such model folder or checkpoint")
     if base is None:
         raise InvalidInputError(f"{model} is a checkpoint: its base weights are needed too")
-    from training.evaluation.torch_segmenter import TorchSegmenter
+    from training.evaluation.torch_segmenter import open_checkpoint
 
-    return TorchSegmenter(model, base, adapter_gain)
+    return open_checkpoint(model, base, adapter_gain)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Union
 
+from amodal_ros.backends.base import FoundTensor, check_graph_tensors
 from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.model_folder.manifest import GraphSpec, TensorSpec
+from amodal_ros.model_folder.manifest import GraphSpec
 
 CPU_PROVIDER = "CPUExecutionProvider"
 # An execution provider: its name, or its name and its options as ONNX Runtime documents them.
@@ -149,8 +150,10 @@ def open_session(
             f" uses {', '.join(used)}; its log says what the provider lacks"
         )
     _check_assignment(path, session, names)
-    _check_nodes(f"{path}: input", session.get_inputs(), spec.inputs, vague=False)
-    _check_nodes(f"{path}: output", session.get_outputs(), spec.outputs, vague=True)
+    check_graph_tensors(f"{path}: input", _tensors(session.get_inputs()), spec.inputs, vague=False)
+    check_graph_tensors(
+        f"{path}: output", _tensors(session.get_outputs()), spec.outputs, vague=True
+    )
     return session
 
 
@@ -172,37 +175,13 @@ def _check_assignment(path: Path, session: Any, names: Sequence[str]) -> None:
         )
 
 
-def _check_nodes(
-    place: str, nodes: Sequence[Any], specs: Sequence[TensorSpec], vague: bool
-) -> None:
-    """Checks names, types and shapes; `vague`: the graph may leave open what the manifest fixes.
-
-    Shape inference does not always reach the outputs; `run` checks them on the real arrays.
-    """
-    found = {node.name: node for node in nodes}
-    if sorted(found) != sorted(spec.name for spec in specs):
-        raise BackendError(
-            f"{place}s: the manifest says {sorted(spec.name for spec in specs)},"
-            f" the file has {sorted(found)}"
+def _tensors(nodes: Sequence[Any]) -> list[FoundTensor]:
+    """What the file says of its inputs or outputs."""
+    return [
+        FoundTensor(
+            frozenset({node.name}),
+            _DTYPES.get(node.type, node.type),
+            tuple(length if isinstance(length, int) else None for length in node.shape),
         )
-    for spec in specs:
-        node = found[spec.name]
-        dtype = _DTYPES.get(node.type, node.type)
-        if dtype != spec.dtype or not _same_shape(node.shape, spec.shape, vague):
-            raise BackendError(
-                f"{place} {spec.name}: the manifest says {spec.dtype} {list(spec.shape)},"
-                f" the file has {dtype} {node.shape}"
-            )
-
-
-def _same_shape(found: Sequence[Any], wanted: Sequence[int | str], vague: bool) -> bool:
-    """Whether fixed lengths are equal and varying ones vary."""
-    if len(found) != len(wanted):
-        return False
-    for have, want in zip(found, wanted, strict=True):
-        varies = not isinstance(have, int)
-        if varies != isinstance(want, str) and not (varies and vague):
-            return False
-        if not varies and have != want:
-            return False
-    return True
+        for node in nodes
+    ]

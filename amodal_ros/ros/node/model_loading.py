@@ -6,15 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER
-from amodal_ros.backends.tensorrt.library import FLAVORS
-from amodal_ros.errors import AmodalError, BackendError, InvalidInputError
+from amodal_ros.errors import InvalidInputError
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import EngineOptions
+from amodal_ros.loading import load_predictor as load_model
 from amodal_ros.model_folder.manifest import default_model_dir
 from amodal_ros.ros.node.frame_pipeline import Predictor
 from amodal_ros.ros.parameters.table import PerceptionParameters
-from amodal_ros.ros.watch.diagnostics import NOT_VERIFIED
-from amodal_ros.verify import MAX_IOU_ERROR, MIN_MASK_IOU, compare, load_reference
 
 
 def load_predictor(parameters: PerceptionParameters) -> Predictor:
@@ -23,28 +21,15 @@ def load_predictor(parameters: PerceptionParameters) -> Predictor:
     Raises:
         AmodalError: if the model folder or the engine cannot be used as asked.
     """
-    predictor = AmodalPredictor.from_model_dir(
-        parameters.model_dir or default_model_dir(),
-        backend=parameters.backend,
+    options = EngineOptions(
+        parameters.backend,
         providers=(parameters.execution_provider,),
-        intra_op_threads=parameters.threads,
+        device=parameters.device,
+        precision=parameters.precision,
+        threads=parameters.threads,
+        verify=parameters.verify,
     )
-    if parameters.verify:
-        try:
-            _verify(predictor)
-        except AmodalError:
-            predictor.close()
-            raise
-    return predictor
-
-
-def _verify(predictor: AmodalPredictor) -> None:
-    comparison = compare(predictor, load_reference(predictor.manifest.reference_path))
-    if not comparison.passes(MIN_MASK_IOU, MAX_IOU_ERROR):
-        raise BackendError(
-            f"{predictor.backend.name} differs too much from the reference of "
-            f"{predictor.manifest.name}: {comparison}"
-        )
+    return load_model(parameters.model_dir or None, options)
 
 
 def check_model_folder(parameters: PerceptionParameters) -> None:
@@ -61,16 +46,9 @@ def check_model_folder(parameters: PerceptionParameters) -> None:
         )
 
 
-def model_facts(
-    predictor: Predictor | None, parameters: PerceptionParameters | None
-) -> Mapping[str, str]:
-    """What a loaded model is and what runs it, for diagnostics; empty: none is loaded.
-
-    Args:
-        predictor: the model.
-        parameters: what it was loaded for.
-    """
-    if predictor is None or parameters is None:
+def model_facts(predictor: Predictor | None) -> Mapping[str, str]:
+    """What a loaded model is and what runs it, for diagnostics; empty: none is loaded."""
+    if predictor is None:
         return {}
     if not isinstance(predictor, AmodalPredictor):
         return {"model": type(predictor).__name__}
@@ -83,15 +61,5 @@ def model_facts(
         "backend": predictor.backend.name,
         "weights_precision": manifest.weights_precision,
         "compute_precision": manifest.compute_precision,
-        "precision_verified": _verified(predictor, parameters),
+        **predictor.notes,
     }
-
-
-def _verified(predictor: AmodalPredictor, parameters: PerceptionParameters) -> str:
-    """What the masks were compared with; ``NOT_VERIFIED``: nothing."""
-    if parameters.verify or parameters.backend in FLAVORS:
-        return "yes"  # or they would have been refused
-    on_cpu = parameters.execution_provider == CPU_PROVIDER
-    if on_cpu and predictor.manifest.compute_precision == "fp32":
-        return "yes: fp32 on the CPU is what others are compared with"
-    return NOT_VERIFIED

@@ -166,7 +166,7 @@ class PerceptionNode(LifecycleNode):
     def _model_state(self) -> ModelState:
         return ModelState(
             lifecycle=self._state_machine.current_state[1],
-            facts=model_facts(self._host.predictor, self._host.serving),
+            facts=model_facts(self._host.predictor),
             loading=self._host.loading,
             failure=self._live.model_failure,
         )

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from amodal_ros.backends.factory import BACKENDS
+from amodal_ros.backends.openvino.backend import PrecisionHint
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.loading import AUTO, BACKENDS
 from amodal_ros.ros.convert.box_units import BoxUnits
 from amodal_ros.ros.parameters.spec import Effect, ParameterSpec, parameter
 
@@ -29,22 +30,37 @@ class PerceptionParameters:
         "Folder of the model (manifest.json and its graphs); empty: the one that comes along",
     )
     backend: str = parameter(
-        "onnxruntime",
+        AUTO,
         Effect.MODEL,
-        "Engine that runs the model's graphs; one that is not there refuses to start",
+        "Engine that runs the model's graphs. auto: the first that runs and is true of TensorRT, "
+        "ONNX Runtime with CUDA, OpenVINO, ONNX Runtime on the CPU; another that is not there "
+        "refuses to start",
         choices=BACKENDS,
     )
     verify: bool = parameter(
         False,
         Effect.MODEL,
-        "Compare the model's masks with its fp32 reference when it is loaded, and refuse it if "
-        "they differ; TensorRT engines are compared on each new machine in any case",
+        "Compare the model's masks with its fp32 reference at each start, and refuse it if they "
+        "differ too much; all engines but ONNX Runtime on the CPU are compared at their first "
+        "start on a machine in any case",
     )
     execution_provider: str = parameter(
         "CPUExecutionProvider",
         Effect.MODEL,
-        "ONNX Runtime's execution provider; one that is not there refuses to start",
+        "With backend onnxruntime its execution provider; one that is not there refuses to start",
         choices=("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"),
+    )
+    device: str = parameter(
+        "CPU",
+        Effect.MODEL,
+        "OpenVINO's device, as CPU, GPU, GPU.1, NPU; one that is not there refuses to start",
+    )
+    precision: str = parameter(
+        "auto",
+        Effect.MODEL,
+        "What OpenVINO computes in; auto: bf16 or f16 where the device has instructions for it "
+        "and its masks are true, else f32",
+        choices=tuple(hint.value for hint in PrecisionHint),
     )
     threads: int = parameter(
         0, Effect.MODEL, "Threads of the engine; 0: one for each core", 0, 256

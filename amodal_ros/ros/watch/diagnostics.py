@@ -18,8 +18,6 @@ from amodal_ros.ros.watch.faults import Fault
 from amodal_ros.ros.watch.frame_statistics import StatisticsSummary
 from amodal_ros.tracking.tracker import TrackerStatus
 
-# Value of the key precision_verified.
-NOT_VERIFIED = "no"
 # A model that is slower than its camera, images before the detector's first boxes, and boxes that
 # a threshold leaves out are no faults.
 _HARMLESS = frozenset(
@@ -101,9 +99,6 @@ def model_status(node_name: str, state: ModelState) -> DiagnosticStatus:
     level, message = DiagnosticStatus.OK, state.facts.get("model", "no model is loaded")
     if state.loading:
         message = f"{message}; another model is being loaded"
-    if state.facts.get("precision_verified") == NOT_VERIFIED:
-        level = DiagnosticStatus.WARN
-        message = f"{message}: its masks were not compared with fp32 on this machine (verify)"
     if state.failure and state.facts:
         level, message = DiagnosticStatus.WARN, f"model change failed: {state.failure}"
     elif state.failure:

@@ -20,8 +20,8 @@ from amodal_ros.modeling.decoder_adapters import (
     adapter_name,
     mask_adapter,
 )
+from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import embed_prompts
-from export.graphs.components.suffix import HIGH_RES
 from export.graphs.components.two_way import TwoWay, Upscaling, cell_centres
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from amodal_ros.modeling.amodal_model import AmodalModel
+from amodal_ros.modeling.packing import FeatureLayout
 from export.graphs.onnx_graph import Component, Tensor, export_component
-from export.graphs.packing import FeatureLayout
 
 
 class PrefixGraph(nn.Module):

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import embed_prompts
-from export.graphs.components.suffix import HIGH_RES
 from export.graphs.components.two_way import TwoWay, Upscaling, cell_centres
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare

@@ -7,10 +7,8 @@ import torch
 from torch import nn
 
 from amodal_ros.modeling.amodal_model import AmodalModel
+from amodal_ros.modeling.packing import HIGH_RES, FeatureLayout
 from export.graphs.onnx_graph import Component, Tensor, export_component
-from export.graphs.packing import FeatureLayout
-
-HIGH_RES = ("high_res_0", "high_res_1")
 
 
 class SuffixGraph(nn.Module):

@@ -10,7 +10,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from amodal_ros.errors import BackendError
 from amodal_ros.ros.watch.diagnostics import (
-    NOT_VERIFIED,
     CameraState,
     ModelState,
     camera_status,
@@ -100,11 +99,6 @@ FACTS = {"model": "small", "precision_verified": "yes"}
         (WARN, "model change failed: no", ModelState("active", FACTS, failure="no")),
         (ERROR, "cannot configure: no", ModelState("unconfigured", failure="no")),
         (OK, "no model is loaded", ModelState("unconfigured")),
-        (
-            WARN,
-            "not compared with fp32",
-            ModelState("active", {**FACTS, "precision_verified": NOT_VERIFIED}),
-        ),
     ],
 )
 def test_levels_of_the_model(level, text, state):

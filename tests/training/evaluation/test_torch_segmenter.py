@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from amodal_ros.errors import CheckpointError, InvalidInputError
+from amodal_ros.backends.torch_backend import TorchBackend
+from amodal_ros.errors import CheckpointError
 from amodal_ros.files import file_sha256
 from amodal_ros.image.masks import mask_iou
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.checkpoint import save_checkpoint
+from amodal_ros.modeling.packing import FeatureLayout
 from amodal_ros.types import PointPrompt
-from export.folder.torch_backend import TorchBackend
-from export.graphs.packing import FeatureLayout
 from tests.fakes import fake_manifest
 from tests.modeling.mobile_sam_support import SMALL, random_adapters, random_state, small_model
 from training.evaluation.segmenters import open_segmenter
-from training.evaluation.torch_segmenter import TorchSegmenter
+from training.evaluation.torch_segmenter import segmenter_of
 
 HW = (90, 140)
 BOXES = np.array([[20, 10, 90, 70], [60, 30, 130, 85]], dtype=np.float32)
@@ -67,14 +67,12 @@ def test_equals_the_predictor_with_regions(files, segmenter, image, priors):
     manifest = replace(fake_manifest(), image_size=SMALL, mode="roi", roi_factor=1.8)
     predictor = AmodalPredictor(manifest, torch_backend(model))
     expected = predictor.predict(predictor.encode(image), BOXES, priors)
-    own = TorchSegmenter.from_model(model, segmenter.description, roi_factor=1.8)
+    own = segmenter_of(model, segmenter.description, roi_factor=1.8)
     found = own.predict(own.encode(image), BOXES, priors, None)
     for name in ("raw_amodal_masks", "visible_masks"):
         for a, b in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert a.any()
             assert mask_iou(a, b) > 0.999
-    with pytest.raises(InvalidInputError, match="needs boxes"):
-        own.predict(own.encode(image), None, [None], [PointPrompt.from_points([[40, 30]])])
 
 
 @pytest.mark.parametrize("prompt", ["boxes", "points"])
@@ -108,7 +106,7 @@ def test_equals_the_predictor(files, segmenter, image, prompt, priors):
 def test_gain_zero_gives_the_base_model(files, segmenter, image):
     _, model = files
     description = replace(segmenter.description, adapter_gain=0.0)
-    ours = TorchSegmenter.from_model(model, description)
+    ours = segmenter_of(model, description)
     found = ours.predict(ours.encode(image), BOXES, [None, None], None)
     np.testing.assert_array_equal(found.raw_amodal_masks, found.visible_masks)
 

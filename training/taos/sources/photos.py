@@ -147,9 +147,9 @@ class _ModelSegmenter:
     """The embedded model on one thread: the same masks in every worker."""
 
     def __init__(self, model_dir: Path, grid: int) -> None:
-        from amodal_ros.inference.predictor import AmodalPredictor
+        from amodal_ros.loading import EngineOptions, load_predictor
 
-        self._predictor = AmodalPredictor.from_model_dir(model_dir, intra_op_threads=1)
+        self._predictor = load_predictor(model_dir, EngineOptions("onnxruntime", threads=1))
         self._grid = grid
 
     def __call__(self, rgb: np.ndarray) -> list[SelfMask]:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
-from amodal_ros.modeling.amodal_model import Features
+from amodal_ros.modeling.amodal_model import AmodalModel, Features
+
+HIGH_RES = ("high_res_0", "high_res_1")  # names of the finer maps that a decoder takes
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,10 @@ class FeatureLayout:
             blocks = part.unflatten(1, (c, k, k)).permute(0, 1, 4, 2, 5, 3)
             features.append(blocks.flatten(4, 5).flatten(2, 3))
         return tuple(features)
+
+
+def feature_layout(model: AmodalModel) -> FeatureLayout:
+    """Find out what a model's prefix gives."""
+    size, weights = model.config.image_size, next(model.parameters())
+    with torch.inference_mode():
+        return FeatureLayout.of(model.prefix(torch.zeros(1, 3, size, size).to(weights)))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO on CPU, Intel GPU and NPU."""

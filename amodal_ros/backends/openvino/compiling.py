@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles a graph with OpenVINO for one device, in the precision that was asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amodal_ros.backends.base import FoundTensor, check_graph_tensors
+from amodal_ros.errors import BackendError, InvalidInputError
+from amodal_ros.model_folder.manifest import GraphSpec
+
+_DTYPES = {"f32": "float32", "f16": "float16", "i64": "int64", "i32": "int32", "boolean": "bool"}
+_SHAPES_KEPT = 16  # compiled graphs per graph on a device that takes fixed shapes only
+
+
+class PrecisionHint(str, Enum):
+    """What a device computes in; see `OpenVinoBackend`."""
+
+    AUTO = "auto"
+    F32 = "f32"
+    BF16 = "bf16"
+    F16 = "f16"
+
+    @classmethod
+    def parse(cls, text: str) -> PrecisionHint:
+        """The one of that name.
+
+        Raises:
+            InvalidInputError: when there is none.
+        """
+        known = [hint.value for hint in cls]
+        if text not in known:
+            raise InvalidInputError(f"precision: expected one of {', '.join(known)}, got {text!r}")
+        return cls(text)
+
+
+def import_openvino() -> Any:
+    """Imports OpenVINO, which is needed by this backend alone.
+
+    Raises:
+        BackendError: when it cannot be imported.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise BackendError(
+            f"openvino cannot be imported ({error}); install it with: pip install openvino"
+        ) from error
+    return openvino
+
+
+class CompiledGraph:
+    """A compiled graph and its idle requests, or one for each set of input shapes.
+
+    Args:
+        openvino: the library.
+        compile_for: compiles it; for these shapes, or with None for all.
+        fixed_shapes: the device takes no varying lengths.
+    """
+
+    def __init__(self, openvino: Any, compile_for: Any, fixed_shapes: bool) -> None:
+        self._openvino = openvino
+        self._compile_for = compile_for
+        self._fixed_shapes = fixed_shapes
+        self._lock = threading.Lock()
+        self._compiled: dict[Any, Any] = {}
+        self._idle: dict[Any, list[Any]] = {}
+        self.precision = ""
+        if not fixed_shapes:
+            self._add(None, compile_for(None))
+
+    @contextmanager
+    def request(self, inputs: Mapping[str, np.ndarray]) -> Iterator[Any]:
+        """A request with these inputs set, for the time of the `with` block.
+
+        It reads the arrays where they lie: they must outlive the block.
+        """
+        key = self._key(inputs)
+        with self._lock:
+            idle = self._idle[key]
+            request = idle.pop() if idle else self._compiled[key].create_infer_request()
+        for name, values in inputs.items():
+            array = np.ascontiguousarray(values)
+            shared = array.flags.writeable and array is values
+            request.set_tensor(name, self._openvino.Tensor(array, shared_memory=shared))
+        yield request
+        # Not after an error: what state a failed request is in is not documented.
+        with self._lock:
+            if key in self._idle:
+                self._idle[key].append(request)
+
+    def _key(self, inputs: Mapping[str, np.ndarray]) -> Any:
+        if not self._fixed_shapes:
+            return None
+        shapes = {name: values.shape for name, values in inputs.items()}
+        key = tuple(sorted(shapes.items()))
+        with self._lock:
+            if key in self._compiled:
+                return key
+            if len(self._compiled) >= _SHAPES_KEPT:
+                oldest = next(iter(self._compiled))
+                del self._compiled[oldest], self._idle[oldest]
+            self._add(key, self._compile_for(shapes))
+            return key
+
+    def _add(self, key: Any, compiled: Any) -> None:
+        self._compiled[key], self._idle[key] = compiled, []
+        self.precision = precision_of(compiled)
+
+
+def precision_of(compiled: Any) -> str:
+    """What a compiled graph computes in, as `bf16`."""
+    return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+
+
+class Compiler:
+    """Compiles the graphs of a model folder for one device.
+
+    Args:
+        openvino: the library.
+        device: its name.
+        precision: asked for.
+        threads: of the CPU; 0: OpenVINO's choice.
+        cache_dir: see `OpenVinoBackend`.
+
+    Raises:
+        BackendError: when there is no such device.
+    """
+
+    def __init__(
+        self,
+        openvino: Any,
+        device: str,
+        precision: PrecisionHint,
+        threads: int,
+        cache_dir: Path | None,
+    ) -> None:
+        self._openvino, self._device, self._precision = openvino, device, precision
+        self._core = openvino.Core()
+        available = self._core.available_devices
+        if not any(device in (name, name.split(".")[0]) for name in available):
+            raise BackendError(
+                f"device {device} is not available to OpenVINO; it has {', '.join(available)}"
+            )
+        self.version = str(openvino.get_version())
+        self.device_name = str(self._core.get_property(device, "FULL_DEVICE_NAME"))
+        self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if device == "CPU":
+            # Pinned threads would share a core with whatever the scheduler put there before.
+            self._options |= {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+            if threads:
+                self._options["INFERENCE_NUM_THREADS"] = threads
+        if precision is not PrecisionHint.AUTO:
+            self._options["INFERENCE_PRECISION_HINT"] = precision.value
+        if cache_dir is not None:
+            self._options["CACHE_DIR"] = str(cache_dir)
+
+    def compile(self, path: Path, spec: GraphSpec) -> CompiledGraph:
+        """Compiles one graph.
+
+        Raises:
+            BackendError: when it does not load, does not match the manifest, or would compute in
+                another precision.
+        """
+        try:
+            model = self._core.read_model(str(path))
+        except RuntimeError as error:
+            raise BackendError(f"{path}: openvino cannot read it: {error}") from error
+        check_graph_tensors(f"{path}: input", _tensors(model.inputs), spec.inputs, vague=False)
+        check_graph_tensors(f"{path}: output", _tensors(model.outputs), spec.outputs, vague=True)
+
+        def compile_for(shapes: Mapping[str, tuple[int, ...]] | None) -> Any:
+            if shapes is not None:
+                model.reshape({name: list(shape) for name, shape in shapes.items()})
+            return self._compile(path, model)
+
+        # An NPU's compiler takes no varying lengths.
+        return CompiledGraph(self._openvino, compile_for, self._device.startswith("NPU"))
+
+    def _compile(self, path: Path, model: Any) -> Any:
+        try:
+            compiled = self._core.compile_model(model, self._device, self._options)
+        except RuntimeError as error:
+            raise BackendError(f"{path}: openvino cannot compile it: {error}") from error
+        found, asked = precision_of(compiled), self._precision
+        if asked is not PrecisionHint.AUTO and found != asked.value:
+            raise BackendError(
+                f"{path}: precision {asked.value} was asked for, but {self._device}"
+                f" ({self.device_name}) would compute in {found}"
+            )
+        return compiled
+
+
+def _tensors(ports: Any) -> list[FoundTensor]:
+    """What a graph file says of its inputs or outputs."""
+    return [
+        FoundTensor(
+            frozenset(port.get_names()),
+            _DTYPES.get(port.element_type.get_type_name(), str(port.element_type)),
+            tuple(
+                None if length.is_dynamic else length.get_length() for length in port.partial_shape
+            ),
+        )
+        for port in ports
+    ]

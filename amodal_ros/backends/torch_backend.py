@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The torch model behind the predictor's engine interface: what every engine is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from amodal_ros.errors import BackendError
+from amodal_ros.model_folder.manifest import (
+    PRIOR_EXPAND,
+    FileSpec,
+    GraphSpec,
+    ModelManifest,
+    TensorSpec,
+)
+from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD, AmodalModel, ObjectEmbeddings
+from amodal_ros.modeling.packing import HIGH_RES, FeatureLayout, feature_layout
+from amodal_ros.modeling.prompts import Prompts
+
+Arrays = dict[str, np.ndarray]
+
+_NO_FILE = FileSpec("none", "", 0)  # the graphs are torch modules in memory
+
+
+class TorchBackend:
+    """Runs ``prefix``, ``suffix`` and ``decoder`` in torch, float32, from the official modules."""
+
+    name = "torch float32"
+
+    def __init__(self, model: AmodalModel, layout: FeatureLayout | None = None) -> None:
+        """Take a model in evaluation mode and the layout of its features; None: found out."""
+        self._model = model
+        self._layout = feature_layout(model) if layout is None else layout
+        self._device = next(model.parameters()).device
+
+    def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        """Run one graph; see the predictor's ``Backend``.
+
+        Raises:
+            BackendError: There is no such graph.
+        """
+        tensors = {
+            name: torch.from_numpy(np.ascontiguousarray(value)).to(self._device)
+            for name, value in inputs.items()
+        }
+        with torch.inference_mode():
+            if graph == "prefix":
+                packed = self._layout.pack(self._model.prefix(tensors["image"]))
+                return {"features": packed.cpu().numpy()}
+            if graph == "suffix":
+                return self._suffix(tensors)
+            if graph == "decoder":
+                return self._decode(tensors)
+        raise BackendError(f"expected prefix, suffix or decoder, got {graph!r}")
+
+    def _suffix(self, tensors: Mapping[str, torch.Tensor]) -> Arrays:
+        priors = tensors["prior_masks"]
+        features = self._layout.unpack(tensors["features"])
+        found = self._model.suffix(features, priors, tensors["adapter_gain"])
+        maps = zip(("embeddings", *HIGH_RES), (found.embeddings, *found.high_res), strict=False)
+        return {name: value.expand(len(priors), -1, -1, -1).cpu().numpy() for name, value in maps}
+
+    def _decode(self, tensors: Mapping[str, torch.Tensor]) -> Arrays:
+        prompts = Prompts(tensors["point_coords"], tensors["point_labels"])
+        count, size = len(prompts), self._model.config.image_size
+        maps = [tensors[name] for name in ("embeddings", *HIGH_RES) if name in tensors]
+        embeddings, *high_res = (m.expand(count, -1, -1, -1) for m in maps)
+        # Of a decoder without adapters neither is asked.
+        prior = tensors.get("prior_masks", torch.zeros(1, 1, size, size, device=self._device))
+        gain = tensors.get("adapter_gain", torch.zeros(1, device=self._device))
+        found = self._model.decode(
+            ObjectEmbeddings(
+                embeddings,
+                tuple(high_res),
+                prior.expand(count, -1, -1, -1),
+                gain.expand(count),
+            ),
+            prompts,
+        )
+        return {
+            "low_res_logits": found.low_res_logits.cpu().numpy(),
+            "predicted_iou": found.predicted_iou[:, 0].cpu().numpy(),
+        }
+
+    def manifest(
+        self, name: str, *, roi_factor: float | None = None, prior_from: str = "box"
+    ) -> ModelManifest:
+        """Describe the model as a model folder would, so that a predictor runs it.
+
+        Args:
+            name: For people.
+            roi_factor: With regions of interest, their factor; None: the whole image is encoded.
+            prior_from: As in a manifest: ``box`` or ``visible_mask``.
+        """
+        config = self._model.config
+        size, family = config.image_size, config.family
+        rows: int | str = 1 if roi_factor is None else "N"
+        image = np.zeros((1, 3, size, size), np.float32)
+        prior, gain = np.zeros((1, 1, size, size), np.float32), np.zeros(1, np.float32)
+        features = self.run("prefix", {"image": image})["features"]
+        given = {"features": features, "prior_masks": prior, "adapter_gain": gain}
+        maps = self.run("suffix", given)
+        adaptation = [_spec("prior_masks", prior, "N"), _spec("adapter_gain", gain, "N")]
+        cells = maps["embeddings"].shape[-1]
+        logits = np.zeros((1, 1, 4 * cells, 4 * cells), np.float32)
+        graphs = {
+            "prefix": ([_spec("image", image, rows)], [_spec("features", features, rows)]),
+            "suffix": (
+                [_spec("features", features, rows), *adaptation],
+                [_spec(key, value, "N") for key, value in maps.items()],
+            ),
+            "decoder": (
+                [
+                    *(_spec(key, value, "E") for key, value in maps.items()),
+                    TensorSpec("point_coords", "float32", ("N", "P", 2)),
+                    TensorSpec("point_labels", "float32", ("N", "P")),
+                    *adaptation,
+                ],
+                [_spec("low_res_logits", logits, "N"), _spec("predicted_iou", gain, "N")],
+            ),
+        }
+        whole = "stretch" if family == "sam2" else "letterbox"
+        return ModelManifest(
+            directory=Path("."),
+            name=name,
+            family=family,
+            mode="full" if roi_factor is None else "roi",
+            geometry=whole if roi_factor is None else "roi",
+            image_size=size,
+            embedding_size=cells,
+            low_res_size=4 * cells,
+            mean=PIXEL_MEAN,
+            std=PIXEL_STD,
+            mask_threshold=0.0,
+            prior_expand=PRIOR_EXPAND,
+            prior_from=prior_from,
+            roi_factor=roi_factor,
+            weights_precision="fp32",
+            compute_precision="fp32",
+            opset=1,
+            trained=True,
+            graphs={
+                graph: GraphSpec(_NO_FILE, tuple(inputs), tuple(outputs))
+                for graph, (inputs, outputs) in graphs.items()
+            },
+            reference=_NO_FILE,
+            source={},
+        )
+
+    def interrupt(self) -> None:
+        """Nothing: torch cannot be stopped."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _spec(name: str, example: np.ndarray, rows: int | str) -> TensorSpec:
+    """A tensor like the example, with another number of rows."""
+    return TensorSpec(name, str(example.dtype), (rows, *example.shape[1:]))

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenVINO backend on real graphs of a few nodes, with the fake model's tensors."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import pytest
+from onnx import TensorProto, helper
+
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+from amodal_ros.backends.openvino.backend import OpenVinoBackend
+from amodal_ros.backends.openvino.compiling import CompiledGraph
+from amodal_ros.errors import BackendError, InvalidInputError
+from amodal_ros.model_folder.manifest import load_manifest
+from tests.backends.test_onnxruntime_backend import constant, decoder_graph, write_folder
+from tests.fakes import SIZE, manifest_content
+
+
+def open_folder(folder: Path, **options: Any) -> OpenVinoBackend:
+    return OpenVinoBackend(load_manifest(folder), **{"threads": 1, "precision": "f32", **options})
+
+
+def suffix_inputs(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "features": rng.random((1, 1, SIZE, SIZE), np.float32),
+        "prior_masks": rng.integers(0, 2, (rows, 1, SIZE, SIZE)).astype(np.float32),
+        "adapter_gain": rng.random(rows, np.float32),
+    }
+
+
+def test_each_graph_runs_as_in_onnxruntime(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path)
+    backend, other = open_folder(folder), OnnxRuntimeBackend(load_manifest(folder))
+    assert backend.name == "openvino/CPU f32"
+    for rows in (1, 3, 2):
+        inputs = suffix_inputs(rows, rows)
+        found = backend.run("suffix", inputs)["embeddings"]
+        np.testing.assert_allclose(found, other.run("suffix", inputs)["embeddings"], atol=1e-6)
+        prompts = {
+            "embeddings": found,
+            "point_coords": np.zeros((rows, 2, 2), np.float32),
+            "point_labels": np.zeros((rows, 2), np.float32),
+        }
+        for name, values in backend.run("decoder", prompts).items():
+            wanted = other.run("decoder", prompts)[name]
+            np.testing.assert_allclose(values, wanted, atol=1e-6)
+
+
+def test_an_answer_stays_as_it_was_when_the_request_is_used_again(tmp_path: Path) -> None:
+    backend = open_folder(write_folder(tmp_path))
+    first = backend.run("suffix", suffix_inputs(2, 1))["embeddings"]
+    before = first.copy()
+    backend.run("suffix", suffix_inputs(2, 2))
+    np.testing.assert_array_equal(first, before)
+
+
+def test_inputs_that_cannot_be_written_to_are_taken(tmp_path: Path) -> None:
+    backend = open_folder(write_folder(tmp_path))
+    inputs = suffix_inputs(2)
+    wanted = backend.run("suffix", inputs)["embeddings"]
+    for values in inputs.values():
+        values.flags.writeable = False
+    np.testing.assert_array_equal(backend.run("suffix", inputs)["embeddings"], wanted)
+
+
+def test_several_threads_get_their_own_answers(tmp_path: Path) -> None:
+    backend = open_folder(write_folder(tmp_path))
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        for rows in (1, 2, 3, 1):
+            inputs = suffix_inputs(rows, seed)
+            found = backend.run("suffix", inputs)["embeddings"][:, 1:]
+            gains = inputs["adapter_gain"][:, None, None, None]
+            if not np.allclose(found, inputs["prior_masks"] * gains, atol=1e-6):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_inputs_that_do_not_match_are_named(tmp_path: Path) -> None:
+    backend = open_folder(write_folder(tmp_path))
+    inputs = suffix_inputs(2)
+    with pytest.raises(BackendError, match="suffix input adapter_gain: expected float32"):
+        backend.run("suffix", {**inputs, "adapter_gain": np.zeros(2)})
+    with pytest.raises(BackendError, match=r"adapter_gain: expected shape \(N=2\), got \(3,\)"):
+        backend.run("suffix", {**inputs, "adapter_gain": np.zeros(3, np.float32)})
+    with pytest.raises(BackendError, match="graph 'encoder' is not loaded; loaded:"):
+        backend.run("encoder", {})
+
+
+def test_output_of_another_shape_is_refused(tmp_path: Path) -> None:
+    graph = decoder_graph()
+    graph.node[-1].output[0] = "of_each"
+    graph.initializer.append(constant("start", [0], TensorProto.INT64))
+    graph.node.append(helper.make_node("Slice", ["of_each", "start", "one"], ["predicted_iou"]))
+    backend = open_folder(write_folder(tmp_path, decoder=graph))
+    prompts = {
+        "embeddings": np.zeros((2, 2, SIZE, SIZE), np.float32),
+        "point_coords": np.zeros((2, 3, 2), np.float32),
+        "point_labels": np.zeros((2, 3), np.float32),
+    }
+    with pytest.raises(BackendError, match=r"predicted_iou: expected shape \(N=2\), got \(1,\)"):
+        backend.run("decoder", prompts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "picture"}, r"inputs: the manifest says \['picture'\], the file"),
+        ({"dtype": "float16"}, "says float16 .* the file has float32"),
+        ({"shape": [1, 3, 32, 32]}, r"says float32 \[1, 3, 32, 32\], the file has"),
+        ({"shape": ["N", 3, SIZE, SIZE]}, r"image: the manifest says"),
+    ],
+)
+def test_file_that_is_not_what_the_manifest_says(
+    tmp_path: Path, changes: dict, message: str
+) -> None:
+    content = manifest_content()
+    content["graphs"]["prefix"]["inputs"][0].update(changes)
+    with pytest.raises(BackendError, match=f"prefix.onnx: .*{message}"):
+        open_folder(write_folder(tmp_path, content))
+
+
+def test_a_run_in_progress_can_be_interrupted(tmp_path: Path) -> None:
+    """A cancelled request ends after the operator it is at; later runs are refused at once."""
+    backend = open_folder(write_folder(tmp_path))
+    request = _Request(backend.interrupt)
+    backend._graphs["suffix"]._idle[None] = [request]
+    with pytest.raises(BackendError, match="interrupted: suffix was ended"):
+        backend.run("suffix", suffix_inputs(1))
+    assert request.cancelled
+    with pytest.raises(BackendError, match="interrupted: prefix was not run"):
+        backend.run("prefix", {"image": np.zeros((1, 3, SIZE, SIZE), np.float32)})
+
+
+class _Request:
+    """What the library's request does when it is cancelled while it runs."""
+
+    def __init__(self, while_running: Any) -> None:
+        self._while_running = while_running
+        self.cancelled = False
+
+    def set_tensor(self, name: str, tensor: Any) -> None:
+        pass
+
+    def start_async(self) -> None:
+        pass
+
+    def wait(self) -> None:
+        self._while_running()
+        raise RuntimeError("Infer Request was canceled")
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_the_library_lets_a_request_be_cancelled(tmp_path: Path) -> None:
+    """Many calls one after another: the one that runs, or the next, is refused."""
+    backend = open_folder(write_folder(tmp_path))
+    threading.Timer(0.2, backend.interrupt).start()
+    inputs = suffix_inputs(64)
+
+    def work() -> None:
+        for _ in range(100_000):
+            backend.run("suffix", inputs)
+
+    with pytest.raises(BackendError, match="interrupted: suffix was"):
+        work()
+
+
+def test_closed_backend_refuses(tmp_path: Path) -> None:
+    backend = open_folder(write_folder(tmp_path))
+    backend.close()
+    with pytest.raises(BackendError, match="not loaded"):
+        backend.run("suffix", suffix_inputs(1))
+    backend.close()
+
+
+def test_a_failure_names_graph_and_shapes(tmp_path: Path) -> None:
+    backend = open_folder(write_folder(tmp_path))
+    request = _Request(lambda: None)
+    backend._graphs["suffix"]._idle[None] = [request]
+    with pytest.raises(BackendError, match=r"suffix failed with inputs .*canceled"):
+        backend.run("suffix", suffix_inputs(2))
+    assert backend._graphs["suffix"]._idle[None] == []  # it is not used again
+    assert len(backend.run("suffix", suffix_inputs(2))["embeddings"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"device": "TPU"}, BackendError, "device TPU is not available to OpenVINO; it has CPU"),
+        ({"precision": "int8"}, InvalidInputError, "expected one of auto, f32, bf16, f16"),
+        ({"threads": -1}, InvalidInputError, "threads: expected >= 0, got -1"),
+    ],
+)
+def test_unusable_options(tmp_path: Path, options: dict, error: type, message: str) -> None:
+    write_folder(tmp_path)
+    with pytest.raises(error, match=message):
+        open_folder(tmp_path, **options)
+
+
+def test_precision_is_what_runs_or_the_start_fails(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path)
+    natural = open_folder(folder, precision="auto").precision
+    assert natural in ("f32", "bf16", "f16")
+    for asked in ("bf16", "f16"):
+        if asked == natural:
+            assert open_folder(folder, precision=asked).precision == asked
+            continue
+        with pytest.raises(BackendError, match=f"precision {asked} was asked for, but CPU"):
+            open_folder(folder, precision=asked)
+
+
+def test_compiled_graphs_are_kept_for_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    folder, cache = write_folder(tmp_path / "model"), tmp_path / "cache"
+    first = open_folder(folder, cache_dir=cache)
+    blobs = {path.name: path.stat().st_mtime_ns for path in cache.glob("*.blob")}
+    assert len(blobs) == 3
+    second = open_folder(folder, cache_dir=cache)
+    assert {path.name: path.stat().st_mtime_ns for path in cache.glob("*.blob")} == blobs
+    inputs = suffix_inputs(2)
+    np.testing.assert_array_equal(
+        first.run("suffix", inputs)["embeddings"], second.run("suffix", inputs)["embeddings"]
+    )
+
+
+def test_a_device_of_fixed_shapes_gets_a_graph_for_each(tmp_path: Path) -> None:
+    """As an NPU needs it; here the CPU computes."""
+    folder = write_folder(tmp_path)
+    core, compiled = openvino.Core(), []
+    model = core.read_model(str(folder / "suffix.onnx"))
+
+    def compile_for(shapes: dict) -> Any:
+        compiled.append(shapes["adapter_gain"])
+        model.reshape({name: list(shape) for name, shape in shapes.items()})
+        return core.compile_model(model, "CPU")
+
+    graph = CompiledGraph(openvino, compile_for, fixed_shapes=True)
+    for rows in (1, 2, 1, 2):
+        inputs = suffix_inputs(rows)
+        with graph.request(inputs) as request:
+            request.start_async()
+            request.wait()
+            assert request.get_tensor("embeddings").data.shape == (rows, 2, SIZE, SIZE)
+    assert compiled == [(1,), (2,)]
+    for rows in range(3, 40):
+        with graph.request(suffix_inputs(rows)):
+            pass
+    assert len(graph._compiled) == 16
+
+
+def test_missing_library_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(BackendError, match="install it with: pip install openvino"):
+        open_folder(tmp_path)
