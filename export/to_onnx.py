@@ -94,11 +94,11 @@ def fill_folder(
     """
     import onnx
 
-    from amodal_ros.backends.torch_backend import TorchBackend
     from amodal_ros.errors import BackendError
     from amodal_ros.model_folder.manifest import load_manifest, parse_manifest
     from amodal_ros.model_folder.memory import load_memory
     from amodal_ros.modeling.packing import feature_layout
+    from amodal_ros.modeling.torch_backend import TorchBackend
     from amodal_ros.verification.reference import save_reference
     from export.folder.graph_files import check_data
     from export.folder.memory_parity import measure_memory

@@ -22,8 +22,6 @@ CORE_LIBRARIES = {"numpy", "cv2", "scipy", "amodal_ros"}
 # Masks in files: the demo and training read and write them, the node and the predictor do not.
 FILE_MASKS = "amodal_ros.image.rle"
 ENGINES = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda"}
-# The backend whose engine is the torch model itself: for who has one in memory.
-TORCH_BACKEND = "amodal_ros.backends.torch_backend"
 
 
 def module_name(file: Path) -> str:
@@ -49,8 +47,7 @@ CORE = [
     for name in under("amodal_ros")
     if name not in under("amodal_ros.modeling", "amodal_ros.ros", "amodal_ros.backends")
 ]
-
-BACKENDS = [name for name in under("amodal_ros.backends") if name != TORCH_BACKEND]
+BACKENDS = under("amodal_ros.backends")
 
 
 def imports(module: str) -> set[str]:
@@ -206,11 +203,6 @@ def test_training_commands_run_from_the_root(script: str) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "usage:" in result.stdout
-
-
-def test_only_who_has_a_torch_model_imports_its_backend() -> None:
-    users = {name for name in SOURCES if reaches(imports(name), TORCH_BACKEND)}
-    assert {name.split(".")[0] for name in users} <= {"export", "training"}
 
 
 PUBLIC = """

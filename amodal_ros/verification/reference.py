@@ -52,11 +52,11 @@ class ReferenceFrame:
     def filled(self, rows: int) -> ReferenceFrame:
         """The same with its objects repeated until there are at least so many."""
         index = np.arange(len(self) * -(-rows // len(self))) % len(self)
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        image = values.pop("image_rgb")
-        return ReferenceFrame(
-            image, **{name: None if v is None else v[index] for name, v in values.items()}
-        )
+        values: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        for name, value in values.items():
+            if name != "image_rgb" and value is not None:
+                values[name] = value[index]
+        return ReferenceFrame(**values)
 
 
 Reference = Sequence[ReferenceFrame]
@@ -102,7 +102,10 @@ def _frame(values: Mapping[str, Any]) -> ReferenceFrame:
     """One frame of its arrays as stored."""
     image = values["image_rgb"]
     if image.ndim != 3:
-        image = np.ascontiguousarray(cv2.imdecode(image, cv2.IMREAD_COLOR)[..., ::-1])
+        image = cv2.imdecode(image, cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError("image_rgb is no image")
+        image = np.ascontiguousarray(image[..., ::-1])
     width = image.shape[1]
     masks = {
         name: np.unpackbits(values[name], axis=-1, count=width).astype(bool)

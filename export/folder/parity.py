@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
-from amodal_ros.backends.torch_backend import TorchBackend
 from amodal_ros.errors import BackendError
 from amodal_ros.inference.graph_runner import decoder_broadcasts
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.modeling.torch_backend import TorchBackend
 from amodal_ros.verification.gate import compare_with_reference
 from amodal_ros.verification.measures import Comparison, Limits
 from amodal_ros.verification.reference import Reference

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Model folders and base files of a few nodes, for the benchmark and int8."""
+"""Model folders and base files of a few nodes, for the benchmark."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from onnx import TensorProto, helper
 
 from tests.backends.test_onnxruntime_backend import (
@@ -16,7 +15,7 @@ from tests.backends.test_onnxruntime_backend import (
     value,
     write_folder,
 )
-from tests.fakes import SIZE, manifest_content
+from tests.fakes import manifest_content
 
 F = TensorProto.FLOAT
 
@@ -31,25 +30,6 @@ def model_folder(folder: Path, mode: str, **graphs: Any) -> Path:
         for tensor in (*graph.input, *graph.output):
             tensor.type.tensor_type.shape.dim[0].dim_param = "N"
     return write_folder(folder, manifest_content("roi", "roi"), **made)
-
-
-def calculating_prefix() -> Any:
-    """A convolution and a matrix product, large enough to be quantised."""
-    rng = np.random.default_rng(0)
-    nodes = [
-        helper.make_node("Conv", ["image", "kernel"], ["one"], "conv", pads=[1] * 4),
-        helper.make_node("MatMul", ["one", "matrix"], ["features"], "product"),
-    ]
-    return helper.make_graph(
-        nodes,
-        "prefix",
-        [value("image", 1, 3, SIZE, SIZE)],
-        [value("features", 1, 1, SIZE, SIZE)],
-        [
-            constant("kernel", rng.normal(size=(1, 3, 3, 3)), F),
-            constant("matrix", rng.normal(size=(SIZE, SIZE)), F),
-        ],
-    )
 
 
 def base_files(folder: Path) -> Path:

@@ -17,7 +17,6 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from amodal_ros.backends.torch_backend import TorchBackend
 from amodal_ros.errors import BackendError, CheckpointError, InvalidInputError, ManifestError
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_predictor
@@ -25,6 +24,7 @@ from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.modeling.base_weights import identify
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.packing import feature_layout
+from amodal_ros.modeling.torch_backend import TorchBackend
 from amodal_ros.verification.measures import mask_ious
 from amodal_ros.verification.reference import load_reference, save_reference
 from export.folder.model_folder import publish

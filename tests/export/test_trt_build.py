@@ -12,15 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.backends.tensorrt.engine_cache import UNVERIFIED, load_engine_set
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import load_manifest
-from amodal_ros.verification.reference import load_reference
-from amodal_ros.verification.scenes import Scene
 from export import to_trt
-from export.int8_graphs import Variant, record_inputs, write_variant
 from export.trt.build_set import build_engine_set, plan_graphs
 from export.trt.builder import BuildOptions, build_engine
 from export.trt.engine_options import EngineOptions
@@ -140,29 +136,6 @@ def test_graph_that_tensorrt_cannot_parse(folder: Path, tmp_path: Path) -> None:
             tmp_path,
         )
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("symmetric", [True, False])
-def test_int8_builds_without_zero_points(folder: Path, tmp_path: Path, symmetric: bool) -> None:
-    manifest = load_manifest(folder)
-    scene = Scene.of_reference(load_reference(manifest.reference_path))
-    recorded = record_inputs(manifest, OnnxRuntimeBackend(manifest), [scene])
-    way = Variant("static", ("prefix",), ("MatMul", "Conv"), symmetric)
-    quantised = write_variant(way, manifest, recorded, tmp_path / "int8")
-    (graph, plan) = plan_graphs(quantised, "fp16")["prefix"]
-    arguments = (
-        load_library("tensorrt_rtx"),
-        "prefix",
-        typed_graph(graph, plan),
-        profile_shapes(quantised.graphs["prefix"], Limits()),
-        BuildOptions(target="SM89"),
-        tmp_path,
-    )
-    if symmetric:
-        assert len(build_engine(*arguments).plan) > 1000
-    else:
-        with pytest.raises(BackendError, match="Non-zero zero point is not supported"):
-            build_engine(*arguments)
 
 
 def test_network_of_other_types_is_refused(folder: Path, tmp_path: Path) -> None:

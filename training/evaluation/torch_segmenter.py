@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.backends.torch_backend import TorchBackend
 from amodal_ros.files import file_sha256
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.build import load_amodal
+from amodal_ros.modeling.torch_backend import TorchBackend
 from training.evaluation.segmenters import (
     ModelDescription,
     PredictorSegmenter,
     ScaledGainBackend,
-
 )
 
 

@@ -44,7 +44,10 @@ def test_defaults_are_valid():
         ({"threads": True}, "threads is True (bool)"),
         ({"max_objects": 0}, "max_objects is 0"),
         ({"autostart": "yes"}, "autostart is 'yes' (str), expected true or false"),
-        ({"backend": "magic"}, "backend is 'magic' (str), expected one of auto, openvino, onnxruntime"),
+        (
+            {"backend": "magic"},
+            "backend is 'magic' (str), expected one of auto, openvino, onnxruntime",
+        ),
         ({"image_reliability": ""}, "expected one of automatic, best_effort, reliable"),
         ({"image_topic": ""}, "image_topic is '', expected the name of a topic"),
         ({"model_dir": None}, "model_dir is None (NoneType), expected a text"),
