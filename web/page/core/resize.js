@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Resizing of images as `amodal_ros` does it: Pillow's bilinear filter by way of OpenCV's parts.
+//
+// A mask moves by up to 2 % of its area where a resize is off by a single grey level, so OpenCV's
+// fixed-point arithmetic is repeated here. An image is {width, height, data}, data RGB, 8 bits.
+
+const CHANNELS = 3;
+
+/** Resizes an image; see `amodal_ros` for why in this way. */
+export function resizeImage(image, height, width) {
+  if (image.height === height && image.width === width) return image;
+  if (image.height <= height && image.width <= width) {
+    const wide = linear(image, image.height, width, EXACT);
+    return linear(wide, height, width, EXACT); // rounds after each axis
+  }
+  const smooth = smoothFor(image, height, width);
+  if (smooth.height === 2 * height && smooth.width === 2 * width) {
+    return areaAverage(smooth, height, width); // what OpenCV takes a linear halving for
+  }
+  return linear(smooth, height, width, FAST);
+}
+
+/** Round to the nearest, halves to even. */
+function roundEven(value) {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
+  return floor % 2 ? floor + 1 : floor;
+}
+
+// OpenCV's INTER_LINEAR_EXACT has weights of 8 bits and positions in double precision;
+// INTER_LINEAR has 11 bits and single precision, and cuts 4 + 16 bits off on its way.
+const EXACT = {
+  one: 256,
+  position: (value) => value,
+  mix: (top, bottom, w0, w1) => (top * w0 + bottom * w1 + 32768) >> 16,
+};
+const FAST = {
+  one: 2048,
+  position: Math.fround,
+  mix: (top, bottom, w0, w1) =>
+    ((((top >> 4) * w0) >> 16) + (((bottom >> 4) * w1) >> 16) + 2) >> 2,
+};
+
+/** For each target pixel: the lower and upper source pixel, and their weights, as integers. */
+function linearAxis(source, target, { one, position }) {
+  const axis = [];
+  const scale = 1 / (target / source);
+  for (let index = 0; index < target; index++) {
+    const at = position(scale * (index + 0.5) - 0.5);
+    const lower = Math.floor(at);
+    if (lower < 0) axis.push([0, 0, one, 0]);
+    else if (lower >= source - 1) axis.push([source - 1, source - 1, one, 0]);
+    else {
+      const rest = position(at - lower);
+      const upperWeight = roundEven(rest * one);
+      const lowerWeight = one === 256 ? one - upperWeight : roundEven(position(1 - rest) * one);
+      axis.push([lower, lower + 1, lowerWeight, upperWeight]);
+    }
+  }
+  return axis;
+}
+
+function linear(image, height, width, arithmetic) {
+  const rows = linearAxis(image.height, height, arithmetic);
+  const columns = linearAxis(image.width, width, arithmetic);
+  const lines = new Map(); // horizontally interpolated source rows, two at a time
+  const line = (row) => {
+    if (!lines.has(row)) {
+      for (const old of lines.keys()) if (old < row - 1) lines.delete(old);
+      lines.set(row, interpolatedRow(image, row, columns));
+    }
+    return lines.get(row);
+  };
+  const data = new Uint8Array(height * width * CHANNELS);
+  rows.forEach(([lower, upper, w0, w1], row) => {
+    const [top, bottom] = [line(lower), line(upper)];
+    const start = row * width * CHANNELS;
+    for (let index = 0; index < top.length; index++) {
+      data[start + index] = arithmetic.mix(top[index], bottom[index], w0, w1);
+    }
+  });
+  return { width, height, data };
+}
+
+function interpolatedRow(image, row, columns) {
+  const result = new Int32Array(columns.length * CHANNELS);
+  const start = row * image.width * CHANNELS;
+  let index = 0;
+  for (const [lower, upper, w0, w1] of columns) {
+    const [left, right] = [start + lower * CHANNELS, start + upper * CHANNELS];
+    for (let channel = 0; channel < CHANNELS; channel++) {
+      result[index++] = image.data[left + channel] * w0 + image.data[right + channel] * w1;
+    }
+  }
+  return result;
+}
+
+/** Widens, along each axis that shrinks, the filter that linear interpolation will be. */
+function smoothFor(image, height, width) {
+  const ratios = [Math.max(image.height / height, 1), Math.max(image.width / width, 1)];
+  const blocks = ratios.map((ratio) => Math.ceil(ratio / 2));
+  let reduced = image;
+  if (Math.max(...blocks) > 1) {
+    reduced = areaAverage(
+      image, roundEven(image.height / blocks[0]), roundEven(image.width / blocks[1]),
+    );
+  }
+  const [rowTaps, columnTaps] = ratios.map((ratio, axis) => {
+    const k = blocks[axis];
+    const variance = (ratio ** 2 / 6 - (k ** 2 - 1) / 12) / k ** 2;
+    const side = (variance - 1 / 6) / 2;
+    return [Math.fround(side), Math.fround(1 - 2 * side)];
+  });
+  return threeTaps(reduced, columnTaps, rowTaps);
+}
+
+/** Filters with (side, middle, side) along rows and columns; the border pixels are repeated. */
+function threeTaps({ width, height, data }, [sideX, middleX], [sideY, middleY]) {
+  const stride = width * CHANNELS;
+  const wide = new Float32Array(data.length);
+  for (let row = 0; row < height; row++) {
+    const start = row * stride;
+    for (let index = 0; index < stride; index++) {
+      const left = data[start + (index < CHANNELS ? index : index - CHANNELS)];
+      const right = data[start + (index + CHANNELS < stride ? index + CHANNELS : index)];
+      wide[start + index] = data[start + index] * middleX + (left + right) * sideX;
+    }
+  }
+  const result = new Uint8ClampedArray(data.length); // rounds halves to even, as OpenCV does
+  for (let row = 0; row < height; row++) {
+    const above = (row ? row - 1 : row) * stride;
+    const below = (row + 1 < height ? row + 1 : row) * stride;
+    for (let index = 0; index < stride; index++) {
+      const sides = Math.fround(wide[above + index] + wide[below + index]);
+      result[row * stride + index] = wide[row * stride + index] * middleY + sides * sideY;
+    }
+  }
+  return { width, height, data: result };
+}
+
+/** For each target pixel the source pixels that it covers, and how much of each. */
+function areaAxis(source, target) {
+  const scale = source / target;
+  return Array.from({ length: target }, (_, index) => {
+    const [low, high] = [index * scale, Math.min((index + 1) * scale, source)];
+    const parts = [];
+    for (let pixel = Math.floor(low); pixel < high; pixel++) {
+      const part = Math.min(pixel + 1, high) - Math.max(pixel, low);
+      if (part > 1e-3) parts.push([pixel, Math.fround(part / Math.min(scale, source - low))]);
+    }
+    return parts;
+  });
+}
+
+/** Averages over the area that each target pixel covers: OpenCV's INTER_AREA. */
+function areaAverage(image, height, width) {
+  const columns = areaAxis(image.width, width);
+  const data = new Uint8ClampedArray(height * width * CHANNELS);
+  const half = image.width === 2 * width && image.height === 2 * height; // halves are rounded up
+  areaAxis(image.height, height).forEach((rows, row) => {
+    const sums = new Float64Array(width * CHANNELS);
+    for (const [y, weight] of rows) {
+      let index = 0;
+      for (const parts of columns) {
+        for (let channel = 0; channel < CHANNELS; channel++) {
+          let sum = 0;
+          for (const [x, part] of parts) {
+            sum += image.data[(y * image.width + x) * CHANNELS + channel] * part;
+          }
+          sums[index++] += sum * weight;
+        }
+      }
+    }
+    data.set(half ? sums.map((sum) => Math.floor(sum + 0.5)) : sums, row * width * CHANNELS);
+  });
+  return { width, height, data };
+}
