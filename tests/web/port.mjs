@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls functions of the page's core for the tests in Python: JSON calls in, JSON results out.
-import { readFileSync } from "node:fs";
+// Calls functions of the page's core for the tests in Python: a line of JSON in, a line out.
+import { createInterface } from "node:readline";
 import { encodeRle } from "../../web/page/app/coco.js";
 import * as geometry from "../../web/page/core/geometry.js";
 import { Mask } from "../../web/page/core/masks.js";
@@ -146,7 +146,13 @@ const functions = {
   },
 };
 
-const calls = JSON.parse(readFileSync(0, "utf8"));
-const results = [];
-for (const { name, given } of calls) results.push(await functions[name](given));
-process.stdout.write(JSON.stringify(results));
+for await (const line of createInterface({ input: process.stdin })) {
+  const { name, given } = JSON.parse(line);
+  let answer;
+  try {
+    answer = { result: await functions[name](given) };
+  } catch (error) {
+    answer = { failed: error.stack };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}

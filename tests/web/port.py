@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,30 @@ def node() -> str:
     return found
 
 
-def call_many(name: str, given: list[dict[str, Any]]) -> list[Any]:
-    """Calls one function of `port.mjs` with each of the arguments."""
-    calls = json.dumps([{"name": name, "given": arguments} for arguments in given])
-    done = subprocess.run(
-        [node(), str(PORT)], input=calls, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
+class Port:
+    """The page's core, in a process of node that answers line by line."""
 
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [node(), str(PORT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
-def call(name: str, **given: Any) -> Any:
-    """Calls one function of `port.mjs`."""
-    return call_many(name, [given])[0]
+    def call(self, name: str, **given: Any) -> Any:
+        """Calls a function of `port.mjs`."""
+        self._process.stdin.write(json.dumps({"name": name, "given": given}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert "failed" not in answer, answer["failed"]
+        return answer["result"]
+
+    def call_many(self, name: str, given: Iterable[dict[str, Any]]) -> list[Any]:
+        """Calls one function with each of the arguments."""
+        return [self.call(name, **arguments) for arguments in given]
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.stdin.close()
+        self._process.wait(timeout=10)
 
 
 def picture(image: np.ndarray) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.inference.prompts import check_queries, decoder_prompts, prior_boxes
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.types import PointPrompt
-from tests.web import port
+from tests.web.port import Port, mask, picture, pixels
 
 HW = 97, 131
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -62,14 +62,14 @@ def boxes(rng: np.random.Generator) -> np.ndarray:
     return random_boxes(60, rng)
 
 
-def test_square_about_a_box(boxes: np.ndarray) -> None:
+def test_square_about_a_box(port: Port, boxes: np.ndarray) -> None:
     got = port.call_many("region", [frame(box) for box in boxes])
     assert got == [list(ResizeGeometry.roi(HW, box, SIZE).source_xyxy) for box in boxes]
 
 
 @pytest.mark.parametrize("with_prior", [False, True])
 def test_region_of_an_object(
-    boxes: np.ndarray, rng: np.random.Generator, with_prior: bool
+    port: Port, boxes: np.ndarray, rng: np.random.Generator, with_prior: bool
 ) -> None:
     boxes = clip_boxes(boxes, HW)[0]
     priors = [random_mask(rng) if with_prior else None for _ in boxes]
@@ -89,7 +89,7 @@ def test_region_of_an_object(
         assert sum(a != b for a, b in zip(expected, plain, strict=True)) > 20
 
 
-def test_points_to_the_input(boxes: np.ndarray, rng: np.random.Generator) -> None:
+def test_points_to_the_input(port: Port, boxes: np.ndarray, rng: np.random.Generator) -> None:
     points = rng.uniform(0, 100, (20, 2)).astype(np.float32)
     (got,) = port.call_many("toInput", [{**frame(boxes[2]), "points": points.tolist()}])
     expected = ResizeGeometry.roi(HW, boxes[2], SIZE).points_to_input(points)
@@ -99,7 +99,7 @@ def test_points_to_the_input(boxes: np.ndarray, rng: np.random.Generator) -> Non
 @pytest.mark.parametrize(
     "box", [[1, 2, 3, 4], [5, 1, 4, 9], [5, 1, 5, 9], [-9, 0, 0, 9], [131, 0, 140, 9]]
 )
-def test_refused_boxes(box: list[float]) -> None:
+def test_refused_boxes(port: Port, box: list[float]) -> None:
     (fault,) = box_faults(np.float32([box]), HW)
     got = port.call("checkBox", box=box, width=HW[1], height=HW[0])
     if fault is None:
@@ -108,19 +108,19 @@ def test_refused_boxes(box: list[float]) -> None:
         assert fault in got
 
 
-def test_box_that_is_not_finite() -> None:
+def test_box_that_is_not_finite(port: Port) -> None:
     got = port.call("checkBox", box=["NaN", 0, 3, 4], width=9, height=9)
     assert "not finite" in got
 
 
-def test_clipped_box(boxes: np.ndarray) -> None:
+def test_clipped_box(port: Port, boxes: np.ndarray) -> None:
     given = [{"box": box.tolist(), "width": HW[1], "height": HW[0]} for box in boxes]
     np.testing.assert_array_equal(
         np.float32(port.call_many("clipBox", given)), clip_boxes(boxes, HW)[0]
     )
 
 
-def test_box_of_m_spec(boxes: np.ndarray) -> None:
+def test_box_of_m_spec(port: Port, boxes: np.ndarray) -> None:
     boxes[0, 2] = boxes[0, 0]  # without area
     given = [
         {"box": box.tolist(), "factor": 1.2, "width": HW[1], "height": HW[0]} for box in boxes
@@ -130,30 +130,30 @@ def test_box_of_m_spec(boxes: np.ndarray) -> None:
     )
 
 
-def test_mask_of_a_box(boxes: np.ndarray) -> None:
+def test_mask_of_a_box(port: Port, boxes: np.ndarray) -> None:
     given = [{"box": box.tolist(), "width": HW[1], "height": HW[0]} for box in boxes]
     for got, expected in zip(
         port.call_many("maskOfBox", given), boxes_to_masks(boxes, HW), strict=True
     ):
-        np.testing.assert_array_equal(port.pixels(got, HW), expected)
+        np.testing.assert_array_equal(pixels(got, HW), expected)
 
 
-def test_box_of_a_mask(rng: np.random.Generator) -> None:
+def test_box_of_a_mask(port: Port, rng: np.random.Generator) -> None:
     masks = [random_mask(rng) for _ in range(5)] + [np.zeros(HW, bool)]
-    got = port.call_many("maskBox", [port.mask(values) for values in masks])
+    got = port.call_many("maskBox", [mask(values) for values in masks])
     assert got == [list(mask_box(values)) for values in masks]
 
 
-def test_masks_combined(rng: np.random.Generator) -> None:
+def test_masks_combined(port: Port, rng: np.random.Generator) -> None:
     a, b = random_mask(rng), random_mask(rng)
-    got = port.call("maskPair", a=port.mask(a), b=port.mask(b))
+    got = port.call("maskPair", a=mask(a), b=mask(b))
     for values, expected in zip(got, (a | b, a & b, a & ~b), strict=True):
-        np.testing.assert_array_equal(port.pixels(values, HW), expected)
+        np.testing.assert_array_equal(pixels(values, HW), expected)
 
 
-def test_mask_in_the_input(boxes: np.ndarray, rng: np.random.Generator) -> None:
+def test_mask_in_the_input(port: Port, boxes: np.ndarray, rng: np.random.Generator) -> None:
     values = random_mask(rng) | random_mask(rng)
-    given = [{**frame(box), "mask": port.mask(values)} for box in boxes[:12]]
+    given = [{**frame(box), "mask": mask(values)} for box in boxes[:12]]
     for got, box in zip(port.call_many("maskToInput", given), boxes, strict=False):
         expected = ResizeGeometry.roi(HW, box, SIZE).masks_to_input(values[None])[0, 0]
         np.testing.assert_array_equal(np.float32(got).reshape(SIZE, SIZE), expected)
@@ -171,7 +171,9 @@ def test_mask_in_the_input(boxes: np.ndarray, rng: np.random.Generator) -> None:
         (17, 11),  # by more than 4
     ],
 )
-def test_resize_to_the_last_level(hw: tuple[int, int], rng: np.random.Generator) -> None:
+def test_resize_to_the_last_level(
+    port: Port, hw: tuple[int, int], rng: np.random.Generator
+) -> None:
     image = rng.integers(0, 256, (80, 80, 3), dtype=np.uint8)
     image[:40] = image[:40] // 64 * 64  # edges and noise
     got = port.call("resize", width=80, height=80, data=image.ravel().tolist(), to=list(hw))
@@ -181,10 +183,10 @@ def test_resize_to_the_last_level(hw: tuple[int, int], rng: np.random.Generator)
 
 
 @pytest.mark.parametrize("index", range(6))
-def test_input_tensor(index: int, rng: np.random.Generator) -> None:
+def test_input_tensor(port: Port, index: int, rng: np.random.Generator) -> None:
     box = random_boxes(6, rng)[index]
     image = rng.integers(0, 256, (*HW, 3), dtype=np.uint8)
-    got = port.call("preprocess", picture=port.picture(image), mean=MEAN, std=STD, **frame(box))
+    got = port.call("preprocess", picture=picture(image), mean=MEAN, std=STD, **frame(box))
     expected = preprocess_image(image, ResizeGeometry.roi(HW, box, SIZE), MEAN, STD)[0]
     difference = np.abs(np.float32(got).reshape(expected.shape) - expected)
     assert difference.max() <= 1.01 / min(STD)  # a grey level, where a half is rounded otherwise
@@ -192,11 +194,8 @@ def test_input_tensor(index: int, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("family", ["mobile_sam", "sam2"])
-@pytest.mark.parametrize("with_box", [False, True])
-@pytest.mark.parametrize("count", [0, 3])
-def test_decoder_prompts(family: str, with_box: bool, count: int) -> None:
-    if not (with_box or count):
-        pytest.skip("nothing to ask for")
+@pytest.mark.parametrize(("with_box", "count"), [(True, 0), (True, 3), (False, 3)])
+def test_decoder_prompts(port: Port, family: str, with_box: bool, count: int) -> None:
     box = np.float32([10.1, 20.2, 70.3, 80.4])
     coords = np.float32([[20.7, 30.1], [40.2, 50.9], [60, 70]])[:count]
     labels = [1, 0, 1][:count]
@@ -215,7 +214,9 @@ def test_decoder_prompts(family: str, with_box: bool, count: int) -> None:
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.7])
-def test_mask_from_logits(threshold: float, boxes: np.ndarray, rng: np.random.Generator) -> None:
+def test_mask_from_logits(
+    port: Port, threshold: float, boxes: np.ndarray, rng: np.random.Generator
+) -> None:
     logits = rng.normal(0, 3, (len(boxes), 1, 16, 16)).astype(np.float32)
     geometries = [ResizeGeometry.roi(HW, box, SIZE) for box in boxes]
     expected = masks_from_logits(logits, geometries, threshold)
@@ -224,12 +225,12 @@ def test_mask_from_logits(threshold: float, boxes: np.ndarray, rng: np.random.Ge
         for box, values in zip(boxes, logits, strict=True)
     ]
     for got, values in zip(port.call_many("maskFromLogits", given), expected, strict=True):
-        np.testing.assert_array_equal(port.pixels(got, HW), values)
+        np.testing.assert_array_equal(pixels(got, HW), values)
 
 
-def test_run_lengths_as_pycocotools_writes_them(rng: np.random.Generator) -> None:
+def test_run_lengths_as_pycocotools_writes_them(port: Port, rng: np.random.Generator) -> None:
     masks = [random_mask(rng), rng.random(HW) > 0.5, np.zeros(HW, bool), np.ones(HW, bool)]
-    got = port.call_many("rle", [port.mask(values) for values in masks])
+    got = port.call_many("rle", [mask(values) for values in masks])
     assert got == [encode_rle(values) for values in masks]
 
 
@@ -240,7 +241,9 @@ def test_run_lengths_as_pycocotools_writes_them(rng: np.random.Generator) -> Non
         ([1, 1], False, "within the image", "outside"),
     ],
 )
-def test_refused_points(labels: list[int], inside: bool, message: str, here: str) -> None:
+def test_refused_points(
+    port: Port, labels: list[int], inside: bool, message: str, here: str
+) -> None:
     coords = np.float32([[3, 4], [5, 6]]) + (0 if inside else 1000)
     points = as_marks(coords, labels)
     with pytest.raises(InvalidInputError, match=message):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.web import port
+from tests.web.port import Port, mask
 
 HW = 40, 60
 
@@ -19,49 +19,51 @@ def block(x0: int, x1: int, y0: int = 5, y1: int = 35) -> np.ndarray:
     return values
 
 
-def order(*objects: tuple[int, np.ndarray, np.ndarray], least: float = 0.01) -> list[Any]:
+def order(
+    port: Port, *objects: tuple[int, np.ndarray, np.ndarray], least: float = 0.01
+) -> list[Any]:
     given = [
-        {"id": number, "visible": port.mask(visible), "amodal": port.mask(amodal)}
+        {"id": number, "visible": mask(visible), "amodal": mask(amodal)}
         for number, visible, amodal in objects
     ]
     return port.call("occlusionOrder", objects=given, least=least)
 
 
-def test_front_object_hides_the_overlap() -> None:
+def test_front_object_hides_the_overlap(port: Port) -> None:
     front, back = block(0, 20), block(10, 40)
     expected = [{"front": 1, "back": 2, "share": pytest.approx(10 / 30)}]
-    assert order((1, front, front), (2, back & ~front, back)) == expected
-    assert order((2, back & ~front, back), (1, front, front)) == expected
+    assert order(port, (1, front, front), (2, back & ~front, back)) == expected
+    assert order(port, (2, back & ~front, back), (1, front, front)) == expected
 
 
-def test_three_in_a_row() -> None:
+def test_three_in_a_row(port: Port) -> None:
     a, b, c = block(0, 20), block(10, 40), block(30, 50)
-    found = order((3, c & ~b, c), (1, a, a), (2, b & ~a, b))
+    found = order(port, (3, c & ~b, c), (1, a, a), (2, b & ~a, b))
     assert {(pair["front"], pair["back"]) for pair in found} == {(1, 2), (2, 3)}
 
 
-def test_objects_apart_and_objects_that_claim_the_same() -> None:
+def test_objects_apart_and_objects_that_claim_the_same(port: Port) -> None:
     a, b = block(0, 20), block(30, 50)
-    assert order((1, a, a), (2, b, b)) == []
-    assert order((1, a, a), (2, a, a)) == []  # equal cover says nothing
+    assert order(port, (1, a, a), (2, b, b)) == []
+    assert order(port, (1, a, a), (2, a, a)) == []  # equal cover says nothing
 
 
-def test_a_seam_is_no_occlusion() -> None:
+def test_a_seam_is_no_occlusion(port: Port) -> None:
     front, back = block(0, 20), block(19, 60, 0, 40)
-    assert order((1, front, front), (2, back & ~front, back), least=0.02) == []
-    assert len(order((1, front, front), (2, back & ~front, back), least=0.001)) == 1
+    assert order(port, (1, front, front), (2, back & ~front, back), least=0.02) == []
+    assert len(order(port, (1, front, front), (2, back & ~front, back), least=0.001)) == 1
 
 
-def test_hidden_by_something_that_was_not_drawn() -> None:
+def test_hidden_by_something_that_was_not_drawn(port: Port) -> None:
     """The overlap is seen of neither: no order."""
     a, b, other = block(0, 30), block(20, 50), block(20, 30)
-    assert order((1, a & ~other, a), (2, b & ~other, b)) == []
+    assert order(port, (1, a & ~other, a), (2, b & ~other, b)) == []
 
 
-def test_occlusion_rate() -> None:
+def test_occlusion_rate(port: Port) -> None:
     whole, seen, empty = block(0, 40), block(0, 30), np.zeros(HW, bool)
     given = [
-        {"visible": port.mask(seen), "amodal": port.mask(whole)},
-        {"visible": port.mask(empty), "amodal": port.mask(empty)},
+        {"visible": mask(seen), "amodal": mask(whole)},
+        {"visible": mask(empty), "amodal": mask(empty)},
     ]
     assert port.call_many("occlusionRate", given) == [0.25, 0]

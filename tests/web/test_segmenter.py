@@ -13,7 +13,7 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import parse_manifest
 from amodal_ros.types import AmodalPrediction, PointPrompt
 from tests.fakes import FakeBackend, manifest_content
-from tests.web import port
+from tests.web.port import Port, mask, picture, pixels
 
 HW = 90, 120
 IMAGE = np.random.default_rng(5).integers(0, 256, (*HW, 3), dtype=np.uint8)
@@ -43,7 +43,7 @@ def by_python(
 @pytest.mark.parametrize("prior_from", ["box", "visible_mask"])
 @pytest.mark.parametrize("with_prior", [False, True])
 @pytest.mark.parametrize("prompt", ["box", "points", "both"])
-def test_masks_and_calls(prior_from: str, with_prior: bool, prompt: str) -> None:
+def test_masks_and_calls(port: Port, prior_from: str, with_prior: bool, prompt: str) -> None:
     content = {**manifest_content("roi", "roi"), "prior_from": prior_from}
     box = None if prompt == "points" else BOX
     marks = [] if prompt == "box" else [(44.0, 40.0, True), (90.0, 70.0, False)]
@@ -55,11 +55,11 @@ def test_masks_and_calls(prior_from: str, with_prior: bool, prompt: str) -> None
     query = {
         "box": box,
         "points": [{"x": x, "y": y, "on": on} for x, y, on in marks],
-        "prior": None if prior is None else port.mask(prior),
+        "prior": None if prior is None else mask(prior),
     }
-    got = port.call("segment", manifest=content, picture=port.picture(IMAGE), query=query)
-    np.testing.assert_array_equal(port.pixels(got["visible"], HW), expected.visible_masks[0])
-    np.testing.assert_array_equal(port.pixels(got["amodal"], HW), expected.amodal_masks[0])
+    got = port.call("segment", manifest=content, picture=picture(IMAGE), query=query)
+    np.testing.assert_array_equal(pixels(got["visible"], HW), expected.visible_masks[0])
+    np.testing.assert_array_equal(pixels(got["amodal"], HW), expected.amodal_masks[0])
     assert got["iou"] == pytest.approx(expected.predicted_iou[0], rel=1e-5)
     assert expected.amodal_masks[0].any()
     calls = [
@@ -79,34 +79,34 @@ def rows(calls: list[dict[str, Any]]) -> dict[str, int]:
     return total
 
 
-def test_one_pass_gives_both_masks() -> None:
+def test_one_pass_gives_both_masks(port: Port) -> None:
     """A decoder with `visible_logits` is asked once, with M_spec and gain 1."""
     content = manifest_content("roi", "roi") | {"prior_from": "box"}
     decoder = content["graphs"]["decoder"]
     decoder["outputs"].append({**decoder["outputs"][0], "name": "visible_logits"})
-    query = {"box": BOX, "points": [], "prior": port.mask(PRIOR)}
-    picture = port.picture(IMAGE)
-    got = port.call("segment", manifest=content, picture=picture, query=query, onePass=True)
+    query = {"box": BOX, "points": [], "prior": mask(PRIOR)}
+    given = {"manifest": content, "picture": picture(IMAGE), "query": query}
+    got = port.call("segment", **given, onePass=True)
     plain, _ = by_python(manifest_content("roi", "roi"), BOX, None, PRIOR)
     assert rows(got["calls"]) == {"prefix": 1, "suffix": 1, "decoder": 1}
-    np.testing.assert_array_equal(port.pixels(got["amodal"], HW), plain.amodal_masks[0])
-    np.testing.assert_array_equal(port.pixels(got["visible"], HW), plain.visible_masks[0])
+    np.testing.assert_array_equal(pixels(got["amodal"], HW), plain.amodal_masks[0])
+    np.testing.assert_array_equal(pixels(got["visible"], HW), plain.visible_masks[0])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"mode": "full"}, "models of mode roi, got full"), ({"schema_version": 2}, "got 2")],
 )
-def test_models_that_the_page_cannot_run(change: dict[str, Any], message: str) -> None:
+def test_models_that_the_page_cannot_run(port: Port, change: dict[str, Any], message: str) -> None:
     content = manifest_content("roi", "roi") | change
     query = {"box": BOX, "points": [], "prior": None}
-    got = port.call("segment", manifest=content, picture=port.picture(IMAGE), query=query)
+    got = port.call("segment", manifest=content, picture=picture(IMAGE), query=query)
     assert message in got["error"]
 
 
-def test_nothing_asked_for() -> None:
+def test_nothing_asked_for(port: Port) -> None:
     content = manifest_content("roi", "roi")
     query = {"box": None, "points": [], "prior": None}
-    got = port.call("segment", manifest=content, picture=port.picture(IMAGE), query=query)
+    got = port.call("segment", manifest=content, picture=picture(IMAGE), query=query)
     assert "got neither" in got["error"]
     assert got["calls"] == []

@@ -8,7 +8,6 @@ export const f32 = Math.fround;
 
 const MAX_FACTOR = 2.2; // of the box's longer side: as far as training has shown such regions
 const MAX_SHIFT = 0.08; // of the region's side
-const MAX_ROI_SIDES = 8; // a region of more image sides than this is a mistake
 
 /**
  * A square of the image, scaled to the model's input.
@@ -24,9 +23,6 @@ export class Region {
   static about(width, height, box, size) {
     const [x0, y0, x1, y1] = checkBox(box, width, height);
     const side = Math.max(x1 - x0, y1 - y0);
-    if (side > MAX_ROI_SIDES * Math.max(width, height)) {
-      throw new RangeError(`box: ${side} pixels are too many for an image of ${width}x${height}`);
-    }
     const left = Math.floor((x0 + x1 - side) / 2);
     const top = Math.floor((y0 + y1 - side) / 2);
     const length = Math.max(Math.ceil(x1) - left, Math.ceil(y1) - top, Math.ceil(side));

@@ -17,6 +17,11 @@ export class Mask {
     return mask;
   }
 
+  /** A mask that came through a message, which carries no methods. */
+  static from(plain) {
+    return Object.assign(Object.create(Mask.prototype), plain);
+  }
+
   /** 0 or 1, in image coordinates; 0 outside of the window. */
   at(x, y) {
     if (x < this.x0 || x >= this.x1 || y < this.y0 || y >= this.y1) return 0;
@@ -24,9 +29,7 @@ export class Mask {
   }
 
   get area() {
-    let count = 0;
-    for (const value of this.data) count += value;
-    return count;
+    return this.data.reduce((sum, value) => sum + value, 0);
   }
 
   /** Tight half-open box; zeros when empty. */
@@ -60,10 +63,12 @@ export class Mask {
     return mask;
   }
 
-  union = (other) => this.combined(other, (a, b) => a | b);
-  intersection = (other) => this.combined(other, (a, b) => a & b);
+  union(other) { return this.combined(other, (a, b) => a | b); }
+
+  intersection(other) { return this.combined(other, (a, b) => a & b); }
+
   /** What of this mask is not in the other. */
-  without = (other) => this.combined(other, (a, b) => a & ~b);
+  without(other) { return this.combined(other, (a, b) => a & ~b); }
 
   /** M_spec: the mask in a region's input frame, size x size of 0 and 1, nearest neighbour. */
   toInput(region) {

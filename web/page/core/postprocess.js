@@ -12,12 +12,10 @@ export function maskFromLogits(logits, region, threshold) {
   const side = Math.sqrt(logits.length);
   const columns = linearAxis(region.x0, region, side, region.width);
   const rows = linearAxis(region.y0, region, side, region.height);
-  const mask = new Mask(region.width, region.height, [
-    columns.first, rows.first, columns.first + columns.lower.length,
-    rows.first + rows.lower.length,
-  ]);
+  const [width, height] = [columns.lower.length, rows.lower.length];
+  const [x0, y0] = [columns.first, rows.first];
+  const mask = new Mask(region.width, region.height, [x0, y0, x0 + width, y0 + height]);
   const wide = interpolatedColumns(logits, side, columns);
-  const width = columns.lower.length;
   rows.lower.forEach((lower, row) => {
     const [top, bottom] = [lower * width, Math.min(lower + 1, side - 1) * width];
     const weight = rows.weights[row];

@@ -20,12 +20,10 @@ export function resizeImage(image, height, width) {
   return linear(smooth, height, width, FAST);
 }
 
-/** Round to the nearest, halves to even. */
+/** Rounds to the nearest whole number, halves to even. */
 function roundEven(value) {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
-  return floor % 2 ? floor + 1 : floor;
+  const rounded = Math.floor(value + 0.5);
+  return rounded - value === 0.5 && rounded % 2 ? rounded - 1 : rounded;
 }
 
 // OpenCV's INTER_LINEAR_EXACT has weights of 8 bits and positions in double precision;
@@ -62,50 +60,37 @@ function linearAxis(source, target, { one, position }) {
 }
 
 function linear(image, height, width, arithmetic) {
-  const rows = linearAxis(image.height, height, arithmetic);
   const columns = linearAxis(image.width, width, arithmetic);
-  const lines = new Map(); // horizontally interpolated source rows, two at a time
-  const line = (row) => {
-    if (!lines.has(row)) {
-      for (const old of lines.keys()) if (old < row - 1) lines.delete(old);
-      lines.set(row, interpolatedRow(image, row, columns));
-    }
-    return lines.get(row);
-  };
-  const data = new Uint8Array(height * width * CHANNELS);
-  rows.forEach(([lower, upper, w0, w1], row) => {
-    const [top, bottom] = [line(lower), line(upper)];
-    const start = row * width * CHANNELS;
-    for (let index = 0; index < top.length; index++) {
-      data[start + index] = arithmetic.mix(top[index], bottom[index], w0, w1);
-    }
-  });
-  return { width, height, data };
-}
-
-function interpolatedRow(image, row, columns) {
-  const result = new Int32Array(columns.length * CHANNELS);
-  const start = row * image.width * CHANNELS;
+  const stride = width * CHANNELS;
+  const wide = new Int32Array(image.height * stride);
   let index = 0;
-  for (const [lower, upper, w0, w1] of columns) {
-    const [left, right] = [start + lower * CHANNELS, start + upper * CHANNELS];
-    for (let channel = 0; channel < CHANNELS; channel++) {
-      result[index++] = image.data[left + channel] * w0 + image.data[right + channel] * w1;
+  for (let row = 0; row < image.height; row++) {
+    const start = row * image.width * CHANNELS;
+    for (const [lower, upper, w0, w1] of columns) {
+      const [left, right] = [start + lower * CHANNELS, start + upper * CHANNELS];
+      for (let channel = 0; channel < CHANNELS; channel++) {
+        wide[index++] = image.data[left + channel] * w0 + image.data[right + channel] * w1;
+      }
     }
   }
-  return result;
+  const data = new Uint8Array(height * stride);
+  index = 0;
+  for (const [lower, upper, w0, w1] of linearAxis(image.height, height, arithmetic)) {
+    const [top, bottom] = [lower * stride, upper * stride];
+    for (let offset = 0; offset < stride; offset++) {
+      data[index++] = arithmetic.mix(wide[top + offset], wide[bottom + offset], w0, w1);
+    }
+  }
+  return { width, height, data };
 }
 
 /** Widens, along each axis that shrinks, the filter that linear interpolation will be. */
 function smoothFor(image, height, width) {
   const ratios = [Math.max(image.height / height, 1), Math.max(image.width / width, 1)];
   const blocks = ratios.map((ratio) => Math.ceil(ratio / 2));
-  let reduced = image;
-  if (Math.max(...blocks) > 1) {
-    reduced = areaAverage(
-      image, roundEven(image.height / blocks[0]), roundEven(image.width / blocks[1]),
-    );
-  }
+  const reduced = Math.max(...blocks) === 1 ? image : areaAverage(
+    image, roundEven(image.height / blocks[0]), roundEven(image.width / blocks[1]),
+  );
   const [rowTaps, columnTaps] = ratios.map((ratio, axis) => {
     const k = blocks[axis];
     const variance = (ratio ** 2 / 6 - (k ** 2 - 1) / 12) / k ** 2;

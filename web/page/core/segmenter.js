@@ -8,13 +8,9 @@ import { preprocess } from "./preprocess.js";
 import { checkPoints, decoderPrompts } from "./prompts.js";
 
 /** Throws unless the page can run the model that a manifest describes. */
-export function checkManifest(manifest) {
-  if (manifest.schema_version !== 1) {
-    throw new Error(`manifest: expected schema_version 1, got ${manifest.schema_version}`);
-  }
-  if (manifest.mode !== "roi") {
-    throw new Error(`manifest: this page runs models of mode roi, got ${manifest.mode}`);
-  }
+function checkManifest({ schema_version: version, mode }) {
+  if (version !== 1) throw new Error(`manifest: expected schema_version 1, got ${version}`);
+  if (mode !== "roi") throw new Error(`manifest: this page runs models of mode roi, got ${mode}`);
 }
 
 /**
@@ -48,12 +44,10 @@ export class Segmenter {
     const { manifest } = this;
     checkPoints(points, width, height);
     if (!box && !points.length) throw new RangeError("expected a box, points or both, got neither");
-    const place = clipBox(
-      box ? checkBox(box, width, height) : await this.boxOfPoints(picture, points), width, height,
-    );
-    const region = objectRegion(
-      width, height, place, prior && prior.box, manifest.roi_factor, manifest.image_size,
-    );
+    const given = box ? checkBox(box, width, height) : await this.boxOfPoints(picture, points);
+    const place = clipBox(given, width, height);
+    const { roi_factor: factor, image_size: size } = manifest;
+    const region = objectRegion(width, height, place, prior && prior.box, factor, size);
     const prompts = decoderPrompts(points, box && place, region, manifest.family);
     const features = await this.encode(picture, region);
     const fromBox = () => Mask.ofBox(
