@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -77,6 +78,11 @@ class PageServer(ThreadingHTTPServer):
             super().__init__((LOOPBACK, port), partial(PageHandler, directory=str(folder)))
         except (OSError, OverflowError) as error:
             raise WebError(f"port {port}: {error}; name another one with --port") from error
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a browser that leaves in the middle of an answer."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
     def url(self) -> str:

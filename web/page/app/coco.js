@@ -39,15 +39,16 @@ function runsAsText(runs) {
 const xywh = ([x0, y0, x1, y1]) => [x0, y0, x1 - x0, y1 - y0];
 
 /**
- * A COCO file of one picture: `segmentation` is the amodal mask, `visible_mask` the visible one.
+ * A COCO file of one picture: `segmentation` is the amodal mask, `visible_mask` the visible one,
+ * `prompt` what was asked for.
  *
- * @param objects {id, visible, amodal, rate, predictedIou} each.
+ * @param objects {id, box, points, visible, amodal, rate, predictedIou} each.
  */
 export function cocoFile(fileName, width, height, objects) {
   return {
     info: { description: "amodal_ros: visible and amodal masks" },
     images: [{ id: 1, file_name: fileName, width, height }],
-    annotations: objects.map(({ id, visible, amodal, rate, predictedIou }) => ({
+    annotations: objects.map(({ id, box, points, visible, amodal, rate, predictedIou }) => ({
       id,
       image_id: 1,
       category_id: 1,
@@ -58,6 +59,7 @@ export function cocoFile(fileName, width, height, objects) {
       area: amodal.area,
       occlusion_rate: rate,
       predicted_iou: predictedIou,
+      prompt: { box, points: points.map(({ x, y, on }) => [x, y, on ? 1 : 0]) },
       iscrowd: 0,
     })),
     categories: [{ id: 1, name: "object" }],

@@ -8,7 +8,7 @@ import { zip } from "./zip.js";
 export function saveCoco(picture, objects) {
   const { width, height } = picture.pixels;
   const content = cocoFile(picture.name, width, height, objects.map(
-    ({ id, result }) => ({ id, ...result })));
+    ({ id, box, points, result }) => ({ ...result, id, box, points })));
   save(new Blob([JSON.stringify(content)], { type: "application/json" }),
     `${stem(picture.name)}_amodal.json`);
 }

@@ -61,7 +61,6 @@ export async function loadModel(engine, root, progress) {
   timings.download = performance.now() - start;
 
   const ort = await import(new URL(`ort/${files.script}`, root));
-  ort.env.logLevel = "error";
   ort.env.wasm.numThreads = engine.threads;
   ort.env.wasm.wasmBinary = runtime;
   ort.env.wasm.wasmPaths = { mjs: new URL(`ort/${files.wasm}.mjs`, root).href };
@@ -71,6 +70,7 @@ export async function loadModel(engine, root, progress) {
     sessions[name] = await ort.InferenceSession.create(contents[index], {
       executionProviders: [engine.kind],
       graphOptimizationLevel: "all",
+      logSeverityLevel: 3, // errors; a warning tells that shapes are computed on the CPU
       // Plans of memory are made for one number of rows, which varies.
       enableMemPattern: false,
     });
