@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -33,12 +34,18 @@ def provide_runtime(cache: Path) -> Path:
     Raises:
         WebError: there is no npm and no way to get it, or npm fails.
     """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once: the second one finds it ready
+        return _provide_runtime(cache)
+
+
+def _provide_runtime(cache: Path) -> Path:
     package = cache / "node_modules" / PACKAGE
     stamp = cache / "lock.sha256"
     wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
     if package.is_dir() and stamp.is_file() and stamp.read_text() == wanted:
         return package
-    cache.mkdir(parents=True, exist_ok=True)
     for name in _FILES:
         shutil.copyfile(HERE / name, cache / name)
     npm = _find_npm(cache)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scripts.bootstrap import (
     activation,
+    browser,
     environment,
     prerequisites,
     rendering,
@@ -46,6 +47,8 @@ def prepare(root: Path, kind: str) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
         environment.prepare(env, kind)
         workspace.prepare(env)
+        if kind == "test":
+            browser.provide(env)
         activation.write(env, rendering.provide(env) if kind == "test" else None)
     say(f"Environment ready after {time.monotonic() - start:.1f} s")
 

@@ -38,18 +38,20 @@ def provide(env: Environment) -> OpenGl | None:
     """Installs what is missing and can be installed, and says what is skipped without it."""
     opengl = _find_opengl(env)
     if opengl is None:
-        packages = next((p for p in _OPENGL_PACKAGES if _known_to_apt(p)), _OPENGL_PACKAGES[0])
-        if _apt(env, packages, "OpenGL without a screen"):
+        packages = next((p for p in _OPENGL_PACKAGES if known_to_apt(p)), _OPENGL_PACKAGES[0])
+        if install_packages(env, packages, "OpenGL without a screen"):
             opengl = _find_opengl(env)
         if opengl is None:
-            _say_skipped("Tests that render", packages)
+            say_skipped("Tests that render", packages)
     furniture = ("sweethome3d-furniture",)
     if (
         opengl is not None
         and not has_furniture(env.environ)
-        and not (_apt(env, furniture, "3D models, 120 MB") and has_furniture(env.environ))
+        and not (
+            install_packages(env, furniture, "3D models, 120 MB") and has_furniture(env.environ)
+        )
     ):
-        _say_skipped("Tests that render furniture", furniture)
+        say_skipped("Tests that render furniture", furniture)
     return opengl
 
 
@@ -96,14 +98,15 @@ def _draws(env: Environment, opengl: OpenGl) -> bool:
     return probe.returncode == 0
 
 
-def _known_to_apt(packages: Sequence[str]) -> bool:
+def known_to_apt(packages: Sequence[str]) -> bool:
+    """Says whether apt has all of these packages."""
     if not shutil.which("apt-cache"):
         return False
     command = ["apt-cache", "--quiet=2", "show", *packages]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _apt(env: Environment, packages: Sequence[str], what: str) -> bool:
+def install_packages(env: Environment, packages: Sequence[str], what: str) -> bool:
     """Installs packages where this user may; returns whether that succeeded."""
     root = _root_prefix()
     if root is None or not shutil.which("apt-get"):
@@ -135,5 +138,6 @@ def _root_prefix() -> list[str] | None:
     return ["sudo", "-n"] if probe.returncode == 0 else None
 
 
-def _say_skipped(tests: str, packages: Sequence[str]) -> None:
+def say_skipped(tests: str, packages: Sequence[str]) -> None:
+    """Says which tests are skipped, and what would let them run."""
     say(f"  {tests} are skipped; they need: {sudo()}apt install {' '.join(packages)}")

@@ -99,7 +99,7 @@ class Machine:
         patch.setattr(rendering, "FURNITURE", self.furniture)
         patch.setattr(rendering, "_draws", lambda env, opengl: opengl in self.draws)
         patch.setattr(rendering, "_root_prefix", lambda: self.prefix)
-        patch.setattr(rendering, "_known_to_apt", lambda packages: self.known >= set(packages))
+        patch.setattr(rendering, "known_to_apt", lambda packages: self.known >= set(packages))
         patch.setattr(rendering.shutil, "which", lambda name: name in self.programs or None)
         patch.setattr(rendering, "run", self.run)
 

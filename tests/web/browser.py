@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,17 @@ import cv2
 import numpy as np
 import pytest
 
+from scripts.bootstrap import browser as bootstrap_browser
+
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / ".cache" / "web" / "screenshots"
 # A shared machine may be many times slower than an idle one.
 PATIENCE_MS = 240_000
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def find_browser() -> str:
     """The system's Chromium; skips the test without one."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = bootstrap_browser.find()
     if found is None:
         pytest.skip("needs a browser: sudo apt install chromium")
     return found
