@@ -103,10 +103,8 @@ class Page {
   listen() {
     const { store, stage } = this;
     store.addEventListener("found", ({ detail: { id, result } }) => {
-      const whom = store.hiding.filter(({ back }) => back === id).map(({ front }) => front);
-      const by = whom.length ? `, by object ${whom.join(" and ")}` : "";
-      say(result.amodal.box[2] ? `Object ${id}: ${percent(result.rate)} hidden${by}.`
-        : `Object ${id}: nothing found there.`);
+      const found = `${percent(result.rate)} hidden. ${relations(store, id)}`;
+      say(`Object ${id}: ${result.amodal.box[2] ? found : "nothing found there."}`);
     });
     store.addEventListener("failed", ({ detail: { id, error } }) => say(`Object ${id}: ${error}`));
     on("undo", "click", () => store.undo());
@@ -173,6 +171,16 @@ class Page {
     document.querySelector(`input[name=tool][value=${value}]`).checked = true;
     say({ box: "Box.", on: "Point on the object.", off: "Point off the object." }[value]);
   }
+}
+
+/** Who hides an object, and whom it hides, in words. */
+function relations({ hiding }, id) {
+  const front = hiding.filter((pair) => pair.back === id);
+  const back = hiding.filter((pair) => pair.front === id);
+  return [
+    ...front.map((pair) => `Object ${pair.front} hides ${percent(pair.share)} of it.`),
+    ...back.map((pair) => `It hides ${percent(pair.share)} of object ${pair.back}.`),
+  ].join(" ");
 }
 
 function on(id, type, listener) {

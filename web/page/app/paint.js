@@ -120,15 +120,17 @@ export function paintObject(id, { visible, amodal }, scale, size, density) {
   const above = filled(hidden, scale, size, colourOf(id, HIDDEN_OPACITY));
   const context = above.getContext("2d");
   context.globalCompositeOperation = "source-over";
-  context.drawImage(filled(hidden, scale, size, hatching(colourOf(id, HATCH_OPACITY), density)), 0, 0);
+  const hatch = hatching(colourOf(id, HATCH_OPACITY), density);
+  context.drawImage(filled(hidden, scale, size, hatch), 0, 0);
   context.drawImage(outline(amodal, scale, size, colourOf(id), OUTLINE * density), 0, 0);
   return { below, above };
 }
 
-/** M_spec as a layer: a light line on a dark one, for any picture. */
+/** M_spec as a layer: a yellow line on a dark one, for any picture. */
 export function paintPrior(mask, scale, size, density) {
-  const layer = outline(mask, scale, size, "rgb(0 0 0 / 0.55)", 4 * density);
-  layer.getContext("2d").globalCompositeOperation = "source-over";
-  layer.getContext("2d").drawImage(outline(mask, scale, size, "white", 1.5 * density), 0, 0);
+  const layer = outline(mask, scale, size, "rgb(0 0 0 / 0.6)", 4 * density);
+  const context = layer.getContext("2d");
+  context.globalCompositeOperation = "source-over";
+  context.drawImage(outline(mask, scale, size, "#ffd54a", 2 * density), 0, 0);
   return layer;
 }

@@ -64,7 +64,8 @@ export class Panel {
     }, swatch(id), `Object ${id}`);
     choose.dataset.key = `choose-${id}`;
     choose.setAttribute("aria-pressed", String(chosen));
-    if (result) choose.append(element("span", { className: "rate" }, `${percent(result.rate)} hidden`));
+    const rate = result && `${percent(result.rate)} hidden`;
+    if (result) choose.append(element("span", { className: "rate" }, rate));
     else if (!error) choose.append(element("span", { className: "busy" }, "Segmenting ..."));
     const remove = element("button", {
       type: "button", className: "remove", title: "Remove", onclick: () => this.store.remove(id),
@@ -110,9 +111,11 @@ export class Panel {
     const { timings } = this.store;
     byId("timings").hidden = !timings;
     if (!timings) return;
-    byId("timings").tBodies[0].replaceChildren(...STEPS.map((step) => element("tr", {
-      className: step === "total" ? "total" : "",
-    }, element("th", { scope: "row" }, step), element("td", {}, milliseconds(timings[step] ?? 0)))));
+    byId("timings").tBodies[0].replaceChildren(...STEPS.map((step) => element(
+      "tr", { className: step === "total" ? "total" : "" },
+      element("th", { scope: "row" }, step),
+      element("td", {}, milliseconds(timings[step] ?? 0)),
+    )));
   }
 
   /** What was loaded, and where it runs. */

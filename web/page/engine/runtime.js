@@ -24,8 +24,8 @@ export async function chooseEngine(wanted) {
   if (!adapter) return { ...wasm, note: "this browser offers no WebGPU" };
   const { vendor, architecture, description } = adapter.info ?? {};
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "a GPU";
-  const software = adapter.info?.isFallbackAdapter || /swiftshader/i.test(`${name} ${architecture}`);
-  if (software && wanted !== "webgpu") return { ...wasm, note: `WebGPU is emulated here (${name})` };
+  const emulated = adapter.info?.isFallbackAdapter || /swiftshader/i.test(name);
+  if (emulated && wanted !== "webgpu") return { ...wasm, note: "WebGPU is emulated here" };
   return { kind: "webgpu", label: `WebGPU, ${name}`, threads, note: "" };
 }
 

@@ -58,8 +58,8 @@ const handlers = {
 /** Runs all graphs once: a GPU compiles its shaders then, and shows whether it can. */
 async function warmUp() {
   const size = 64;
-  const grey = { width: size, height: size, data: new Uint8ClampedArray(size * size * 4).fill(127) };
-  await segmenter.segment(grey, { box: [16, 16, 48, 48] });
+  const data = new Uint8ClampedArray(size * size * 4).fill(127);
+  await segmenter.segment({ width: size, height: size, data }, { box: [16, 16, 48, 48] });
 }
 
 function explain(error) {
