@@ -62,6 +62,7 @@ def _check_gate(source, out, mode):
     assert video <= outputs or mode == "roi"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("base", "mode"), [("sam_vit_b", "roi"), ("sam2.1_hiera_t", "roi"), ("sam2_hiera_t", "full")]
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into
 from amodal_ros.verify import verify_model_dir
 from export.fetch_base_weights import fetch_base_weights
+from export.folder.model_folder import FolderContent
 from export.folder.options import ExportOptions
 from export.folder.source_model import read_source
 from export.to_onnx import export_model
@@ -174,9 +176,13 @@ def test_adapters_in_the_decoder_and_m_spec_from_visible_masks(base_weights, tmp
     for name in ("raw_amodal_masks", "visible_masks"):
         for ours, torchs in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert mask_iou(ours, torchs) >= 0.98
-    boxed = replace(options, prior_from="box", out=tmp_path / "boxed")
-    export_model(boxed)
-    predictor = load_predictor(boxed.out, EngineOptions("onnxruntime"))
+    # The same graphs with M_spec from the box: what the option says stands in the manifest, and
+    # what the manifest says is done.
+    boxed = replace(options, prior_from="box")
+    assert FolderContent.of(read_source(boxed), boxed).prior_from == "box"
+    record = json.loads((options.out / "manifest.json").read_text())
+    (options.out / "manifest.json").write_text(json.dumps({**record, "prior_from": "box"}))
+    predictor = load_predictor(options.out, EngineOptions("onnxruntime"))
     other = predictor.predict(predictor.encode(image), BOXES)
     assert np.array_equal(other.visible_masks, found.visible_masks)
     assert not np.array_equal(other.raw_amodal_masks, found.raw_amodal_masks)
