@@ -25,7 +25,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from amodal_ros.ros.demo.arguments import FOR_EVER_S, LOCKSTEP_COAST_S
+from amodal_ros.ros.demo.arguments import FOR_EVER_S
 
 # Arguments that become options of the demo camera, with their descriptions.
 _CAMERA_OPTIONS = (
@@ -66,8 +66,6 @@ def _coasting(context):
         return []
     if "--box" in options or "--source" not in options:
         return [SetLaunchConfiguration("max_coast", str(FOR_EVER_S))]
-    if "--rate" not in options:
-        return [SetLaunchConfiguration("max_coast", str(LOCKSTEP_COAST_S))]
     return []
 
 

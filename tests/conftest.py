@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import random
 import signal
-import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from amodal_ros.ros.demo.domain import claim_domain
 from tests import machine
 
-# With Linux's usual ephemeral ports, domains up to 101 have ports that nobody else gets.
-# 0 is everybody's default.
-_DOMAINS = range(1, 102)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For several workers: a file's tests go together, and the export, the longest, goes first."""
+    items.sort(key=lambda item: item.path.parent.name != "export")
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,31 +85,8 @@ def ros_domain_id() -> Iterator[int]:
     Discovery stays on this machine, so that two machines on one network do not meet either.
     """
     with ExitStack() as held:
-        domain = next((d for d in random.sample(_DOMAINS, len(_DOMAINS)) if _claim(d, held)), None)
-        if domain is None:
-            pytest.fail(f"no free ROS domain among {_DOMAINS}")
+        domain = claim_domain(held)
         patch = held.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("ROS_DOMAIN_ID", str(domain))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         yield domain
-
-
-def _claim(domain: int, held: ExitStack) -> bool:
-    """Takes a domain unless another test session holds it or a ROS process is in it."""
-    path = Path(tempfile.gettempdir()) / f"amodal_ros_domain_{domain}_{os.getuid()}.lock"
-    lock = held.enter_context(path.open("w"))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    # The DDS standard's ports: discovery multicast, and the first participant's own.
-    return all(_port_is_free(7400 + 250 * domain + offset) for offset in (0, 10))
-
-
-def _port_is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True

@@ -24,6 +24,9 @@ from export.to_onnx import export_source
 from tests.export.exported import export_member, random_source
 from tests.modeling.family_support import make_case, random_image
 
+# Both files need the same exported members.
+pytestmark = pytest.mark.xdist_group("exported_members")
+
 BOXES = np.array([[60, 40, 390, 290], [0, 90, 70, 200], [380, 230, 451, 300]], dtype=np.float32)
 FAMILIES = {"sam_vit_b": "sam", "sam2.1_hiera_t": "sam2", "mobile_sam": "mobile_sam"}
 

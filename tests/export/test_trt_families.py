@@ -22,6 +22,9 @@ from tests.backends.fake_gpu import FakeCuda
 from tests.export.exported import export_member
 from tests.export.fake_builder import FakeBuilderTrt
 
+# Both files need the same exported members.
+pytestmark = pytest.mark.xdist_group("exported_members")
+
 
 @pytest.mark.parametrize("base", ["sam_vit_b", "sam2.1_hiera_t", "mobile_sam"])
 def test_narrow_member_of_each_family_builds(base: str, tmp_path) -> None:

@@ -44,8 +44,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=int,
         choices=range(233),
         metavar="N",
-        help="ROS domain, 0 to 232 (default: ROS_DOMAIN_ID, or else a free one for this machine "
-        "alone)",
+        help="ROS domain to join, 0 to 232 (default: a free one for this machine alone, whatever "
+        "ROS_DOMAIN_ID says)",
     )
     return parser.parse_args(argv)
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     from amodal_ros.errors import AmodalError
     from amodal_ros.model_folder.manifest import load_manifest
-    from amodal_ros.ros.demo.run import run_demo
+    from amodal_ros.ros.demo.run import prepare_folder, run_demo
     from amodal_ros.ros.demo.stage import load_stage
 
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -68,17 +68,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         stage = load_stage(arguments)
         if arguments.model is not None:
             load_manifest(arguments.model)
-        out = arguments.out or DEFAULT_OUT / stage.source.info.name
-        out.mkdir(parents=True, exist_ok=True)
-    except AmodalError as error:
+    except (AmodalError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
+    out = arguments.out or DEFAULT_OUT / stage.source.info.name
+    try:
+        prepare_folder(out)
     except OSError as error:
-        print(f"demo: --out cannot be made a folder: {error}", file=sys.stderr)
+        print(f"demo: nothing can be written to --out {out}: {error}", file=sys.stderr)
         return 2
     try:
         run_demo(arguments, stage, out)
-    except AmodalError as error:
+    except (AmodalError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

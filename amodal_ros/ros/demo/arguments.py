@@ -7,9 +7,7 @@ import argparse
 import math
 from pathlib import Path
 
-# The node's `max_coast` for the demo. In lockstep a frame takes as long as the model needs, which
-# says nothing about how long an object has been hidden in the pictures.
-LOCKSTEP_COAST_S = 60.0
+# The node's `max_coast` where boxes are given for the first frame alone, or are the true ones.
 FOR_EVER_S = -1.0
 
 
@@ -40,7 +38,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive_number,
         metavar="HZ",
         help="play in real time at this rate (default: each frame waits for the answer to the "
-        "one before)",
+        "one before; stamps are the video's own times)",
     )
     parser.add_argument(
         "--frames", type=_positive_count, metavar="N", help="stop after N frames (default: all)"

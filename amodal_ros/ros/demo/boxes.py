@@ -50,15 +50,39 @@ class BoxPlan:
         Raises:
             InvalidInputError: naming frame, box and picture size.
         """
+        for frame in self.frames:
+            self.check_frame(frame, image_hw)
+
+    def check_frame(self, frame: int, image_hw: tuple[int, ...]) -> None:
+        """Refuses boxes of one frame that do not touch its picture.
+
+        Raises:
+            InvalidInputError: naming frame, box and picture size.
+        """
         height, width = image_hw
-        for frame, boxes in self.frames.items():
-            for prompt in boxes:
-                x0, y0, x1, y1 = prompt.box_xyxy
-                if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-                    raise InvalidInputError(
-                        f"box {_text(prompt.box_xyxy)} of frame {frame} lies outside the "
-                        f"picture of {width}x{height} pixels"
-                    )
+        for prompt in self.of(frame):
+            x0, y0, x1, y1 = prompt.box_xyxy
+            if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+                raise InvalidInputError(
+                    f"box {_text(prompt.box_xyxy)} of frame {frame} lies outside the "
+                    f"picture of {width}x{height} pixels"
+                )
+
+    def check_used(self, played: int) -> None:
+        """Refuses boxes that are all of frames which are not played: no object would be found.
+
+        Args:
+            played: Number of frames, from frame 0 on.
+
+        Raises:
+            InvalidInputError: naming the boxes' frames and those that are played.
+        """
+        named = sorted(frame for frame, boxes in self.frames.items() if boxes)
+        if named and played and named[0] >= played:
+            raise InvalidInputError(
+                f"all boxes are of frames from {named[0]} on, but only {played} frames are "
+                f"played, 0 to {played - 1}"
+            )
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:

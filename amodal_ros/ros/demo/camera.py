@@ -80,11 +80,25 @@ class DemoCamera(Node):
             rclpy.spin_once(self, timeout_sec=0.05)
         return False
 
-    def publish(self, image_rgb: np.ndarray, boxes: Sequence[PromptBox]) -> SentFrame:
-        """Publishes a picture (H, W, 3) uint8 and its boxes with one header, stamped now."""
-        stamp_ns = self.get_clock().now().nanoseconds
+    def now_ns(self) -> int:
+        """The clock's time."""
+        now: int = self.get_clock().now().nanoseconds
+        return now
+
+    def publish(
+        self, image_rgb: np.ndarray, boxes: Sequence[PromptBox], stamp_ns: int | None = None
+    ) -> SentFrame:
+        """Publishes a picture (H, W, 3) uint8 and its boxes with one header.
+
+        Args:
+            image_rgb: The picture.
+            boxes: Its boxes.
+            stamp_ns: When it was taken; None: now.
+        """
+        sent_ns = self.now_ns()
+        stamp_ns = sent_ns if stamp_ns is None else stamp_ns
         header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=FRAME_ID)
-        sent = SentFrame(self.report.frames_sent, stamp_ns)
+        sent = SentFrame(self.report.frames_sent, stamp_ns, sent_ns)
         self.report.frames.append(sent)
         self._by_stamp[stamp_ns] = sent
         self._images.publish(rgb_to_image(image_rgb, header))
@@ -130,16 +144,27 @@ def detections_message(boxes: Sequence[PromptBox], header: Header) -> Detection2
 def play(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int:
     """Publishes all frames.
 
+    In real time they are stamped when they are sent. In lockstep stamps keep the distances that
+    the source gives, however long an answer takes: motion is what it is in the pictures.
+
     Returns:
         How many answers did not come in time (lockstep only).
+
+    Raises:
+        InvalidInputError: A box lies outside its picture.
     """
-    started, missed = time.monotonic(), 0
-    for frame, picture in enumerate(limited(stage.source, arguments.frames)):
+    started, started_ns, missed = time.monotonic(), camera.now_ns(), 0
+    for frame, (seconds, picture) in enumerate(limited(stage.source, arguments.frames)):
         if camera.stopping:
             break
+        stage.plan.check_frame(frame, picture.shape[:2])
         if arguments.rate:
+            stamp_ns = None
             camera.spin_for(started + frame / arguments.rate - time.monotonic())
-        sent = camera.publish(picture, stage.plan.of(frame))
+        else:
+            stamp_ns = started_ns + round(seconds * 1e9)
+            camera.spin_for((stamp_ns - camera.now_ns()) / 1e9)  # no stamp from the future
+        sent = camera.publish(picture, stage.plan.of(frame), stamp_ns)
         if not arguments.rate and not camera.wait_for_answer(sent, arguments.timeout):
             missed += 1
             if not camera.stopping:
@@ -199,13 +224,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     rclpy.init(args=list(command_line), signal_handler_options=SignalHandlerOptions.NO)
     camera = DemoCamera()
     try:
-        return _run(camera, stage, arguments)
+        try:
+            return _run(camera, stage, arguments)
+        finally:
+            if arguments.report is not None:
+                camera.report.save(arguments.report)
     except AmodalError as error:
         camera.get_logger().error(str(error))
         return 1
+    except OSError as error:
+        camera.get_logger().error(f"the report of the frames cannot be written: {error}")
+        return 1
     finally:
-        if arguments.report is not None:
-            camera.report.save(arguments.report)
         camera.destroy_node()
         rclpy.try_shutdown()
 
@@ -229,6 +259,7 @@ def _run(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int
     if arguments.events:
         send_event("start", frames=stage.frame_count)
     missed = play(camera, stage, arguments)
+    stage.plan.check_used(camera.report.frames_sent)
     camera.get_logger().info(f"{camera.report.frames_sent} frames sent, {missed} not answered")
     return 0
 

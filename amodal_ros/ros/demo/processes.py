@@ -6,27 +6,26 @@ from __future__ import annotations
 import ctypes
 import os
 import queue
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
 from amodal_ros.errors import AmodalError
+from amodal_ros.ros.demo.domain import claim_domain
 from amodal_ros.ros.demo.events import parse_event
 
 _PATIENCE_S = 10.0  # after SIGINT, before SIGTERM
 _KILL_AFTER_S = 5.0  # after SIGTERM, before SIGKILL
 _TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
-# https://docs.ros.org/en/jazzy/Concepts/Intermediate/About-Domain-ID.html: up to 101 is free of
-# clashes with the ephemeral ports of Linux.
-_DOMAINS = range(1, 102)
+# Variables by which DDS finds others beyond this machine or past its domain.
+_WAYS_OUT = ("ROS_DISCOVERY_SERVER", "ROS_STATIC_PEERS", "ROS_LOCALHOST_ONLY")
 
 
 class ChildError(AmodalError):
@@ -120,10 +119,12 @@ class Child:
         stream = self._process.stdout
         if stream is None:
             return
-        with self.log.open("w", encoding="utf-8") as log:
+        log = self.log.open("w", encoding="utf-8", buffering=1)
+        with suppress(OSError), log:
             for line in stream:
-                log.write(line)
-                log.flush()
+                # On a full disk the process must go on being read, or it would stand still.
+                with suppress(OSError):
+                    log.write(line)
                 if parse_event(line) is None:
                     self._tail.append(line.rstrip())
                 on_line(self, line.rstrip())
@@ -172,37 +173,30 @@ class Family:
                 raise child.failure()
 
 
-def ros_environment(domain_id: int | None) -> dict[str, str]:
-    """The environment of all children: a ROS domain of their own, on this machine alone.
+def ros_environment(domain_id: int | None, log_folder: Path, held: ExitStack) -> dict[str, str]:
+    """The environment of all children.
 
-    What the user set (ROS_DOMAIN_ID, discovery range) is kept; `domain_id` comes before both.
+    Args:
+        domain_id: A ROS domain to join, with the user's own settings of discovery. None: one of
+            the demo's own, on this machine alone, whatever the user's variables say: a robot's
+            graph never gets the demo's pictures, and two demos do not meet.
+        log_folder: Where ROS's own logs go unless the user has said where: not to the home
+            directory, which may be missing or read-only.
+        held: Keeps the demo's own domain until it is closed.
     """
     environment = dict(os.environ)
-    if domain_id is not None:
-        environment["ROS_DOMAIN_ID"] = str(domain_id)
-    elif not environment.get("ROS_DOMAIN_ID"):
-        environment["ROS_DOMAIN_ID"] = str(free_domain_id())
-        if environment.get("ROS_DISTRO") == "humble":
-            environment.setdefault("ROS_LOCALHOST_ONLY", "1")
-        elif "ROS_LOCALHOST_ONLY" not in environment:
-            environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     environment["PYTHONUNBUFFERED"] = "1"
+    environment.setdefault("ROS_LOG_DIR", str(log_folder.resolve() / "ros"))
+    if domain_id is not None:
+        return {**environment, "ROS_DOMAIN_ID": str(domain_id)}
+    for name in _WAYS_OUT:
+        environment.pop(name, None)
+    environment["ROS_DOMAIN_ID"] = str(claim_domain(held))
+    if environment.get("ROS_DISTRO") == "humble":
+        environment["ROS_LOCALHOST_ONLY"] = "1"
+    else:
+        environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     return environment
-
-
-def free_domain_id() -> int:
-    """A ROS domain id that nobody uses on this machine.
-
-    The first participant of a domain listens at UDP port 7410 + 250 * id (RTPS 2.2, 9.6.1.1).
-    """
-    for domain_id in random.sample(_DOMAINS, len(_DOMAINS)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", 7410 + 250 * domain_id))
-            except OSError:
-                continue
-            return domain_id
-    raise ChildError("no free ROS domain id from 1 to 101; give one with --domain-id")
 
 
 def _reason(code: int) -> str:

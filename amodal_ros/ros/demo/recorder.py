@@ -155,6 +155,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AmodalError as error:
         recorder.get_logger().error(str(error))
         return 1
+    except OSError as error:
+        recorder.get_logger().error(f"the results cannot be written: {error}")
+        return 1
     finally:
         recorder.destroy_node()
         rclpy.try_shutdown()

@@ -98,18 +98,26 @@ class Recording:
 
         Raises:
             NothingAnsweredError: No frame was answered; `summary.json` is written all the same.
+            OSError: A file cannot be written.
         """
         while self._pending:
             self._write_unanswered(*self._pending.popitem(last=False))
         self._video.close()
         sent = [frame.stamp_ns for frame in report.frames] if report else list(self._stamps)
         index_of = {stamp_ns: index for index, stamp_ns in enumerate(sent)}
+        # The node counts from the stamp, which may be older than the sending.
+        frames = report.frames if report else []
+        waited_ms = {frame.stamp_ns: (frame.sent_ns - frame.stamp_ns) / 1e6 for frame in frames}
         answered = [stamp for stamp in sent if stamp in self._answers]
         summary = build_summary(
             frames_sent=len(sent),
             frames_answered=len(answered),
             objects_published=sum(len(self._answers[stamp]) for stamp in answered),
-            latencies_ms=[self._latencies_ms[s] for s in answered if s in self._latencies_ms],
+            latencies_ms=[
+                self._latencies_ms[stamp] - waited_ms.get(stamp, 0.0)
+                for stamp in answered
+                if stamp in self._latencies_ms
+            ],
             accuracy=None if truth is None else self._accuracy(truth, index_of),
         )
         (self._out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
@@ -136,13 +144,14 @@ class Recording:
             if name or found.track_id not in self._names:
                 self._names[found.track_id] = name or f"#{found.track_id}"
         caption = self._caption(stamp_ns)
-        self._video.add(overlay_frame(image_rgb, objects, self._names, caption))
+        self._video.add(overlay_frame(image_rgb, objects, self._names, caption), stamp_ns / 1e9)
         self._answers[stamp_ns] = [object_record(-1, stamp_ns, found) for found in objects]
         hidden = sum(int((o.amodal_mask & ~o.visible_mask).sum()) for o in objects)
         self._keep(stamp_ns, image_rgb, hidden)
 
     def _write_unanswered(self, stamp_ns: int, image_rgb: np.ndarray) -> None:
-        self._video.add(overlay_frame(image_rgb, None, {}, self._caption(stamp_ns)))
+        page = overlay_frame(image_rgb, None, {}, self._caption(stamp_ns))
+        self._video.add(page, stamp_ns / 1e9)
 
     def _caption(self, stamp_ns: int) -> str:
         return f"frame {self._stamps[stamp_ns]}"
@@ -170,7 +179,8 @@ class Recording:
             for position in chosen
         ]
         page = contact_sheet(rows, self._names, self._title)
-        cv2.imwrite(str(self._out / "contact_sheet.png"), cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
+        packed = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))[1]
+        (self._out / "contact_sheet.png").write_bytes(packed.tobytes())
 
     def _accuracy(self, truth: Truth, index_of: dict[int, int]) -> dict[str, float | None]:
         """Published amodal masks of answered frames against the truth, matched by name."""

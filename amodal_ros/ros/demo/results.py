@@ -33,10 +33,11 @@ class PublishedObject:
 
 @dataclass
 class SentFrame:
-    """One frame that the camera published."""
+    """One frame that the camera published; in lockstep its stamp is older than its sending."""
 
     frame: int
     stamp_ns: int
+    sent_ns: int
     answered: bool = False
 
 
@@ -140,7 +141,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         table.add_row(key.replace("_", " "), str(summary[key]))
     for name, value in summary["latency_ms"].items():
         text = "-" if value is None else f"{value:.0f} ms"
-        table.add_row(f"latency {name} (image stamp to publication)", text)
+        table.add_row(f"latency {name} (image sent to masks published)", text)
     for key, label in (("miou_full", "mIoU full (c2f)"), ("miou_occ", "mIoU occ (c2f)")):
         if key in summary:
             value = summary[key]

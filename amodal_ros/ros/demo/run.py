@@ -8,7 +8,9 @@ import json
 import os
 import queue
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -23,9 +25,9 @@ from rich.progress import (
 )
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.demo.arguments import FOR_EVER_S, LOCKSTEP_COAST_S
+from amodal_ros.ros.demo.arguments import FOR_EVER_S
 from amodal_ros.ros.demo.events import parse_event
-from amodal_ros.ros.demo.processes import Child, Family, ros_environment
+from amodal_ros.ros.demo.processes import Child, ChildError, Family, ros_environment
 from amodal_ros.ros.demo.results import print_summary
 from amodal_ros.ros.demo.stage import Stage
 
@@ -33,23 +35,50 @@ FILES = ("overlay.mp4", "contact_sheet.png", "masks.json", "summary.json")
 _REPORT = "logs/camera.json"  # the camera tells the recorder what it sent
 _READY = "logs/recorder.ready"  # the recorder tells the camera that it listens
 _WRITING_TIMEOUT_S = 120.0
+_LEAST_FREE_BYTES = 2 * 2**20
 _WORTH_SHOWING = ("[WARN]", "[ERROR]", "[FATAL]")
 
 
 def run_demo(arguments: argparse.Namespace, stage: Stage, out: Path) -> None:
-    """Plays the stage to a perception node and writes the results into `out`.
+    """Plays the stage to a perception node and writes the results into `out`, a prepared folder.
 
     Raises:
         ChildError: A process failed or ended early. No process is left running, ever.
+        NoFreeDomainError: Every ROS domain is in use.
+        OSError: `out` cannot be written.
     """
     logs = out / "logs"
-    logs.mkdir(exist_ok=True)
+    console = Console(stderr=True)
+    with ExitStack() as held:
+        environment = ros_environment(arguments.domain_id, logs, held)
+        number = environment["ROS_DOMAIN_ID"]
+        whose = "" if arguments.domain_id is not None else " (the demo's own, on this machine)"
+        console.print(f"ROS domain {number}{whose}; logs of all processes in {logs}")
+        _play(arguments, stage, out, Family(environment, logs), console)
+    print_summary(json.loads((out / "summary.json").read_text()))
+    for name in FILES:
+        console.print(f"wrote {out / name}")
+
+
+def prepare_folder(out: Path) -> Path:
+    """Makes the folder, without the results of an earlier run, and returns that of the logs.
+
+    Raises:
+        OSError: It cannot be written, or its disk is as good as full.
+    """
+    logs = out / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
     for name in (*FILES, _REPORT, _READY):
         (out / name).unlink(missing_ok=True)
-    environment = ros_environment(arguments.domain_id)
-    console = Console(stderr=True)
-    console.print(f"ROS domain {environment['ROS_DOMAIN_ID']}; logs of all processes in {logs}")
-    with Family(environment, logs) as family:
+    with tempfile.TemporaryFile(dir=out) as probe:
+        probe.write(bytes(_LEAST_FREE_BYTES))
+    return logs
+
+
+def _play(
+    arguments: argparse.Namespace, stage: Stage, out: Path, family: Family, console: Console
+) -> None:
+    with family:
         perception, recorder, camera = family.start(
             {
                 "perception": perception_command(arguments, stage),
@@ -67,9 +96,9 @@ def run_demo(arguments: argparse.Namespace, stage: Stage, out: Path) -> None:
             raise camera.failure()
         _let_write(recorder)
         family.check(perception)
-    print_summary(json.loads((out / "summary.json").read_text()))
-    for name in FILES:
-        console.print(f"wrote {out / name}")
+    missing = [name for name in FILES if not (out / name).is_file()]
+    if missing:
+        raise ChildError(f"{', '.join(missing)} of the results are missing in {out}")
 
 
 def perception_command(arguments: argparse.Namespace, stage: Stage) -> list[str]:
@@ -77,21 +106,13 @@ def perception_command(arguments: argparse.Namespace, stage: Stage) -> list[str]
     command = [sys.executable, "-m", "amodal_ros.ros.node.perception_node", "--ros-args"]
     command += ["--params-file", str(find_parameter_file())]
     parameters: dict[str, object] = {"image_reliability": "reliable"}
-    coast = coasting_s(arguments, stage)
-    if coast is not None:
-        parameters["max_coast"] = coast
+    if arguments.box or stage.annotations is not None:
+        parameters["max_coast"] = FOR_EVER_S
     if arguments.model is not None:
         parameters["model_dir"] = str(arguments.model.resolve())
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
     return command
-
-
-def coasting_s(arguments: argparse.Namespace, stage: Stage) -> float | None:
-    """How long a hidden object lives, in seconds; None: as the parameter file says."""
-    if arguments.box or stage.annotations is not None:
-        return FOR_EVER_S
-    return None if arguments.rate else LOCKSTEP_COAST_S
 
 
 def recorder_command(arguments: argparse.Namespace, stage: Stage, out: Path) -> list[str]:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import re
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from itertools import count, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,8 +27,8 @@ class SourceInfo:
 
     Attributes:
         name: For titles and folder names.
-        image_hw: Height and width in pixels.
-        frame_rate: Pictures per second when played at its own speed.
+        image_hw: Height and width of the first picture in pixels.
+        frame_rate: Pictures per second when played at its own speed, on average.
         frame_count: Number of pictures; None: unknown or endless.
     """
 
@@ -36,15 +38,22 @@ class SourceInfo:
     frame_count: int | None
 
 
-class FrameSource(Protocol):
-    """A sequence of pictures, all of one size."""
+# A picture (H, W, 3) uint8 RGB, and when it was taken in seconds, rising from 0.
+TimedPicture = tuple[float, np.ndarray]
 
-    @property
-    def info(self) -> SourceInfo:
-        """Name, size, rate, length."""
+
+class FrameSource(ABC):
+    """A sequence of pictures that can be played again and again."""
+
+    info: SourceInfo
+
+    @abstractmethod
+    def timed_frames(self) -> Iterator[TimedPicture]:
+        """Yields times and pictures from the first picture on."""
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yields (H, W, 3) uint8 RGB from the first picture on."""
+        """Yields the pictures alone, (H, W, 3) uint8 RGB."""
+        return (picture for _, picture in self.timed_frames())
 
 
 def open_source(text: str) -> FrameSource:
@@ -56,9 +65,16 @@ def open_source(text: str) -> FrameSource:
     Raises:
         InvalidInputError: Nothing there, or nothing that can be read.
     """
-    if re.fullmatch(r"\d+", text) and not Path(text).exists():
-        return CameraSource(int(text))
     path = Path(text).expanduser()
+    try:
+        if re.fullmatch(r"\d+", text) and not path.exists():
+            return CameraSource(int(text))
+        return _open_path(path, text)
+    except OSError as error:
+        raise InvalidInputError(f"source {text!r} cannot be read: {error}") from error
+
+
+def _open_path(path: Path, text: str) -> FrameSource:
     if not path.exists():
         raise InvalidInputError(
             f"source {text!r} does not exist: expected a video file, an image, a folder of "
@@ -71,12 +87,12 @@ def open_source(text: str) -> FrameSource:
     return VideoSource(path)
 
 
-def limited(source: FrameSource, frames: int | None) -> Iterator[np.ndarray]:
+def limited(source: FrameSource, frames: int | None) -> Iterator[TimedPicture]:
     """At most `frames` pictures of a source; a still image is repeated to reach that number."""
-    pictures = source.frames()
     if isinstance(source, ImageSource) and frames is not None:
-        pictures = chain.from_iterable(repeat(list(pictures)))
-    return islice(pictures, frames)
+        _, picture = next(source.timed_frames())
+        return islice(((number / source.info.frame_rate, picture) for number in count()), frames)
+    return islice(source.timed_frames(), frames)
 
 
 def expected_count(source: FrameSource, frames: int | None) -> int | None:
@@ -87,7 +103,7 @@ def expected_count(source: FrameSource, frames: int | None) -> int | None:
     return frames if count is None else min(frames, count)
 
 
-class ImageSource:
+class ImageSource(FrameSource):
     """One picture."""
 
     def __init__(self, path: Path) -> None:
@@ -95,12 +111,12 @@ class ImageSource:
         height, width = read_image(path).shape[:2]
         self.info = SourceInfo(path.stem, (height, width), _ASSUMED_FRAME_RATE, 1)
 
-    def frames(self) -> Iterator[np.ndarray]:
+    def timed_frames(self) -> Iterator[TimedPicture]:
         """Yields the picture once."""
-        yield read_image(self._path)
+        yield 0.0, read_image(self._path)
 
 
-class FolderSource:
+class FolderSource(FrameSource):
     """The pictures of a folder in natural order (2 before 10); other files are passed over."""
 
     def __init__(self, folder: Path) -> None:
@@ -115,49 +131,44 @@ class FolderSource:
         name = folder.resolve().name
         self.info = SourceInfo(name, (height, width), _ASSUMED_FRAME_RATE, len(self._files))
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Yields the pictures.
+    def timed_frames(self) -> Iterator[TimedPicture]:
+        """Yields the pictures, which may differ in size, evenly.
 
         Raises:
-            InvalidInputError: A file is broken, or its size is not the first one's.
+            InvalidInputError: A file is broken.
         """
-        for path in self._files:
-            picture = read_image(path)
-            if picture.shape[:2] != self.info.image_hw:
-                raise InvalidInputError(
-                    f"{path} is {_size(picture.shape[:2])}, expected {_size(self.info.image_hw)} "
-                    "as the first picture of the folder"
-                )
-            yield picture
+        for number, path in enumerate(self._files):
+            yield number / self.info.frame_rate, read_image(path)
 
 
-class VideoSource:
+class VideoSource(FrameSource):
     """A video file, decoded with PyAV."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        with self._open() as container:
+            stream = container.streams.video[0]
+            self._rate = float(stream.average_rate or _ASSUMED_FRAME_RATE)
+            number = int(stream.frames) or None
         first = next(self.frames(), None)
         if first is None:
             raise InvalidInputError(f"{path}: the video has no picture")
-        with self._open() as container:
-            stream = container.streams.video[0]
-            rate = float(stream.average_rate or _ASSUMED_FRAME_RATE)
-            count = int(stream.frames) or None
         height, width = first.shape[:2]
-        self.info = SourceInfo(path.stem, (height, width), rate, count)
+        self.info = SourceInfo(path.stem, (height, width), self._rate, number)
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Yields the pictures.
+    def timed_frames(self) -> Iterator[TimedPicture]:
+        """Yields the pictures upright, at the times that the file gives them.
 
         Raises:
             InvalidInputError: The file is no video, or broken.
         """
         import av
 
+        clock = _FrameClock(self._rate)
         with self._open() as container:
             try:
                 for frame in container.decode(video=0):
-                    yield frame.to_ndarray(format="rgb24")
+                    yield clock.seconds(frame.time), _upright(frame)
             except av.FFmpegError as error:
                 raise InvalidInputError(f"{self._path}: decoding failed: {error}") from error
 
@@ -178,7 +189,7 @@ class VideoSource:
         return container
 
 
-class CameraSource:
+class CameraSource(FrameSource):
     """A camera of this machine by its index; endless."""
 
     def __init__(self, index: int) -> None:
@@ -193,15 +204,16 @@ class CameraSource:
         height, width = picture.shape[:2]
         self.info = SourceInfo(f"camera{index}", (height, width), rate, None)
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Yields pictures until the camera stops."""
+    def timed_frames(self) -> Iterator[TimedPicture]:
+        """Yields pictures until the camera stops, at the times when they come."""
         capture = self._open()
+        started = time.monotonic()
         try:
             while True:
                 ok, picture = capture.read()
                 if not ok:
                     return
-                yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+                yield time.monotonic() - started, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         finally:
             capture.release()
 
@@ -210,6 +222,30 @@ class CameraSource:
         if not capture.isOpened():
             raise InvalidInputError(f"camera {self._index} cannot be opened")
         return capture
+
+
+class _FrameClock:
+    """Times of a video's frames from its first one on, rising even where the file's do not."""
+
+    def __init__(self, frame_rate: float) -> None:
+        self._period = 1.0 / frame_rate
+        self._start: float | None = None
+        self._last = -self._period
+
+    def seconds(self, time_in_file: float | None) -> float:
+        """The time of the next frame; a frame without one follows after a period."""
+        if time_in_file is not None and self._start is None:
+            self._start = time_in_file - (self._last + self._period)
+        known = None if time_in_file is None else time_in_file - (self._start or 0.0)
+        self._last = self._last + self._period if known is None or known <= self._last else known
+        return self._last
+
+
+def _upright(frame: Any) -> np.ndarray:
+    """The picture as players show it: a phone notes in the file how it was held."""
+    picture: np.ndarray = frame.to_ndarray(format="rgb24")
+    quarters = round(frame.rotation / 90) % 4  # counterclockwise
+    return np.ascontiguousarray(np.rot90(picture, quarters)) if quarters else picture
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -232,7 +268,3 @@ def _natural_key(path: Path) -> list[tuple[int, int, str]]:
     """`img2` before `img10`: digits compare as numbers."""
     pieces = re.findall(r"\d+|\D+", path.name.lower())
     return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in pieces]
-
-
-def _size(hw: tuple[int, ...]) -> str:
-    return f"{hw[1]}x{hw[0]}"

@@ -15,7 +15,13 @@ from amodal_ros.ros.demo.boxes import (
     parse_box,
     plan_from_annotations,
 )
-from amodal_ros.ros.demo.sources import FrameSource, VideoSource, expected_count, open_source
+from amodal_ros.ros.demo.sources import (
+    FolderSource,
+    FrameSource,
+    VideoSource,
+    expected_count,
+    open_source,
+)
 from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
 
 NO_BOX_MESSAGE = (
@@ -64,5 +70,11 @@ def load_stage(arguments: argparse.Namespace) -> Stage:
         plan = plan_from_annotations(load_annotations(CLIP_ANNOTATIONS))
     else:
         raise InvalidInputError(NO_BOX_MESSAGE)
-    plan.check_inside(source.info.image_hw)
-    return Stage(source, plan, annotations, expected_count(source, arguments.frames))
+    if isinstance(source, FolderSource):  # whose pictures may differ in size
+        plan.check_frame(0, source.info.image_hw)
+    else:
+        plan.check_inside(source.info.image_hw)
+    frame_count = expected_count(source, arguments.frames)
+    if frame_count is not None:
+        plan.check_used(frame_count)
+    return Stage(source, plan, annotations, frame_count)

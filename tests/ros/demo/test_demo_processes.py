@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -18,26 +20,35 @@ import numpy as np
 import pytest
 
 from amodal_ros.ros.demo import processes as demo_processes
+from amodal_ros.ros.demo.domain import NoFreeDomainError, claim_domain
 from amodal_ros.ros.demo.sources import open_source
 from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 PROCESSES = ("demo_fake_perception", "demo_recorder", "demo_camera")
 
 
 class Demo:
     """A running demo."""
 
-    def __init__(self, root: Path, arguments: Sequence[str], delay_s: float) -> None:
+    def __init__(
+        self,
+        root: Path,
+        arguments: Sequence[str],
+        delay_s: float,
+        before: Callable[[], None] | None = None,
+        **variables: str,
+    ) -> None:
         command = [sys.executable, "-m", "tests.ros.demo.demo_fake_perception", "demo", *arguments]
-        environment = {**os.environ, "FAKE_DELAY_S": str(delay_s)}
+        environment = {**os.environ, "FAKE_DELAY_S": str(delay_s), **variables}
         self.process = subprocess.Popen(
             command,
             cwd=root,
-            env=environment,
+            env={name: value for name, value in environment.items() if value},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=before,
         )
         self._children: dict[str, int] = {}
 
@@ -95,8 +106,9 @@ def process_table() -> Iterator[tuple[int, int, str]]:
 def start(repository_root: Path) -> Iterator:
     demos: list[Demo] = []
 
-    def make(*arguments: object, delay_s: float = 0.0) -> Demo:
-        demos.append(Demo(repository_root, [str(text) for text in arguments], delay_s))
+    def make(*arguments: object, delay_s: float = 0.0, **options: object) -> Demo:
+        texts = [str(text) for text in arguments]
+        demos.append(Demo(repository_root, texts, delay_s, **options))
         return demos[-1]
 
     yield make
@@ -171,10 +183,14 @@ def test_real_time_counts_what_a_slow_node_drops(start, tmp_path, still):
         (["--source", "STILL", "--box", "200,0,300,50"], "outside the picture of 160x120"),
         (["--source", "STILL", "--box", "9,9"], "expected x0,y0,x1,y1"),
         (["--model", "no_such_model"], "no_such_model"),
+        (["--source", "STILL", "--boxes", "LATE"], "frames from 7 on, but only 1 frames are"),
     ],
 )
 def test_wrong_input_is_one_line_and_starts_nothing(start, tmp_path, still, arguments, message):
-    given = [str(still) if text == "STILL" else text for text in arguments]
+    late = tmp_path / "late.json"
+    late.write_text('{"frames": [{"frame": 7, "boxes": [{"box": [20, 30, 80, 90]}]}]}')
+    files = {"STILL": str(still), "LATE": str(late)}
+    given = [files.get(text, text) for text in arguments]
     code, output = start(*given, "--out", tmp_path / "out").finish()
     assert code == 2
     assert message in output
@@ -219,32 +235,91 @@ def test_an_ended_parent_leaves_no_process(start, tmp_path, number):
     assert demo.survivors() == []
 
 
-def test_a_domain_in_use_is_avoided(monkeypatch):
-    monkeypatch.setattr(demo_processes, "_DOMAINS", (61, 62))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
-        first.bind(("", 7410 + 250 * 61))
-        assert demo_processes.free_domain_id() == 62
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
-            second.bind(("", 7410 + 250 * 62))
-            with pytest.raises(demo_processes.ChildError, match="--domain-id"):
-                demo_processes.free_domain_id()
+def test_a_domain_in_use_is_avoided():
+    with ExitStack() as held, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", 7410 + 250 * 61))
+        assert claim_domain(held, (61, 62)) == 62
+        # Whoever asks at the same moment gets another, though no process is in it yet.
+        with ExitStack() as second, pytest.raises(NoFreeDomainError, match="from 61 to 62"):
+            claim_domain(second, (61, 62))
+    with ExitStack() as later:
+        assert claim_domain(later, (62,)) == 62
 
 
-def test_the_users_ros_domain_is_kept(monkeypatch):
+def test_a_demo_keeps_to_itself_whatever_the_users_variables_say(monkeypatch, tmp_path):
+    """A robot's graph must not get the demo's pictures, and two demos must not meet."""
     discovery = "ROS_AUTOMATIC_DISCOVERY_RANGE"
-    monkeypatch.delenv(discovery, raising=False)
-    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
-    assert demo_processes.ros_environment(None)["ROS_DOMAIN_ID"] == "7"
-    assert discovery not in demo_processes.ros_environment(None)
-    assert demo_processes.ros_environment(9)["ROS_DOMAIN_ID"] == "9"
-    monkeypatch.delenv("ROS_DOMAIN_ID")
-    monkeypatch.delenv("ROS_LOCALHOST_ONLY", raising=False)
+    monkeypatch.setenv("ROS_DOMAIN_ID", "107")
+    monkeypatch.setenv("ROS_DISCOVERY_SERVER", "robot:11811")
+    monkeypatch.setenv("ROS_STATIC_PEERS", "robot")
+    monkeypatch.setenv("ROS_LOCALHOST_ONLY", "0")
+    monkeypatch.setenv(discovery, "SUBNET")
+    monkeypatch.delenv("ROS_LOG_DIR", raising=False)
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
-    alone = demo_processes.ros_environment(None)
-    assert 1 <= int(alone["ROS_DOMAIN_ID"]) <= 101
-    assert alone[discovery] == "LOCALHOST"
-    monkeypatch.setenv("ROS_DISTRO", "humble")
-    assert demo_processes.ros_environment(None)["ROS_LOCALHOST_ONLY"] == "1"
+    with ExitStack() as held:
+        first, second = (demo_processes.ros_environment(None, tmp_path, held) for _ in range(2))
+        for alone in (first, second):
+            assert 1 <= int(alone["ROS_DOMAIN_ID"]) <= 101
+            assert alone[discovery] == "LOCALHOST"
+            assert not {"ROS_DISCOVERY_SERVER", "ROS_STATIC_PEERS", "ROS_LOCALHOST_ONLY"} & set(
+                alone
+            )
+            assert alone["ROS_LOG_DIR"] == str(tmp_path / "ros")
+        assert first["ROS_DOMAIN_ID"] != second["ROS_DOMAIN_ID"]
+        joined = demo_processes.ros_environment(9, tmp_path, held)
+        assert joined["ROS_DOMAIN_ID"] == "9"
+        assert joined["ROS_STATIC_PEERS"] == "robot"
+        assert joined[discovery] == "SUBNET"
+        monkeypatch.setenv("ROS_DISTRO", "humble")
+        assert demo_processes.ros_environment(None, tmp_path, held)["ROS_LOCALHOST_ONLY"] == "1"
+
+
+def test_two_demos_at_once_do_not_mix(start, tmp_path, still):
+    """In one and the same ROS_DOMAIN_ID, which a robot's shell has set."""
+    demos = []
+    for number in range(2):
+        box = ("--source", still, "--box", f"{20 + number},30,80,90", "--frames", 4)
+        demos.append(start(*box, "--out", tmp_path / str(number), ROS_DOMAIN_ID="107"))
+    for number, demo in enumerate(demos):
+        code, output = demo.finish()
+        assert code == 0, output
+        records = json.loads((tmp_path / str(number) / "masks.json").read_text())
+        assert [record["frame"] for record in records] == [0, 1, 2, 3]
+        assert {record["amodal_bbox"][0] for record in records} == {20 + number}
+
+
+def test_without_a_home_directory(start, tmp_path, still):
+    options = ("--source", still, "--box", "20,30,80,90", "--out", tmp_path / "out")
+    code, output = start(*options, HOME="/proc/nowhere", ROS_LOG_DIR="").finish()
+    assert code == 0, output
+
+
+def test_results_that_do_not_fit_on_the_disk_are_an_error(start, tmp_path):
+    """A limit on the size of files stands in for a disk that fills while the demo plays."""
+    picture = np.random.default_rng(3).integers(0, 255, (960, 1280, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), picture)
+    options = ("--source", tmp_path / "noise.png", "--box", "20,30,80,90", "--frames", 4)
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_300_000,) * 2)  # noqa: E731
+    code, output = start(*options, "--out", tmp_path / "out", before=limit).finish()
+    assert code == 1, output
+    assert "the results cannot be written" in output
+    assert "overlay.mp4" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("fault", ["full", "file"])
+def test_a_folder_that_cannot_be_written_is_one_line(start, tmp_path, still, fault):
+    options = ("--source", still, "--box", "20,30,80,90", "--out", tmp_path / "out")
+    limit = None
+    if fault == "full":
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000,) * 2)  # noqa: E731
+    else:
+        (tmp_path / "out").touch()
+    code, output = start(*options, before=limit).finish()
+    assert code == 2
+    (line,) = output.strip().splitlines()
+    assert "nothing can be written to --out" in line
+    assert ("File too large" if fault == "full" else "exists") in line
 
 
 def test_a_recorder_that_saw_nothing_says_so(tmp_path):

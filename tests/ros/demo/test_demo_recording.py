@@ -19,6 +19,7 @@ from amodal_ros.ros.demo.results import (
     object_from_record,
     object_record,
 )
+from amodal_ros.ros.demo.run import FILES
 from amodal_ros.ros.demo.sources import open_source
 from amodal_ros.ros.demo.truth import C2fMeter, TrueObject, Truth
 
@@ -108,7 +109,8 @@ def test_pictures_and_answers_may_come_in_any_order(tmp_path):
 
 
 def test_the_cameras_report_numbers_the_frames(tmp_path):
-    CameraReport([SentFrame(0, 100), SentFrame(1, 200), SentFrame(2, 300)]).save(tmp_path / "r")
+    frames = [SentFrame(number, stamp, stamp) for number, stamp in enumerate((100, 200, 300))]
+    CameraReport(frames).save(tmp_path / "r")
     recording = Recording(tmp_path, 10, "test")
     recording.add_image(300, grey())
     recording.add_answer(300, [half_hidden()])
@@ -116,6 +118,52 @@ def test_the_cameras_report_numbers_the_frames(tmp_path):
     assert (summary["frames_sent"], summary["frames_dropped"]) == (3, 2)
     (record,) = json.loads((tmp_path / "masks.json").read_text())
     assert record["frame"] == 2
+
+
+def test_latency_counts_from_the_sending_and_the_video_goes_by_the_stamps(tmp_path):
+    """In lockstep a stamp is the picture's time in the source, and its sending comes later."""
+    second = 10**9
+    stamps = [0, second // 10, 2 * second]
+    frames = [SentFrame(n, stamp, 5 * n * second) for n, stamp in enumerate(stamps)]
+    CameraReport(frames).save(tmp_path / "r")
+    recording = Recording(tmp_path, 10, "test")
+    for frame in frames:
+        recording.add_image(frame.stamp_ns, grey())
+        recording.add_answer(frame.stamp_ns, [half_hidden()])
+        recording.add_latency(frame.stamp_ns, (frame.sent_ns - frame.stamp_ns) / 1e6 + 40.0)
+    summary = recording.finish(CameraReport.load(tmp_path / "r"), None)
+    assert summary["latency_ms"] == {"p50": 40.0, "p90": 40.0, "p99": 40.0}
+    times = [seconds for seconds, _ in open_source(str(tmp_path / "overlay.mp4")).timed_frames()]
+    assert np.allclose(times, [0, 0.1, 2.0], atol=1e-3)
+
+
+def test_pictures_of_other_sizes_are_shown_whole(tmp_path):
+    recording = Recording(tmp_path, 10, "test")
+    recording.add_image(0, grey(200))
+    recording.add_answer(0, [half_hidden()])
+    tall = np.full((90, 30, 3), 200, np.uint8)
+    mask = np.zeros((90, 30), bool)
+    mask[20:60, 5:25] = True
+    recording.add_image(second := 10**9, tall)
+    recording.add_answer(second, [published(mask, mask, 1)])
+    recording.finish(None, None)
+    first, other = open_source(str(tmp_path / "overlay.mp4")).frames()
+    assert first.shape == other.shape
+    middle = other.shape[1] // 2
+    assert other[5, middle].min() > 120  # the picture, from top to bottom
+    assert other[:, :40].max() < 40  # black beside it
+    sheet = cv2.imread(str(tmp_path / "contact_sheet.png"))
+    assert sheet is not None
+
+
+@pytest.mark.parametrize("name", [*FILES])
+def test_a_full_disk_is_an_error_for_every_file(tmp_path, name):
+    (tmp_path / name).symlink_to("/dev/full")
+    recording = Recording(tmp_path, 10, "test")
+    recording.add_image(0, grey())
+    recording.add_answer(0, [half_hidden()])
+    with pytest.raises(OSError, match="No space left"):
+        recording.finish(None, None)
 
 
 def test_nothing_answered_is_an_error_and_the_summary_says_so(tmp_path):

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.demo.sources import expected_count, limited, open_source
+from amodal_ros.ros.demo.sources import _FrameClock, expected_count, limited, open_source
 from amodal_ros.ros.demo.video import VideoWriter
 
 
@@ -24,8 +26,8 @@ def write_image(path: Path, picture_rgb: np.ndarray) -> Path:
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     writer = VideoWriter(tmp_path / "ramp.mp4", 15)
-    for level in (20, 90, 160, 230):
-        writer.add(flat(level))
+    for number, level in enumerate((20, 90, 160, 230)):
+        writer.add(flat(level), number / 15)
     writer.close()
     return tmp_path / "ramp.mp4"
 
@@ -95,8 +97,84 @@ def test_a_folder_without_pictures(tmp_path):
         open_source(str(tmp_path))
 
 
-def test_a_folder_of_mixed_sizes_names_the_odd_one(tmp_path):
+def test_a_folder_may_hold_pictures_of_several_sizes(tmp_path):
     write_image(tmp_path / "1.png", flat(1))
     write_image(tmp_path / "2.png", flat(2, 30, 40))
-    with pytest.raises(InvalidInputError, match=r"2\.png is 40x30, expected 64x48"):
-        list(open_source(str(tmp_path)).frames())
+    source = open_source(str(tmp_path))
+    assert [picture.shape[:2] for picture in source.frames()] == [(48, 64), (30, 40)]
+    assert source.info.image_hw == (48, 64)
+
+
+def test_times_are_those_of_the_file(tmp_path):
+    """15 frames at 30 a second, then 15 at 3 a second."""
+    times = [n / 30 for n in range(15)] + [0.5 + n / 3 for n in range(15)]
+    writer = VideoWriter(tmp_path / "varying.mp4", 30)
+    for seconds in times:
+        writer.add(flat(90), 7.0 + seconds)
+    writer.close()
+    source = open_source(str(tmp_path / "varying.mp4"))
+    assert np.allclose([seconds for seconds, _ in source.timed_frames()], times, atol=1e-3)
+
+
+def test_times_of_pictures_without_any(tmp_path):
+    for number in range(3):
+        write_image(tmp_path / f"{number}.png", flat(number))
+    source = open_source(str(tmp_path))
+    expected = [number / source.info.frame_rate for number in range(3)]
+    assert [seconds for seconds, _ in source.timed_frames()] == pytest.approx(expected)
+    still = open_source(str(tmp_path / "0.png"))
+    assert [seconds for seconds, _ in limited(still, 3)] == pytest.approx(expected)
+
+
+def test_times_rise_where_those_of_the_file_do_not():
+    clock = _FrameClock(10.0)
+    given = [None, 5.0, 5.5, 5.2, None, 7.0]
+    assert [clock.seconds(time) for time in given] == pytest.approx([0, 0.1, 0.6, 0.7, 0.8, 2.1])
+
+
+# The upper left 2 x 2 of a track's display matrix (ISO 14496-12, 8.3.2), and where the picture's
+# upper left corner is then shown.
+TURNS = {
+    90: ((0, 1, -1, 0), (0, -1)),
+    180: ((-1, 0, 0, -1), (-1, -1)),
+    270: ((0, -1, 1, 0), (-1, 0)),
+}
+
+
+@pytest.mark.parametrize("degrees", TURNS)
+def test_a_phone_video_is_upright(tmp_path, degrees):
+    picture = flat(20)
+    picture[:16, :16] = 230
+    path = tmp_path / "phone.mp4"
+    writer = VideoWriter(path, 15)
+    for number in range(3):
+        writer.add(picture, number / 15)
+    writer.close()
+    (a, b, c, d), corner = TURNS[degrees]
+    plain = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    content = path.read_bytes()
+    place = content.index(plain, content.index(b"tkhd"))
+    path.write_bytes(content[:place] + turned + content[place + len(plain) :])
+    source = open_source(str(path))
+    shown = next(source.frames())
+    assert shown.shape[:2] == source.info.image_hw == ((64, 48) if degrees != 180 else (48, 64))
+    bright = [(y, x) for y in (0, -1) for x in (0, -1) if shown[y, x].mean() > 150]
+    assert bright == [corner]
+
+
+@pytest.mark.parametrize("name", ["folder", "clip.mp4", "still.png"])
+def test_a_source_that_may_not_be_read_is_named(tmp_path, name):
+    """The system's answer stands in for missing rights, which root always has."""
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.touch()
+
+    def refuse(*_: object, **__: object):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for method in ("iterdir", "read_bytes"):
+            patch.setattr(Path, method, refuse)
+        patch.setattr(av, "open", refuse)
+        with pytest.raises(InvalidInputError, match=rf"{name}.*cannot be read.*Permission denied"):
+            open_source(str(path))
