@@ -60,7 +60,7 @@ def contact_sheet(
     """A page with a row for each chosen frame: picture, visible masks, amodal masks.
 
     Args:
-        rows: Label, picture (H, W, 3) uint8 RGB and its objects; all pictures of one size.
+        rows: Label, picture (H, W, 3) uint8 RGB and its objects.
         names: Of the tracks.
         title: Text above everything.
 
@@ -76,15 +76,18 @@ def contact_sheet(
     for column, text in enumerate(_TITLES):
         _write(page, text, (_MARGIN + column * (panel[0] + _MARGIN), 70), 0.6)
     for row, (label, image_rgb, objects) in enumerate(rows):
-        small = cv2.resize(image_rgb, panel, interpolation=cv2.INTER_AREA)
+        share = min(panel[0] / image_rgb.shape[1], panel[1] / image_rgb.shape[0])
+        size = (round(image_rgb.shape[1] * share), round(image_rgb.shape[0] * share))
+        small = cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA)
         seen = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         whole = seen.copy()
         _draw_objects(seen, objects, names, "visible")
         _draw_objects(whole, objects, names, "amodal")
-        _tag(small, label, (6, panel[1] - 6), (24, 24, 24), (255, 255, 255))
+        _tag(small, label, (6, size[1] - 6), (24, 24, 24), (255, 255, 255))
         for column, picture in enumerate((small, seen, whole)):
             x, y = _MARGIN + column * (panel[0] + _MARGIN), header + row * line
-            page[y : y + panel[1], x : x + panel[0]] = picture
+            x += (panel[0] - size[0]) // 2
+            page[y : y + size[1], x : x + size[0]] = picture
     return page
 
 

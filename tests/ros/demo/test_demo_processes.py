@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from amodal_ros.ros.demo.sources import open_source
 from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS
 
 TIMEOUT_S = 180.0
-PROCESSES = ("demo_fake_perception", "demo_recorder", "demo_camera")
+PROCESSES = ("demo_fake_perception", "demo.recorder", "demo.camera")
 
 
 class Demo:
@@ -36,10 +36,14 @@ class Demo:
         root: Path,
         arguments: Sequence[str],
         delay_s: float,
-        before: Callable[[], None] | None = None,
+        largest_file: int | None = None,
         **variables: str,
     ) -> None:
         command = [sys.executable, "-m", "tests.ros.demo.demo_fake_perception", "demo", *arguments]
+
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
         environment = {**os.environ, "FAKE_DELAY_S": str(delay_s), **variables}
         self.process = subprocess.Popen(
             command,
@@ -48,7 +52,7 @@ class Demo:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=before,
+            preexec_fn=limit if largest_file else None,
         )
         self._children: dict[str, int] = {}
 
@@ -207,7 +211,7 @@ def test_a_killed_process_ends_the_demo_with_an_error(start, tmp_path, victim):
     code, output = demo.finish()
     assert code == 1, output
     assert "SIGKILL" in output
-    assert victim.removeprefix("demo_").removeprefix("fake_") in output
+    assert victim.removeprefix("demo_fake_").removeprefix("demo.") in output
     assert demo.survivors() == []
 
 
@@ -299,8 +303,7 @@ def test_results_that_do_not_fit_on_the_disk_are_an_error(start, tmp_path):
     picture = np.random.default_rng(3).integers(0, 255, (960, 1280, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "noise.png"), picture)
     options = ("--source", tmp_path / "noise.png", "--box", "20,30,80,90", "--frames", 4)
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_300_000,) * 2)  # noqa: E731
-    code, output = start(*options, "--out", tmp_path / "out", before=limit).finish()
+    code, output = start(*options, "--out", tmp_path / "out", largest_file=2_300_000).finish()
     assert code == 1, output
     assert "the results cannot be written" in output
     assert "overlay.mp4" in output
@@ -310,12 +313,10 @@ def test_results_that_do_not_fit_on_the_disk_are_an_error(start, tmp_path):
 @pytest.mark.parametrize("fault", ["full", "file"])
 def test_a_folder_that_cannot_be_written_is_one_line(start, tmp_path, still, fault):
     options = ("--source", still, "--box", "20,30,80,90", "--out", tmp_path / "out")
-    limit = None
-    if fault == "full":
-        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000,) * 2)  # noqa: E731
-    else:
+    if fault == "file":
         (tmp_path / "out").touch()
-    code, output = start(*options, before=limit).finish()
+    largest_file = 10_000 if fault == "full" else None
+    code, output = start(*options, largest_file=largest_file).finish()
     assert code == 2
     (line,) = output.strip().splitlines()
     assert "nothing can be written to --out" in line
