@@ -22,6 +22,7 @@ from amodal_ros.ros.demo.results import (
     build_summary,
     object_from_record,
     object_record,
+    write_result,
 )
 from amodal_ros.ros.demo.truth import C2fMeter, Truth
 from amodal_ros.ros.demo.video import VideoWriter
@@ -120,7 +121,8 @@ class Recording:
             ],
             accuracy=None if truth is None else self._accuracy(truth, index_of),
         )
-        (self._out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        text = json.dumps(summary, indent=2) + "\n"
+        write_result(self._out / "summary.json", text.encode())
         if not answered:
             raise NothingAnsweredError(
                 f"none of {len(sent)} frames was answered: there are no masks to show"
@@ -130,7 +132,8 @@ class Recording:
             for stamp in answered
             for record in self._answers[stamp]
         ]
-        (self._out / "masks.json").write_text(json.dumps(records, separators=(",", ":")))
+        text = json.dumps(records, separators=(",", ":"))
+        write_result(self._out / "masks.json", text.encode())
         self._write_sheet(index_of)
         return summary
 
@@ -180,7 +183,7 @@ class Recording:
         ]
         page = contact_sheet(rows, self._names, self._title)
         packed = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))[1]
-        (self._out / "contact_sheet.png").write_bytes(packed.tobytes())
+        write_result(self._out / "contact_sheet.png", packed.tobytes())
 
     def _accuracy(self, truth: Truth, index_of: dict[int, int]) -> dict[str, float | None]:
         """Published amodal masks of answered frames against the truth, matched by name."""

@@ -54,7 +54,8 @@ class CameraReport:
 
     def save(self, path: Path) -> None:
         """Writes the report as JSON."""
-        path.write_text(json.dumps({"frames": [asdict(frame) for frame in self.frames]}))
+        content = json.dumps({"frames": [asdict(frame) for frame in self.frames]})
+        write_result(path, content.encode())
 
     @classmethod
     def load(cls, path: Path) -> CameraReport:
@@ -68,6 +69,18 @@ class CameraReport:
             return cls([SentFrame(**frame) for frame in data["frames"]])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInputError(f"{path} is no report of the demo camera: {error}") from error
+
+
+def write_result(path: Path, content: bytes) -> None:
+    """Writes a file of the results.
+
+    Raises:
+        OSError: It cannot be written; the error names it, as the system's own does not.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def object_record(frame: int, stamp_ns: int, found: PublishedObject) -> dict[str, Any]:
