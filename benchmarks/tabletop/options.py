@@ -23,7 +23,7 @@ def add_clip_options(parser: argparse.ArgumentParser, clips: int, frames: int) -
     parser.add_argument("--seed", type=int, default=0, help="of everything (0)")
     parser.add_argument(
         "--objects",
-        choices=("household", "second"),
+        choices=("household", "second", "slender"),
         default="household",
         help="object set (household)",
     )

@@ -228,7 +228,7 @@ def _place(
         mujoco.mj_kinematics(model, data)
         low, high = _bounds(model, data, int(body_ids[number]))
         size = high - low + _GAP_M
-        on_top = number > 2 and rng.random() < 0.12
+        on_top = number > 2 and rng.random() < item.on_top
         position = rng.normal(0, spread, size=2)
         if not on_top:
             footprint = (float(size[0]), float(size[1])), float(np.degrees(turn))

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from training.datasets import AmodalCocoDataset
@@ -16,6 +18,8 @@ from training.evaluation.baselines import geometric_baselines
 from training.evaluation.scores import in_percent
 from training.metrics import C2fMiou, bucket_label, measure_overlap
 from training.metrics.buckets import LABELS, UNOCCLUDED
+
+_HIDDEN = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Statistics:
         histogram: objects by occlusion rate; those not occluded at all apart.
         categories: objects by category.
         c2f: figures in percent of each prediction that needs no model.
+        visible_iou: of the same predictions with the true visible mask, mean in percent: of
+            all objects that are seen, and of those hidden by more than 10 %.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Statistics:
     histogram: dict[str, int]
     categories: dict[str, int]
     c2f: dict[str, dict[str, Any]]
+    visible_iou: dict[str, dict[str, float | None]]
 
 
 def measure(file: Path) -> Statistics:
@@ -42,6 +49,7 @@ def measure(file: Path) -> Statistics:
     histogram = dict.fromkeys((UNOCCLUDED, *LABELS), 0)
     categories: Counter[str] = Counter()
     metrics: dict[str, C2fMiou] = {}
+    seen: dict[str, list[tuple[float, bool]]] = {}
     for sample in AmodalCocoDataset(file.parent, file):
         rate = sample.occlusion_rate
         histogram[bucket_label(rate) if rate else UNOCCLUDED] += 1
@@ -49,13 +57,30 @@ def measure(file: Path) -> Statistics:
         for name, mask in geometric_baselines(sample.visible_mask).items():
             overlap = measure_overlap(mask, sample.amodal_mask, sample.visible_mask)
             metrics.setdefault(name, C2fMiou()).add(overlap)
+            if sample.visible_mask.any():
+                iou = _iou(mask, sample.visible_mask)
+                seen.setdefault(name, []).append((iou, rate > _HIDDEN))
     return Statistics(
         name=file.name,
         instances=sum(categories.values()),
         histogram=histogram,
         categories=dict(sorted(categories.items())),
         c2f={name: in_percent(asdict(m.compute())) for name, m in metrics.items()},
+        visible_iou={name: _means(values) for name, values in seen.items()},
     )
+
+
+def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(first & second) / np.count_nonzero(first | second)
+
+
+def _means(values: list[tuple[float, bool]]) -> dict[str, float | None]:
+    """Means in percent; None where there is no such object."""
+    hidden = [iou for iou, is_hidden in values if is_hidden]
+    return {
+        "all": round(100 * float(np.mean([iou for iou, _ in values])), 2),
+        "hidden": round(100 * float(np.mean(hidden)), 2) if hidden else None,
+    }
 
 
 def write_statistics(files: tuple[Path, ...]) -> list[Table]:
@@ -68,10 +93,12 @@ def write_statistics(files: tuple[Path, ...]) -> list[Table]:
 
 def _table(statistics: Statistics) -> Table:
     table = Table(title=f"{statistics.name}: c2f without a model")
-    for column in ("prediction", "full", "occluded"):
+    for column in ("prediction", "full", "occluded", "visible", "visible, hidden > 10 %"):
         table.add_column(column)
     for name, figures in statistics.c2f.items():
-        table.add_row(name, str(figures["miou_full"]), str(figures["miou_occ"]))
+        seen = statistics.visible_iou.get(name, {"all": None, "hidden": None})
+        row = (figures["miou_full"], figures["miou_occ"], seen["all"], seen["hidden"])
+        table.add_row(name, *(str(value) for value in row))
     counts = ", ".join(f"{label}: {count}" for label, count in statistics.histogram.items())
     table.caption = f"{statistics.instances} objects by occlusion: {counts}"
     return table

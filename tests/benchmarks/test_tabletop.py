@@ -9,13 +9,14 @@ import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from amodal_ros.errors import InvalidInputError
-from benchmarks.tabletop import assets, catalog, generate
+from benchmarks.tabletop import assets, catalog, generate, slender
 from benchmarks.tabletop.catalog import TabletopObject, Wheel
 from benchmarks.tabletop.statistics import write_statistics
 from training.datasets import open_dataset
@@ -157,6 +158,9 @@ def test_statistics_are_written(plan, summary, datasets):
     for entry in content:
         assert sum(entry["histogram"].values()) == entry["instances"]
         assert entry["c2f"]["true visible mask"]["miou_occ"] == 0
+        seen = entry["visible_iou"]
+        assert seen["true visible mask"]["all"] == 100
+        assert 20 < seen["box fill"]["all"] < seen["convex hull of the true visible mask"]["all"]
     assert [table.row_count for table in tables] == [3, 3]
 
 
@@ -165,6 +169,37 @@ def test_only_what_is_needed_is_unpacked_and_large_textures_shrink(plan):
     with Image.open(folder / "toys/tall/large.png") as image:
         assert image.size == (1024, 205)
     assert not (folder / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("name", sorted(slender.MAKERS))
+def test_slender_objects_are_thin_and_lie_on_the_table(name):
+    root = ElementTree.fromstring(slender.mjcf(name))
+    points = []
+    for geom in root.iter("geom"):
+        numbers = [float(v) for key in ("fromto", "pos") for v in geom.get(key, "").split()]
+        reach = max((float(v) for v in geom.get("size", "").split()), default=0.0)
+        points += [(p, reach) for p in np.reshape(numbers, (-1, 3))]
+    spread = np.ptp([point for point, _ in points], axis=0)
+    assert 0.1 < spread.max() < 0.35
+    assert spread.min() < 0.45 * spread.max()
+    assert max(point[2] + reach for point, reach in points if reach < 0.02) < 0.1
+    catalogued = {item.name: item for item in catalog.OBJECT_SETS["slender"]}
+    assert catalogued[name].xml == slender.xml_path(name)
+
+
+def test_slender_objects_are_written_beside_those_unpacked(plan, monkeypatch):
+    monkeypatch.setitem(catalog.OBJECT_WHEELS, "slender", ())
+    folder = assets.prepare_assets("slender", plan.cache)
+    assert (folder / slender.xml_path("tongs")).read_text() == slender.mjcf("tongs")
+
+
+@pytest.mark.rendering
+def test_slender_objects_compile():
+    import mujoco
+
+    for name in slender.MAKERS:
+        model = mujoco.MjModel.from_xml_string(slender.mjcf(name))
+        assert 0.003 < model.body_subtreemass[1] < 0.6
 
 
 def test_an_altered_wheel_is_refused(plan, tmp_path):

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.rendering.canvas import Camera, Canvas
+from training.rendering.camera import Camera
 from training.rendering.environment import ROUGHNESS, Environment, look_up
+
+if TYPE_CHECKING:
+    from training.rendering.canvas import Canvas
 
 Float = NDArray[np.float32]
 Rng = np.random.Generator

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.rendering.canvas import Camera
+from training.rendering.camera import Camera
 from training.scenes.meshes import Array
 from training.scenes.placement import Placed
 

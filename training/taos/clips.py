@@ -24,6 +24,7 @@ from training.taos.errors import RejectedError
 from training.taos.materials import Materials, PhotoTarget, record_name
 from training.taos.occluders import draw_patch
 from training.taos.placement import place_with_overlap
+from training.taos.target_filter import smallest_target
 from training.taos.types import CutOut, TaosClip, TaosSample
 
 TRACK_ID = 1
@@ -167,7 +168,7 @@ def _target_sprite(
     scene: np.ndarray,
     config: TaosConfig,
 ) -> Sprite:
-    low, high = config.target_area
+    low, high = smallest_target(cut.alpha > 0.5, config), config.target_area[1]
     pixels = hw[0] * hw[1]
     share = float(np.exp(rng.uniform(np.log(max(low, 1e-4) * 1.3), np.log(high / 1.3))))
     room = 0.8 * min(hw[0] / cut.alpha.shape[0], hw[1] / cut.alpha.shape[1])

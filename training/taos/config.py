@@ -34,6 +34,10 @@ class TaosConfig:
         rotation_deg: largest rotation of a pasted object.
         max_upscale: largest enlargement of a pasted object.
         min_solidity: smallest area / convex hull area of a target taken from a photo.
+        min_thin_solidity: the same of a target that is thin everywhere, as scissors, glasses and
+            bent handles are; no bite out of a solid thing looks like that.
+        min_thin_area: smallest share of the image area of such a target.
+        thin_part_share: how often a thin cut-out that becomes a target is cut to a part.
         max_contact: largest share of a target's outline that touches another annotated object.
         border_margin: pixels a target keeps from the image border.
         max_fragments: most visible pieces (of at least 3 % of the target) left of the target.
@@ -65,6 +69,9 @@ class TaosConfig:
     rotation_deg: float = 12.0
     max_upscale: float = 1.6
     min_solidity: float = 0.8
+    min_thin_solidity: float = 0.25
+    min_thin_area: float = 0.002
+    thin_part_share: float = 0.3
     max_contact: float = 0.08
     border_margin: int = 3
     max_fragments: int = 3
@@ -92,7 +99,15 @@ class TaosConfig:
             ("harmonise", 0.0, 1.0),
         ):
             _check_range(name, getattr(self, name), low, high)
-        for name in ("touching_share", "unoccluded_share", "part_share", "min_solidity"):
+        for name in (
+            "touching_share",
+            "unoccluded_share",
+            "part_share",
+            "thin_part_share",
+            "min_solidity",
+            "min_thin_solidity",
+            "min_thin_area",
+        ):
             _check_number(name, getattr(self, name), 0.0, 1.0)
         if self.touching_share + self.unoccluded_share > 1.0:
             raise InvalidInputError(

@@ -10,6 +10,7 @@ import numpy as np
 
 from training.taos.config import TaosConfig
 from training.taos.pieces import piece_areas
+from training.taos.target_filter import smallest_target
 from training.taos.types import TaosSample
 
 _MIN_VISIBLE_PX = 150
@@ -53,7 +54,8 @@ class GeometricJudge:
     def _reason(self, sample: TaosSample) -> str:
         config = self._config
         area = int(np.count_nonzero(sample.amodal))
-        if not config.target_area[0] <= area / sample.amodal.size <= config.target_area[1]:
+        share = area / sample.amodal.size
+        if not smallest_target(sample.amodal, config) <= share <= config.target_area[1]:
             return "judge_target_size"
         rate = sample.occlusion_rate
         mode = sample.provenance.get("mode")

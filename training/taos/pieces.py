@@ -6,6 +6,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+_THIN = 1 / 8
+
 
 def piece_areas(mask: np.ndarray) -> np.ndarray:
     """Pixel counts of the 8-connected pieces of an (H, W) bool or uint8 mask, any order."""
@@ -32,3 +34,18 @@ def solidity(mask: np.ndarray) -> float:
         return 0.0
     hull = cv2.fillConvexPoly(np.zeros_like(binary), cv2.convexHull(points), 1)
     return float(binary.sum() / hull.sum())
+
+
+def is_thin(mask: np.ndarray) -> bool:
+    """Whether a mask is nowhere thicker than an eighth of its length.
+
+    Length is that of the longer side of the least rectangle around it, thickness twice the
+    largest distance of a pixel from the outside.
+    """
+    points = cv2.findNonZero(np.ascontiguousarray(mask).astype(np.uint8))
+    if points is None:
+        return False
+    x, y, width, height = cv2.boundingRect(points)
+    crop = np.pad(np.ascontiguousarray(mask[y : y + height, x : x + width]).astype(np.uint8), 1)
+    thickness = 2 * float(cv2.distanceTransform(crop, cv2.DIST_L2, 5).max())
+    return thickness <= _THIN * max(cv2.minAreaRect(points)[1])

@@ -12,7 +12,9 @@ from training.taos.blend import Patch, blur_boundary, harmonise, paste, place_ma
 from training.taos.config import TaosConfig
 from training.taos.errors import RejectedError
 from training.taos.materials import Materials, PhotoTarget, record_name
-from training.taos.occluders import move_cut_out
+from training.taos.occluders import move_cut_out, take_part
+from training.taos.pieces import is_thin
+from training.taos.target_filter import smallest_target
 from training.taos.types import CutOut
 
 
@@ -74,7 +76,10 @@ def _fit_target(
 ) -> tuple[Patch, dict[str, Any]]:
     """Scales a cut-out into the size range and puts it wholly inside the picture."""
     pixels = hw[0] * hw[1]
-    low, high = config.target_area
+    part = None
+    if is_thin(cut.alpha > 0.5) and rng.random() < config.thin_part_share:
+        cut, part = take_part(rng, cut)
+    low, high = smallest_target(cut.alpha > 0.5, config), config.target_area[1]
     share = float(np.exp(rng.uniform(np.log(max(low, 1e-4)), np.log(high))))
     scale = float(np.sqrt(share * pixels / cut.area))
     margin = 2 * config.border_margin + 2
@@ -90,4 +95,6 @@ def _fit_target(
         raise RejectedError("target_does_not_fit")
     y = config.border_margin + int(rng.integers(free[0]))
     x = config.border_margin + int(rng.integers(free[1]))
+    if part is not None:
+        move["part"] = part
     return Patch(rgb, alpha, x, y), {**move, "x": x, "y": y}

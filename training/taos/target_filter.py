@@ -4,6 +4,8 @@
 Annotations of photos are visible masks. A target that is itself cut teaches wrong shapes, so
 an object is taken only if its outline gives no hint of being cut: not at the image border,
 nearly as full as its convex hull, in one piece, and not touched by another annotated object.
+Things that are thin everywhere (pens, scissors, glasses, handles) may be smaller and far from
+convex.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import cv2
 import numpy as np
 
 from training.taos.config import TaosConfig
-from training.taos.pieces import largest_piece_share
+from training.taos.pieces import is_thin, largest_piece_share
 from training.taos.types import Photo, PhotoObject
 
 _CONTACT_PX = 3
@@ -21,16 +23,26 @@ _HULL_BITE = 0.03
 _BACKGROUND_RATIO = 4.0
 
 
+def smallest_target(mask: np.ndarray, config: TaosConfig) -> float:
+    """Least share of the image area for a target of this shape, (H, W) bool."""
+    if is_thin(mask):
+        return min(config.min_thin_area, config.target_area[0])
+    return config.target_area[0]
+
+
 def cheap_reason(photo: Photo, item: PhotoObject, config: TaosConfig) -> str:
     """Judges by box and area alone; returns a reason, or "" when nothing speaks against it."""
     height, width = photo.native_hw
     share = item.area / (height * width)
-    if share < config.target_area[0]:
+    x0, y0, x1, y1 = item.box_xyxy
+    longest = max(x1 - x0, y1 - y0)
+    # A thin one's area is small for its length; the drawn mask shows whether it is thin.
+    may_be_thin = share >= config.min_thin_area and item.area < 0.35 * longest**2
+    if share < config.target_area[0] and not may_be_thin:
         return "target_small"
     if share > config.target_area[1]:
         return "target_large"
     margin = config.border_margin * max(photo.native_hw) / max(photo.hw)
-    x0, y0, x1, y1 = item.box_xyxy
     if x0 < margin or y0 < margin or x1 > width - margin or y1 > height - margin:
         return "target_at_border"
     return ""
@@ -55,7 +67,11 @@ def mask_reason(photo: Photo, item: PhotoObject, mask: np.ndarray, config: TaosC
     outline = max(outlines, key=len)
     hull = cv2.convexHull(outline)
     hull_mask = cv2.fillConvexPoly(np.zeros_like(binary), hull, 1)
-    if area < config.min_solidity * int(hull_mask.sum()):
+    thin = is_thin(mask)
+    if not thin and area < config.target_area[0] * mask.size:
+        return "target_small"
+    solidity = config.min_thin_solidity if thin else config.min_solidity
+    if area < solidity * int(hull_mask.sum()):
         return "target_not_solid"
     return _neighbour_reason(photo, item, binary, hull_mask, config)
 

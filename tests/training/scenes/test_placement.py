@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.spatial import Delaunay
 
+from training.scenes.convex import convex_pieces
 from training.scenes.meshes import box, lathe, superquadric
 from training.scenes.placement import CELL_M, Placed, arrange
-from training.scenes.settling import convex_pieces, settle
 from training.scenes.thing import Look, Thing, corner_normals
 from training.scenes.views import draw_views
 
@@ -120,7 +120,10 @@ def test_cameras_look_down_at_the_group() -> None:
     assert {view.elevation < -50 for view in views} == {False, True}
 
 
+@pytest.mark.rendering
 def test_what_falls_lies_on_the_table_or_on_other_things() -> None:
+    from training.scenes.settling import settle
+
     bricks = [thing(box((0.12, 0.06, 0.04)), upright=0.5) for _ in range(6)]
     placed = settle(bricks, np.random.default_rng(1))
     assert len(placed) >= 4

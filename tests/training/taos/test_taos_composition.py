@@ -14,7 +14,7 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
 from training.taos.judge import GeometricJudge
-from training.taos.pieces import piece_areas
+from training.taos.pieces import is_thin, piece_areas
 from training.taos.sampler import TaosSampler
 from training.taos.types import TaosSample
 
@@ -251,3 +251,23 @@ def test_the_geometric_judge() -> None:
     tiny = empty.copy()
     tiny[:5, :5] = True
     assert geometric(tiny, empty, "unoccluded") == "judge_target_size"
+
+
+def test_thin_cut_outs_become_targets_whole_or_in_part(yolo_root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "thin"
+    folder.mkdir()
+    for number in range(3):
+        rgba = np.zeros((120, 400, 4), np.uint8)
+        cv2.line(rgba, (20, 30 + 20 * number), (380, 60), (90, 140, 200, 255), 9)
+        cv2.imwrite(str(folder / f"pen{number}.png"), rgba)
+    made, _ = draw(
+        TaosConfig(seed=3, unoccluded_share=0.5, touching_share=0.5, overlap=(0, 0.7)),
+        [f"cutouts:{folder}", f"yolo:{yolo_root}"],
+        tmp_path / "cache",
+        count=30,
+    )
+    thin = [sample for sample in made if is_thin(sample.amodal)]
+    assert len(thin) >= 5
+    assert min(sample.amodal.mean() for sample in thin) < 0.02
+    parts = ["part" in sample.provenance["target"]["transform"] for sample in thin]
+    assert 0 < sum(parts) < len(parts)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from training.taos.config import TaosConfig
-from training.taos.target_filter import cheap_reason, mask_reason
+from training.taos.pieces import is_thin
+from training.taos.target_filter import cheap_reason, mask_reason, smallest_target
 from training.taos.types import Photo, PhotoObject
 
 HW = (200, 300)
@@ -59,6 +60,29 @@ def test_a_whole_object_passes() -> None:
 )
 def test_shapes_that_are_refused(mask: np.ndarray, expected: str) -> None:
     assert reason(mask) == expected
+
+
+def tongs() -> np.ndarray:
+    """Two arms that meet: thin everywhere, and far from their hull."""
+    drawn = np.zeros(HW, np.uint8)
+    for end in ((250, 70), (250, 130)):
+        cv2.line(drawn, (50, 100), end, 1, 7)
+    return drawn.astype(bool)
+
+
+def test_thin_things_may_be_small_and_bent() -> None:
+    assert reason(tongs()) == ""
+    assert reason(box(60, 98, 200, 103)) == ""  # 1.2 % of the picture
+    assert reason(box(60, 60, 100, 80)) == "target_small"  # as small, but not thin
+    assert reason(tongs() & ~box(100, 0, 140, 200)) == "target_in_pieces"
+    board = np.zeros(HW, bool)
+    board[75:125, 160:200] = True
+    assert reason(tongs() & ~board, board) in ("target_bitten", "target_in_pieces")
+    assert is_thin(tongs())
+    assert not is_thin(disc(150, 100, 40))
+    assert not is_thin(np.zeros(HW, bool))
+    assert smallest_target(tongs(), CONFIG) == 0.002
+    assert smallest_target(disc(150, 100, 40), CONFIG) == 0.02
 
 
 def test_a_neighbour_that_touches() -> None:
