@@ -22,7 +22,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray
 
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.stamps import stamp_to_ns
-from amodal_ros.ros.outputs.timing import TIMING_KEYS, read_timing
+from amodal_ros.ros.outputs.publishers import TIMING_KEYS, read_timing
 
 TIMEOUT_S = 60.0
 

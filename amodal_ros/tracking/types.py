@@ -160,16 +160,16 @@ class TrackedObject:
     """One object in one frame.
 
     Attributes:
-        track_id: its identity over time, 0 and up.
+        track_id: its identity over time, 0 and up; -1: it is not followed.
         class_id: its class as the detector named it; empty: unknown.
         detection_id: identity of the detection that supported it in this frame; empty: none.
         score: the detector's, in [0, 1]; while coasting that of the last detection, decayed.
         predicted_iou: the decoder's estimate for the amodal mask.
         coasting: no detection supported it in this frame.
-        coasting_s: seconds since the last detection; 0 where there is one.
-        pinned: given by a user; it does not end by age.
         visible_mask: (H, W) bool, inside the amodal mask.
         amodal_mask: (H, W) bool; empty when the decoder found nothing.
+        coasting_s: seconds since the last detection; 0 where there is one.
+        pinned: given by a user; it does not end by age.
     """
 
     track_id: int
@@ -178,10 +178,10 @@ class TrackedObject:
     score: float
     predicted_iou: float
     coasting: bool
-    coasting_s: float
-    pinned: bool
     visible_mask: np.ndarray
     amodal_mask: np.ndarray
+    coasting_s: float = 0.0
+    pinned: bool = False
 
     @cached_property
     def visible_box_xyxy(self) -> tuple[int, int, int, int]:

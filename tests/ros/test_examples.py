@@ -21,7 +21,8 @@ from amodal_msgs.msg import AmodalMaskArray
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
-from amodal_ros.ros.convert.masks import DecodedObject, encode_masks
+from amodal_ros.ros.convert.masks import encode_masks
+from amodal_ros.tracking.tracker import TrackedObject
 from tests.ros.ros_rig import START_S
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +46,8 @@ def message() -> AmodalMaskArray:
     cup, hidden = mask(slice(20, 50), slice(10, 30)), mask(slice(50, 60), slice(70, 80))
     upper = mask(slice(20, 35), slice(10, 30))
     objects = [
-        DecodedObject(3, "cup", "", 1.0, 0.9, False, upper, cup),
-        DecodedObject(7, "", "", 1.0, 0.9, True, nothing, hidden),
+        TrackedObject(3, "cup", "", 1.0, 0.9, False, upper, cup),
+        TrackedObject(7, "", "", 1.0, 0.9, True, nothing, hidden),
     ]
     return encode_masks(objects, Header(frame_id="camera"), IMAGE_HW).message
 

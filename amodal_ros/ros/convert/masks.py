@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tracked objects to ``AmodalMaskArray``, and mask messages back to masks.
+"""Tracked objects to ``AmodalMaskArray`` and boxes, and mask messages back to objects.
 
 One mono8 picture carries both masks, cropped to the amodal box: ``VISIBLE``, ``OCCLUDED`` or
 ``BACKGROUND`` in each pixel.
@@ -9,54 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from amodal_msgs.msg import AmodalMask, AmodalMaskArray
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.masks import mask_box
 from amodal_ros.ros.convert.images import pack_image
+from amodal_ros.tracking.tracker import TrackedObject
 
 _BoxXyxy = tuple[int, int, int, int]
-
-
-class MaskedObject(Protocol):
-    """What a mask message is made of; ``amodal_ros.tracking.tracker.TrackedObject`` is one."""
-
-    @property
-    def track_id(self) -> int:
-        """Identity over time, -1: none."""
-
-    @property
-    def class_id(self) -> str:
-        """Class as the detector named it."""
-
-    @property
-    def detection_id(self) -> str:
-        """Id of the detection of this frame."""
-
-    @property
-    def score(self) -> float:
-        """The detector's confidence."""
-
-    @property
-    def predicted_iou(self) -> float:
-        """The mask decoder's own estimate."""
-
-    @property
-    def coasting(self) -> bool:
-        """No detection supported the object in this frame."""
-
-    @property
-    def visible_mask(self) -> np.ndarray:
-        """(H, W) bool, inside of ``amodal_mask``."""
-
-    @property
-    def amodal_mask(self) -> np.ndarray:
-        """(H, W) bool."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +31,8 @@ class EncodedMasks:
     empty: int
 
 
-@dataclass(frozen=True, eq=False)
-class DecodedObject:
-    """One object of a received message; masks are (H, W) bool of the source image's size."""
-
-    track_id: int
-    class_id: str
-    detection_id: str
-    score: float
-    predicted_iou: float
-    coasting: bool
-    visible_mask: np.ndarray
-    amodal_mask: np.ndarray
-
-
 def encode_masks(
-    objects: Sequence[MaskedObject], header: Header, image_hw: tuple[int, int]
+    objects: Sequence[TrackedObject], header: Header, image_hw: tuple[int, int]
 ) -> EncodedMasks:
     """Build the message of one image.
 
@@ -103,7 +53,31 @@ def encode_masks(
     return EncodedMasks(message, empty=len(objects) - len(message.masks))
 
 
-def decode_masks(message: AmodalMaskArray) -> tuple[DecodedObject, ...]:
+def amodal_boxes_message(objects: Sequence[TrackedObject], header: Header) -> Detection2DArray:
+    """The amodal box of each object whose mask is not empty; ``id`` is the track's.
+
+    Args:
+        objects: of one image.
+        header: the source image's.
+    """
+    message = Detection2DArray(header=header)
+    for tracked in objects:
+        x0, y0, x1, y1 = tracked.amodal_box_xyxy
+        if x0 == x1:
+            continue
+        detection = Detection2D(header=header, id=str(tracked.track_id))
+        detection.bbox.center.position.x = (x0 + x1) / 2
+        detection.bbox.center.position.y = (y0 + y1) / 2
+        detection.bbox.size_x, detection.bbox.size_y = float(x1 - x0), float(y1 - y0)
+        hypothesis = ObjectHypothesisWithPose()
+        hypothesis.hypothesis.class_id = tracked.class_id
+        hypothesis.hypothesis.score = float(tracked.score)
+        detection.results = [hypothesis]
+        message.detections.append(detection)
+    return message
+
+
+def decode_masks(message: AmodalMaskArray) -> tuple[TrackedObject, ...]:
     """Read all objects of a message.
 
     Raises:
@@ -114,7 +88,7 @@ def decode_masks(message: AmodalMaskArray) -> tuple[DecodedObject, ...]:
     for mask in message.masks:
         visible, amodal = decode_mask(mask, image_hw)
         objects.append(
-            DecodedObject(
+            TrackedObject(
                 track_id=mask.track_id,
                 class_id=mask.class_id,
                 detection_id=mask.detection_id,
@@ -181,14 +155,14 @@ def decode_crop(mask: AmodalMask) -> np.ndarray:
 
 
 def _encode_object(
-    tracked: MaskedObject, header: Header, image_hw: tuple[int, int]
+    tracked: TrackedObject, header: Header, image_hw: tuple[int, int]
 ) -> AmodalMask | None:
     for mask in (tracked.visible_mask, tracked.amodal_mask):
         if mask.shape != image_hw or mask.dtype != np.bool_:
             raise InvalidInputError(
                 f"expected masks {image_hw} bool, got {mask.shape} {mask.dtype}"
             )
-    amodal_box, visible_box = mask_box(tracked.amodal_mask), mask_box(tracked.visible_mask)
+    amodal_box, visible_box = tracked.amodal_box_xyxy, tracked.visible_box_xyxy
     if _is_empty(amodal_box) and _is_empty(visible_box):
         return None
     if not (_is_empty(visible_box) or _contains(amodal_box, visible_box)):

@@ -32,7 +32,7 @@ from amodal_ros.ros.demo.events import send_event
 from amodal_ros.ros.demo.recording import Recording
 from amodal_ros.ros.demo.results import CameraReport, PublishedObject, print_summary
 from amodal_ros.ros.demo.truth import Truth, load_annotations
-from amodal_ros.ros.outputs.timing import read_timing
+from amodal_ros.ros.outputs.publishers import read_timing
 
 TIMING_TOPIC = "amodal/timing"
 TOPICS = (IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC)

@@ -1,77 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the messages of one frame to its answer: conversion, tracks, model, mask message."""
+"""The way of one frame: messages to arrays, tracks, model, masks, publication."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from time import monotonic
 
 import numpy as np
-from amodal_msgs.msg import AmodalMaskArray
 from sensor_msgs.msg import CompressedImage, Image
-from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.ros.convert.box_units import BoxUnits
 from amodal_ros.ros.convert.compressed import compressed_to_rgb
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
-from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.inputs.box_reader import BoxReader
+from amodal_ros.ros.inputs.camera_inputs import Frame
+from amodal_ros.ros.inputs.depth_input import DepthImage
+from amodal_ros.ros.node.model_host import ModelHost, Predictor
+from amodal_ros.ros.outputs.outputs_3d import Outputs3D
+from amodal_ros.ros.outputs.publishers import FrameAnswer, Outputs
+from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
+from amodal_ros.ros.watch.frame_statistics import FrameStatistics
 from amodal_ros.ros.watch.plausibility import exposure
-from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject
-from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures, PointPrompt
-
-
-class Predictor(Protocol):
-    """What the node needs of ``amodal_ros.inference.predictor.AmodalPredictor``."""
-
-    @property
-    def encodes_ahead(self) -> bool:
-        """Whether an image is best encoded while the objects of the one before are predicted."""
-
-    def encode(self, image_rgb: np.ndarray) -> ImageFeatures:
-        """Encode an image once."""
-
-    def predict(
-        self,
-        features: ImageFeatures,
-        boxes_xyxy: np.ndarray | None = None,
-        prior_masks: Sequence[np.ndarray | None] | None = None,
-        *,
-        points: Sequence[PointPrompt | None] | None = None,
-    ) -> AmodalPrediction:
-        """Masks of N objects."""
-
-    def warm_up(self) -> None:
-        """Run the whole model once."""
-
-    def interrupt(self) -> None:
-        """Let the engine leave the work that it is at; thread-safe, returns at once."""
-
-    def close(self) -> None:
-        """Free the engine."""
-
-
-@dataclass(frozen=True)
-class FrameAnswer:
-    """What one frame led to.
-
-    Attributes:
-        masks: the message, with the source image's header.
-        objects: what the message was made of.
-        image_rgb: (H, W, 3) uint8, maybe a view of the source message.
-        timings_ms: ``convert`` (messages to arrays), ``preprocess``, ``prefix``, ``prior``,
-            ``suffix``, ``decoder``, ``postprocess``, ``track`` and ``message`` in milliseconds.
-    """
-
-    masks: AmodalMaskArray
-    objects: tuple[TrackedObject, ...]
-    image_rgb: np.ndarray
-    timings_ms: Mapping[str, float]
+from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig, TrackPlan
+from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,130 +36,188 @@ class BegunFrame:
     """A frame before its turn: what does not depend on the frames before it.
 
     Attributes:
-        image: the message.
+        frame: its messages.
         rgb: (H, W, 3) uint8, maybe a view of the message.
         detections: its usable boxes.
+        depth: its depth image, if that is there already: a slow engine outlasts their queue.
         features: of the image, where it was encoded ahead.
         predictor: that encoded it.
         lent: gives the predictor back when it is closed.
         watch: the times so far.
+        taken_s: monotonic time when the frame was taken.
+        ready_s: monotonic time since when it waits for its turn.
     """
 
-    image: Image | CompressedImage
+    frame: Frame
     rgb: np.ndarray
     detections: Detections
+    depth: DepthImage | None
     features: ImageFeatures | None
     predictor: Predictor | None
     lent: ExitStack
     watch: Stopwatch
+    taken_s: float
+    ready_s: float
 
 
 class FramePipeline:
-    """Answers frames in their order; holds the tracks between them.
+    """Answers a camera's frames in their order; holds the tracks between them.
+
+    ``begin`` and ``finish`` run in threads of a worker, one call of each at a time.
 
     Args:
-        lend_predictor: gives the loaded model for the time of one frame.
-        tracker: its tracks are this camera's.
-        faults: bad images, left out boxes and empty masks are counted there.
-        boxes: reads the box messages.
-
-    Attributes:
-        min_score: detections below it are ignored.
-        image_bits: bits that each sample of 16-bit images holds.
+        host: lends the model.
+        parameters: limits and tracking.
+        outputs: where answers go.
+        outputs_3d: where go those with depth.
+        statistics: counts the answers.
+        faults: what is lost and left out is counted there.
     """
 
     def __init__(
         self,
-        lend_predictor: Callable[[], AbstractContextManager[Predictor]],
-        tracker: AmodalTracker,
+        host: ModelHost,
+        parameters: PerceptionParameters,
+        outputs: Outputs,
+        outputs_3d: Outputs3D,
+        statistics: FrameStatistics,
         faults: FaultLog,
-        boxes: BoxReader,
     ) -> None:
-        self._lend_predictor = lend_predictor
-        self.tracker = tracker
+        self._host = host
+        self._engine = host.health(faults)
+        self._outputs = outputs
+        self._outputs_3d = outputs_3d
+        self._statistics = statistics
         self._faults = faults
-        self.boxes = boxes
         self._exposure = Doubt(faults, Fault.EXPOSURE, begin=3)
-        self.min_score = 0.0
-        self.image_bits = 16
+        self._boxes = BoxReader(faults, BoxUnits.parse(parameters.box_units))
+        self._cancelled = False
+        self.tracker = AmodalTracker(tracker_config(parameters))
+        self._parameters = parameters
 
-    def begin(
-        self,
-        image: Image | CompressedImage,
-        detections: Detection2DArray,
-        encode_ahead: bool = False,
-    ) -> BegunFrame | None:
+    def retune(self, parameters: PerceptionParameters) -> None:
+        """Take up what counts from the next frame on; the tracks stay."""
+        self.tracker.config = tracker_config(parameters)
+        self._boxes.units = BoxUnits.parse(parameters.box_units)
+        self._parameters = parameters
+
+    def cancel(self) -> None:
+        """Let the frames in work end early and unpublished; the engine may be interrupted."""
+        self._cancelled = True
+
+    def close(self) -> None:
+        """End what is told of images, boxes and depth; after the last frame."""
+        for told in (self._boxes, self._exposure, self._outputs_3d):
+            told.clear()
+
+    def encodes_ahead(self) -> bool:
+        """Whether the next image is to be encoded while the objects of this one are predicted."""
+        if self._cancelled or not self._parameters.encode_ahead:
+            return False
+        predictor = self._host.predictor
+        return predictor is not None and predictor.encodes_ahead
+
+    def begin(self, frame: Frame) -> BegunFrame | None:
         """Convert a frame's messages; None if its image is bad (counted).
 
         May run while the frame before is in ``finish``. What it returns must go to ``finish``.
 
-        Args:
-            image: raw or compressed.
-            detections: its boxes.
-            encode_ahead: encode the image too, if there is anything to look for.
-
         Raises:
-            AmodalError: if the engine fails.
+            AmodalError: if the engine fails, which may encode ahead.
         """
-        watch = Stopwatch("convert", "track", "message")
+        taken_s = monotonic()
+        depth = None if frame.depth is None else frame.depth.at(frame.stamp_ns)
+        watch, bits = Stopwatch("convert", "track", "message"), self._parameters.image_bits
         with watch.measure("convert"):
             try:
-                rgb = message_to_rgb(image, self.image_bits)
+                rgb = message_to_rgb(frame.image, bits)
             except InvalidInputError as error:
                 self._faults.report(Fault.BAD_IMAGE, f"image left out: {error}")
                 return None
-            self._exposure.see(exposure(rgb, getattr(image, "encoding", ""), self.image_bits))
-            found = self.boxes.read(
-                detections, rgb.shape[:2], self.min_score, self.tracker.config.max_objects
+            self._exposure.see(exposure(rgb, getattr(frame.image, "encoding", ""), bits))
+            found = self._boxes.read(
+                frame.detections,
+                rgb.shape[:2],
+                self._parameters.min_score,
+                self._parameters.max_objects,
             )
         with ExitStack() as stack:
             predictor, features = None, None
-            if encode_ahead and (len(found) or len(self.tracker)):
-                predictor = stack.enter_context(self._lend_predictor())
+            if self.encodes_ahead() and (len(found) or len(self.tracker)):
+                predictor = stack.enter_context(self._host.lend())
                 features = predictor.encode(rgb)
-            return BegunFrame(image, rgb, found, features, predictor, stack.pop_all(), watch)
+            return BegunFrame(
+                *(frame, rgb, found, depth, features, predictor, stack.pop_all(), watch),
+                *(taken_s, monotonic()),
+            )
 
-    def finish(
-        self, begun: BegunFrame, cancelled: Callable[[], bool] = lambda: False
-    ) -> FrameAnswer | None:
-        """Answer a frame in its turn; None if it was cancelled.
+    def finish(self, begun: BegunFrame | None) -> None:
+        """Answer a frame in its turn and publish the answer.
 
         Raises:
             AmodalError: if the engine fails; the tracks are then those of the frame before.
         """
+        if begun is None:
+            return
+        frame = begun.frame
+        wait_s = begun.taken_s - frame.received_s + monotonic() - begun.ready_s
+        answer = self._answer(begun)
+        if answer is None:
+            return
+        waited_ms = {"transport": frame.transport_ms, "wait": wait_s * 1e3}
+        timings_ms = self._outputs.publish(answer, waited_ms, self._faults)
+        self._statistics.answered((monotonic() - frame.received_s) * 1e3, timings_ms["total"])
+        self._engine.answered()
+        if frame.depth is not None:
+            depth = begun.depth or frame.depth.at(frame.stamp_ns)
+            header, parameters = frame.image.header, self._parameters
+            self._outputs_3d.publish(
+                *(answer.objects, header, depth, frame.depth),
+                *(parameters.point_stride, parameters.depth_scale),
+            )
+
+    def failed(self, error: Exception) -> None:
+        """A frame was lost by an error of ``begin`` or ``finish``."""
+        if not self._cancelled:  # or else the engine was interrupted
+            self._engine.failed(error)
+
+    def _answer(self, begun: BegunFrame) -> FrameAnswer | None:
+        """Tracks, model and mask message of a frame; None if it was cancelled."""
         watch, rgb, image_hw = begun.watch, begun.rgb, begun.rgb.shape[:2]
         with begun.lent:
             with watch.measure("track"):
-                stamp_s = stamp_to_ns(begun.image.header.stamp) / 1e9
-                plan = self.tracker.plan(begun.detections, stamp_s, image_hw, rgb)
-            predictor, features = begun.predictor, begun.features
-            engine_ms = {} if features is None else dict(features.timings_ms)
-            prediction = AmodalPrediction.empty(image_hw)
-            if len(plan.boxes_xyxy):
-                if predictor is None or features is None:
-                    predictor = begun.lent.enter_context(self._lend_predictor())
-                    features = predictor.encode(rgb)
-                    engine_ms.update(features.timings_ms)
-                if cancelled():
-                    return None
-                points = plan.points if any(p is not None for p in plan.points) else None
-                prediction = predictor.predict(
-                    features, plan.boxes_xyxy, plan.prior_masks, points=points
+                plan = self.tracker.plan(
+                    begun.detections, begun.frame.stamp_ns / 1e9, image_hw, rgb
                 )
-                engine_ms.update(prediction.timings_ms)
-        if cancelled():
+            prediction = AmodalPrediction.empty(image_hw)
+            engine_ms = {} if begun.features is None else begun.features.timings_ms
+            if len(plan.boxes_xyxy):
+                predicted = self._predict(begun, plan)
+                if predicted is None:
+                    return None
+                prediction, engine_ms = predicted
+        if self._cancelled:
             return None
         with watch.measure("track"):
             objects = self.tracker.update(plan, prediction)
         with watch.measure("message"):
-            encoded = encode_masks(objects, begun.image.header, image_hw)
+            encoded = encode_masks(objects, begun.frame.image.header, image_hw)
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
         return FrameAnswer(encoded.message, objects, rgb, {**engine_ms, **watch.timings_ms})
 
-    def clear_alarms(self) -> None:
-        """End what is told of the images and boxes of this camera."""
-        self.boxes.clear()
-        self._exposure.clear()
+    def _predict(
+        self, begun: BegunFrame, plan: TrackPlan
+    ) -> tuple[AmodalPrediction, Mapping[str, float]] | None:
+        """Masks of the planned objects and the engine's times; None if it was cancelled."""
+        predictor, features = begun.predictor, begun.features
+        if predictor is None or features is None:
+            predictor = begun.lent.enter_context(self._host.lend())
+            features = predictor.encode(begun.rgb)
+        if self._cancelled:
+            return None
+        points = plan.points if any(point is not None for point in plan.points) else None
+        prediction = predictor.predict(features, plan.boxes_xyxy, plan.prior_masks, points=points)
+        return prediction, {**features.timings_ms, **prediction.timings_ms}
 
 
 def message_to_rgb(image: Image | CompressedImage, bits: int = 16) -> np.ndarray:
@@ -220,19 +235,17 @@ def message_to_rgb(image: Image | CompressedImage, bits: int = 16) -> np.ndarray
     return image_to_rgb(image, bits)
 
 
-def warm_up(predictor: Predictor) -> None:
-    """Run the model and a tracker once, so that no frame pays for what is made on first use.
-
-    Raises:
-        AmodalError: if the engine fails.
-    """
-    predictor.warm_up()
-    tracker, image_hw = AmodalTracker(), (64, 64)
-    picture = np.full((*image_hw, 3), 127, np.uint8)
-    picture[::8, ::8] = 255  # corners, whose motion is followed
-    mask = np.zeros((1, *image_hw), bool)
-    mask[:, 16:48, 16:48] = True
-    prediction = AmodalPrediction(mask, mask, np.ones(1, np.float32))
-    for stamp_s in (1.0, 2.0):  # the second one continues a track
-        found = Detections.from_boxes([[16.0, 16.0, 48.0, 48.0]])
-        tracker.update(tracker.plan(found, stamp_s, image_hw, picture), prediction)
+def tracker_config(parameters: PerceptionParameters) -> TrackerConfig:
+    """How the parameters want objects followed."""
+    return TrackerConfig(
+        max_coast_s=parameters.max_coast,
+        max_drift_s=parameters.max_drift,
+        score_half_life_s=parameters.score_half_life,
+        prior_dilation=parameters.prior_dilation,
+        match_iou=parameters.match_iou,
+        agreement_iou=parameters.agreement_iou,
+        coast_iou=parameters.coast_iou,
+        min_predicted_iou=parameters.min_predicted_iou,
+        max_area_jump=parameters.max_area_jump,
+        max_objects=parameters.max_objects,
+    )

@@ -64,11 +64,6 @@ class LatestWorker(Generic[ItemT, PreparedT]):
             thread.start()
 
     @property
-    def stopping(self) -> bool:
-        """Whether ``stop`` was called: a long ``handle`` may look and leave early."""
-        return self._stopping
-
-    @property
     def idle_since_s(self) -> float | None:
         """Monotonic time since when there is nothing to do; None: an item is in work."""
         return self._idle_since_s

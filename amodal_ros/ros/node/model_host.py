@@ -2,18 +2,64 @@
 """Holds the model that all cameras and services of a node share, and exchanges it while they run.
 
 The old model serves until the new one is warm. It is freed when the last frame that uses it ends.
+An engine that fails on one frame after the other is given up.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
 
 from amodal_ros.errors import AmodalError, BackendError
-from amodal_ros.ros.node.frame_pipeline import Predictor, warm_up
 from amodal_ros.ros.parameters.table import PerceptionParameters
+from amodal_ros.ros.watch.faults import Fault, FaultLog
+from amodal_ros.tracking.tracker import AmodalTracker
+from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures, PointPrompt
+
+# A camera at 30 Hz reaches the number in a fifth of a second, which a moment of full memory may
+# last; a slow one needs more than the time for the number.
+FAILURES_IN_A_ROW = 5
+FAILING_FOR_S = 2.0
+
+
+class Predictor(Protocol):
+    """What the node needs of ``amodal_ros.inference.predictor.AmodalPredictor``."""
+
+    @property
+    def encodes_ahead(self) -> bool:
+        """Whether an image is best encoded while the objects of the one before are predicted."""
+
+    def encode(self, image_rgb: np.ndarray) -> ImageFeatures:
+        """Encode an image once."""
+
+    def predict(
+        self,
+        features: ImageFeatures,
+        boxes_xyxy: np.ndarray | None = None,
+        prior_masks: Sequence[np.ndarray | None] | None = None,
+        *,
+        points: Sequence[PointPrompt | None] | None = None,
+    ) -> AmodalPrediction:
+        """Masks of N objects."""
+
+    def warm_up(self) -> None:
+        """Run the whole model once."""
+
+    def interrupt(self) -> None:
+        """Let the engine leave the work that it is at; thread-safe, returns at once."""
+
+    def close(self) -> None:
+        """Free the engine."""
+
+
+# Told of a model that was asked for: it serves (None), or why it cannot be used.
+Exchanged = Callable[[PerceptionParameters, Exception | None], None]
 
 
 @dataclass
@@ -36,20 +82,17 @@ class ModelHost:
 
     Args:
         make_predictor: loads the model that parameters name.
-        on_exchanged: told in the loading thread that the model of these parameters now serves.
-        on_failed: told in the loading thread that the model of these parameters cannot be used,
-            and why.
+        on_broken: told in a worker's thread that the engine was given up.
     """
 
     def __init__(
         self,
         make_predictor: Callable[[PerceptionParameters], Predictor],
-        on_exchanged: Callable[[PerceptionParameters], None],
-        on_failed: Callable[[PerceptionParameters, Exception], None],
+        on_broken: Callable[[], object],
     ) -> None:
         self._make_predictor = make_predictor
-        self._on_exchanged = on_exchanged
-        self._on_failed = on_failed
+        self._on_broken = on_broken
+        self._on_exchanged: Exchanged = lambda parameters, error: None
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
         self._wanted: PerceptionParameters | None = None
@@ -82,13 +125,22 @@ class ModelHost:
         with self._lock:
             self._loaded = _Loaded(predictor, parameters)
 
-    def exchange(self, parameters: PerceptionParameters) -> None:
+    def health(self, faults: FaultLog) -> EngineHealth:
+        """What counts the engine's failures on a camera's frames, from an activation on."""
+        faults.clear_alarm(Fault.ENGINE_GAVE_UP)
+        return EngineHealth(faults, self._on_broken)
+
+    def exchange(self, parameters: PerceptionParameters, on_exchanged: Exchanged) -> None:
         """Load another model in a thread and let it serve once it is warm.
 
         A wish that comes while one is being loaded takes the place of the one before.
+
+        Args:
+            parameters: name the model.
+            on_exchanged: told in the loading thread.
         """
         with self._lock:
-            self._wanted = parameters
+            self._wanted, self._on_exchanged = parameters, on_exchanged
             if self._loading or self._loaded is None:
                 return
             self._loading = True
@@ -139,10 +191,10 @@ class ModelHost:
             try:
                 predictor = self._warm(wanted)
             except Exception as error:  # whatever a model does, the one that serves goes on
-                self._on_failed(wanted, error)
+                self._on_exchanged(wanted, error)
                 continue
             if self._take_over(predictor, wanted):
-                self._on_exchanged(wanted)
+                self._on_exchanged(wanted, None)
 
     def _take_over(self, predictor: Predictor, parameters: PerceptionParameters) -> bool:
         with self._lock:
@@ -174,3 +226,74 @@ class ModelHost:
             predictor.close()
             raise
         return predictor
+
+
+class EngineHealth:
+    """Counts frames that the engine lost; after too many in a row it gives up, once.
+
+    Thread-safe: the worker tells, the node's executor asks.
+
+    Args:
+        faults: each lost frame is counted there; giving up is an alarm.
+        on_broken: called in the worker's thread when the engine is given up.
+        clock: monotonic time in seconds.
+    """
+
+    def __init__(
+        self,
+        faults: FaultLog,
+        on_broken: Callable[[], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._faults = faults
+        self._on_broken = on_broken
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._since_s = 0.0
+        self._broken = False
+
+    def answered(self) -> None:
+        """A frame was answered."""
+        with self._lock:
+            self._failures = 0
+
+    def failed(self, error: Exception) -> None:
+        """A frame was lost by an error."""
+        cause = f"{type(error).__name__}: {error}"
+        self._faults.report(Fault.ENGINE, f"frame lost: {cause}")
+        with self._lock:
+            now_s = self._clock()
+            if self._failures == 0:
+                self._since_s = now_s
+            self._failures += 1
+            failing_for_s = now_s - self._since_s
+            enough = self._failures >= FAILURES_IN_A_ROW and failing_for_s >= FAILING_FOR_S
+            if self._broken or not enough:
+                return
+            self._broken = True
+        self._faults.alarm(
+            Fault.ENGINE_GAVE_UP,
+            f"the engine failed on {self._failures} frames in a row within {failing_for_s:.1f} s, "
+            f"last: {cause}. The node becomes inactive; activate it to try again, or clean it up "
+            "and configure it to load the model anew",
+        )
+        self._on_broken()
+
+
+def warm_up(predictor: Predictor) -> None:
+    """Run the model and a tracker once, so that no frame pays for what is made on first use.
+
+    Raises:
+        AmodalError: if the engine fails.
+    """
+    predictor.warm_up()
+    tracker, image_hw = AmodalTracker(), (64, 64)
+    picture = np.full((*image_hw, 3), 127, np.uint8)
+    picture[::8, ::8] = 255  # corners, whose motion is followed
+    mask = np.zeros((1, *image_hw), bool)
+    mask[:, 16:48, 16:48] = True
+    prediction = AmodalPrediction(mask, mask, np.ones(1, np.float32))
+    for stamp_s in (1.0, 2.0):  # the second one continues a track
+        found = Detections.from_boxes([[16.0, 16.0, 48.0, 48.0]])
+        tracker.update(tracker.plan(found, stamp_s, image_hw, picture), prediction)

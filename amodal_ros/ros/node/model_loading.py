@@ -11,7 +11,7 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions
 from amodal_ros.loading import load_predictor as load_model
 from amodal_ros.model_folder.manifest import default_model_dir
-from amodal_ros.ros.node.frame_pipeline import Predictor
+from amodal_ros.ros.node.model_host import Predictor
 from amodal_ros.ros.parameters.table import PerceptionParameters
 
 

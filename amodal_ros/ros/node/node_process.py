@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -16,10 +17,10 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from amodal_ros.errors import AmodalError
-from amodal_ros.ros.node.log_bridge import forward_python_log
 
 # Not every engine can be interrupted in the middle of a call, and none while it loads a model. The
 # process does not wait longer than this for it: it has to be gone within two seconds, of which
@@ -67,6 +68,14 @@ def run_lifecycle_node(
     node.destroy_node()
     rclpy.try_shutdown()
     _leave(life.exit_code)
+
+
+def forward_python_log(node: Node) -> None:
+    """Forward the records of the package's Python loggers to a node's logger from now on."""
+    package_logger = logging.getLogger("amodal_ros")
+    package_logger.addHandler(_RosHandler(node))
+    package_logger.setLevel(logging.DEBUG)  # the node's own level decides
+    package_logger.propagate = False
 
 
 def _refuse(error: Exception) -> NoReturn:
@@ -136,3 +145,21 @@ class _NodeLife:
         # RCLError, a RuntimeError: somebody shut it down before, it is finalized.
         with contextlib.suppress(RuntimeError):
             self._node.trigger_shutdown()
+
+
+class _RosHandler(logging.Handler):
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f"{record.name}: {record.getMessage()}"
+        # One call site for each severity: rclpy refuses a site that changes its severity.
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        elif record.levelno >= logging.INFO:
+            self._logger.info(text)
+        else:
+            self._logger.debug(text)

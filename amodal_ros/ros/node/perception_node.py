@@ -13,16 +13,15 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from amodal_ros.errors import AmodalError
 from amodal_ros.ros.node.camera import Camera
-from amodal_ros.ros.node.frame_pipeline import Predictor
-from amodal_ros.ros.node.lifecycle_service import refuse_impossible_transitions
+from amodal_ros.ros.node.live_parameters import LiveParameters
+from amodal_ros.ros.node.model_host import ModelHost, Predictor
 from amodal_ros.ros.node.model_loading import load_predictor, model_facts
 from amodal_ros.ros.node.node_process import run_lifecycle_node
+from amodal_ros.ros.node.service_kinds import refuse_impossible_transitions
 from amodal_ros.ros.node.services import PerceptionServices
 from amodal_ros.ros.parameters.declaration import declare_parameters
-from amodal_ros.ros.parameters.live import LiveParameters
 from amodal_ros.ros.parameters.table import PerceptionParameters
-from amodal_ros.ros.watch.diagnostics import CameraState, ModelState
-from amodal_ros.ros.watch.diagnostics_publisher import DiagnosticsPublisher
+from amodal_ros.ros.watch.diagnostics import CameraState, DiagnosticsPublisher, ModelState
 
 NODE_NAME = "amodal_perception"
 
@@ -54,8 +53,9 @@ class PerceptionNode(LifecycleNode):
         except AmodalError:
             self.destroy_node()
             raise
-        self._live = LiveParameters(self, make_predictor, lambda: self._cameras)
-        self._host = self._live.host
+        self._gave_up = self.create_guard_condition(self._deactivate_broken)
+        self._host = ModelHost(make_predictor, on_broken=self._gave_up.trigger)
+        self._live = LiveParameters(self, self._host, lambda: self._cameras)
         self._diagnostics = DiagnosticsPublisher(self, self._model_state, self._camera_states)
 
     @property
@@ -149,6 +149,10 @@ class PerceptionNode(LifecycleNode):
         # It holds the node in the network until it is collected, and others would take the node
         # for alive; rclpy has no public way to destroy it.
         self._state_machine.destroy_when_not_in_use()
+
+    def _deactivate_broken(self) -> None:
+        if self._state_machine.current_state[1] == "active":
+            self.trigger_deactivate()
 
     def _end_sessions(self) -> None:
         for camera in self._cameras.values():

@@ -17,11 +17,11 @@ from amodal_ros.image.boxes import check_boxes
 from amodal_ros.image.masks import mask_box
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
-from amodal_ros.ros.convert.segment import PromptedObjects, segment
-from amodal_ros.ros.node.camera_session import CameraSession
-from amodal_ros.ros.node.deferred_service import DeferredService
+from amodal_ros.ros.node.camera import CameraSession
 from amodal_ros.ros.node.frame_pipeline import message_to_rgb
 from amodal_ros.ros.node.model_host import ModelHost
+from amodal_ros.ros.node.segment import PromptedObjects, segment
+from amodal_ros.ros.node.service_kinds import DeferredService
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import of_camera
 from amodal_ros.ros.watch.plausibility import exposure

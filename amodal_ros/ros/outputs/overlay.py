@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import mask_box
+from amodal_ros.tracking.tracker import TrackedObject
 
 # Well apart for neighbours in number, readable on dark and bright pictures. RGB.
 PALETTE: tuple[tuple[int, int, int], ...] = (
@@ -31,40 +31,12 @@ _HATCH_WIDTH_PX = 2
 _OUTLINE_PX = 2
 
 
-class DrawnObject(Protocol):
-    """What is drawn of an object."""
-
-    @property
-    def track_id(self) -> int:
-        """Gives the colour, and stands on the label; -1: none."""
-
-    @property
-    def class_id(self) -> str:
-        """Stands on the label."""
-
-    @property
-    def predicted_iou(self) -> float:
-        """Stands on the label."""
-
-    @property
-    def coasting(self) -> bool:
-        """Stands on the label."""
-
-    @property
-    def visible_mask(self) -> np.ndarray:
-        """(H, W) bool."""
-
-    @property
-    def amodal_mask(self) -> np.ndarray:
-        """(H, W) bool."""
-
-
 def object_colour(track_id: int) -> tuple[int, int, int]:
     """RGB colour of a track: the same in every frame."""
     return PALETTE[track_id % len(PALETTE)]
 
 
-def draw_overlay(image_rgb: np.ndarray, objects: Sequence[DrawnObject]) -> np.ndarray:
+def draw_overlay(image_rgb: np.ndarray, objects: Sequence[TrackedObject]) -> np.ndarray:
     """Draw every object: visible part tinted, hidden part hatched, amodal outline, label.
 
     Args:
@@ -115,7 +87,7 @@ def draw_masks(
     _outline(window, amodal[y0:y1, x0:x1], colour)
 
 
-def label_of(drawn: DrawnObject) -> str:
+def label_of(drawn: TrackedObject) -> str:
     """Track, class, predicted IoU, and whether the object's place is only predicted."""
     parts = [f"#{drawn.track_id}"] if drawn.track_id >= 0 else []
     if drawn.class_id:
@@ -127,7 +99,7 @@ def label_of(drawn: DrawnObject) -> str:
     return " ".join(parts)
 
 
-def _check_size(image_rgb: np.ndarray, drawn: DrawnObject) -> None:
+def _check_size(image_rgb: np.ndarray, drawn: TrackedObject) -> None:
     for mask in (drawn.visible_mask, drawn.amodal_mask):
         if mask.shape != image_rgb.shape[:2]:
             raise InvalidInputError(
@@ -157,7 +129,7 @@ def _outline(window: np.ndarray, amodal: np.ndarray, colour: tuple[int, int, int
     cv2.drawContours(window, contours, -1, colour, _OUTLINE_PX)
 
 
-def _draw_label(canvas: np.ndarray, drawn: DrawnObject) -> None:
+def _draw_label(canvas: np.ndarray, drawn: TrackedObject) -> None:
     x0, y0, x1, _ = mask_box(drawn.amodal_mask | drawn.visible_mask)
     if x0 == x1:
         return

@@ -1,27 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is published of each answered image."""
+"""What is published of each answered image, and where its time went."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from time import perf_counter
 
+import numpy as np
 from amodal_msgs.msg import AmodalMaskArray
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-from amodal_ros.ros.convert.amodal_boxes import amodal_boxes_message
 from amodal_ros.ros.convert.images import rgb_to_image
+from amodal_ros.ros.convert.masks import amodal_boxes_message
 from amodal_ros.ros.convert.stamps import stamp_to_ns
-from amodal_ros.ros.node.frame_pipeline import FrameAnswer
 from amodal_ros.ros.outputs.overlay import draw_overlay
-from amodal_ros.ros.outputs.timing import timing_message
 from amodal_ros.ros.parameters.topic_names import of_camera
 from amodal_ros.ros.watch.faults import FaultLog
+from amodal_ros.tracking.tracker import TrackedObject
 
 # Reliable, and deep enough that a subscriber that is late by a few frames loses none.
 _DEPTH = 5
+# In the order of a frame's way. `total` is stamp to publication, the others are parts of it.
+TIMING_KEYS: tuple[str, ...] = (
+    "transport",
+    "wait",
+    "convert",
+    "preprocess",
+    "prefix",
+    "prior",
+    "suffix",
+    "decoder",
+    "postprocess",
+    "track",
+    "message",
+    "total",
+)
+
+
+@dataclass(frozen=True)
+class FrameAnswer:
+    """What one frame led to.
+
+    Attributes:
+        masks: the message, with the source image's header.
+        objects: what the message was made of.
+        image_rgb: (H, W, 3) uint8, maybe a view of the source message.
+        timings_ms: ``convert`` (messages to arrays), ``preprocess``, ``prefix``, ``prior``,
+            ``suffix``, ``decoder``, ``postprocess``, ``track`` and ``message`` in milliseconds.
+    """
+
+    masks: AmodalMaskArray
+    objects: tuple[TrackedObject, ...]
+    image_rgb: np.ndarray
+    timings_ms: Mapping[str, float]
 
 
 class Outputs:
@@ -78,3 +114,27 @@ class Outputs:
         """Destroy the publishers."""
         for publisher in (self._masks, self._boxes, self._overlay, self._timing):
             self._node.destroy_lifecycle_publisher(publisher)
+
+
+def timing_message(
+    header: Header, timings_ms: Mapping[str, float], counters: Mapping[str, int]
+) -> DiagnosticArray:
+    """Build the message of one answered frame.
+
+    Args:
+        header: the source image's.
+        timings_ms: milliseconds by ``TIMING_KEYS``; a missing one did not take place: 0.
+        counters: the node's fault counters since it was configured.
+    """
+    values = [KeyValue(key=key, value=f"{timings_ms.get(key, 0.0):.3f}") for key in TIMING_KEYS]
+    values += [KeyValue(key=key, value=str(count)) for key, count in counters.items()]
+    status = DiagnosticStatus(
+        level=DiagnosticStatus.OK, name="amodal_perception: timing", message="ms", values=values
+    )
+    return DiagnosticArray(header=header, status=[status])
+
+
+def read_timing(message: DiagnosticArray) -> dict[str, float]:
+    """Every key of a timing message with its value: milliseconds, and counters."""
+    (status,) = message.status
+    return {entry.key: float(entry.value) for entry in status.values}

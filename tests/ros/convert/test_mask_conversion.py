@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import array
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,20 +15,22 @@ from std_msgs.msg import Header
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.masks import decode_crop, decode_mask, encode_masks
+from amodal_ros.tracking.tracker import TrackedObject
 
 HW = (40, 60)
 
 
-@dataclass
-class FakeObject:
-    visible_mask: np.ndarray
-    amodal_mask: np.ndarray
-    track_id: int = 3
-    class_id: str = "mug"
-    detection_id: str = "d7"
-    score: float = 0.5
-    predicted_iou: float = 0.25
-    coasting: bool = False
+def make_object(visible_mask: np.ndarray, amodal_mask: np.ndarray, **fields) -> TrackedObject:
+    named = {
+        "track_id": 3,
+        "class_id": "mug",
+        "detection_id": "d7",
+        "score": 0.5,
+        "predicted_iou": 0.25,
+        "coasting": False,
+        **fields,
+    }
+    return TrackedObject(visible_mask=visible_mask, amodal_mask=amodal_mask, **named)
 
 
 def header() -> Header:
@@ -44,8 +45,8 @@ def rectangle(x0, y0, x1, y1) -> np.ndarray:
     return mask
 
 
-def half_hidden() -> FakeObject:
-    return FakeObject(rectangle(10, 5, 20, 15), rectangle(10, 5, 30, 15))
+def half_hidden() -> TrackedObject:
+    return make_object(rectangle(10, 5, 20, 15), rectangle(10, 5, 30, 15))
 
 
 def test_every_field():
@@ -83,7 +84,7 @@ def test_the_data_is_a_byte_array():
 
 
 def test_fully_hidden_object():
-    tracked = FakeObject(np.zeros(HW, bool), rectangle(1, 2, 4, 6), coasting=True)
+    tracked = make_object(np.zeros(HW, bool), rectangle(1, 2, 4, 6), coasting=True)
     (mask,) = encode_masks([tracked], header(), HW).message.masks
     assert (mask.occlusion_rate, mask.coasting) == (1.0, True)
     box = mask.visible_box
@@ -91,7 +92,7 @@ def test_fully_hidden_object():
 
 
 def test_empty_objects_are_left_out_and_counted():
-    empty = FakeObject(np.zeros(HW, bool), np.zeros(HW, bool))
+    empty = make_object(np.zeros(HW, bool), np.zeros(HW, bool))
     encoded = encode_masks([empty, half_hidden(), empty], header(), HW)
     assert (len(encoded.message.masks), encoded.empty) == (1, 2)
 
@@ -103,17 +104,17 @@ def test_no_object_still_carries_header_and_size():
 
 
 def test_visible_outside_of_amodal_is_refused():
-    tracked = FakeObject(rectangle(0, 0, 5, 5), rectangle(2, 0, 5, 5))
+    tracked = make_object(rectangle(0, 0, 5, 5), rectangle(2, 0, 5, 5))
     with pytest.raises(InvalidInputError, match=r"\(0, 0, 5, 5\).*amodal box \(2, 0, 5, 5\)"):
         encode_masks([tracked], header(), HW)
     with pytest.raises(InvalidInputError, match=r"amodal box \(0, 0, 0, 0\)"):
-        encode_masks([FakeObject(rectangle(0, 0, 5, 5), np.zeros(HW, bool))], header(), HW)
+        encode_masks([make_object(rectangle(0, 0, 5, 5), np.zeros(HW, bool))], header(), HW)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((40, 61), bool), np.zeros(HW, np.uint8)])
 def test_mask_of_another_size_or_type_is_refused(wrong):
     with pytest.raises(InvalidInputError, match=r"expected masks \(40, 60\) bool"):
-        encode_masks([FakeObject(wrong, wrong)], header(), HW)
+        encode_masks([make_object(wrong, wrong)], header(), HW)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.floats(0, 1))
@@ -122,7 +123,7 @@ def test_round_trip_over_the_wire(seed, amodal_share, visible_share):
     rng = np.random.default_rng(seed)
     amodal = rng.random(HW) < amodal_share**3
     visible = amodal & (rng.random(HW) < visible_share)
-    encoded = encode_masks([FakeObject(visible, amodal)], header(), HW)
+    encoded = encode_masks([make_object(visible, amodal)], header(), HW)
     if not amodal.any():
         assert encoded.empty == 1
         return

@@ -12,9 +12,9 @@ import sys
 import threading
 
 from amodal_ros.errors import BackendError
+from amodal_ros.ros.inputs import camera_inputs
 from amodal_ros.ros.node.node_process import run_lifecycle_node
 from amodal_ros.ros.node.perception_node import PerceptionNode
-from amodal_ros.ros.watch import session as session_watch
 from tests.ros.ros_rig import FakePredictor
 
 
@@ -48,7 +48,7 @@ def obey() -> None:
         elif name == "fail":
             Engine.failures = int(value)
         elif name == "silence":
-            session_watch.SILENCE_S = float(value)
+            camera_inputs.SILENCE_S = float(value)
         print(f"obeyed {line.strip()}", flush=True)
 
 

@@ -15,7 +15,7 @@ from amodal_ros.ros.convert.compressed import compressed_to_rgb
 from amodal_ros.ros.convert.depth import camera_from_info, depth_from_message
 from amodal_ros.ros.convert.detections import detections_from_message
 from amodal_ros.ros.convert.images import image_to_rgb
-from amodal_ros.ros.convert.segment import MOST_OBJECTS, PromptedObjects
+from amodal_ros.ros.node.segment import MOST_OBJECTS, PromptedObjects
 from tests.ros.faults import malformed
 
 NUMBER = 10_000

@@ -120,13 +120,13 @@ def test_else_the_newest_image_waits_untouched(make_engine_rig, engine, paramete
 def test_it_can_be_switched_while_frames_come(make_engine_rig):
     rig = make_engine_rig()
     assert rig.camera.set_parameters(encode_ahead=False) == []
-    rig.camera.wait(lambda: not session(rig)._encodes_ahead(), "the change")
+    rig.camera.wait(lambda: not session(rig)._pipeline.encodes_ahead(), "the change")
     first = send(rig)
     rig.camera.wait(lambda: rig.predictor.predicted, "the first frame in work")
     send(rig)
     assert len(rig.predictor.images) == 1
     assert rig.camera.set_parameters(encode_ahead=True) == []
-    rig.camera.wait(session(rig)._encodes_ahead, "the change back")
+    rig.camera.wait(session(rig)._pipeline.encodes_ahead, "the change back")
     third = send(rig)
     begin(rig, 2)
     rig.predictor.go_on.release(2)
@@ -194,7 +194,7 @@ def test_the_time_until_its_turn_is_told_as_waiting(make_engine_rig):
 
 def test_a_node_that_is_deactivated_gives_back_what_waits_for_its_turn(make_engine_rig):
     rig = make_engine_rig()
-    old, worker = rig.predictor, session(rig)._worker
+    old, pipeline = rig.predictor, session(rig)._pipeline
     send(rig)
     rig.camera.wait(lambda: old.predicted, "the first frame in work")
     send(rig)
@@ -202,7 +202,7 @@ def test_a_node_that_is_deactivated_gives_back_what_waits_for_its_turn(make_engi
 
     def go_on_once_it_stops():
         deadline = monotonic() + START_S
-        while not worker.stopping and monotonic() < deadline:
+        while not pipeline._cancelled and monotonic() < deadline:
             sleep(0.01)
         old.go_on.release(2)
 

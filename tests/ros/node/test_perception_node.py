@@ -19,7 +19,7 @@ from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import decode_mask, decode_masks
 from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.outputs import publishers as outputs
-from amodal_ros.ros.outputs.timing import TIMING_KEYS, read_timing
+from amodal_ros.ros.outputs.publishers import TIMING_KEYS, read_timing
 from tests.ros.ros_rig import Camera, boxes_message, image_message, picture, timing_values
 
 BOX = (20.0, 30.0, 60.0, 80.0)

@@ -13,8 +13,8 @@ from std_srvs.srv import Trigger
 
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.ros.convert.masks import decode_masks
-from amodal_ros.ros.convert.segment import PromptedObjects
 from amodal_ros.ros.node.model_loading import load_predictor
+from amodal_ros.ros.node.segment import PromptedObjects
 from tests.ros.ros_rig import image_message, picture
 
 BOX = (20.0, 30.0, 60.0, 80.0)

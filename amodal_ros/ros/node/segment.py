@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.node.frame_pipeline import Predictor
+from amodal_ros.ros.node.model_host import Predictor
 from amodal_ros.ros.watch.plausibility import normalised_request
+from amodal_ros.tracking.tracker import TrackedObject
 from amodal_ros.types import AmodalPrediction, PointPrompt
 
 # The masks of all objects are in memory at once.
@@ -107,24 +108,10 @@ class PromptedObjects:
         return cls.from_fields(box_xyxy, points_xy, point_labels, [0] * len(point_labels))
 
 
-@dataclass(frozen=True, eq=False)
-class SegmentedObject:
-    """One answered object; ``detection_id`` is its index in the request."""
-
-    detection_id: str
-    predicted_iou: float
-    visible_mask: np.ndarray
-    amodal_mask: np.ndarray
-    track_id: int = -1
-    class_id: str = ""
-    score: float = 1.0
-    coasting: bool = False
-
-
 def segment(
     predictor: Predictor, image_rgb: np.ndarray, objects: PromptedObjects
-) -> tuple[SegmentedObject, ...]:
-    """Masks of all objects, in their order; a mask may be empty.
+) -> tuple[TrackedObject, ...]:
+    """All objects, in their order; a mask may be empty, ``detection_id`` is the index.
 
     Raises:
         InvalidInputError: for boxes or points that are faulty or outside the image.
@@ -132,7 +119,7 @@ def segment(
     """
     features = predictor.encode(image_rgb)
     with_box = len(objects.boxes_xyxy)
-    answered: list[SegmentedObject] = []
+    answered: list[TrackedObject] = []
     if with_box:
         prediction = predictor.predict(
             features, objects.boxes_xyxy, points=_or_none(objects.points[:with_box])
@@ -148,11 +135,15 @@ def _or_none(points: Sequence[PointPrompt | None]) -> Sequence[PointPrompt | Non
     return points if any(point is not None for point in points) else None
 
 
-def _objects(prediction: AmodalPrediction, first: int) -> list[SegmentedObject]:
+def _objects(prediction: AmodalPrediction, first: int) -> list[TrackedObject]:
     return [
-        SegmentedObject(
+        TrackedObject(
+            track_id=-1,
+            class_id="",
             detection_id=str(first + row),
+            score=1.0,
             predicted_iou=float(prediction.predicted_iou[row]),
+            coasting=False,
             visible_mask=prediction.visible_masks[row],
             amodal_mask=prediction.amodal_masks[row],
         )

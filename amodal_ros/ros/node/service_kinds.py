@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service that answers from a thread, so that the node goes on receiving meanwhile."""
+"""Services as rclpy has none: answered from a thread, or refused without ending the node."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from lifecycle_msgs.srv import ChangeState
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.task import Future
 
@@ -80,3 +82,26 @@ class DeferredService:
         if executor is not None:
             with contextlib.suppress(RuntimeError):  # InvalidHandle: it was shut down
                 executor.wake()
+
+
+def refuse_impossible_transitions(node: LifecycleNode) -> None:
+    """Answer ``success: false`` to impossible transitions.
+
+    rclpy raises in the service callback instead, which ends the executor and with it the node.
+    """
+    for service in node.services:
+        if service.srv_type is ChangeState:
+            service.callback = _refusing(node, service.callback)
+
+
+def _refusing(node: LifecycleNode, change_state: Any) -> Any:
+    def answer(request: ChangeState.Request, response: ChangeState.Response) -> Any:
+        try:
+            return change_state(request, response)
+        except RuntimeError as error:  # rclpy's RCLError is one
+            asked = request.transition.label or request.transition.id
+            node.get_logger().warning(f"transition {asked} is not possible now: {error}")
+            response.success = False
+            return response
+
+    return answer

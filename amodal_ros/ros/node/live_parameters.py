@@ -14,7 +14,6 @@ from rclpy.validate_topic_name import validate_topic_name
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.yolo import yolo_message_type
 from amodal_ros.ros.node.camera import Camera
-from amodal_ros.ros.node.frame_pipeline import Predictor
 from amodal_ros.ros.node.model_host import ModelHost
 from amodal_ros.ros.node.model_loading import check_model_folder
 from amodal_ros.ros.parameters.declaration import guard_changes, read_parameters
@@ -34,29 +33,29 @@ class LiveParameters:
 
     Args:
         node: with the parameter table declared.
-        make_predictor: loads the model that parameters name.
+        host: loads and exchanges the model that parameters name.
         cameras: gives those of the configured node.
     """
 
     def __init__(
         self,
         node: LifecycleNode,
-        make_predictor: Callable[[PerceptionParameters], Predictor],
+        host: ModelHost,
         cameras: Callable[[], Mapping[str, Camera]],
     ) -> None:
         self._node = node
+        self._host = host
         self._cameras = cameras
         self._in_force = self._asked_for = read_parameters(node)
         self._refused: PerceptionParameters | None = None
         self.model_failure = ""
-        self.host = ModelHost(make_predictor, self._on_exchanged, self._on_exchange_failed)
         self._changed = node.create_guard_condition(self._apply)
         self._timer = node.create_timer(
             _PERIOD_S, self._apply, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         guard_changes(
             node,
-            is_configured=lambda: self.host.serving is not None,
+            is_configured=lambda: self._host.serving is not None,
             check=self._check,
             on_change=self._changed.trigger,
         )
@@ -76,7 +75,7 @@ class LiveParameters:
         self._in_force = self._asked_for = read_parameters(self._node)
         try:
             self._check(self._in_force)
-            self.host.load(self._in_force)
+            self._host.load(self._in_force)
         except Exception as error:
             self.model_failure = str(error)
             raise
@@ -100,32 +99,31 @@ class LiveParameters:
                 ) from error
         if wanted.detections_type == "yolo_msgs":
             yolo_message_type()
-        if self.host.serving is not None:
+        if self._host.serving is not None:
             check_model_folder(wanted)
 
     def _apply(self) -> None:
-        if self.host.serving is None:
+        if self._host.serving is None:
             return  # configure will read them
         self._take_back()
         before, wanted = self._in_force, read_parameters(self._node)
         self._in_force = wanted
-        sessions = [c for c in self._cameras().values() if c.session is not None]
         reconnects = wanted.changes(before, Effect.RECONNECT)
         retunes = wanted.changes(before, Effect.NEXT_FRAME)
-        for camera in sessions:
+        for camera in self._cameras().values():
             if reconnects:
                 camera.reconnect(wanted)
-            if retunes:
-                camera.retune(wanted)
+            if retunes and camera.session is not None:
+                camera.session.retune(wanted)
         if wanted.changes(self._asked_for, Effect.MODEL):
             self._asked_for = wanted
             self._node.get_logger().info("loading another model; the present one serves meanwhile")
-            self.host.exchange(wanted)
+            self._host.exchange(wanted, self._on_exchanged)
 
     def _take_back(self) -> None:
         """After a model that failed: the parameters say again which one serves."""
         refused, self._refused = self._refused, None
-        serving = self.host.serving
+        serving = self._host.serving
         if refused is None or serving is None:
             return
         present = read_parameters(self._node)
@@ -136,11 +134,11 @@ class LiveParameters:
             [Parameter(name, value=getattr(serving, name)) for name in _MODEL_NAMES]
         )
 
-    def _on_exchanged(self, parameters: PerceptionParameters) -> None:
-        self.model_failure = ""
-        self._node.get_logger().info("the new model is warm and serves")
-
-    def _on_exchange_failed(self, parameters: PerceptionParameters, error: Exception) -> None:
+    def _on_exchanged(self, parameters: PerceptionParameters, error: Exception | None) -> None:
+        if error is None:
+            self.model_failure = ""
+            self._node.get_logger().info("the new model is warm and serves")
+            return
         self.model_failure = str(error)
         self._node.get_logger().error(
             f"cannot change the model: {error}. The one before goes on serving"
