@@ -111,7 +111,7 @@ const functions = {
   maskToInput: ({ mask, ...given }) => [...maskOf(mask).toInput(region(given))],
   maskPair: ({ a, b }) => {
     const [first, second] = [maskOf(a), maskOf(b)];
-    return ["union", "intersection", "without"].map((name) => pixelsOf(first[name](second)));
+    return ["union", "without"].map((name) => pixelsOf(first[name](second)));
   },
   resize: ({ width, height, data, to }) => [...resizeImage({ width, height, data }, ...to).data],
   preprocess: ({ picture, mean, std, ...given }) =>

@@ -34,8 +34,13 @@ export class Store extends EventTarget {
     return this.objects.filter(({ result }) => result);
   }
 
+  /** Who hides whom; computed once for each state of the objects. */
   get hiding() {
-    return occlusionOrder(this.done.map(({ id, result }) => ({ id, ...result })));
+    if (this.order?.of !== this.objects) {
+      const objects = this.done.map(({ id, result }) => ({ id, ...result }));
+      this.order = { of: this.objects, pairs: occlusionOrder(objects) };
+    }
+    return this.order.pairs;
   }
 
   add({ box = null, points = [] }) {

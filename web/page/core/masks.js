@@ -29,13 +29,14 @@ export class Mask {
   }
 
   get area() {
-    return this.data.reduce((sum, value) => sum + value, 0);
+    let count = 0;
+    for (let index = 0; index < this.data.length; index++) count += this.data[index];
+    return count;
   }
 
   /** Tight half-open box; zeros when empty. */
   get box() {
-    let [x0, y0, x1, y1] = [Infinity, Infinity, 0, 0];
-    let index = 0;
+    let [x0, y0, x1, y1, index] = [Infinity, Infinity, 0, 0, 0];
     for (let y = this.y0; y < this.y1; y++) {
       for (let x = this.x0; x < this.x1; x++) {
         if (!this.data[index++]) continue;
@@ -48,12 +49,9 @@ export class Mask {
     return x1 ? [x0, y0, x1, y1] : [0, 0, 0, 0];
   }
 
-  /** The mask whose value is `combine(this, other)`; it must be 0 where both are. */
-  combined(other, combine) {
-    const mask = new Mask(this.width, this.height, [
-      Math.min(this.x0, other.x0), Math.min(this.y0, other.y0),
-      Math.max(this.x1, other.x1), Math.max(this.y1, other.y1),
-    ]);
+  /** The mask whose value within a window is `combine(this, other)`. */
+  combined(other, window, combine) {
+    const mask = new Mask(this.width, this.height, window);
     let index = 0;
     for (let y = mask.y0; y < mask.y1; y++) {
       for (let x = mask.x0; x < mask.x1; x++) {
@@ -63,12 +61,16 @@ export class Mask {
     return mask;
   }
 
-  union(other) { return this.combined(other, (a, b) => a | b); }
-
-  intersection(other) { return this.combined(other, (a, b) => a & b); }
+  union(other) {
+    const [x0, y0] = [Math.min(this.x0, other.x0), Math.min(this.y0, other.y0)];
+    const [x1, y1] = [Math.max(this.x1, other.x1), Math.max(this.y1, other.y1)];
+    return this.combined(other, [x0, y0, x1, y1], (a, b) => a | b);
+  }
 
   /** What of this mask is not in the other. */
-  without(other) { return this.combined(other, (a, b) => a & ~b); }
+  without(other) {
+    return this.combined(other, [this.x0, this.y0, this.x1, this.y1], (a, b) => a & ~b);
+  }
 
   /** M_spec: the mask in a region's input frame, size x size of 0 and 1, nearest neighbour. */
   toInput(region) {

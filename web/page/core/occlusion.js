@@ -20,16 +20,29 @@ export function occlusionRate(visible, amodal) {
  * @returns {{front: number, back: number, share: number}[]} share: hidden part of `back`.
  */
 export function occlusionOrder(objects, least = 0.01) {
+  const areas = objects.map(({ amodal }) => amodal.area);
   const pairs = [];
-  objects.forEach((a, index) => {
-    for (const b of objects.slice(index + 1)) {
-      const overlap = a.amodal.intersection(b.amodal);
-      const [ofA, ofB] = [a, b].map((object) => overlap.intersection(object.visible));
-      if (ofA.area === ofB.area) continue;
-      const [front, back, cover] = ofA.area > ofB.area ? [a, b, ofA] : [b, a, ofB];
-      const share = cover.without(back.visible).area / back.amodal.area;
-      if (share >= least) pairs.push({ front: front.id, back: back.id, share });
-    }
-  });
+  objects.forEach((a, i) => objects.slice(i + 1).forEach((b, j) => {
+    const [ofA, ofB, ofBoth] = overlapCounts(a, b);
+    if (ofA === ofB) return;
+    const [front, back, area] = ofA > ofB ? [a, b, areas[i + 1 + j]] : [b, a, areas[i]];
+    const share = (Math.max(ofA, ofB) - ofBoth) / area;
+    if (share >= least) pairs.push({ front: front.id, back: back.id, share });
+  }));
   return pairs;
+}
+
+/** Pixels of the overlap of two amodal masks that are visible of a, of b, and of both. */
+function overlapCounts(a, b) {
+  let [ofA, ofB, ofBoth] = [0, 0, 0];
+  for (let y = Math.max(a.amodal.y0, b.amodal.y0); y < Math.min(a.amodal.y1, b.amodal.y1); y++) {
+    for (let x = Math.max(a.amodal.x0, b.amodal.x0); x < Math.min(a.amodal.x1, b.amodal.x1); x++) {
+      if (!(a.amodal.at(x, y) && b.amodal.at(x, y))) continue;
+      const [seenA, seenB] = [a.visible.at(x, y), b.visible.at(x, y)];
+      ofA += seenA;
+      ofB += seenB;
+      ofBoth += seenA & seenB;
+    }
+  }
+  return [ofA, ofB, ofBoth];
 }

@@ -15,7 +15,13 @@ export function maskFromLogits(logits, region, threshold) {
   const [width, height] = [columns.lower.length, rows.lower.length];
   const [x0, y0] = [columns.first, rows.first];
   const mask = new Mask(region.width, region.height, [x0, y0, x0 + width, y0 + height]);
-  const wide = interpolatedColumns(logits, side, columns);
+  const wide = new Float32Array(side * width);
+  for (let index = 0; index < wide.length; index++) {
+    const [start, column] = [Math.floor(index / width) * side, index % width];
+    const left = logits[start + columns.lower[column]];
+    const right = logits[start + Math.min(columns.lower[column] + 1, side - 1)];
+    wide[index] = f32(left + f32(f32(right - left) * columns.weights[column]));
+  }
   rows.lower.forEach((lower, row) => {
     const [top, bottom] = [lower * width, Math.min(lower + 1, side - 1) * width];
     const weight = rows.weights[row];
@@ -46,18 +52,4 @@ function linearAxis(low, region, side, pictureSize) {
     weights.push(f32(centred - below));
   }
   return { first, lower, weights };
-}
-
-function interpolatedColumns(logits, side, { lower, weights }) {
-  const wide = new Float32Array(side * lower.length);
-  let index = 0;
-  for (let row = 0; row < side; row++) {
-    const start = row * side;
-    for (let column = 0; column < lower.length; column++) {
-      const left = logits[start + lower[column]];
-      const right = logits[start + Math.min(lower[column] + 1, side - 1)];
-      wide[index++] = f32(left + f32(f32(right - left) * weights[column]));
-    }
-  }
-  return wide;
 }

@@ -97,31 +97,24 @@ function smoothFor(image, height, width) {
     const side = (variance - 1 / 6) / 2;
     return [Math.fround(side), Math.fround(1 - 2 * side)];
   });
-  return threeTaps(reduced, columnTaps, rowTaps);
+  const { data } = reduced;
+  const wide = threeTaps(
+    data, new Float32Array(data.length), columnTaps, CHANNELS, reduced.width,
+  );
+  const filtered = new Uint8ClampedArray(data.length); // rounds halves to even, as OpenCV does
+  threeTaps(wide, filtered, rowTaps, reduced.width * CHANNELS, reduced.height);
+  return { ...reduced, data: filtered };
 }
 
-/** Filters with (side, middle, side) along rows and columns; the border pixels are repeated. */
-function threeTaps({ width, height, data }, [sideX, middleX], [sideY, middleY]) {
-  const stride = width * CHANNELS;
-  const wide = new Float32Array(data.length);
-  for (let row = 0; row < height; row++) {
-    const start = row * stride;
-    for (let index = 0; index < stride; index++) {
-      const left = data[start + (index < CHANNELS ? index : index - CHANNELS)];
-      const right = data[start + (index + CHANNELS < stride ? index + CHANNELS : index)];
-      wide[start + index] = data[start + index] * middleX + (left + right) * sideX;
-    }
+/** Filters lines of `length` values, `step` apart, with (side, middle, side); borders repeat. */
+function threeTaps(data, result, [side, middle], step, length) {
+  for (let index = 0; index < data.length; index++) {
+    const place = Math.floor(index / step) % length;
+    const before = data[place > 0 ? index - step : index];
+    const after = data[place + 1 < length ? index + step : index];
+    result[index] = data[index] * middle + Math.fround(before + after) * side;
   }
-  const result = new Uint8ClampedArray(data.length); // rounds halves to even, as OpenCV does
-  for (let row = 0; row < height; row++) {
-    const above = (row ? row - 1 : row) * stride;
-    const below = (row + 1 < height ? row + 1 : row) * stride;
-    for (let index = 0; index < stride; index++) {
-      const sides = Math.fround(wide[above + index] + wide[below + index]);
-      result[row * stride + index] = wide[row * stride + index] * middleY + sides * sideY;
-    }
-  }
-  return { width, height, data: result };
+  return result;
 }
 
 /** For each target pixel the source pixels that it covers, and how much of each. */
