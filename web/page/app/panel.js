@@ -122,7 +122,7 @@ export class Panel {
   showEngine({ engine, model, timings }) {
     const rows = [
       ["Runs on", engine.note ? `${engine.label} (${engine.note})` : engine.label],
-      ["Model", `${model.name}, input ${model.inputSize} × ${model.inputSize}`],
+      ["Model", `${model.name}, input ${model.inputSize}\u00a0×\u00a0${model.inputSize}`],
       ["Loaded in", milliseconds(timings.download)],
       ["Prepared in", milliseconds(timings.prepare)],
     ];
