@@ -129,7 +129,9 @@ def _cell(engines: Mapping[str, Mapping[str, float]], names: Collection[str]) ->
 def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, action="append", required=True, help="model folder")
+    parser.add_argument(
+        "--model", type=Path, action="append", help="model folder (default: the one that ships)"
+    )
     parser.add_argument("--targets", nargs="+", default=list(TARGETS))
     parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
     parser.add_argument("--out", type=Path, default=BUILDS)
@@ -141,12 +143,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     options = parse_options(argv)
     from amodal_ros.errors import AmodalError
-    from amodal_ros.model_folder.manifest import load_manifest
+    from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
     from amodal_ros.reporting import put_block
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        for folder in options.model:
+        for folder in options.model or [default_model_dir()]:
             new = build_rows(load_manifest(folder), options.targets, options.precisions)
             known = json.loads(options.out.read_text()) if options.out.is_file() else None
             rows = merge(known["results"]["rows"] if known else [], new)

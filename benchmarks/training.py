@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from training.trainer.source import DataSource
 
 RESULT = "training_throughput.json"
+CONFIG = Path("training/configs/embedded/recipe.yaml")
 
 
 def main(argv: Sequence[str] | None = None, source: DataSource | None = None) -> int:
@@ -87,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     from benchmarks.common import RESULTS
 
     parser = argparse.ArgumentParser(description="Samples per second of training.")
-    parser.add_argument("--config", type=Path, required=True, help="YAML file, training/configs/")
+    parser.add_argument(
+        "--config", type=Path, default=CONFIG, help="YAML file, training/configs/ (%(default)s)"
+    )
     parser.add_argument("--phase", type=int, default=0, help="of a configuration with phases (0)")
     parser.add_argument("--warm-up", type=int, default=2, help="steps before (default: 2)")
     parser.add_argument("--steps", type=int, default=10, help="steps measured (default: 10)")

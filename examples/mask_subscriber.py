@@ -7,6 +7,7 @@ import contextlib
 import numpy as np
 import rclpy
 from amodal_msgs.msg import AmodalMask, AmodalMaskArray
+from rclpy.executors import ExternalShutdownException
 
 
 def on_masks(message: AmodalMaskArray) -> None:
@@ -27,5 +28,5 @@ if __name__ == "__main__":
     rclpy.init()
     node = rclpy.create_node("mask_subscriber")
     node.create_subscription(AmodalMaskArray, "amodal/masks", on_masks, 10)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):  # Ctrl-C, SIGTERM
         rclpy.spin(node)

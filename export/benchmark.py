@@ -22,12 +22,18 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 CPU_PROVIDER = "CPUExecutionProvider"
+RESULT = Path("benchmarks/results/many_objects.json")
 
 
 def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="JSON file (with --render: read)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=RESULT,
+        help="JSON file; with --render: read (default: %(default)s)",
+    )
     parser.add_argument(
         "--render", type=Path, metavar="DOCUMENT", help="rewrite the tables of this document"
     )

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export an amodal model to a model folder: its ONNX graphs, their manifest, a reference.
 
-Nothing is written unless the graphs, run in ONNX Runtime, agree with the torch model.
+Without arguments: MobileSAM with untrained adapters, which is the base model. Nothing is written
+unless the graphs, run in ONNX Runtime, agree with the torch model.
 """
 
 from __future__ import annotations
@@ -152,14 +153,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     options = parse_options(argv, __doc__)
     from amodal_ros.errors import AmodalError
+    from export.fetch_base_weights import DEFAULT_FOLDER, FetchError, fetch_base_weights
 
     logging.basicConfig(format="%(message)s")  # the exporters' own loggers are chatty
     warnings.simplefilter("ignore")  # and so are the packages that they import
     for name in ("amodal_ros", "export", __name__):
         logging.getLogger(name).setLevel(logging.INFO)
     try:
+        if options.base == DEFAULT_FOLDER:
+            fetch_base_weights()
         report = export_model(options)
-    except AmodalError as error:
+    except (AmodalError, FetchError) as error:
         logger.error("%s", error)
         return 1
     except ImportError as error:

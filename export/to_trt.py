@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build TensorRT engines from a model folder; those whose masks differ from fp32 are not written.
 
-With --flavor tensorrt_rtx and --target no GPU is needed: the engines are then verified when they
-are first loaded on the target.
+Without arguments: of the model that ships, for this machine's GPU. With --flavor tensorrt_rtx and
+--target no GPU is needed: the engines are then verified when they are first loaded on the target.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
@@ -31,11 +32,25 @@ GATE_LIMITS = (
 )
 
 
+FLAVORS = ("tensorrt", "tensorrt_rtx")
+
+
+def installed_flavor() -> str:
+    """The TensorRT that can be imported; the first one where neither can."""
+    found = (flavor for flavor in FLAVORS if importlib.util.find_spec(flavor) is not None)
+    return next(found, FLAVORS[0])
+
+
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
-    parser.add_argument("--flavor", choices=("tensorrt", "tensorrt_rtx"), default="tensorrt")
+    parser.add_argument("--model", type=Path, help="model folder (default: the one that ships)")
+    parser.add_argument(
+        "--flavor",
+        choices=FLAVORS,
+        default=installed_flavor(),
+        help="default: the one that is installed, tensorrt before tensorrt_rtx",
+    )
     parser.add_argument(
         "--target", help="GPU generation, as SM89 (tensorrt_rtx; default: this machine's GPU)"
     )
@@ -76,6 +91,7 @@ def engine_options(given: argparse.Namespace) -> EngineOptions:
     Raises:
         InvalidInputError: for a limit or an image that cannot be used.
     """
+    from amodal_ros.model_folder.manifest import default_model_dir
     from amodal_ros.verification.measures import Limits as GateLimits
     from amodal_ros.verification.scenes import read_scenes
     from export.trt.engine_options import EngineOptions
@@ -83,7 +99,7 @@ def engine_options(given: argparse.Namespace) -> EngineOptions:
 
     gate = {n: getattr(given, n) for n in GATE_LIMITS if getattr(given, n) is not None}
     return EngineOptions(
-        model=given.model,
+        model=given.model or default_model_dir(),
         flavor=given.flavor,
         target=given.target,
         precision=given.precision,

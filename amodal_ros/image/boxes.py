@@ -17,6 +17,8 @@ def as_boxes(name: str, boxes_xyxy: ArrayLike) -> np.ndarray:
         InvalidInputError: when it is no real-valued array of that shape.
     """
     boxes = np.asarray(boxes_xyxy)
+    if boxes.shape == (0,):  # an empty list knows no second side
+        boxes = np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "fiu":
         raise InvalidInputError(
             f"{name}: expected numbers of shape (N, 4), got {boxes.dtype} of shape {boxes.shape}"

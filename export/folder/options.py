@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amodal_ros.model_folder.manifest import PRIOR_SOURCES
+from export.fetch_base_weights import DEFAULT_FOLDER
 
 UNTRAINED = "none"
 MODES = ("full", "roi")
 PRECISIONS = ("fp16", "fp32")
 DEFAULT_ROI_FACTOR = 1.8
+DEFAULT_OUT = Path("out/model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +79,8 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
     parser.add_argument(
         "--base",
         type=Path,
-        required=True,
         help="official checkpoint of SAM, SAM 2, SAM 2.1 or MobileSAM, or a folder with a "
-        "MobileSAM's encoder.onnx and sam.onnx",
+        "MobileSAM's encoder.onnx and sam.onnx (default: that one, fetched)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -87,7 +88,12 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
         help=f"adapters (.safetensors); left out, or '{UNTRAINED}': untrained ones, which leave "
         "the base model as it is",
     )
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=DEFAULT_OUT,
+        help="model folder to write (default: %(default)s)",
+    )
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="fp16", help="of the stored weights"
     )
@@ -113,7 +119,7 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(argv)
     return ExportOptions(
-        base=given.base,
+        base=given.base or DEFAULT_FOLDER,
         checkpoint=None if given.checkpoint == UNTRAINED else Path(given.checkpoint),
         out=given.out,
         precision=given.precision,

@@ -41,6 +41,10 @@ from export.trt.typed_graph import TypedGraph, typed_graph
 
 logger = logging.getLogger(__name__)
 
+_AHEAD = (
+    "to build ahead of time for the GPU of another machine: pip install tensorrt-rtx-cu12, then "
+    "python export/to_trt.py --flavor tensorrt_rtx --target SM89"
+)
 Plans = Mapping[str, tuple[ReadGraph, PrecisionPlan]]
 
 
@@ -57,7 +61,7 @@ def build_engine_set(options: EngineOptions) -> EngineSet:
     manifest = load_manifest(options.model)
     memory = load_memory(options.model)
     whole = with_memory(manifest, memory)
-    library = load_library(options.flavor)
+    library = _library(options)
     if options.precision == "bf16" and not library.strongly_typed:
         raise InvalidInputError(f"precision bf16: TensorRT {library.version} has fp16 and fp32")
     cuda = None if options.target is not None else _gpu_here()
@@ -85,6 +89,20 @@ def build_engine_set(options: EngineOptions) -> EngineSet:
     return load_engine_set(final)
 
 
+def _library(options: EngineOptions) -> TensorRtLibrary:
+    """The TensorRT that builds.
+
+    Raises:
+        BackendError: when it is missing or too old.
+    """
+    try:
+        return load_library(options.flavor)
+    except BackendError as error:
+        raise BackendError(
+            f"{error}; {_AHEAD}" if options.target is None else str(error)
+        ) from error
+
+
 def _gpu_here() -> CudaPython:
     """This machine's GPU.
 
@@ -94,9 +112,7 @@ def _gpu_here() -> CudaPython:
     try:
         return CudaPython()
     except BackendError as error:
-        raise BackendError(
-            f"{error}; to build for a GPU of another machine: --flavor tensorrt_rtx --target SM89"
-        ) from error
+        raise BackendError(f"{error}; {_AHEAD}") from error
 
 
 def plan_graphs(manifest: ModelManifest, precision: str) -> Plans:

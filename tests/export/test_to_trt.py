@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from amodal_ros.backends.tensorrt.library import TensorRtLibrary
+from amodal_ros.errors import BackendError
+from amodal_ros.model_folder.manifest import default_model_dir
 from benchmarks import tensorrt_builds as table
 from export import to_trt
 from export.trt import build_set
@@ -59,6 +62,32 @@ def test_wrong_options_are_one_line_before_any_work(
     (line,) = caplog.messages
     assert line.startswith(message)
     assert "WARN" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["tensorrt", "GPU"])
+def test_without_arguments_the_model_that_ships_or_one_line(caplog, monkeypatch, missing) -> None:
+    """What is missing here, and the command that builds ahead of time."""
+    models = []
+
+    def load(flavor: str) -> TensorRtLibrary:
+        if missing == "tensorrt":
+            raise BackendError(f"{flavor} cannot be imported")
+        return TensorRtLibrary(flavor, None, "10.3")
+
+    def no_gpu() -> None:
+        raise BackendError("no GPU")
+
+    monkeypatch.setattr(build_set, "load_library", load)
+    monkeypatch.setattr(build_set, "CudaPython", no_gpu)
+    monkeypatch.setattr(build_set, "load_manifest", lambda model: models.append(model))
+    for name in ("load_memory", "with_memory"):
+        monkeypatch.setattr(build_set, name, lambda *_: None)
+    with caplog.at_level(logging.INFO):
+        assert to_trt.main([]) == 1
+    (line,) = caplog.messages
+    assert ("cannot be imported; " if missing == "tensorrt" else "no GPU; ") in line
+    assert "python export/to_trt.py --flavor tensorrt_rtx --target SM89" in line
+    assert models == [default_model_dir()]
 
 
 def test_missing_packages_are_named_with_the_remedy(folder: Path, caplog, monkeypatch) -> None:

@@ -77,6 +77,8 @@ def test_no_objects_run_no_engine(mode: str, geometry: str) -> None:
     assert got.amodal_masks.shape == (0, *HW)
     assert {"prior", "suffix", "decoder", "postprocess"} <= set(got.timings_ms)
     assert len(predictor.predict(features, points=[])) == 0
+    assert len(predictor.predict(features, [])) == 0
+    assert len(predictor.predict(features, [], [])) == 0
     assert len(predictor.backend.calls) == calls
 
 

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-EXECUTABLES = {"amodal_perception", "amodal_demo", "amodal_demo_camera", "amodal_demo_recorder"}
+EXECUTABLES = {
+    "amodal_perception",
+    "amodal_masks",
+    "amodal_demo",
+    "amodal_demo_camera",
+    "amodal_demo_recorder",
+}
 
 
 def colcon(folder: Path, *arguments: str) -> str:

@@ -22,6 +22,7 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from amodal_ros.ros.convert.masks import encode_masks
+from amodal_ros.ros.outputs.printer import lines
 from amodal_ros.tracking.tracker import TrackedObject
 from tests.ros.ros_rig import START_S
 
@@ -57,7 +58,13 @@ def has_package(name: str) -> bool:
     return any((prefix / index / name).is_file() for prefix in PREFIXES)
 
 
-def check_output(command: list[str], make_node, tmp_path: Path) -> None:
+def check_output(
+    command: list[str],
+    make_node,
+    tmp_path: Path,
+    expected: list[str] = EXPECTED,
+    end: int = signal.SIGINT,
+) -> None:
     """Publish until the subscriber has written a message's lines."""
     publisher = make_node().create_publisher(AmodalMaskArray, "amodal/masks", 10)
     log = tmp_path / "output.txt"
@@ -65,23 +72,46 @@ def check_output(command: list[str], make_node, tmp_path: Path) -> None:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + START_S
-        while EXPECTED[-1] not in log.read_text():
+        while expected[-1] not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             publisher.publish(message())
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         assert process.wait(10) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()
-    assert log.read_text().splitlines()[:2] == EXPECTED
+    written = log.read_text().splitlines()
+    assert written[:2] == expected
+    assert set(written) == set(expected), "no traceback at its end"
 
 
-def test_the_python_example(make_node, tmp_path):
-    check_output(
-        [sys.executable, str(ROOT / "examples" / "mask_subscriber.py")], make_node, tmp_path
-    )
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_python_example(make_node, tmp_path, end):
+    command = [sys.executable, str(ROOT / "examples" / "mask_subscriber.py")]
+    check_output(command, make_node, tmp_path, end=end)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_printer(make_node, tmp_path, end):
+    """`ros2 run amodal_ros amodal_masks`: a line per object."""
+    code = "import sys; from amodal_ros.ros.node.executables import masks; sys.exit(masks())"
+    expected = [
+        "0.000000000 track 3 cup: 20x30 px at (10, 20), whole 600 px, visible 300 px, 50% hidden",
+        "0.000000000 track 7 ?: 10x10 px at (70, 50), whole 100 px, visible 0 px, 100% hidden, "
+        "not seen by the detector",
+    ]
+    check_output([sys.executable, "-c", code], make_node, tmp_path, expected, end)
+
+
+def test_the_printer_says_what_it_cannot_read_and_where_nothing_is():
+    broken = message()
+    broken.masks[0].mask.data = broken.masks[0].mask.data[:-1]
+    first, second = lines(broken)
+    assert "track 3 cup: not to be decoded: " in first
+    assert "track 7 ?: 10x10 px" in second
+    assert list(lines(AmodalMaskArray(header=Header()))) == ["0.000000000 no object"]
 
 
 def test_the_cpp_decoder_reads_what_python_wrote(tmp_path):
@@ -92,7 +122,7 @@ def test_the_cpp_decoder_reads_what_python_wrote(tmp_path):
     names = ["amodal_msgs__rosidl_typesupport_cpp", "rmw_fastrtps_cpp", "rmw", "rcutils"]
     command = ["g++", "-std=c++17", "-Wall", "-Wextra", f"-I{ROOT / 'examples' / 'cpp'}"]
     command += [f"-isystem{path}" for path in includes]
-    command += [str(ROOT / "tests" / "ros" / "decode_cdr.cpp"), "-o", str(program)]
+    command += [str(ROOT / "tests" / "ros" / "convert" / "decode_cdr.cpp"), "-o", str(program)]
     command += [f"-L{path}" for path in libraries] + [f"-Wl,-rpath,{path}" for path in libraries]
     command += ["-Wl,--allow-shlib-undefined", *(f"-l{name}" for name in names)]
     compiled = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -27,6 +27,11 @@ def demo_recorder() -> int:
     return _run("amodal_ros.ros.demo.recorder")
 
 
+def masks() -> int:
+    """``amodal_masks``; returns the exit status."""
+    return _run("amodal_ros.ros.outputs.printer")
+
+
 def _run(module: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         # Nothing is there yet that would have to be put away.

@@ -100,6 +100,9 @@ def descriptor(spec: ParameterSpec) -> ParameterDescriptor:
     """What ``ros2 param describe`` shows."""
     described = ParameterDescriptor(name=spec.name, description=spec.description)
     effect = f"changes take effect: {spec.effect.value}"
+    # Else rclpy itself refuses 2 where it was told 2.0, before this project is asked; what may not
+    # be said, `guard_changes` refuses.
+    described.dynamic_typing = isinstance(spec.default, float)
     described.additional_constraints = f"{spec.expected}; {effect}" if spec.choices else effect
     if spec.minimum is not None and spec.maximum is not None:
         if isinstance(spec.default, float):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ENTRIES = ("perception", "demo_camera", "demo_recorder")
+ENTRIES = ("perception", "masks", "demo_camera", "demo_recorder")
 
 
 def test_every_executable_has_its_function():

@@ -143,6 +143,18 @@ def test_limits_count_from_the_next_frame_on(rig):
     assert len(rig.predictors) == 1
 
 
+def test_whole_numbers_are_taken_where_a_number_is_meant(rig):
+    """`ros2 param set /amodal_perception max_coast -1` sends a whole number."""
+    assert rig.camera.set_parameters(max_coast=-1) == []
+    assert len(rig.camera.ask(picture(), [BOX]).masks) == 1
+    rig.camera.spin_for(0.3)
+    assert [m.coasting for m in rig.camera.ask(picture(), []).masks] == [True]
+    (reason,) = rig.camera.set_parameters(max_coast="long")
+    assert "max_coast is 'long' (str), expected a number" in reason
+    (reason,) = rig.camera.set_parameters(max_objects=2.5)
+    assert "expected 'Type.INTEGER'" in reason
+
+
 def test_another_image_topic_while_active_keeps_the_tracks(rig, context):
     track = rig.camera.ask(picture(), [BOX]).masks[0].track_id
     assert rig.camera.set_parameters(image_topic="other/image") == []
