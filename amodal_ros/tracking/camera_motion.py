@@ -13,6 +13,7 @@ from amodal_ros.tracking.shape import IDENTITY, Silhouette, move_points
 from amodal_ros.tracking.state import Track
 
 _FEWEST_POINTS = 4
+_MANY_POINTS = 8
 _AGREEING_PX = 2.0
 _STEADY_FRAMES = 3
 _FEWEST_KNOWN = 2
@@ -91,7 +92,8 @@ def own_motion(
 ) -> np.ndarray | None:
     """(2,) pixels beside the camera's motion, from the points on its visible part; None: too few.
 
-    The mean of the most that agree, at least a third: the others lie on something else.
+    The mean of the most that agree, at least a third: the others lie on something else. Where less
+    agree it deforms, and the median of many points tells.
     """
     if seen is None:
         return None
@@ -104,7 +106,8 @@ def own_motion(
     near = apart <= _AGREEING_PX + _DRAWN * np.linalg.norm(residuals, axis=1)[:, None]
     agree = near[np.argmax(near.sum(axis=1))]
     if np.count_nonzero(agree) < max(_FEWEST_POINTS, len(residuals) / 3):
-        return None
+        many = len(residuals) >= _MANY_POINTS
+        return np.median(residuals, axis=0) if many else None
     return residuals[agree].mean(axis=0)
 
 

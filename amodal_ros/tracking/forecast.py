@@ -34,6 +34,8 @@ class Forecast:
         visible_mask: (H, W) bool, what was visible of it, moved; None: nothing was.
         boxes_xyxy: (3, 4) float32: last detection, visible part, whole shape; zeros where unknown.
         evidence: see `Track`, faded.
+        place: (4,) float32, where to look for it while no detection says, moved; None: where
+            its mask should be.
         has_left: nothing of it is in the image any more.
     """
 
@@ -45,11 +47,14 @@ class Forecast:
     visible_mask: np.ndarray | None
     boxes_xyxy: np.ndarray
     evidence: float
+    place: np.ndarray | None
     has_left: bool
 
     @property
     def prompt_box(self) -> np.ndarray:
         """(4,) float32: where to look for it while no detection says."""
+        if self.place is not None:
+            return self.place
         return self.boxes_xyxy[0] if self.amodal_mask is None else self.boxes_xyxy[2]
 
     def advance(self) -> None:
@@ -109,11 +114,15 @@ def forecast(
         [move_boxes(track.detected_box, step), _mask_box(visible), _mask_box(amodal)]
     )
     boxes = boxes.astype(np.float32)
-    place = boxes[0 if amodal is None else 2]
-    has_left = box_faults(place[None], image_hw)[0] is not None
+    place = None if track.place is None else move_boxes(track.place, step)[0].astype(np.float32)
+    if place is not None and box_faults(place[None], image_hw)[0] is not None:
+        place = None
+    last = boxes[0 if amodal is None else 2]
+    has_left = place is None and box_faults(last[None], image_hw)[0] is not None
     return Forecast(
         *(track, step, velocity, is_measured, amodal, visible, boxes),
         evidence=track.evidence * 0.5 ** (passed_s / _FORGET_S),
+        place=place,
         has_left=has_left,
     )
 

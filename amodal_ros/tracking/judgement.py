@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.image.masks import mask_box, mask_iou
+from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.shape import Silhouette
 from amodal_ros.tracking.types import TrackerConfig
 
@@ -30,7 +31,7 @@ class Answer:
         expected_visible: (H, W) bool, what was visible before, moved; None: nothing was.
         prior: (H, W) bool, M_spec where it was the previous mask; None: it was the box.
         evidence: how many pixels of the object were visible when `expected` was seen best.
-        looks_alike: whether `visible` has the object's colours.
+        likeness: the frame compared with what is known of the object; None: nothing is known.
     """
 
     raw: np.ndarray
@@ -40,7 +41,7 @@ class Answer:
     expected_visible: np.ndarray | None
     prior: np.ndarray | None
     evidence: float
-    looks_alike: bool
+    likeness: Likeness | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +53,14 @@ class Judgement:
         visible: (H, W) bool, inside it.
         trusted: the amodal mask may guide the next frames.
         drifted: the next M_spec is the box.
+        confirmed: a detection or what is visible shows that the object is there.
     """
 
     amodal: np.ndarray
     visible: np.ndarray
     trusted: bool
     drifted: bool
+    confirmed: bool
 
 
 def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
@@ -72,32 +75,29 @@ def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
     """
     amodal = answer.raw | answer.visible
     if not amodal.any():
-        return Judgement(amodal, answer.visible, trusted=False, drifted=True)
+        return Judgement(amodal, answer.visible, trusted=False, drifted=True, confirmed=True)
     if answer.expected is not None and _is_less(answer):
         if _is_covered(answer, answer.expected):
             amodal = answer.expected | answer.visible
-            return Judgement(amodal, answer.visible, trusted=False, drifted=False)
+            return Judgement(amodal, answer.visible, False, False, confirmed=True)
         pinned = _moved_over(answer.expected, answer.visible)
         if pinned is not None:
-            return Judgement(pinned, answer.visible, trusted=True, drifted=False)
-    drifted = answer.prior is not None and (
-        answer.predicted_iou < config.min_predicted_iou
-        or _area_jumped(answer.raw, answer.expected, config.max_area_jump)
-        or _share(answer.visible, answer.raw) < _COVERED
-    )
-    return Judgement(amodal, answer.visible, trusted=not drifted, drifted=drifted)
+            return Judgement(pinned, answer.visible, True, False, confirmed=True)
+    drifted = answer.prior is not None and _has_drifted(answer, config)
+    return Judgement(amodal, answer.visible, not drifted, drifted, confirmed=True)
 
 
 def judge_coasting(
     answer: Answer, claimed: Sequence[np.ndarray], config: TrackerConfig
 ) -> Judgement:
-    """An object that no detection supports: hidden, overlooked, or gone.
+    """An object that no detection supports: seen all the same, hidden, or gone.
 
     Both passes see whatever lies at its place, and an occluder, cut to the box, can resemble it.
-    So the visible mask counts only if it agrees with the expected object, or with what was visible
-    of it before, has its colours, and is no part of what was detected as another object. Nothing
-    is united. The decoder's amodal mask counts only then, and if it is like the expected one; else
-    that one stays.
+    So the visible mask counts only if it shows the object. Where it is known what the object looks
+    like, that decides: a mask that looks like it is believed wherever it lies and whatever its
+    shape, any other shows what hides it. Where it is not known, the outline decides: the mask must
+    agree with the expected object, or with what was visible of it before. Nothing that was
+    detected as another object counts.
 
     Args:
         answer: for it.
@@ -105,25 +105,55 @@ def judge_coasting(
         config: of the tracker.
     """
     expected = answer.raw if answer.expected is None else answer.expected
-    continues = (
-        answer.expected_visible is not None
-        and mask_iou(answer.visible, answer.expected_visible) >= config.agreement_iou
-        and _share(answer.visible, expected) >= _INSIDE
-    )
-    seen = (
-        (continues or mask_iou(answer.visible, expected) >= config.agreement_iou)
-        and answer.looks_alike
-        and all(_share(answer.visible, one) < _ANOTHERS for one in claimed)
-    )
-    follows = seen and mask_iou(answer.raw, expected) >= config.coast_iou
+    taken = any(_share(answer.visible, one) >= _ANOTHERS for one in claimed)
+    if taken or not answer.visible.any() or not _shows(answer, expected, config):
+        hidden = np.zeros_like(answer.visible)
+        return Judgement(expected, hidden, trusted=False, drifted=False, confirmed=False)
+    if answer.likeness is None:
+        return _seen_by_outline(answer, expected, config)
+    if answer.expected is not None and _is_less(answer):
+        if _is_covered(answer, expected):
+            return Judgement(expected | answer.visible, answer.visible, False, False, True)
+        moved = _moved_over(expected, answer.visible)
+        if moved is not None:
+            return Judgement(moved, answer.visible, True, False, True)
+    drifted = answer.prior is not None and _has_drifted(answer, config)
+    amodal = answer.visible if drifted else answer.raw | answer.visible
+    return Judgement(amodal, answer.visible, trusted=True, drifted=drifted, confirmed=True)
+
+
+def _shows(answer: Answer, expected: np.ndarray, config: TrackerConfig) -> bool:
+    """Whether the visible mask, not empty, shows the object."""
+    if answer.likeness is None:
+        continues = (
+            answer.expected_visible is not None
+            and mask_iou(answer.visible, answer.expected_visible) >= config.agreement_iou
+            and _share(answer.visible, expected) >= _INSIDE
+        )
+        return continues or mask_iou(answer.visible, expected) >= config.agreement_iou
+    size = np.count_nonzero(answer.visible)
+    known = max(answer.evidence, float(np.count_nonzero(expected)))
+    return size <= config.max_area_jump * known and answer.likeness.shows(answer.visible)
+
+
+def _seen_by_outline(answer: Answer, expected: np.ndarray, config: TrackerConfig) -> Judgement:
+    """An object whose look is not known: the decoder's mask counts if it is like the expected."""
+    follows = mask_iou(answer.raw, expected) >= config.coast_iou
     trusted = (
         follows
         and answer.predicted_iou >= config.min_predicted_iou
         and not _is_covered(answer, expected)
     )
     amodal = answer.raw if follows else expected
-    visible = answer.visible & amodal if seen else np.zeros_like(answer.visible)
-    return Judgement(amodal, visible, trusted=trusted, drifted=False)
+    return Judgement(amodal, answer.visible & amodal, trusted, drifted=False, confirmed=True)
+
+
+def _has_drifted(answer: Answer, config: TrackerConfig) -> bool:
+    return (
+        answer.predicted_iou < config.min_predicted_iou
+        or _area_jumped(answer.raw, answer.expected, config.max_area_jump)
+        or _share(answer.visible, answer.raw) < _COVERED
+    )
 
 
 def _is_less(answer: Answer) -> bool:

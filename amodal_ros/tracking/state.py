@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from amodal_ros.tracking.appearance import Memory
 from amodal_ros.tracking.shape import IDENTITY, Silhouette
 from amodal_ros.types import PointPrompt
 
@@ -27,7 +28,10 @@ class Track:
         evidence: how many pixels of it were visible when that mask was seen best; it halves.
         pose: (2, 3), how that mask moved since.
         seen: its visible mask in the last frame; None: nothing was visible.
-        look: its colours, see `look_of`; None: not known.
+        memory: what it looks like; None: not known.
+        place: (4,) box, where to look for it in the next frame while no detection says, as of the
+            last frame; None: where its mask should be.
+        missed: how many frames in a row nothing confirmed it.
         velocity: (2,) float64, pixels per second, beside the camera's motion.
         measured: in how many frames its velocity was measured.
         restart: its mask drifted: the next M_spec is the box.
@@ -47,7 +51,9 @@ class Track:
     evidence: float = 0.0
     pose: np.ndarray = field(default_factory=IDENTITY.copy)
     seen: Silhouette | None = None
-    look: np.ndarray | None = None
+    memory: Memory | None = None
+    place: np.ndarray | None = None
+    missed: int = 0
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     measured: int = 0
     restart: bool = False

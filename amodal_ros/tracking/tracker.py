@@ -20,7 +20,6 @@ from amodal_ros.tracking.continuity import Stream
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.frame_motion import SceneMotion, SceneView
 from amodal_ros.tracking.given_objects import given_track
-from amodal_ros.tracking.judgement import Judgement
 from amodal_ros.tracking.plan import (
     FrameInfo,
     Supported,
@@ -29,7 +28,7 @@ from amodal_ros.tracking.plan import (
     leave_room,
     make_plan,
 )
-from amodal_ros.tracking.results import judge, remembered, tracked_object
+from amodal_ros.tracking.results import Outcome, judge, remembered, tracked_object
 from amodal_ros.tracking.state import Track
 from amodal_ros.tracking.types import TrackedObject, TrackerConfig, TrackerStatus, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
@@ -208,15 +207,15 @@ class AmodalTracker:
                 f"prediction: expected masks of shape {expected},"
                 f" got {prediction.raw_amodal_masks.shape}"
             )
-        judgements = judge(plan, prediction, self.config)
+        outcomes = judge(plan, prediction, self.config)
         with self._lock:
             if plan.epoch == self._epoch:
-                for row, judgement in enumerate(judgements):
-                    self._remember(plan, row, judgement)
+                for row, outcome in enumerate(outcomes):
+                    self._remember(plan, row, outcome)
                 self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
         return tuple(
-            tracked_object(plan, row, judgement, float(prediction.predicted_iou[row]))
-            for row, judgement in enumerate(judgements)
+            tracked_object(plan, row, outcome.judgement, float(prediction.predicted_iou[row]))
+            for row, outcome in enumerate(outcomes)
         )
 
     def _forget(self) -> None:
@@ -301,13 +300,13 @@ class AmodalTracker:
         self._next_id += 1
         return self._next_id - 1
 
-    def _remember(self, plan: TrackPlan, row: int, judgement: Judgement) -> None:
+    def _remember(self, plan: TrackPlan, row: int, outcome: Outcome) -> None:
         """Keeps what the next frame needs of an object."""
         one, track_id = plan.forecasts[row], int(plan.track_ids[row])
         if one is not None and track_id not in self._tracks:
             return  # removed since the plan was made
-        self._tracks[track_id] = remembered(plan, row, judgement)
-        self._restarts += judgement.drifted
+        self._tracks[track_id] = remembered(plan, row, outcome)
+        self._restarts += outcome.judgement.drifted
 
 
 def _check_frame(image_rgb: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:

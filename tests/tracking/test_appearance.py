@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an object looks like, from embeddings made of colours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.tracking.appearance import Likeness, Memory, Surroundings
+from amodal_ros.types import ObjectFeatures
+from tests.tracking.tracker_support import filled
+
+HW = (80, 120)
+OBJECT, TABLE, HAND = np.eye(8, dtype=np.float32)[:3]
+BOX = (40, 30, 60, 50)
+
+
+def surroundings(
+    things: dict[tuple[int, int, int, int], np.ndarray],
+    box: tuple[int, int, int, int] = BOX,
+    shared: bool = False,
+) -> Surroundings:
+    """About a box, of a picture of a table with things on it; 20 x 20 cells in a region."""
+    image = np.broadcast_to(TABLE, (*HW, 8)).copy()
+    for (x0, y0, x1, y1), vector in things.items():
+        image[y0:y1, x0:x1] = vector
+    if shared:
+        geometry = ResizeGeometry.letterbox(HW, 240)
+        values = np.zeros((1, 8, 60, 60), np.float32)
+        values[0, :, :40] = image[::2, ::2].transpose(2, 0, 1)
+    else:
+        side = 2.0 * max(box[2] - box[0], box[3] - box[1])
+        middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        region = [middle[0] - side / 2, middle[1] - side / 2, middle[0] + side / 2]
+        geometry = ResizeGeometry.roi(HW, [*region, middle[1] + side / 2], 40)
+        x0, y0, x1, y1 = geometry.source_xyxy
+        padded = np.pad(image, ((40, 40), (40, 40), (0, 0)))[y0 + 40 : y1 + 40, x0 + 40 : x1 + 40]
+        step = len(padded) // 20
+        values = padded[::step, ::step][:20, :20].transpose(2, 0, 1)[None].copy()
+    noise = np.random.default_rng(0).normal(0, 0.05, values.shape).astype(np.float32)
+    found = Surroundings.of(ObjectFeatures(values + noise, (geometry,)), 0, np.array(box, float))
+    assert found is not None
+    return found
+
+
+def known(shared: bool = False) -> Memory:
+    around = surroundings({BOX: OBJECT}, shared=shared)
+    look = around.look(around.cover(filled(BOX, HW)))
+    assert look is not None
+    return Memory(look, look)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_object_is_known_wherever_it_is_and_its_occluder_is_not(shared: bool) -> None:
+    memory = known(shared)
+    moved = (46, 34, 66, 54)
+    around = surroundings({moved: OBJECT}, shared=shared)
+    likeness = Likeness.of(around, memory)
+    assert likeness is not None
+    assert likeness.shows(filled(moved, HW))
+    assert likeness.shows(filled((46, 34, 56, 54), HW))  # a part
+    assert not likeness.shows(filled((20, 10, 46, 34), HW))  # the table
+    assert not likeness.shows(np.zeros(HW, bool))
+    hidden = Likeness.of(surroundings({BOX: HAND}, shared=shared), memory)
+    assert hidden is not None
+    assert not hidden.shows(filled(BOX, HW))
+
+
+def test_cover_is_the_share_of_each_cell_also_beyond_the_image() -> None:
+    around = surroundings({}, box=(100, 60, 120, 80))
+    cover = around.cover(filled((100, 60, 120, 80), HW))
+    assert float(cover.sum() * around.cell_px.prod()) == pytest.approx(400, rel=0.02)
+    assert 0.4 < around.inside.mean() < 0.7  # the rest lies outside
+
+
+def test_places_are_where_cells_look_like_it() -> None:
+    second = (32, 22, 40, 34)
+    around = surroundings({(50, 36, 66, 54): OBJECT, second: OBJECT, (60, 22, 70, 30): HAND})
+    likeness = Likeness.of(around, known())
+    assert likeness is not None
+    places = [box.round().astype(int).tolist() for box in likeness.places(4)]
+    assert sorted(places) == [list(second), [50, 36, 66, 54]]
+    assert likeness.places(40) == [pytest.approx([50, 36, 66, 54])]
+
+
+def test_memory_keeps_the_first_view_and_follows_slowly() -> None:
+    memory = known()
+    other = surroundings({BOX: HAND})
+    look = other.look(other.cover(filled(BOX, HW)))
+    assert look is not None
+    once = memory.after(look)
+    assert once.first is memory.first
+    assert 0.1 < float(once.recent.on @ look.on) < 0.5
+    many = once
+    for _ in range(20):
+        many = many.after(look)
+    assert float(many.recent.on @ look.on) > 0.95
+
+
+def test_without_features_nothing_can_be_said() -> None:
+    assert Surroundings.of(None, 0, np.array(BOX)) is None
+    assert Likeness.of(None, known()) is None
+    assert Likeness.of(surroundings({}), None) is None
