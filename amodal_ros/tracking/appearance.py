@@ -14,22 +14,26 @@ from amodal_ros.types import ObjectFeatures
 _REACH = 2.0  # so many sides of its box around an object are looked at, where all is encoded
 _OFF = 0.1  # a cell of which less is covered belongs to the surroundings
 _INSIDE = 0.9  # least share of a cell inside the image
+_FEWEST_OFF = 8  # cells; where less lies on one side of the object, all that is around it counts
 _FEWEST_CELLS = 0.5  # of the grid; fewer say nothing
 _SHARE_OF_NEW = 0.2
-# Measured on four real clips with the model that ships, views up to 60 frames apart: of masks that
-# show the object mostly, 0.72 and 0.86 were the least; of others, 0.71 and 0.90 the most, and both
-# only of things of its kind beside it.
+_UNDER = 0.5  # of a cell, which lies under a mask
+# Measured on four real clips with the model that ships, views up to 40 frames after the first: of
+# masks that show the object mostly the least share of cells is 0.68 and the least mean 0.86, of
+# others 0.59 and 0.90 are the most, on things of the same kind beside it.
+_LIKE_CELL = 0.4  # cosine of a cell; what is less is unlike all that is known
 _LIKE_CELLS = 0.6
 _LIKE_MEAN = 0.8
+_LEARNT_MEAN = 0.75
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One view of an object: unit vectors (C,) float32.
+    """One view of an object: unit vectors.
 
     Attributes:
-        on: mean of the embeddings under its visible mask.
-        off: mean of those around it.
+        on: (C,) float32, mean of the embeddings under its visible mask.
+        off: (4, C) float32, means of those above, below, to the left and to the right of it.
     """
 
     on: np.ndarray
@@ -48,8 +52,20 @@ class Memory:
     first: Look
     recent: Look
 
+    @property
+    def on(self) -> np.ndarray:
+        """(2, C): all that is known of the object."""
+        return np.stack([self.first.on, self.recent.on])
+
+    @property
+    def off(self) -> np.ndarray:
+        """(8, C): all that is known of what is around it."""
+        return np.concatenate([self.first.off, self.recent.off])
+
     def after(self, look: Look) -> Memory:
-        """The memory after another sure view."""
+        """The memory after another view; one too unlike the first is not learnt."""
+        if float(look.on @ self.first.on) < _LEARNT_MEAN:
+            return self
         return Memory(
             self.first,
             Look(_mixed(self.recent.on, look.on), _mixed(self.recent.off, look.off)),
@@ -119,16 +135,25 @@ class Surroundings:
         off = (cover < _OFF) & self.inside
         if cover.sum() < _FEWEST_CELLS or not off.any():
             return None
-        on = np.einsum("chw,hw->c", self.cells, cover)
-        return Look(_unit(on), _unit(np.einsum("chw,hw->c", self.cells, off.astype(np.float32))))
+        on = _unit(np.einsum("chw,hw->c", self.cells, cover))
+        sides = _sides_of(cover)
+        everywhere = self.cells[:, off].mean(axis=1)
+        means = [
+            self.cells[:, off & side].mean(axis=1)
+            if np.count_nonzero(off & side) >= _FEWEST_OFF
+            else everywhere
+            for side in sides
+        ]
+        return Look(on, _unit(np.stack(means)))
 
     def margin(self, memory: Memory) -> np.ndarray:
         """(h, w) float32: how much more a cell is like the object than like what is around it."""
-        vectors = np.stack(
-            [memory.first.on, memory.recent.on, memory.first.off, memory.recent.off]
-        )
+        vectors = np.concatenate([memory.on, memory.off])
         likeness = np.tensordot(vectors, self.cells, axes=1)
-        return np.asarray(likeness[:2].max(axis=0) - likeness[2:].max(axis=0))
+        known = len(memory.on)
+        return np.asarray(
+            likeness[:known].max(axis=0) - likeness[known:].max(axis=0).clip(_LIKE_CELL)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,28 +184,25 @@ class Likeness:
         if look is None:
             return False
         share = float(cover[self.margin > 0].sum() / cover.sum())
-        near, far = (
-            max(float(view @ look.on) for view in views)
-            for views in (
-                (self.memory.first.on, self.memory.recent.on),
-                (self.memory.first.off, self.memory.recent.off),
-            )
-        )
+        near = float((self.memory.on @ look.on).max())
+        far = float((self.memory.off @ look.on).max())
         return share >= _LIKE_CELLS and near >= _LIKE_MEAN and near > far
 
-    def places(self, fewest: float) -> list[np.ndarray]:
-        """Boxes (4,) float64 where the object may be, likeliest first: joined cells like it.
+    def reach(self, mask: np.ndarray) -> np.ndarray:
+        """Box (4,) of the cells like the object, joined to those under a mask; zeros for none."""
+        like = ((self.margin > 0) & self.surroundings.inside).astype(np.uint8)
+        _, parts = cv2.connectedComponents(like, connectivity=4)
+        under = np.unique(parts[(self.surroundings.cover(mask) > _UNDER) & (like > 0)])
+        return self._box(np.isin(parts, under) & (like > 0))
 
-        Args:
-            fewest: least number of cells.
-        """
+    def places(self) -> list[np.ndarray]:
+        """Boxes (4,) float64 where the object may be, likeliest first: joined cells like it."""
         like = ((self.margin > 0) & self.surroundings.inside).astype(np.uint8)
         count, parts = cv2.connectedComponents(like, connectivity=4)
         found = []
         for part in range(1, count):
             cells = parts == part
-            if cells.sum() >= fewest:
-                found.append((float(self.margin[cells].mean()), self._box(cells)))
+            found.append((float(self.margin[cells].mean()), self._box(cells)))
         return [box for _, box in sorted(found, key=lambda item: -item[0])]
 
     def _box(self, cells: np.ndarray) -> np.ndarray:
@@ -196,7 +218,23 @@ class Likeness:
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
-    return np.asarray(vector / (np.linalg.norm(vector) + 1e-6), np.float32)
+    length = np.linalg.norm(vector, axis=-1, keepdims=True) + 1e-6
+    return np.asarray(vector / length, np.float32)
+
+
+def _sides_of(cover: np.ndarray) -> list[np.ndarray]:
+    """(h, w) bool four times: above, below, left and right of the middle of what is covered."""
+    height, width = cover.shape
+    total = cover.sum()
+    down = np.arange(height)[:, None] - (cover.sum(axis=1) @ np.arange(height)) / total
+    right = np.arange(width)[None] - (cover.sum(axis=0) @ np.arange(width)) / total
+    upright = np.abs(down) >= np.abs(right)
+    return [
+        upright & (down < 0),
+        upright & (down >= 0),
+        ~upright & (right < 0),
+        ~upright & (right >= 0),
+    ]
 
 
 def _mixed(known: np.ndarray, new: np.ndarray) -> np.ndarray:

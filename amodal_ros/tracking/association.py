@@ -18,6 +18,10 @@ from amodal_ros.types import Detections
 _BOX_INSIDE = 0.7
 _ROOM = 1.5  # by how much that box is enlarged: a hidden object may be some way off
 _FILLED = 0.25
+# A box about several objects: least share of each inside, most IoU of two of them, least IoU of
+# the box with the one about them.
+_HELD, _APART, _ABOUT = 0.75, 0.3, 0.6
+_REPEATED = 0.5  # least IoU of two boxes of one object
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,49 @@ def associate(
                     matches[rows[row]] = columns[column]
                     taken.add(columns[column])
     return matches
+
+
+def hold_several(detections: Detections, candidates: Sequence[TrackCandidate]) -> np.ndarray:
+    """(N,) bool: which boxes, without an identity, are drawn about several known objects at once.
+
+    Such a box says nothing that is not known, and no mask should be made of it.
+    """
+    visible = np.array([one.boxes_xyxy[1] for one in candidates], np.float32).reshape(-1, 4)
+    visible = visible[(visible[:, 2:] > visible[:, :2]).all(axis=1)]
+    found = np.zeros(len(detections), bool)
+    for row, box in enumerate(detections.boxes_xyxy):
+        inside = visible[_share_inside(visible, box) >= _HELD]
+        if detections.detection_ids[row] or detections.track_ids[row] >= 0 or len(inside) < 2:
+            continue
+        about = np.append(inside[:, :2].min(axis=0), inside[:, 2:].max(axis=0))
+        apart = box_iou(inside, inside)[np.triu_indices(len(inside), 1)].max() <= _APART
+        found[row] = apart and box_iou([about], [box])[0, 0] >= _ABOUT
+    return found
+
+
+def repeat_others(detections: Detections, matches: np.ndarray) -> np.ndarray:
+    """(N,) bool: which boxes, neither matched nor with an identity, show what another one does.
+
+    Args:
+        detections: N of them.
+        matches: (N,) the track of each; -1: none.
+    """
+    found = np.zeros(len(detections), bool)
+    overlap = box_iou(detections.boxes_xyxy, detections.boxes_xyxy)
+    for row in np.argsort(detections.scores, kind="stable").tolist():
+        if matches[row] >= 0 or detections.detection_ids[row] or detections.track_ids[row] >= 0:
+            continue
+        better = (matches >= 0) | (detections.scores > detections.scores[row])
+        found[row] = bool((overlap[row][better & ~found] >= _REPEATED).any())
+    return found
+
+
+def _share_inside(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(K,) share of the area of boxes (K, 4) that lies in another."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    return np.asarray(
+        (high - low).clip(0).prod(axis=1) / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    )
 
 
 def _overlap(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:

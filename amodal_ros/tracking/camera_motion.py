@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from amodal_ros.tracking.frame_motion import SceneMotion
-from amodal_ros.tracking.shape import IDENTITY, Silhouette, move_points
-from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.stream import SceneMotion
+from amodal_ros.tracking.track import IDENTITY, Silhouette, Track, move_points
 
 _FEWEST_POINTS = 4
 _MANY_POINTS = 8

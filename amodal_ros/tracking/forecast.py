@@ -12,13 +12,14 @@ from amodal_ros.image.boxes import box_faults
 from amodal_ros.image.masks import mask_box
 from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
-from amodal_ros.tracking.frame_motion import SceneMotion
-from amodal_ros.tracking.shape import compose, move_boxes, move_points
-from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.stream import SceneMotion
+from amodal_ros.tracking.track import Track, compose, move_boxes, move_points
 
 _SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
 _FORGET_S = 4.0  # what was seen of an object counts half after so long
 _FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is part of it
+
+_FURTHEST_SIDES = 3.0  # so many times its size an object goes on unseen, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class Forecast:
         evidence: see `Track`, faded.
         place: (4,) float32, where to look for it while no detection says, moved; None: where
             its mask should be.
+        passed_s: seconds since the last frame.
         has_left: nothing of it is in the image any more.
     """
 
@@ -48,6 +50,7 @@ class Forecast:
     boxes_xyxy: np.ndarray
     evidence: float
     place: np.ndarray | None
+    passed_s: float
     has_left: bool
 
     @property
@@ -63,6 +66,7 @@ class Forecast:
         self.track.detected_box = move_boxes(self.track.detected_box, self.step)[0]
         self.track.velocity = self.velocity
         self.track.measured += self.is_measured
+        self.track.extent = self.track.extent * 0.5 ** (self.passed_s / _FORGET_S)
 
     def candidate(self) -> TrackCandidate:
         """What detections are compared with."""
@@ -95,8 +99,9 @@ def forecast(
     own = own_motion(track.seen, scene, camera)
     is_measured = own is not None
     if own is None:
-        fade = 0.5 ** (passed_s / _FADE_S)
-        lasting_s = (1 - fade) * _FADE_S / math.log(2)
+        fade_s = _fade_s(track)
+        fade = 0.5 ** (passed_s / fade_s)
+        lasting_s = (1 - fade) * fade_s / math.log(2)
         own = track.velocity * lasting_s + change * passed_s
         velocity = (track.velocity + _SMOOTHING * change) * fade
     elif passed_s > 0:
@@ -123,8 +128,16 @@ def forecast(
         *(track, step, velocity, is_measured, amodal, visible, boxes),
         evidence=track.evidence * 0.5 ** (passed_s / _FORGET_S),
         place=place,
+        passed_s=passed_s,
         has_left=has_left,
     )
+
+
+def _fade_s(track: Track) -> float:
+    """In how many seconds a motion that nothing confirms halves: a quick one was a jerk."""
+    speed = float(np.linalg.norm(track.velocity))
+    side = math.sqrt(track.shape.area) if track.shape is not None else math.inf
+    return min(_FADE_S, math.log(2) * _FURTHEST_SIDES * side / max(speed, 1e-6))
 
 
 def _middle(track: Track) -> np.ndarray:

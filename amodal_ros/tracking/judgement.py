@@ -9,13 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.image.masks import mask_box, mask_iou
-from amodal_ros.tracking.appearance import Likeness
-from amodal_ros.tracking.shape import Silhouette
-from amodal_ros.tracking.types import TrackerConfig
+from amodal_ros.tracking.appearance import Likeness, Surroundings
+from amodal_ros.tracking.settings import TrackerConfig
+from amodal_ros.tracking.track import Silhouette
+from amodal_ros.tracking.types import TrackPlan
+from amodal_ros.types import AmodalPrediction
 
 _INSIDE = 0.8  # share of what is visible of an object that lies in its amodal mask
 _LESS = 0.5  # share of what was visible below which an object is being covered
 _ANOTHERS = 0.5  # share from which on a mask shows the object in whose visible mask it lies
+_LARGER = 1.6  # so much more than before no object shows at once; it is joined to something else
 _COVERED = 0.5  # least share of the visible mask that an amodal mask covers which has not drifted
 
 
@@ -63,6 +66,71 @@ class Judgement:
     confirmed: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a row of a plan.
+
+    Attributes:
+        judgement: what is published.
+        surroundings: of the object; None: no features are known.
+        likeness: to what is known of it; None: nothing is known.
+        expected_box: (4,) where it was looked for.
+    """
+
+    judgement: Judgement
+    surroundings: Surroundings | None
+    likeness: Likeness | None
+    expected_box: np.ndarray
+
+
+def judge(plan: TrackPlan, prediction: AmodalPrediction, config: TrackerConfig) -> list[Outcome]:
+    """What of the answer is believed, for each row of a plan.
+
+    What one object shows is its own, and no other can be seen there: first come those that were
+    detected, then those that were seen in the frame before, best those that show what they did.
+    """
+    outcomes: dict[int, Outcome] = {}
+    claimed: list[np.ndarray] = []
+    answers = [_answer(plan, row, prediction) for row in range(len(plan))]
+    for row in sorted(range(len(plan)), key=lambda row: _rank(plan, row, answers[row][0])):
+        answer, around = answers[row]
+        if plan.coasting[row]:
+            judgement = judge_coasting(answer, claimed, config)
+        else:
+            judgement = judge_detected(answer, config)
+        if judgement.visible.any():
+            claimed.append(judgement.visible)
+        outcomes[row] = Outcome(judgement, around, answer.likeness, plan.boxes_xyxy[row])
+    return [outcomes[row] for row in range(len(plan))]
+
+
+def _rank(plan: TrackPlan, row: int, answer: Answer) -> tuple[bool, int, float]:
+    """Who comes first: least."""
+    one = plan.forecasts[row]
+    if one is None or not plan.coasting[row] or answer.expected_visible is None:
+        return bool(plan.coasting[row]), 0 if one is None else one.track.missed, 0.0
+    return True, one.track.missed, -mask_iou(answer.visible, answer.expected_visible)
+
+
+def _answer(
+    plan: TrackPlan, row: int, prediction: AmodalPrediction
+) -> tuple[Answer, Surroundings | None]:
+    """What came of a row, and its surroundings."""
+    one = plan.forecasts[row]
+    around = Surroundings.of(prediction.features, row, plan.boxes_xyxy[row])
+    answer = Answer(
+        raw=prediction.raw_amodal_masks[row],
+        visible=prediction.visible_masks[row],
+        predicted_iou=float(prediction.predicted_iou[row]),
+        expected=None if one is None else one.amodal_mask,
+        expected_visible=None if one is None else one.visible_mask,
+        prior=plan.prior_masks[row],
+        evidence=0.0 if one is None else one.evidence,
+        likeness=Likeness.of(around, None if one is None else one.track.memory),
+    )
+    return answer, around
+
+
 def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
     """An object that a detection supports: its mask counts, unless it has drifted.
 
@@ -96,12 +164,12 @@ def judge_coasting(
     So the visible mask counts only if it shows the object. Where it is known what the object looks
     like, that decides: a mask that looks like it is believed wherever it lies and whatever its
     shape, any other shows what hides it. Where it is not known, the outline decides: the mask must
-    agree with the expected object, or with what was visible of it before. Nothing that was
-    detected as another object counts.
+    agree with the expected object, or with what was visible of it before. Nothing that
+    another object shows counts.
 
     Args:
         answer: for it.
-        claimed: masks (H, W) bool of what is visible of objects that were detected.
+        claimed: masks (H, W) bool of what is visible of other objects.
         config: of the tracker.
     """
     expected = answer.raw if answer.expected is None else answer.expected
@@ -133,7 +201,7 @@ def _shows(answer: Answer, expected: np.ndarray, config: TrackerConfig) -> bool:
         return continues or mask_iou(answer.visible, expected) >= config.agreement_iou
     size = np.count_nonzero(answer.visible)
     known = max(answer.evidence, float(np.count_nonzero(expected)))
-    return size <= config.max_area_jump * known and answer.likeness.shows(answer.visible)
+    return bool(size <= _LARGER * known) and answer.likeness.shows(answer.visible)
 
 
 def _seen_by_outline(answer: Answer, expected: np.ndarray, config: TrackerConfig) -> Judgement:

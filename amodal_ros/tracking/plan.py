@@ -10,15 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amodal_ros.image.boxes import expand_boxes
 from amodal_ros.image.masks import dilate_mask
 from amodal_ros.tracking.association import own_ids
 from amodal_ros.tracking.forecast import Forecast
-from amodal_ros.tracking.frame_motion import SceneView
-from amodal_ros.tracking.shape import move_points
-from amodal_ros.tracking.types import TrackerConfig, TrackPlan
+from amodal_ros.tracking.settings import TrackerConfig
+from amodal_ros.tracking.stream import SceneView
+from amodal_ros.tracking.track import Track, move_points
+from amodal_ros.tracking.types import TrackPlan
 from amodal_ros.types import Detections, PointPrompt
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE = 2  # frames without a sight, after which the region that is looked at grows
+_WIDER = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +90,12 @@ def has_ended(one: Forecast, stamp_s: float, answered_s: float, config: TrackerC
     """
     track = one.track
     if not track.pinned:
-        limit = config.max_coast_s
+        limit = config.max_coast
         return limit == 0 or 0 < limit < stamp_s - track.last_seen_s or one.has_left
     unsure_s = 0.0 if track.given else answered_s - track.trusted_s
     if one.has_left:
         logger.warning("Given object %d ends: it left the image", track.track_id)
-    elif 0 <= config.max_drift_s < unsure_s:
+    elif 0 <= config.max_drift < unsure_s:
         logger.warning("Given object %d ends: not confirmed for %.1f s", track.track_id, unsure_s)
     else:
         return False
@@ -117,8 +122,8 @@ def make_plan(
     boxes = [*detections.boxes_xyxy, *(_inside(one, frame.image_hw) for one in coasting)]
     followed = [*supported.forecasts, *coasting]
     tracks = [one.track for one in coasting]
-    unseen_s = [0.0 if track.given else frame.stamp_s - track.last_seen_s for track in tracks]
-    decay = 0.5 ** (np.array(unseen_s) / config.score_half_life_s)
+    unseen_s = [_unseen_s(track, frame.stamp_s) for track in tracks]
+    decay = 0.5 ** (np.array(unseen_s) / config.score_half_life)
     return TrackPlan(
         boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
         prior_masks=tuple(
@@ -148,10 +153,25 @@ def make_plan(
     )
 
 
+def _unseen_s(track: Track, stamp_s: float) -> float:
+    """Seconds since a track's last detection; of a given object since it was confirmed."""
+    if track.given:
+        return 0.0
+    return stamp_s - (track.trusted_s if track.pinned else track.last_seen_s)
+
+
 def _inside(one: Forecast, image_hw: tuple[int, int]) -> np.ndarray:
     """The prompt box of a coasting track, clipped to the image: (4,) float32."""
     height, width = image_hw
-    return np.clip(one.prompt_box, 0, np.array([width, height, width, height], np.float32))
+    box = _wider(one.prompt_box, one.track)
+    return np.clip(box, 0, np.array([width, height, width, height], np.float32))
+
+
+def _wider(box: np.ndarray, track: Track) -> np.ndarray:
+    """The prompt box (4,) of a lost object; every other time with more of what is around it."""
+    if track.memory is None or track.place is not None or track.missed < _PATIENCE:
+        return box
+    return expand_boxes([box], _WIDER)[0] if track.missed % 2 == 0 else box
 
 
 def _points(one: Forecast | None, image_hw: tuple[int, int]) -> PointPrompt | None:

@@ -14,12 +14,10 @@ from numpy.typing import ArrayLike
 from amodal_ros.checks import check_hw, check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
-from amodal_ros.tracking.association import associate
+from amodal_ros.tracking.association import associate, hold_several, repeat_others
 from amodal_ros.tracking.camera_motion import choose_camera, common_change
-from amodal_ros.tracking.continuity import Stream
 from amodal_ros.tracking.forecast import Forecast, forecast
-from amodal_ros.tracking.frame_motion import SceneMotion, SceneView
-from amodal_ros.tracking.given_objects import given_track
+from amodal_ros.tracking.judgement import Outcome, judge
 from amodal_ros.tracking.plan import (
     FrameInfo,
     Supported,
@@ -28,9 +26,11 @@ from amodal_ros.tracking.plan import (
     leave_room,
     make_plan,
 )
-from amodal_ros.tracking.results import Outcome, judge, remembered, tracked_object
-from amodal_ros.tracking.state import Track
-from amodal_ros.tracking.types import TrackedObject, TrackerConfig, TrackerStatus, TrackPlan
+from amodal_ros.tracking.remembering import published, remembered
+from amodal_ros.tracking.settings import TrackerConfig
+from amodal_ros.tracking.stream import SceneMotion, SceneView, Stream
+from amodal_ros.tracking.track import Track, given_track
+from amodal_ros.tracking.types import TrackedObject, TrackerStatus, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 
 __all__ = ["AmodalTracker", "TrackPlan", "TrackedObject", "TrackerConfig", "TrackerStatus"]
@@ -171,13 +171,8 @@ class AmodalTracker:
         with self._lock:
             motion, reset = self._follow_stream(stamp_s, hw, scene)
             forecasts, camera = self._forecasts(motion, stamp_s, hw)
-            matches = associate(
-                chosen, [one.candidate() for one in forecasts], self.config.match_iou
-            )
-            matched = [forecasts[index] if index >= 0 else None for index in matches]
-            rows = leave_room(chosen.scores, matched, self._number_pinned(), limit)
-            chosen, kept, matched = chosen.select(rows), kept[rows], [matched[row] for row in rows]
-            dropped = len(detections) - len(chosen)
+            chosen, kept, matched, dropped = self._supported(chosen, kept, forecasts)
+            dropped += len(detections) - min(len(detections), limit)
             self._warn_if_crowded(dropped)
             coasting = self._still_coasting(forecasts, matched, stamp_s)
             return make_plan(
@@ -208,15 +203,18 @@ class AmodalTracker:
                 f" got {prediction.raw_amodal_masks.shape}"
             )
         outcomes = judge(plan, prediction, self.config)
-        with self._lock:
-            if plan.epoch == self._epoch:
-                for row, outcome in enumerate(outcomes):
-                    self._remember(plan, row, outcome)
-                self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
-        return tuple(
-            tracked_object(plan, row, outcome.judgement, float(prediction.predicted_iou[row]))
+        objects = tuple(
+            published(plan, row, outcome, float(prediction.predicted_iou[row]))
             for row, outcome in enumerate(outcomes)
         )
+        with self._lock:
+            if plan.epoch == self._epoch:
+                visible = [outcome.judgement.visible for outcome in outcomes]
+                for row, outcome in enumerate(outcomes):
+                    others = visible[:row] + visible[row + 1 :]
+                    self._remember(plan, row, outcome, others)
+                self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
+        return objects
 
     def _forget(self) -> None:
         self._tracks.clear()
@@ -234,7 +232,7 @@ class AmodalTracker:
         if reason:
             logger.warning("Tracks reset: %s", reason)
             self._forget()
-        elif self._stream.is_torn(stamp_s, self.config.max_coast_s):
+        elif self._stream.is_torn(stamp_s, self.config.max_coast):
             gap_s = self._stream.passed_s(stamp_s)
             ended = [key for key, track in self._tracks.items() if not track.pinned]
             logger.warning("%d tracks end: %.1f s without a frame", len(ended), gap_s)
@@ -253,6 +251,22 @@ class AmodalTracker:
         change = common_change(tracks, motion, passed_s, camera)
         moved = [forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks]
         return moved, camera
+
+    def _supported(
+        self, detections: Detections, kept: np.ndarray, forecasts: Sequence[Forecast]
+    ) -> tuple[Detections, np.ndarray, list[Forecast | None], int]:
+        """The detections that are used, their rows, their tracks, and how many find no room."""
+        candidates = [one.candidate() for one in forecasts]
+        rows = np.flatnonzero(~hold_several(detections, candidates))
+        detections, kept = detections.select(rows), kept[rows]
+        matches = associate(detections, candidates, self.config.match_iou)
+        rows = np.flatnonzero(~repeat_others(detections, matches))
+        detections, kept, matches = detections.select(rows), kept[rows], matches[rows]
+        matched = [forecasts[index] if index >= 0 else None for index in matches]
+        pinned, limit = self._number_pinned(), self.config.max_objects
+        rows = leave_room(detections.scores, matched, pinned, limit)
+        dropped = len(detections) - len(rows)
+        return detections.select(rows), kept[rows], [matched[row] for row in rows], dropped
 
     def _still_coasting(
         self, forecasts: Sequence[Forecast], matched: Sequence[Forecast | None], stamp_s: float
@@ -300,12 +314,14 @@ class AmodalTracker:
         self._next_id += 1
         return self._next_id - 1
 
-    def _remember(self, plan: TrackPlan, row: int, outcome: Outcome) -> None:
+    def _remember(
+        self, plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[np.ndarray]
+    ) -> None:
         """Keeps what the next frame needs of an object."""
         one, track_id = plan.forecasts[row], int(plan.track_ids[row])
         if one is not None and track_id not in self._tracks:
             return  # removed since the plan was made
-        self._tracks[track_id] = remembered(plan, row, outcome)
+        self._tracks[track_id] = remembered(plan, row, outcome, others)
         self._restarts += outcome.judgement.drifted
 
 

@@ -3,84 +3,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import mask_box
 from amodal_ros.tracking.forecast import Forecast
-from amodal_ros.tracking.frame_motion import SceneView
+from amodal_ros.tracking.stream import SceneView
 from amodal_ros.types import PointPrompt
-
-
-@dataclass(frozen=True)
-class TrackerConfig:
-    """How objects are followed over time.
-
-    Attributes:
-        max_coast_s: a track without a detection ends after this many seconds; 0: at once,
-            negative: never. Objects that a user gave are not subject to it.
-        score_half_life_s: the score of a track without a detection halves in this time.
-        prior_dilation: how far the previous amodal mask grows to become M_spec (paper 3.5), as a
-            fraction of the square root of its area.
-        match_iou: least box IoU by which a detection continues a track.
-        agreement_iou: while a track coasts, its visible mask counts only with at least this IoU
-            with the predicted amodal mask; else it would be the occluder's.
-        coast_iou: while a track coasts, the decoder's amodal mask counts only with at least this
-            IoU with the previous one, moved; else that one stays.
-        min_predicted_iou: a mask of which the decoder predicts less has drifted.
-        max_area_jump: a mask whose area grew or shrank by more than this factor has drifted.
-        max_drift_s: an object that a user gave ends when its mask has not been confirmed for so
-            many seconds, by a detection or by what is visible; negative: never.
-        max_objects: most objects in a frame: detections of highest score, then coasting tracks.
-    """
-
-    max_coast_s: float = 2.0
-    score_half_life_s: float = 1.0
-    prior_dilation: float = 0.1
-    match_iou: float = 0.3
-    agreement_iou: float = 0.7
-    coast_iou: float = 0.5
-    min_predicted_iou: float = 0.5
-    max_area_jump: float = 2.5
-    max_drift_s: float = 10.0
-    max_objects: int = 16
-
-    def __post_init__(self) -> None:
-        """Checks the ranges.
-
-        Raises:
-            InvalidInputError: naming the field, what was expected and what came.
-        """
-        for name in ("max_coast_s", "max_drift_s"):
-            if math.isnan(getattr(self, name)):
-                raise InvalidInputError(f"{name}: expected a number of seconds, got nan")
-        if not self.score_half_life_s > 0:
-            raise InvalidInputError(
-                f"score_half_life_s: expected seconds above 0, got {self.score_half_life_s}"
-            )
-        if not 0 <= self.prior_dilation <= 1:
-            raise InvalidInputError(
-                f"prior_dilation: expected a number in [0, 1], got {self.prior_dilation}"
-            )
-        for name in ("match_iou", "agreement_iou", "coast_iou"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InvalidInputError(
-                    f"{name}: expected a number in (0, 1], got {getattr(self, name)}"
-                )
-        if not 0 <= self.min_predicted_iou <= 1:
-            raise InvalidInputError(
-                f"min_predicted_iou: expected a number in [0, 1], got {self.min_predicted_iou}"
-            )
-        if not self.max_area_jump > 1:
-            raise InvalidInputError(
-                f"max_area_jump: expected a factor above 1, got {self.max_area_jump}"
-            )
-        if self.max_objects < 1:
-            raise InvalidInputError(f"max_objects: expected at least 1, got {self.max_objects}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +44,8 @@ class TrackPlan:
         track_ids: (N,) int32.
         detection_index: (N,) int32 into the frame's detections; -1: coasting.
         coasting: (N,) bool.
-        coasting_s: (N,) float32, seconds since the last detection; 0 where there is one.
+        coasting_s: (N,) float32, seconds since the last detection, of given objects since they
+            were last confirmed; 0 where there is a detection.
         pinned: (N,) bool, given by a user with `AmodalTracker.add_object`.
         scores: (N,) float32, the detector's; while coasting that of the last detection, decayed.
         class_ids: N class names.
@@ -165,11 +97,14 @@ class TrackedObject:
         detection_id: identity of the detection that supported it in this frame; empty: none.
         score: the detector's, in [0, 1]; while coasting that of the last detection, decayed.
         predicted_iou: the decoder's estimate for the amodal mask.
-        coasting: no detection supported it in this frame.
+        coasting: no detection supported it in this frame; of a given object: nor did what is
+            visible confirm it.
         visible_mask: (H, W) bool, inside the amodal mask.
         amodal_mask: (H, W) bool; empty when the decoder found nothing.
-        coasting_s: seconds since the last detection; 0 where there is one.
+        coasting_s: for how many seconds it coasts; 0 where it does not.
         pinned: given by a user; it does not end by age.
+        position_sigma_px: how far off it may be, as a standard deviation in original pixels; 0
+            where a detection or what is visible shows where it is.
     """
 
     track_id: int
@@ -182,6 +117,7 @@ class TrackedObject:
     amodal_mask: np.ndarray
     coasting_s: float = 0.0
     pinned: bool = False
+    position_sigma_px: float = 0.0
 
     @cached_property
     def visible_box_xyxy(self) -> tuple[int, int, int, int]:

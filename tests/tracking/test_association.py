@@ -3,7 +3,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from amodal_ros.tracking.association import TrackCandidate, associate, own_ids
+from amodal_ros.tracking.association import (
+    TrackCandidate,
+    associate,
+    hold_several,
+    own_ids,
+    repeat_others,
+)
 from amodal_ros.types import Detections
 
 
@@ -75,3 +81,29 @@ def test_given_track_decides_first_and_alone() -> None:
 def test_nothing_to_match() -> None:
     assert associate(Detections.empty(), [candidate(0, [0, 0, 1, 1])], 0.3).shape == (0,)
     assert associate(Detections.from_boxes([[0, 0, 1, 1]]), [], 0.3).tolist() == [-1]
+
+
+def test_box_about_several_known_objects_says_nothing() -> None:
+    def candidate(track_id: int, box: tuple[float, ...]) -> TrackCandidate:
+        return TrackCandidate(track_id, "", np.array([box, box, box], np.float32))
+
+    known = [candidate(0, (10, 10, 30, 40)), candidate(1, (32, 12, 50, 40))]
+    about, one, larger = (9, 10, 51, 41), (10, 11, 30, 40), (0, 0, 100, 90)
+    boxes = Detections.from_boxes([about, one, larger])
+    assert hold_several(boxes, known).tolist() == [True, False, False]
+    named = Detections.from_boxes([about], detection_ids=["7"])
+    assert not hold_several(named, known).any()
+    assert not hold_several(boxes, known[:1]).any()
+    twice = [known[0], candidate(1, (11, 10, 30, 40))]  # two tracks of one object
+    assert not hold_several(Detections.from_boxes([(9, 9, 31, 41)]), twice).any()
+
+
+def test_second_box_of_an_object_begins_nothing() -> None:
+    a, near, far = (10, 10, 30, 40), (12, 12, 32, 40), (60, 10, 80, 40)
+    boxes = Detections.from_boxes([a, near, far], scores=[0.9, 0.8, 0.7])
+    assert repeat_others(boxes, np.array([0, -1, -1])).tolist() == [False, True, False]
+    assert repeat_others(boxes, np.array([-1, -1, -1])).tolist() == [False, True, False]
+    assert repeat_others(boxes, np.array([-1, 0, -1])).tolist() == [True, False, False]
+    assert not repeat_others(boxes, np.array([0, 1, 2])).any()
+    named = Detections.from_boxes([a, near], [0.9, 0.8], detection_ids=["1", "2"])
+    assert not repeat_others(named, np.array([-1, -1])).any()

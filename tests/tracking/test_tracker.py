@@ -69,7 +69,7 @@ def test_object_is_found_by_its_visible_part_and_by_its_whole() -> None:
 
 
 def test_hidden_object_coasts_and_keeps_its_identity() -> None:
-    tracker = AmodalTracker(TrackerConfig(max_coast_s=1.0))
+    tracker = AmodalTracker(TrackerConfig(max_coast=1.0))
     step(tracker, 0.0, see(A, class_ids=["cup"], scores=[0.9], detection_ids=["d"]), [A])
     occluder = (0, 0, 60, 60)
     for stamp in (0.3, 0.6, 0.9):
@@ -115,7 +115,7 @@ def test_visible_mask_of_a_coasting_object_that_agrees_stays() -> None:
     ("max_coast", "alive"), [(0.0, [0, 0, 0]), (0.5, [1, 1, 0]), (-1.0, [1, 1, 1])]
 )
 def test_tracks_end_after_the_time_allowed(max_coast: float, alive: list[int]) -> None:
-    tracker = AmodalTracker(TrackerConfig(max_coast_s=max_coast))
+    tracker = AmodalTracker(TrackerConfig(max_coast=max_coast))
     step(tracker, 10.0, see(A), [A])
     for stamp, count in zip((10.1, 10.5, 10.6), alive, strict=True):
         plan = tracker.plan(Detections.empty(), stamp, HW)
@@ -136,7 +136,7 @@ def test_frame_that_failed_changes_nothing() -> None:
 
 @pytest.mark.parametrize(("stamp", "hw"), [(4.0, HW), (5.1, (100, 60)), (5.1, (60, 101))])
 def test_time_going_back_and_another_image_size_reset(stamp: float, hw: tuple[int, int]) -> None:
-    tracker = AmodalTracker(TrackerConfig(max_coast_s=-1))
+    tracker = AmodalTracker(TrackerConfig(max_coast=-1))
     step(tracker, 5.0, see(A), [A])
     assert len(tracker.plan(Detections.empty(), stamp, hw)) == 0
     assert len(tracker) == 0
@@ -235,7 +235,7 @@ def test_no_detections_and_no_tracks() -> None:
 
 
 def test_memory_does_not_grow_with_time() -> None:
-    tracker = AmodalTracker(TrackerConfig(max_coast_s=-1, max_objects=4))
+    tracker = AmodalTracker(TrackerConfig(max_coast=-1, max_objects=4))
     rng = np.random.default_rng(0)
     for frame in range(200):
         x, y = (int(value) for value in rng.uniform(0, 50, 2))
@@ -265,7 +265,7 @@ def test_wrong_arguments_are_named(call: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("max_coast_s", float("nan")),
+        ("max_coast", float("nan")),
         ("prior_dilation", -0.1),
         ("prior_dilation", 2),
         ("match_iou", 0),

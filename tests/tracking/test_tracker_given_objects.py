@@ -15,7 +15,7 @@ from tests.tracking.tracker_support import HW, A, B, answer, filled, see, step
 
 
 def test_given_object_starts_from_its_box_and_lives_without_detections() -> None:
-    tracker = AmodalTracker(TrackerConfig(max_coast_s=0.5))
+    tracker = AmodalTracker(TrackerConfig(max_coast=0.5))
     track_id = tracker.add_object(A, class_id="cup")
     plan, (item,) = step(tracker, 5.0, Detections.empty(), [A])
     assert plan.boxes_xyxy.tolist() == [list(A)]
@@ -25,9 +25,15 @@ def test_given_object_starts_from_its_box_and_lives_without_detections() -> None
     assert (item.coasting, item.coasting_s, item.score) == (False, 0, 1)
     for stamp in (5.1, 9.0, 60.0):
         plan, (item,) = step(tracker, stamp, Detections.empty(), [A])
-        assert (item.track_id, item.coasting, item.pinned) == (track_id, True, True)
-        assert item.coasting_s == pytest.approx(stamp - 5.0)
+        assert (item.track_id, item.pinned) == (track_id, True)
+        assert (item.coasting, item.coasting_s, item.score) == (False, 0, 1)  # it is seen
         assert plan.prior_masks[0] is not None
+    seen_s = stamp
+    for stamp in (60.5, 61.0):
+        _, (item,) = step(tracker, stamp, Detections.empty(), [(0, 0, 0, 0)])
+        assert (item.track_id, item.coasting) == (track_id, True)
+        assert item.coasting_s == pytest.approx(stamp - seen_s)
+        assert item.score == pytest.approx(0.5 ** (stamp - seen_s))
 
 
 def test_given_mask_is_the_first_m_spec() -> None:

@@ -110,7 +110,7 @@ def test_cut_across_a_frame_that_was_not_answered() -> None:
 
 
 def test_track_that_leaves_the_image_ends() -> None:
-    tracker = AmodalTracker(TrackerConfig(max_coast_s=-1.0))
+    tracker = AmodalTracker(TrackerConfig(max_coast=-1.0))
     box = (2, 80, 22, 150)
     for frame in range(3):
         here = (max(2 - 5 * frame, 0), 80, 22 - 5 * frame, 150)

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 
 from amodal_ros.tracking.camera_motion import choose_camera, common_change, own_motion
-from amodal_ros.tracking.continuity import Stream
 from amodal_ros.tracking.forecast import forecast
-from amodal_ros.tracking.frame_motion import SceneMotion, shared_motions
-from amodal_ros.tracking.shape import IDENTITY, Silhouette
-from amodal_ros.tracking.state import Track
+from amodal_ros.tracking.stream import SceneMotion, Stream, shared_motions
+from amodal_ros.tracking.track import IDENTITY, Silhouette, Track
 from tests.tracking.tracker_support import Box, filled
 
 HW = (480, 640)

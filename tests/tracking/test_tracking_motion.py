@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from amodal_ros.tracking.frame_motion import SceneView, scene_motion
-from amodal_ros.tracking.shape import (
+from amodal_ros.tracking.stream import SceneView, scene_motion
+from amodal_ros.tracking.track import (
     IDENTITY,
     Silhouette,
     compose,

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from amodal_ros.tracking.continuity import Stream
+from amodal_ros.tracking.stream import Stream
 from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import Detections
 from tests.tracking.tracker_support import HW, A, B, answer, see, step
@@ -16,9 +16,9 @@ HOUR_S = 3600.0
 
 
 @pytest.mark.parametrize(
-    ("gap_s", "max_coast_s", "torn"),
+    ("gap_s", "max_coast", "torn"),
     [
-        (4.9, 2.0, False),  # longer than twice max_coast_s, but engines and cameras stall so long
+        (4.9, 2.0, False),  # longer than twice max_coast, but engines and cameras stall so long
         (5.1, 2.0, True),
         (7.9, 4.0, False),
         (8.1, 4.0, True),
@@ -28,9 +28,9 @@ HOUR_S = 3600.0
         (HOUR_S, -1.0, False),  # tracks never end by age
     ],
 )
-def test_how_long_a_stream_may_stand_still(gap_s: float, max_coast_s: float, torn: bool) -> None:
+def test_how_long_a_stream_may_stand_still(gap_s: float, max_coast: float, torn: bool) -> None:
     stream = Stream(stamp_s=100.0, answered_s=100.0, image_hw=HW)
-    assert stream.is_torn(100.0 + gap_s, max_coast_s) is torn
+    assert stream.is_torn(100.0 + gap_s, max_coast) is torn
 
 
 def test_gap_is_counted_from_the_last_answer() -> None:
@@ -59,7 +59,7 @@ def test_identity_does_not_survive_a_clock_that_jumps_an_hour(
 
 
 def test_identity_survives_a_camera_that_stalls() -> None:
-    tracker = AmodalTracker(TrackerConfig(max_coast_s=2.0))
+    tracker = AmodalTracker(TrackerConfig(max_coast=2.0))
     step(tracker, 0.0, see(A), [A])
     plan, _ = step(tracker, 4.5, see(A), [A])
     assert plan.track_ids.tolist() == [0]

@@ -93,7 +93,7 @@ class Prompter:
     ) -> ImageAnswers:
         if video != self._video:
             self._video = video
-            limit = TrackerConfig(max_coast_s=-1.0, max_objects=10_000)
+            limit = TrackerConfig(max_coast=-1.0, max_objects=10_000)
             self._tracker = AmodalTracker(limit)
         names = [str(sample.track_id) for sample in samples]
         seen = [k for k, s in enumerate(samples) if prompt_box(s, self._kind) is not None]

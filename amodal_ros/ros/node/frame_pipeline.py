@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from time import monotonic
 
 import numpy as np
@@ -236,16 +236,6 @@ def message_to_rgb(image: Image | CompressedImage, bits: int = 16) -> np.ndarray
 
 
 def tracker_config(parameters: PerceptionParameters) -> TrackerConfig:
-    """How the parameters want objects followed."""
-    return TrackerConfig(
-        max_coast_s=parameters.max_coast,
-        max_drift_s=parameters.max_drift,
-        score_half_life_s=parameters.score_half_life,
-        prior_dilation=parameters.prior_dilation,
-        match_iou=parameters.match_iou,
-        agreement_iou=parameters.agreement_iou,
-        coast_iou=parameters.coast_iou,
-        min_predicted_iou=parameters.min_predicted_iou,
-        max_area_jump=parameters.max_area_jump,
-        max_objects=parameters.max_objects,
-    )
+    """How the parameters want objects followed: those of the same names."""
+    names = [entry.name for entry in fields(TrackerConfig)]
+    return TrackerConfig(**{name: getattr(parameters, name) for name in names})

@@ -10,14 +10,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from amodal_ros.backends.openvino.backend import PrecisionHint
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.loading import AUTO, BACKENDS
 from amodal_ros.ros.convert.box_units import BoxUnits
 from amodal_ros.ros.parameters.spec import Effect, ParameterSpec, parameter
+from amodal_ros.tracking.settings import TrackerConfig
 
+_MOST_OBJECTS = 256
 _CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def _of_tracker(name: str, maximum: float | None = None) -> Any:
+    """A parameter that is a setting of the tracker; `maximum`: less than the tracker allows."""
+    setting = next(entry for entry in fields(TrackerConfig) if entry.name == name)
+    known = setting.metadata
+    most = known["maximum"] if maximum is None else maximum
+    default: float = getattr(TrackerConfig, name)
+    return parameter(
+        default, Effect.NEXT_FRAME, known["description"], known["minimum"], most
+    )
 
 
 @dataclass(frozen=True)
@@ -167,81 +181,16 @@ class PerceptionParameters:
     min_score: float = parameter(
         0.0, Effect.NEXT_FRAME, "Boxes with a lower score are ignored", 0.0, 1.0
     )
-    max_objects: int = parameter(
-        16,
-        Effect.NEXT_FRAME,
-        "Most objects of one image, the best scores first; more are counted",
-        1,
-        256,
-    )
-    max_coast: float = parameter(
-        2.0,
-        Effect.NEXT_FRAME,
-        "Seconds that a track lives without a detection; 0: not at all, -1: for ever",
-        -1.0,
-        3600.0,
-    )
-    max_drift: float = parameter(
-        10.0,
-        Effect.NEXT_FRAME,
-        "Seconds that an object of add_object lives without a detection or a visible part that "
-        "confirms it; -1: for ever",
-        -1.0,
-        3600.0,
-    )
-    score_half_life: float = parameter(
-        1.0,
-        Effect.NEXT_FRAME,
-        "Seconds in which the score of a track without a detection halves",
-        0.01,
-        3600.0,
-    )
-    prior_dilation: float = parameter(
-        0.1,
-        Effect.NEXT_FRAME,
-        "Growth of a track's last amodal mask before it guides the next one, relative to the "
-        "square root of its area",
-        0.0,
-        1.0,
-    )
-    match_iou: float = parameter(
-        0.3,
-        Effect.NEXT_FRAME,
-        "Smallest overlap of a box with a track's box that continues the track",
-        0.01,
-        1.0,
-    )
-    agreement_iou: float = parameter(
-        0.7,
-        Effect.NEXT_FRAME,
-        "Smallest overlap with the expected amodal mask by which a visible mask counts while its "
-        "track has no detection; else it would be the occluder's",
-        0.01,
-        1.0,
-    )
-    coast_iou: float = parameter(
-        0.5,
-        Effect.NEXT_FRAME,
-        "Smallest overlap with the mask before by which an amodal mask counts while its track "
-        "has no detection",
-        0.01,
-        1.0,
-    )
-    min_predicted_iou: float = parameter(
-        0.5,
-        Effect.NEXT_FRAME,
-        "A mask of which the model itself predicts less has drifted: the next one starts from "
-        "the box",
-        0.0,
-        1.0,
-    )
-    max_area_jump: float = parameter(
-        2.5,
-        Effect.NEXT_FRAME,
-        "A mask whose area grew or shrank by more than this factor has drifted",
-        1.01,
-        100.0,
-    )
+    max_objects: int = _of_tracker("max_objects", maximum=_MOST_OBJECTS)
+    max_coast: float = _of_tracker("max_coast")
+    max_drift: float = _of_tracker("max_drift")
+    score_half_life: float = _of_tracker("score_half_life")
+    prior_dilation: float = _of_tracker("prior_dilation")
+    match_iou: float = _of_tracker("match_iou")
+    agreement_iou: float = _of_tracker("agreement_iou")
+    coast_iou: float = _of_tracker("coast_iou")
+    min_predicted_iou: float = _of_tracker("min_predicted_iou")
+    max_area_jump: float = _of_tracker("max_area_jump")
     point_stride: int = parameter(
         2, Effect.NEXT_FRAME, "Every so many pixels of a row and of a column give a point", 1, 16
     )

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remembered of an object from one frame to the next: its outline, its look, its motion.
+
+A motion is an affine matrix (2, 3) float64 that takes a point of an earlier frame to this one,
+both in original pixels, where pixel i covers [i, i + 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+
+from amodal_ros.checks import check_array
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.boxes import check_boxes
+from amodal_ros.image.masks import mask_box
+from amodal_ros.inference.prompts import check_points_inside
+from amodal_ros.tracking.appearance import Memory
+from amodal_ros.types import PointPrompt
+
+IDENTITY = np.eye(2, 3)
+_STILL_PX = 1e-3
+_HALF = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Silhouette:
+    """A mask, kept as the content of its box: small, and cheap to move.
+
+    Attributes:
+        box_xyxy: tight half-open box, whole original pixels.
+        crop: (h, w) bool, the mask inside the box; a copy.
+    """
+
+    box_xyxy: tuple[int, int, int, int]
+    crop: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Silhouette | None:
+        """That of a mask (H, W) bool; None for an empty one."""
+        x0, y0, x1, y1 = mask_box(mask)
+        return cls((x0, y0, x1, y1), mask[y0:y1, x0:x1].copy()) if x1 else None
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.crop))
+
+    def contains(self, points_xy: np.ndarray) -> np.ndarray:
+        """Which of the points (K, 2) lie on it: (K,) bool."""
+        x0, y0, x1, y1 = self.box_xyxy
+        pixels = np.floor(points_xy).astype(np.int64).reshape(-1, 2)
+        inside = ((pixels >= (x0, y0)) & (pixels < (x1, y1))).all(axis=1)
+        inside[inside] = self.crop[pixels[inside, 1] - y0, pixels[inside, 0] - x0]
+        return inside
+
+    def moved(self, motion: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+        """The mask (H, W) bool after a motion, cut off at the image's border; it may be empty."""
+        mask = np.zeros(image_hw, dtype=bool)
+        x0, y0, x1, y1 = _pixels_around(self.box_xyxy, motion, image_hw)
+        if x0 >= x1 or y0 >= y1:
+            return mask
+        if np.abs(motion - IDENTITY).max() < _STILL_PX:
+            left, top = self.box_xyxy[:2]
+            mask[y0:y1, x0:x1] = self.crop[y0 - top : y1 - top, x0 - left : x1 - left]
+            return mask
+        # OpenCV's coordinates are 0 at the middle of the first pixel, and those of the crops.
+        shift = motion.copy()
+        corner = np.array(self.box_xyxy[:2]) + _HALF
+        shift[:, 2] += motion[:, :2] @ corner - (x0 + _HALF, y0 + _HALF)
+        size = (x1 - x0, y1 - y0)
+        levels = cv2.warpAffine(self.crop.view(np.uint8) * np.uint8(255), shift, size)
+        mask[y0:y1, x0:x1] = levels > 127
+        return mask
+
+
+def move_points(points_xy: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """Points (K, 2) after a motion, float64."""
+    return np.asarray(points_xy, np.float64) @ motion[:, :2].T + motion[:, 2]
+
+
+def move_boxes(boxes_xyxy: object, motion: np.ndarray) -> np.ndarray:
+    """Upright boxes (K, 4) float64: the middle moves, the size follows the change of scale."""
+    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+    middle = move_points((boxes[:, :2] + boxes[:, 2:]) / 2, motion)
+    scale = np.sqrt(abs(np.linalg.det(motion[:, :2])))
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def compose(later: np.ndarray, earlier: np.ndarray) -> np.ndarray:
+    """The motion `earlier`, then `later`, as one."""
+    linear = later[:, :2] @ earlier[:, :2]
+    return np.concatenate([linear, (later[:, :2] @ earlier[:, 2:]) + later[:, 2:]], axis=1)
+
+
+def _pixels_around(
+    box: tuple[int, int, int, int], motion: np.ndarray, image_hw: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """The whole pixels of the image that a box may cover after a motion."""
+    x0, y0, x1, y1 = box
+    corners = move_points(np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)]), motion)
+    limits = np.array(image_hw[::-1])
+    low = np.clip(np.floor(corners.min(axis=0) + _STILL_PX), 0, limits).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0) - _STILL_PX), 0, limits).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+@dataclass
+class Track:
+    """One object, as of the last frame that was answered; original pixels.
+
+    Attributes:
+        track_id: its identity.
+        class_id: see `TrackedObject`.
+        identity: the detector's, under which it is found again; empty: none.
+        score: of its last detection.
+        last_seen_s: time of its last detection.
+        trusted_s: when its mask was last confirmed: by a detection, or by what is visible of it.
+        detected_box: (4,) float64, its last detection's, moved along since.
+        shape: its last amodal mask that was trusted; None before there was one.
+        evidence: how many pixels of it were visible when that mask was seen best; it halves.
+        pose: (2, 3), how that mask moved since.
+        seen: its visible mask in the last frame; None: nothing was visible.
+        memory: what it looks like; None: not known.
+        place: (4,) box, where to look for it in the next frame while no detection says, as of the
+            last frame; None: where its mask should be.
+        extent: (2,) float64, its width and height when it was seen at its largest; it fades.
+        missed: how many frames in a row nothing confirmed it.
+        velocity: (2,) float64, pixels per second, beside the camera's motion.
+        measured: in how many frames its velocity was measured.
+        restart: its mask drifted: the next M_spec is the box.
+        pinned: given by a user.
+        given: pinned, and not answered yet: the user's box stands for a detection.
+        points: the user's, a prompt while `given`; None: only a box was given.
+    """
+
+    track_id: int
+    class_id: str
+    identity: str
+    score: float
+    last_seen_s: float
+    trusted_s: float
+    detected_box: np.ndarray
+    shape: Silhouette | None = None
+    evidence: float = 0.0
+    pose: np.ndarray = field(default_factory=IDENTITY.copy)
+    seen: Silhouette | None = None
+    memory: Memory | None = None
+    place: np.ndarray | None = None
+    extent: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    missed: int = 0
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    measured: int = 0
+    restart: bool = False
+    pinned: bool = False
+    given: bool = False
+    points: PointPrompt | None = None
+
+    def confirm(self, amodal_mask: np.ndarray, stamp_s: float) -> None:
+        """Takes over a mask (H, W) bool, not empty, of the present frame."""
+        self.shape, self.pose, self.trusted_s = Silhouette.of(amodal_mask), IDENTITY, stamp_s
+
+
+def given_track(
+    box_xyxy: ArrayLike,
+    amodal_mask: np.ndarray | None,
+    points: PointPrompt | None,
+    class_id: str,
+    score: float,
+    stamp_s: float,
+    image_hw: tuple[int, int] | None,
+) -> Track:
+    """A pinned track without an identity yet; see `AmodalTracker.add_object`.
+
+    Args:
+        box_xyxy: (4,) pixels.
+        amodal_mask: (H, W) bool; None: not known.
+        points: on the object and off it; None: none.
+        class_id: of the object.
+        score: in [0, 1].
+        stamp_s: time of the newest frame; -inf before the first.
+        image_hw: its (height, width); None before the first.
+
+    Raises:
+        InvalidInputError: naming the argument, what came and what was expected.
+    """
+    box = check_boxes("box_xyxy", np.asarray(box_xyxy, np.float32).reshape(1, -1), image_hw)
+    if not 0 <= score <= 1:
+        raise InvalidInputError(f"score: expected a number in [0, 1], got {score}")
+    if points is not None and image_hw is not None:
+        check_points_inside("points", points, image_hw)
+    shape = None
+    if amodal_mask is not None:
+        if image_hw is None:
+            raise InvalidInputError("amodal_mask: expected none before the first frame")
+        shape = Silhouette.of(check_array("amodal_mask", amodal_mask, np.bool_, image_hw))
+        if shape is None:
+            raise InvalidInputError("amodal_mask: expected at least one pixel, got none")
+    return Track(
+        *(-1, class_id, "", score, stamp_s, stamp_s),
+        detected_box=box[0].astype(np.float64),
+        shape=shape,
+        seen=shape,
+        pinned=True,
+        given=True,
+        points=points,
+    )

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects without detections, told by what they look like: moved, hidden, lost, found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.image.masks import mask_box
+from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig
+from amodal_ros.types import AmodalPrediction, Detections, ObjectFeatures
+from tests.tracking.tracker_support import Box, filled
+
+HW = (120, 200)
+OBJECT, TABLE, HAND = np.eye(8, dtype=np.float32)[:3]
+FRAME_S = 0.1
+AT: Box = (60, 40, 80, 70)
+
+
+class Scene:
+    """A table with flat things on it, and a model that segments what fills most of a box."""
+
+    def __init__(self, **config: float) -> None:
+        self.tracker = AmodalTracker(TrackerConfig(**config))
+        self.stamp_s = 0.0
+
+    def show(
+        self, things: list[tuple[Box, np.ndarray]], boxes: list[Box] | None = None
+    ) -> tuple[TrackedObject, ...]:
+        """The next frame; things that come later in the list lie before the others."""
+        picture = np.broadcast_to(TABLE, (*HW, 8)).copy()
+        owner = np.full(HW, -1)
+        for number, ((x0, y0, x1, y1), vector) in enumerate(things):
+            picture[y0:y1, x0:x1], owner[y0:y1, x0:x1] = vector, number
+        self.stamp_s += FRAME_S
+        plan = self.tracker.plan(Detections.from_boxes(boxes or []), self.stamp_s, HW)
+        masks = np.array([self._segment(box, owner) for box in plan.boxes_xyxy], bool)
+        masks = masks.reshape(-1, *HW)
+        geometry = ResizeGeometry.letterbox(HW, 200)
+        values = np.zeros((1, 8, 50, 50), np.float32)
+        values[0, :, :30] = picture[2::4, 2::4].transpose(2, 0, 1)
+        features = ObjectFeatures(values, (geometry,) * len(plan))
+        iou = np.full(len(plan), 0.9, np.float32)
+        return self.tracker.update(plan, AmodalPrediction(masks, masks, iou, {}, features))
+
+    @staticmethod
+    def _segment(box: np.ndarray, owner: np.ndarray) -> np.ndarray:
+        """The thing with most pixels in the box, cut off at it; the table if there is none."""
+        inside = np.zeros(HW, bool)
+        x0, y0, x1, y1 = np.round(box).astype(int)
+        inside[y0:y1, x0:x1] = True
+        things = owner[inside]
+        numbers = things[things >= 0]
+        best = np.bincount(numbers).argmax() if len(numbers) else -1
+        return inside & (owner == best)
+
+
+def moved(box: Box, right: int, down: int = 0) -> Box:
+    return box[0] + right, box[1] + down, box[2] + right, box[3] + down
+
+
+def test_object_that_moved_and_changed_its_shape_is_believed() -> None:
+    scene = Scene()
+    scene.tracker.add_object(AT)
+    scene.show([(AT, OBJECT)])
+    for frame in range(1, 6):
+        place = (60 + 6 * frame, 40, 80 + 6 * frame, 70 - 3 * frame)  # IoU 0.5 with the one before
+        (found,) = scene.show([(place, OBJECT)])
+        assert not found.coasting
+        assert found.position_sigma_px == 0
+        assert found.score == 1
+    assert np.count_nonzero(found.visible_mask & filled(place, HW)) > 0.6 * 20 * 15
+
+
+def test_hidden_object_is_not_its_occluder_and_says_that_it_is_not_known() -> None:
+    scene = Scene(max_drift=1.0)
+    track_id = scene.tracker.add_object(AT)
+    scene.show([(AT, OBJECT)])
+    scores, sigmas = [], []
+    for _ in range(6):
+        (found,) = scene.show([(AT, OBJECT), ((50, 35, 90, 80), HAND)])
+        assert found.track_id == track_id
+        assert found.coasting
+        assert not found.visible_mask.any()
+        assert np.array_equal(found.amodal_mask, filled(AT, HW))
+        scores.append(found.score)
+        sigmas.append(found.position_sigma_px)
+    assert (np.diff(scores) < 0).all()
+    assert (np.diff(sigmas) > 0).all()
+    assert sigmas[0] > 0
+    (found,) = scene.show([(AT, OBJECT)])
+    assert (found.coasting, found.score, found.position_sigma_px) == (False, 1, 0)
+
+
+def test_ghost_ends_after_max_drift() -> None:
+    for max_drift, left in ((0.5, 0), (-1.0, 1)):
+        scene = Scene(max_drift=max_drift)
+        scene.tracker.add_object(AT)
+        scene.show([(AT, OBJECT)])
+        for _ in range(8):
+            objects = scene.show([])
+        assert len(objects) == left
+
+
+def test_lost_object_is_found_elsewhere_and_keeps_its_identity() -> None:
+    scene = Scene()
+    track_id = scene.tracker.add_object(AT)
+    for _ in range(3):
+        scene.show([(AT, OBJECT)])
+    place = moved(AT, 34, 10)
+    for _ in range(4):
+        (found,) = scene.show([(place, OBJECT)])
+    assert found.track_id == track_id
+    assert not found.coasting
+    assert np.abs(np.array(mask_box(found.visible_mask)) - place).max() <= 4
+
+
+def test_lost_object_does_not_take_what_another_one_shows() -> None:
+    scene = Scene()
+    other = moved(AT, 40)
+    first = scene.tracker.add_object(AT)
+    second = scene.tracker.add_object(other)
+    scene.show([(AT, OBJECT), (other, OBJECT)])
+    for _ in range(6):
+        found = {one.track_id: one for one in scene.show([(other, OBJECT)])}
+        assert np.array_equal(found[second].visible_mask, filled(other, HW))
+        assert not found[first].visible_mask.any()
+
+
+def test_mask_that_the_box_cut_off_grows_back() -> None:
+    scene = Scene()
+    scene.tracker.add_object(AT)
+    for _ in range(3):
+        scene.show([(AT, OBJECT)])
+    jumped = moved(AT, 12)
+    (cut,) = scene.show([(jumped, OBJECT)])
+    assert 0 < np.count_nonzero(cut.visible_mask) < 400
+    for _ in range(3):
+        (found,) = scene.show([(jumped, OBJECT)])
+    assert np.array_equal(found.visible_mask, filled(jumped, HW))
+
+
+def test_hand_that_holds_an_object_is_left_out_of_the_next_prompt() -> None:
+    scene = Scene()
+    scene.tracker.add_object((60, 40, 90, 70))
+    cup, hand = (60, 40, 80, 70), (80, 40, 90, 70)
+    scene.tracker.reset()
+    scene.tracker.add_object(cup)
+    scene.show([(cup, OBJECT)])
+    track = next(iter(scene.tracker._tracks.values()))
+    track.place = np.array([60.0, 40.0, 90.0, 70.0])
+    plan = scene.tracker.plan(Detections.empty(), 0.2, HW)
+    both = filled((60, 40, 90, 70), HW)[None]
+    picture = np.broadcast_to(TABLE, (*HW, 8)).copy()
+    picture[40:70, 60:80], picture[40:70, 80:90] = OBJECT, HAND
+    values = np.zeros((1, 8, 50, 50), np.float32)
+    values[0, :, :30] = picture[2::4, 2::4].transpose(2, 0, 1)
+    features = ObjectFeatures(values, (ResizeGeometry.letterbox(HW, 200),))
+    iou = np.full(1, 0.9, np.float32)
+    scene.tracker.update(plan, AmodalPrediction(both, both, iou, {}, features))
+    scene.stamp_s = 0.2
+    plan = scene.tracker.plan(Detections.empty(), 0.3, HW)
+    assert plan.boxes_xyxy[0, 2] <= hand[0] + 4
+    assert plan.boxes_xyxy[0, 0] <= cup[0]
