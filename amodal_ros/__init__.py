@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from amodal_ros.inference.predictor import AmodalPredictor as AmodalPredictor
     from amodal_ros.loading import EngineOptions as EngineOptions
     from amodal_ros.loading import load_predictor as load_predictor
+    from amodal_ros.tracking.settings import TrackerConfig as TrackerConfig
     from amodal_ros.tracking.tracker import AmodalTracker as AmodalTracker
     from amodal_ros.tracking.types import TrackedObject as TrackedObject
-    from amodal_ros.tracking.types import TrackerConfig as TrackerConfig
     from amodal_ros.types import AmodalPrediction as AmodalPrediction
     from amodal_ros.types import Detections as Detections
     from amodal_ros.types import ImageFeatures as ImageFeatures

@@ -29,9 +29,7 @@ def _of_tracker(name: str, maximum: float | None = None) -> Any:
     known = setting.metadata
     most = known["maximum"] if maximum is None else maximum
     default: float = getattr(TrackerConfig, name)
-    return parameter(
-        default, Effect.NEXT_FRAME, known["description"], known["minimum"], most
-    )
+    return parameter(default, Effect.NEXT_FRAME, known["description"], known["minimum"], most)
 
 
 @dataclass(frozen=True)
