@@ -37,7 +37,7 @@ _HOMES = {
     "ImageFeatures": "types",
     "PointPrompt": "types",
     "TrackedObject": "tracking.types",
-    "TrackerConfig": "tracking.types",
+    "TrackerConfig": "tracking.settings",
     "load_predictor": "loading",
 }
 
