@@ -72,9 +72,9 @@ def serve(folder: Path) -> Iterator[PageServer]:
         running.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A real browser without a window."""
+    """A real browser without a window; its event loop must not outlive a module's tests."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
     path = browser.find_browser()
     with playwright.sync_playwright() as driver:

@@ -10,6 +10,7 @@ import { preprocess } from "../../web/page/core/preprocess.js";
 import * as prompts from "../../web/page/core/prompts.js";
 import { resizeImage } from "../../web/page/core/resize.js";
 import { Segmenter } from "../../web/page/core/segmenter.js";
+import { chooseEngine } from "../../web/page/engine/runtime.js";
 
 const { Region } = geometry;
 const square = ({ x0, y0, x1, y1 }) => [x0, y0, x1, y1];
@@ -89,7 +90,7 @@ const lowResLogits = ({ point_coords: coords, point_labels: labels }, row, size,
 
 const orMessage = (work) => {
   try {
-    return work();
+    return work() ?? null;
   } catch (error) {
     return error.message;
   }
@@ -102,8 +103,8 @@ const functions = {
   toInput: ({ points, ...given }) => points.map((point) => region(given).toInput(point)),
   checkBox: ({ box, width, height }) =>
     orMessage(() => geometry.checkBox(box.map(Number), width, height)),
-  checkPoints: ({ points, width, height }) =>
-    orMessage(() => prompts.checkPoints(points, width, height)),
+  checkPoints: ({ points, box, width, height }) =>
+    orMessage(() => prompts.checkPoints(points, box, width, height)),
   clipBox: ({ box, width, height }) => geometry.clipBox(box, width, height),
   priorBox: ({ box, factor, width, height }) => geometry.priorBox(box, factor, width, height),
   maskOfBox: ({ box, width, height }) => pixelsOf(Mask.ofBox(box, width, height)),
@@ -127,6 +128,13 @@ const functions = {
   occlusionOrder: ({ objects, least }) => occlusionOrder(
     objects.map(({ id, visible, amodal }) =>
       ({ id, visible: maskOf(visible), amodal: maskOf(amodal) })), least),
+  chooseEngine: async ({ wanted, adapter, isolated, cores }) => {
+    const gpu = adapter === undefined ? undefined : { requestAdapter: async () => adapter };
+    const navigator = { gpu, hardwareConcurrency: cores };
+    Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true });
+    globalThis.crossOriginIsolated = isolated;
+    return chooseEngine(wanted);
+  },
   rle: (mask) => encodeRle(maskOf(mask)),
   segment: async ({ manifest, picture, query, onePass }) => {
     const calls = [];

@@ -249,3 +249,6 @@ def test_refused_points(
     with pytest.raises(InvalidInputError, match=message):
         check_queries(HW, None, None, [PointPrompt.from_points(coords, labels)])
     assert here in port.call("checkPoints", points=points, width=HW[1], height=HW[0])
+    # With a box a point off the object is enough for the page; Python asks for one on it.
+    with_box = port.call("checkPoints", points=points, box=[0, 0, 9, 9], width=HW[1], height=HW[0])
+    assert with_box is None if inside else here in with_box

@@ -103,6 +103,16 @@ def test_points_alone(visitor: Visitor) -> None:
     assert found["prompt"]["points"] == [[pytest.approx(400, abs=1), pytest.approx(550, abs=1), 1]]
 
 
+def test_point_off_the_object(visitor: Visitor) -> None:
+    visitor.visit()
+    visitor.draw(BALL, 1)
+    visitor.page.keyboard.press("-")
+    visitor.click(300, 500)
+    visitor.answered(1)
+    (found,) = visitor.coco()["annotations"]
+    assert found["prompt"]["points"] == [[pytest.approx(300, abs=1), pytest.approx(500, abs=1), 0]]
+
+
 def test_by_keyboard_alone(visitor: Visitor) -> None:
     page = visitor.page
     visitor.visit()

@@ -15,6 +15,7 @@ const SAMPLES = [
   { file: "samples/milk.jpg", name: "Ball and milk", box: [194, 459, 325, 628] },
   { file: "samples/teddy.jpg", name: "Mixer and bear", box: [487, 206, 782, 500] },
 ];
+const WORKER_MS = 5000; // a service worker that takes longer is not waited for
 const TOOL_KEYS = { b: "box", "+": "on", "-": "off" };
 
 const byId = (id) => document.getElementById(id);
@@ -210,7 +211,8 @@ async function isolate() {
   sessionStorage.setItem(key, "1");
   try {
     await navigator.serviceWorker.register("sw.js");
-    await navigator.serviceWorker.ready;
+    const late = new Promise((resolve) => setTimeout(resolve, WORKER_MS));
+    if (!await Promise.race([navigator.serviceWorker.ready, late])) return false;
     location.reload();
     return true;
   } catch {

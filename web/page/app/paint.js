@@ -11,6 +11,7 @@ const HATCH_OPACITY = 0.9;
 const HATCH_PERIOD = 8; // of the screen, as are the following
 const HATCH_WIDTH = 2;
 const OUTLINE = 2;
+const OUTLINE_STEPS = 16; // directions in which the mask is moved to draw it
 
 /** CSS colour of an object. */
 export function colourOf(id, opacity = 1) {
@@ -65,28 +66,16 @@ function filled(mask, scale, { width, height }, fill) {
   return layer;
 }
 
-/** A line along the inside and outside of a mask's border. */
+/** A line around a mask, outside of it. */
 function outline(mask, scale, { width, height }, colour, thickness) {
   const layer = canvasOf(width, height);
   const context = layer.getContext("2d");
-  const reach = thickness / 2;
-  for (let step = 0; step < 16; step++) {
-    const angle = step / 16 * 2 * Math.PI;
-    drawStencil(context, mask, scale, reach * Math.cos(angle), reach * Math.sin(angle));
-  }
-  const inner = canvasOf(width, height);
-  const hole = inner.getContext("2d");
-  drawStencil(hole, mask, scale);
-  hole.globalCompositeOperation = "destination-in"; // eroded: what stays set under every shift
-  for (let step = 0; step < 16; step++) {
-    const angle = step / 16 * 2 * Math.PI;
-    const shifted = canvasOf(width, height);
-    drawStencil(shifted.getContext("2d"), mask, scale,
-      reach * Math.cos(angle), reach * Math.sin(angle));
-    hole.drawImage(shifted, 0, 0);
+  for (let step = 0; step < OUTLINE_STEPS; step++) {
+    const angle = 2 * Math.PI * step / OUTLINE_STEPS;
+    drawStencil(context, mask, scale, thickness * Math.cos(angle), thickness * Math.sin(angle));
   }
   context.globalCompositeOperation = "destination-out";
-  context.drawImage(inner, 0, 0);
+  drawStencil(context, mask, scale);
   context.globalCompositeOperation = "source-in";
   context.fillStyle = colour;
   context.fillRect(0, 0, width, height);

@@ -31,9 +31,9 @@ export function decoderPrompts(points, box, region, family) {
   };
 }
 
-/** Throws a RangeError unless the points lie in the picture and one of them is on the object. */
-export function checkPoints(points, width, height) {
-  if (points.length && !points.some(({ on }) => on)) {
+/** Throws a RangeError unless the points lie in the picture and, without a box, one is on. */
+export function checkPoints(points, box, width, height) {
+  if (points.length && !box && !points.some(({ on }) => on)) {
     throw new RangeError("points: at least one must be on the object");
   }
   for (const { x, y } of points) {

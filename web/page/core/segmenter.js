@@ -42,7 +42,7 @@ export class Segmenter {
   async segment(picture, { box = null, points = [], prior = null }) {
     const { width, height } = picture;
     const { manifest } = this;
-    checkPoints(points, width, height);
+    checkPoints(points, box, width, height);
     if (!box && !points.length) throw new RangeError("expected a box, points or both, got neither");
     const given = box ? checkBox(box, width, height) : await this.boxOfPoints(picture, points);
     const place = clipBox(given, width, height);

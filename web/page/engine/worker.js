@@ -11,6 +11,7 @@ import { chooseEngine, loadModel } from "./runtime.js";
 
 const ROOT = new URL("../", import.meta.url);
 let segmenter = null;
+let kind = "";
 let picture = null;
 let timings = {};
 
@@ -29,7 +30,7 @@ const handlers = {
     try {
       model = await loadModel(engine, ROOT, progress);
       segmenter = new Segmenter(model.manifest, model.run, measure);
-      await warmUp();
+      if (engine.kind === "webgpu") await warmUp();
     } catch (error) {
       if (engine.kind !== "webgpu" || wanted === "webgpu") throw error;
       // A GPU that fails is told of in the note; what runs instead is WebAssembly.
@@ -37,6 +38,7 @@ const handlers = {
       model = await loadModel(engine, ROOT, progress);
       segmenter = new Segmenter(model.manifest, model.run, measure);
     }
+    ({ kind } = engine);
     const { name, image_size: inputSize } = model.manifest;
     return { type: "ready", engine, model: { name, inputSize }, timings: model.timings };
   },
@@ -68,7 +70,7 @@ function explain(error) {
   if (memory || /out of memory|bad_alloc|memory access|Aborted/i.test(message)) {
     return `There is not enough memory for this on this device (${message}).`;
   }
-  return message;
+  return kind === "webgpu" ? `${message} (WebAssembly, below, may do better.)` : message;
 }
 
 let queue = Promise.resolve();
