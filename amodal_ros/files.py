@@ -12,9 +12,12 @@ import hashlib
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from amodal_ros.errors import InvalidInputError
 
 _SUFFIX = ".tmp"
 
@@ -93,6 +96,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
         replace_folder(unfinished, path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Gives a temporary folder in the place where a result will lie; it goes afterwards.
+
+    Args:
+        parent: of the result; made where it does not exist.
+        prefix: of the folder's name, with a dot: a reader does not look into it.
+
+    Raises:
+        InvalidInputError: nothing can be written there.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=parent, prefix=prefix)
+    except OSError as error:
+        raise InvalidInputError(f"{parent}: cannot be written to: {error}") from error
+    with folder as path:
+        yield Path(path)
 
 
 def replace_folder(finished: Path, path: Path) -> None:

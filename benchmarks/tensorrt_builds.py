@@ -46,7 +46,7 @@ def build_rows(
     from amodal_ros.model_folder.memory import load_memory, with_memory
     from export.trt.build_set import plan_graphs
     from export.trt.builder import BuildOptions, build_engine
-    from export.trt.profiles import Limits, profile_shapes
+    from export.trt.options import Limits, profile_shapes
     from export.trt.typed_graph import typed_graph
 
     library = load_library("tensorrt_rtx")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from export.trt.engine_options import EngineOptions
+    from export.trt.options import EngineOptions
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +94,7 @@ def engine_options(given: argparse.Namespace) -> EngineOptions:
     from amodal_ros.model_folder.manifest import default_model_dir
     from amodal_ros.verification.measures import Limits as GateLimits
     from amodal_ros.verification.scenes import read_scenes
-    from export.trt.engine_options import EngineOptions
-    from export.trt.profiles import Limits
+    from export.trt.options import EngineOptions, Limits
 
     gate = {n: getattr(given, n) for n in GATE_LIMITS if getattr(given, n) is not None}
     return EngineOptions(

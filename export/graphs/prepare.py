@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A copy of a model in the forms that engines compute exactly and fast."""
+"""A copy of a model in the forms that engines compute exactly and fast.
+
+The transformer blocks of SAM's ViT and of SAM 2's Hiera are written over a free batch; the
+official modules hold the weights. Written anew is what makes poor graphs of them: windows are cut
+and joined without arithmetic on the batch, tables of relative positions are constants, and
+queries, keys and values come from one transposition.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +17,130 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from export.graphs.encoder_blocks import HieraBlock, VitBlock
+
+def cut_windows(x: torch.Tensor, side: int) -> torch.Tensor:
+    """Cut ``(B, H, W, C)``, padded with zeros, into windows ``(B * n, side, side, C)``."""
+    height, width, channels = x.shape[1], x.shape[2], x.shape[3]
+    bottom, right = -height % side, -width % side
+    if bottom or right:
+        x = F.pad(x, (0, 0, 0, right, 0, bottom))
+    rows, columns = (height + bottom) // side, (width + right) // side
+    split = x.reshape(-1, rows, side, columns, side, channels)
+    return split.transpose(2, 3).reshape(-1, side, side, channels)
+
+
+def join_windows(windows: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Undo :func:`cut_windows` for ``(B, height, width, C)``."""
+    side, channels = windows.shape[1], windows.shape[3]
+    rows, columns = -(-height // side), -(-width // side)
+    split = windows.reshape(-1, rows, columns, side, side, channels).transpose(2, 3)
+    whole = split.reshape(-1, rows * side, columns * side, channels)
+    if rows * side == height and columns * side == width:
+        return whole
+    return whole[:, :height, :width]
+
+
+class VitBlock(nn.Module):
+    """``segment_anything.modeling.image_encoder.Block``."""
+
+    def __init__(self, block: Any) -> None:
+        """Take over the official block."""
+        super().__init__()
+        self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
+        self.window = int(block.window_size)
+        attention = block.attn
+        self.qkv, self.proj = attention.qkv, attention.proj
+        self.heads, self.scale = int(attention.num_heads), float(attention.scale)
+        self.register_buffer("rows", _relative_table(attention.rel_pos_h))
+        self.register_buffer("columns", _relative_table(attention.rel_pos_w))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run the block on ``(B, H, W, C)``."""
+        height, width = x.shape[1], x.shape[2]
+        y = self.norm1(x)
+        if self.window:
+            y = join_windows(self._attend(cut_windows(y, self.window)), height, width)
+        else:
+            y = self._attend(y)
+        x = x + y
+        return x + self.mlp(self.norm2(x))
+
+    def _attend(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend within each of ``(B, h, w, C)``."""
+        height, width = x.shape[1], x.shape[2]
+        q, k, v = _heads(self.qkv(x.flatten(1, 2)), self.heads)
+        cells = q.unflatten(2, (height, width))  # (B, heads, h, w, d)
+        rows = cells @ self.rows
+        columns = (cells.transpose(2, 3) @ self.columns).transpose(2, 3)
+        scores = ((q * self.scale) @ k.transpose(2, 3)).reshape(
+            -1, self.heads, height * width, height, width
+        )
+        scores = scores + rows.flatten(2, 3).unsqueeze(4) + columns.flatten(2, 3).unsqueeze(3)
+        mixed = scores.flatten(3, 4).softmax(dim=-1) @ v
+        return self.proj(mixed.transpose(1, 2).flatten(2)).unflatten(1, (height, width))
+
+
+class HieraBlock(nn.Module):
+    """``sam2.modeling.backbones.hieradet.MultiScaleBlock``."""
+
+    def __init__(self, block: Any) -> None:
+        """Take over the official block."""
+        super().__init__()
+        self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
+        self.window = int(block.window_size)
+        self.pool = block.pool
+        self.widen = block.proj if block.dim != block.dim_out else None
+        attention = block.attn
+        self.qkv, self.proj = attention.qkv, attention.proj
+        self.heads = int(attention.num_heads)
+        self.scale = float((attention.dim_out // attention.num_heads) ** -0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run the block on ``(B, H, W, C)``; with pooling the result is half as large."""
+        y = self.norm1(x)
+        shortcut = x if self.widen is None else self._pooled(self.widen(y))
+        height, width = shortcut.shape[1], shortcut.shape[2]
+        if self.window:
+            y = join_windows(self._attend(cut_windows(y, self.window)), height, width)
+        else:
+            y = self._attend(y)
+        x = shortcut + y
+        return x + self.mlp(self.norm2(x))
+
+    def _attend(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend within each of ``(B, h, w, C)``."""
+        height, width = x.shape[1], x.shape[2]
+        qkv = self.qkv(x.flatten(1, 2))
+        if self.pool is None:
+            q, k, v = _heads(qkv, self.heads)
+        else:
+            channels = qkv.shape[2] // 3
+            query = self._pooled(qkv[..., :channels].unflatten(1, (height, width)))
+            height, width = query.shape[1], query.shape[2]
+            q = query.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            both = qkv[..., channels:].unflatten(2, (2 * self.heads, -1)).transpose(1, 2)
+            k, v = both.split(self.heads, dim=1)
+        weights = ((q * self.scale) @ k.transpose(2, 3)).softmax(dim=-1)
+        mixed = (weights @ v).transpose(1, 2).flatten(2)
+        return self.proj(mixed).unflatten(1, (height, width))
+
+    def _pooled(self, x: torch.Tensor) -> torch.Tensor:
+        if self.pool is None:
+            return x
+        return self.pool(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def _heads(qkv: torch.Tensor, heads: int) -> tuple[torch.Tensor, ...]:
+    """Split ``(B, T, 3 * C)`` into queries, keys and values ``(B, heads, T, d)``."""
+    return qkv.unflatten(2, (3 * heads, -1)).transpose(1, 2).split(heads, dim=1)
+
+
+def _relative_table(relative: torch.Tensor) -> torch.Tensor:
+    """Gather embeddings per offset ``(2 * n - 1, d)`` to ``(n, d, n)``: query, d, key."""
+    side = (relative.shape[0] + 1) // 2
+    offsets = torch.arange(side)[:, None] - torch.arange(side)[None, :] + side - 1
+    return relative.detach()[offsets].transpose(1, 2).contiguous()
+
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -21,7 +21,7 @@ from amodal_ros.backends.tensorrt.engine_cache import (
 )
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.files import file_sha256, replace_folder
+from amodal_ros.files import file_sha256, replace_folder, work_folder
 from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, load_manifest
 from amodal_ros.model_folder.memory import MemoryManifest, load_memory, with_memory
 from amodal_ros.verification.first_load import verify_engines
@@ -29,12 +29,10 @@ from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.reference import load_reference
 from amodal_ros.verification.report import GateReport
 from amodal_ros.verification.scenes import Scene
-from export.folder.output_folder import work_folder
 from export.trt.builder import BuildOptions, BuiltEngine, build_engine
-from export.trt.engine_options import EngineOptions, engine_key
 from export.trt.graph_reading import ReadGraph, read_graph
+from export.trt.options import EngineOptions, engine_key, profile_shapes
 from export.trt.precision_plan import PrecisionPlan, plan_precision
-from export.trt.profiles import profile_shapes
 from export.trt.rounded_backend import RoundedBackend
 from export.trt.type_check import check_engine_layers
 from export.trt.typed_graph import TypedGraph, typed_graph

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds one engine from one typed graph."""
+"""Builds one engine from one typed graph; TensorRT's own phases are bars on a terminal."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,8 @@ from typing import Any
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.files import write_bytes
-from export.folder.graph_files import temporary_file
-from export.trt.profiles import Shape
-from export.trt.progress import progress_monitor
+from export.graphs.files import temporary_file
+from export.trt.options import Shape
 from export.trt.type_check import check_network_types
 from export.trt.typed_graph import TypedGraph
 
@@ -192,3 +192,40 @@ def _save_timing_cache(cache: Any, path: Path | None) -> None:
     if cache is not None and path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, bytes(memoryview(cache.serialize())))
+
+
+@contextmanager
+def progress_monitor(trt: Any, name: str, show: bool) -> Iterator[Any]:
+    """A monitor to give to a builder's configuration; None: TensorRT has none (8.6), or not asked.
+
+    Args:
+        trt: the library's module.
+        name: what is built.
+        show: draw bars.
+    """
+    if not show or not hasattr(trt, "IProgressMonitor"):
+        yield None
+        return
+    from rich.progress import Progress, TaskID
+
+    with Progress(transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        class Monitor(trt.IProgressMonitor):
+            """Called by TensorRT from threads of its own; rich is made for that."""
+
+            def __init__(self) -> None:
+                trt.IProgressMonitor.__init__(self)
+
+            def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+                indent = "  " if parent else ""
+                tasks[phase] = bars.add_task(f"{name}: {indent}{phase}", total=steps)
+
+            def step_complete(self, phase: str, step: int) -> bool:
+                bars.update(tasks[phase], completed=step + 1)
+                return True  # go on
+
+            def phase_finish(self, phase: str) -> None:
+                bars.remove_task(tasks.pop(phase))
+
+        yield Monitor()

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from amodal_ros.errors import InvalidInputError
-from export.folder.graph_files import check_data
+from export.graphs.files import check_data
 
 # Constants above this size never hold shapes; type inference gets along without their values.
 _SMALL_BYTES = 4096

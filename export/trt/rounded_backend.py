@@ -13,7 +13,7 @@ import onnx
 from amodal_ros.backends.base import check_tensors
 from amodal_ros.errors import BackendError
 from amodal_ros.model_folder.manifest import ModelManifest
-from export.folder.graph_files import temporary_file
+from export.graphs.files import temporary_file
 from export.trt.graph_reading import ReadGraph
 from export.trt.precision_plan import PrecisionPlan
 from export.trt.typed_graph import rounding_graph

@@ -14,10 +14,10 @@ from amodal_ros.modeling.base_weights import BaseWeights, read_base_weights
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
 from export.fetch_base_weights import fetch_base_weights
-from export.folder.options import ExportOptions
-from export.folder.source_model import SourceModel, read_source
-from export.graphs.exporting import export_components
+from export.graphs.model_graphs import export_components
 from export.graphs.onnx_graph import Component
+from export.options import ExportOptions
+from export.source import SourceModel, read_source
 from tests.export.exported import remove_exported
 
 SIZE = 128

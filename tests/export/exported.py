@@ -12,8 +12,8 @@ import torch
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import AmodalConfig
-from export.folder.options import ExportOptions
-from export.folder.source_model import SourceModel
+from export.options import ExportOptions
+from export.source import SourceModel
 from export.to_onnx import export_source
 from tests.modeling.family_support import SMALL, activate, make_case
 

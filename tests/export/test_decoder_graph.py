@@ -12,7 +12,7 @@ from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_masks
-from export.graphs.components.decoder import DecoderGraph
+from export.graphs.decoder import DecoderGraph
 from export.graphs.prepare import prepare
 from tests.modeling.mobile_sam_support import random_adapters
 

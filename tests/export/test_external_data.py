@@ -13,11 +13,11 @@ import pytest
 from amodal_ros import verify
 from amodal_ros.errors import ManifestError
 from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
-from export.folder import model_folder
-from export.folder.graph_files import save_graph
+from export import folder as model_folder
+from export.graphs.files import save_graph
 from export.graphs.onnx_graph import Component, Tensor
 from export.trt.build_set import build_engine_set
-from export.trt.engine_options import EngineOptions
+from export.trt.options import EngineOptions
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +36,11 @@ def folder(tmp_path_factory):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_folder, "save_graph", partial(save_graph, max_inline=100_000))
-        model_folder.write_graphs(out, components)
+        graphs = model_folder.write_graphs(out, components)
     shutil.copy2(old.reference_path, out)
     content = json.loads((old.directory / "manifest.json").read_text())
-    content["graphs"] = {c.name: model_folder.graph_entry(out, c) for c in components}
-    model_folder.write_manifest(out, content)
+    content["graphs"] = graphs
+    (out / "manifest.json").write_text(json.dumps(content))
     return out
 
 

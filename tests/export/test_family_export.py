@@ -17,9 +17,9 @@ from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.packing import feature_layout
-from export.folder.options import ExportOptions
-from export.folder.parity import RANDOM_WEIGHTS
-from export.folder.source_model import build_source, is_untrained
+from export.gate import RANDOM_WEIGHTS
+from export.options import ExportOptions
+from export.source import build_source, is_untrained
 from export.to_onnx import export_source
 from tests.export.exported import export_member, random_source
 from tests.modeling.family_support import make_case, random_image

@@ -12,14 +12,14 @@ from onnx import helper, numpy_helper
 
 from amodal_ros.errors import ManifestError
 from amodal_ros.files import file_sha256
-from export.folder.graph_files import (
+from export.graphs import onnx_graph
+from export.graphs.files import (
     MAX_INLINE_BYTES,
     check_data,
     save_graph,
     temporary_file,
     weight_bytes,
 )
-from export.graphs import onnx_graph
 from export.graphs.onnx_graph import Tensor, export_component
 
 WEIGHT = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)

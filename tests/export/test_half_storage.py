@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from amodal_ros.errors import InvalidInputError
-from export.graphs.half_storage import store_weights_as_half
+from export.graphs.onnx_graph import store_weights_as_half
 
 
 def _model(weight: np.ndarray, bias: np.ndarray) -> onnx.ModelProto:

@@ -6,12 +6,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from export.folder.memory_parity import memory_cases
-from export.graphs.components.memory_attention import MemoryAttentionGraph
-from export.graphs.components.memory_decoder import MemoryDecoderGraph
-from export.graphs.components.memory_encoder import MemoryEncoderGraph
-from export.graphs.components.rotary import RotaryAttention
+from export.graphs.memory_attention import MemoryAttentionGraph, RotaryAttention
+from export.graphs.memory_decoder import MemoryDecoderGraph
+from export.graphs.memory_encoder import MemoryEncoderGraph
 from export.graphs.prepare import prepare
+from export.video_parity import memory_cases
 from tests.modeling.family_support import SMALL, official_sam2, randomise
 
 

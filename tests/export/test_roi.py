@@ -26,9 +26,9 @@ from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into
 from amodal_ros.verify import verify_model_dir
 from export.fetch_base_weights import fetch_base_weights
-from export.folder.model_folder import FolderContent
-from export.folder.options import ExportOptions
-from export.folder.source_model import read_source
+from export.folder import manifest_content
+from export.options import ExportOptions
+from export.source import read_source
 from export.to_onnx import export_model
 from tests.modeling.mobile_sam_support import random_adapters
 from training.evaluation.torch_segmenter import open_checkpoint
@@ -179,7 +179,7 @@ def test_adapters_in_the_decoder_and_m_spec_from_visible_masks(base_weights, tmp
     # The same graphs with M_spec from the box: what the option says stands in the manifest, and
     # what the manifest says is done.
     boxed = replace(options, prior_from="box")
-    assert FolderContent.of(read_source(boxed), boxed).prior_from == "box"
+    assert manifest_content({}, read_source(boxed), boxed)["prior_from"] == "box"
     record = json.loads((options.out / "manifest.json").read_text())
     (options.out / "manifest.json").write_text(json.dumps({**record, "prior_from": "box"}))
     predictor = load_predictor(options.out, EngineOptions("onnxruntime"))

@@ -19,8 +19,7 @@ from amodal_ros.model_folder.manifest import load_manifest
 from export import to_trt
 from export.trt.build_set import build_engine_set, plan_graphs
 from export.trt.builder import BuildOptions, build_engine
-from export.trt.engine_options import EngineOptions
-from export.trt.profiles import Limits, profile_shapes
+from export.trt.options import EngineOptions, Limits, profile_shapes
 from export.trt.type_check import check_engine_layers, check_network_types
 from export.trt.typed_graph import typed_graph
 from tests.export.trt_support import SIZE, write_model

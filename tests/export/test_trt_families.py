@@ -17,7 +17,7 @@ from amodal_ros.model_folder.memory import GRAPHS as VIDEO
 from amodal_ros.model_folder.memory import load_memory, with_memory
 from export.trt import build_set
 from export.trt.build_set import build_engine_set
-from export.trt.engine_options import EngineOptions
+from export.trt.options import EngineOptions
 from tests.backends.fake_gpu import FakeCuda
 from tests.export.exported import export_member
 from tests.export.fake_builder import FakeBuilderTrt

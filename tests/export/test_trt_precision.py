@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
-from export.graphs.half_storage import store_weights_as_half
+from export.graphs.onnx_graph import store_weights_as_half
 from export.trt.graph_reading import read_graph, take_apart
 from export.trt.precision_plan import PrecisionPlan, plan_precision
 from export.trt.typed_graph import computed_name, rounding_graph, typed_graph

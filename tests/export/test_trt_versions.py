@@ -19,7 +19,7 @@ from amodal_ros.model_folder.manifest import load_manifest
 from export import to_trt
 from export.trt import build_set
 from export.trt.build_set import build_engine_set
-from export.trt.engine_options import EngineOptions
+from export.trt.options import EngineOptions
 from tests.backends.fake_gpu import FakeCuda
 from tests.export.fake_builder import FakeBuilderTrt
 from tests.export.trt_support import write_model

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graphs of a model."""
+"""From a torch model to all of its graphs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.config import SAM2_MEMBERS
 from amodal_ros.modeling.packing import feature_layout
 from amodal_ros.modeling.sam2_base import STRIDES
-from export.graphs.components.decoder import export_decoder
-from export.graphs.components.prefix import export_prefix
-from export.graphs.components.sam2_decoder import export_sam2_decoder
-from export.graphs.components.suffix import export_suffix
-from export.graphs.half_storage import store_weights_as_half
-from export.graphs.memory_folder import export_memory
-from export.graphs.onnx_graph import Component
+from export.graphs.decoder import export_decoder
+from export.graphs.encoder import export_prefix, export_suffix
+from export.graphs.memory_attention import export_memory_attention
+from export.graphs.memory_decoder import export_memory_decoder
+from export.graphs.memory_encoder import export_memory_encoder
+from export.graphs.onnx_graph import Component, store_weights_as_half
 from export.graphs.prepare import bake_positions, prepare
+from export.graphs.sam2_decoder import export_sam2_decoder
+
+MEMORY_GRAPHS = (export_memory_attention, export_memory_encoder, export_memory_decoder)
 
 
 def export_components(model: AmodalModel, *, mode: str, precision: str) -> list[Component]:
@@ -50,7 +52,8 @@ def export_video(model: AmodalModel, *, mode: str, precision: str) -> list[Compo
     """Export the graphs of SAM 2's video path; none of other members or of crops."""
     if mode != "full" or model.config.base not in SAM2_MEMBERS:
         return []
-    return _stored(export_memory(model.base), precision)
+    graphs = [export(model.base) for export in MEMORY_GRAPHS]
+    return _stored(graphs, precision)
 
 
 def _stored(components: list[Component], precision: str) -> list[Component]:

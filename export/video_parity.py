@@ -16,8 +16,8 @@ from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import PADDING
-from export.folder.parity import GraphDifference, worst_difference
-from export.graphs.components.sam2_decoder import decoder_maps
+from export.graphs.sam2_decoder import decoder_maps
+from export.parity import GraphDifference, worst_difference
 
 # Objects, and frames seen before: of one, of a few, of more than the spatial memory holds.
 HISTORIES = ((1, 1), (2, 3), (1, 10))

@@ -16,7 +16,7 @@ from amodal_ros.modeling.base_weights import BaseWeights, read_base_weights
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import load_checkpoint, read_header
 from amodal_ros.modeling.config import AmodalConfig
-from export.folder.options import ExportOptions
+from export.options import ExportOptions
 
 # Of the mask decoder of every member.
 _NORM_WEIGHTS = ("norm1.weight", "norm2.weight", "norm3.weight", "norm4.weight")

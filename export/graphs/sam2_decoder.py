@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``decoder.onnx`` of SAM 2 and 2.1: an image's objects, without memory.
 
-As SAM's (see :mod:`export.graphs.components.decoder`), and with the two high-resolution maps,
+As SAM's (see :mod:`export.graphs.decoder`), and with the two high-resolution maps,
 the token that says whether the object is there, and the choice among masks that ``sam2`` makes.
 """
 
@@ -14,9 +14,9 @@ from torch import nn
 
 from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import embed_prompts
-from export.graphs.components.two_way import TwoWay, Upscaling, cell_centres
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare
+from export.graphs.two_way import TwoWay, Upscaling, cell_centres
 
 HIGH_RES_SCALES = (4, 2)
 

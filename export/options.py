@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amodal_ros.model_folder.manifest import PRIOR_SOURCES
+from amodal_ros.errors import InvalidInputError
+from amodal_ros.model_folder.manifest import MANIFEST_NAME, PRIOR_SOURCES
 from export.fetch_base_weights import DEFAULT_FOLDER
 
 UNTRAINED = "none"
@@ -62,15 +63,30 @@ def check_options(options: ExportOptions) -> None:
     """Check what can be told before anything is read.
 
     Raises:
-        InvalidInputError: A file does not exist, or a number cannot be.
+        InvalidInputError: A file does not exist, a number cannot be, or ``out`` holds something
+            else.
     """
-    from amodal_ros.errors import InvalidInputError
-
     for path in (options.base, options.checkpoint):
         if path is not None and not path.exists():
             raise InvalidInputError(f"{path}: no such file")
     if options.mode == "roi" and not options.roi_factor >= 1:
         raise InvalidInputError(f"roi_factor: expected at least 1, got {options.roi_factor}")
+    check_replaceable(options.out)
+
+
+def check_replaceable(out: Path) -> None:
+    """Make sure that nothing but a model folder is replaced.
+
+    Raises:
+        InvalidInputError: ``out`` exists and is neither empty nor a model folder.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / MANIFEST_NAME).is_file():
+        raise InvalidInputError(f"{out} exists and is no model folder; expected a new folder")
+    unexpected = [path.name for path in out.iterdir() if path.is_dir()]
+    if unexpected:
+        raise InvalidInputError(f"{out} holds folders of its own: {unexpected}")
 
 
 def parse_options(argv: Sequence[str] | None, description: str | None) -> ExportOptions:

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from export.graphs.components.sam2_decoder import (
+from export.graphs.onnx_graph import Component, Tensor, export_component
+from export.graphs.prepare import prepare
+from export.graphs.sam2_decoder import (
     Sam2Masks,
     StableChoice,
     best_of,
     decoder_maps,
     example_of,
 )
-from export.graphs.onnx_graph import Component, Tensor, export_component
-from export.graphs.prepare import prepare
 
 ABSENT_LOGIT = -1024.0  # sam2's NO_OBJ_SCORE
 

@@ -22,9 +22,9 @@ from amodal_ros.modeling.decoder_adapters import (
 )
 from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import embed_prompts
-from export.graphs.components.two_way import TwoWay, Upscaling, cell_centres
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare
+from export.graphs.two_way import TwoWay, Upscaling, cell_centres
 
 USED_TOKENS = 2  # predicted IoU, then the single-mask token
 

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""Model folders as the export writes them: files, manifest, reference, parity gate."""
