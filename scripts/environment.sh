@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by scripts/demo and scripts/test: chooses a Python and enters the project's environment.
+# Sourced by scripts/demo, scripts/test and scripts/web: chooses a Python and enters the project's environment.
 # PYTHON=... selects the interpreter; otherwise the first of python3, python3.12, ... that fits.
 
 project_root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
@@ -22,9 +22,9 @@ find_python() {
   echo python3
 }
 
-# use_environment demo|test: makes .venv and .ros where necessary, then enters them.
-use_environment() {
-  local python=${PYTHON:-$(find_python)}
+# choose_python demo|test|web: sets $python, or says what is missing and ends.
+choose_python() {
+  python=${PYTHON:-$(find_python)}
   if ! "$python" -c "$supported" > /dev/null 2>&1; then
     local found="not found"
     command -v "$python" > /dev/null && found=$("$python" -V 2>&1)
@@ -32,6 +32,12 @@ use_environment() {
       "sudo apt install python3 python3-venv, or name one: PYTHON=/path/to/python3.12" >&2
     exit 2
   fi
+}
+
+# use_environment demo|test: makes .venv and .ros where necessary, then enters them.
+use_environment() {
+  local python
+  choose_python "$1"
   (cd "$project_root" && exec "$python" -m scripts.bootstrap "$1") || exit $?
   # shellcheck source=/dev/null
   . "$project_root/.ros/env.sh"

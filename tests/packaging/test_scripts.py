@@ -36,7 +36,7 @@ def call(
     )
 
 
-@pytest.mark.parametrize("name", ["demo", "test"])
+@pytest.mark.parametrize("name", ["demo", "test", "web"])
 def test_no_python(repository_root: Path, bare_machine: dict[str, str], name: str) -> None:
     if Path("/usr/bin/python3").exists():
         # Found by its full path too; an old one stands for none.
@@ -44,7 +44,7 @@ def test_no_python(repository_root: Path, bare_machine: dict[str, str], name: st
     result = call(repository_root / "scripts" / name, env=bare_machine)
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"scripts/{name}: missing: Python 3.10 to 3.13")
+    assert line.startswith(f"scripts/{name}: missing: Python 3.10 to 3.14")
     assert "sudo apt install python3 python3-venv" in line
 
 
