@@ -248,6 +248,21 @@ def test_box_that_is_too_small(visitor: Visitor) -> None:
     assert visitor.page.locator(".card").count() == 0
 
 
+def test_another_engine_while_one_is_loading(visitor: Visitor) -> None:
+    """What was asked of the first one is answered by the second one."""
+    page = visitor.page
+    page.goto(visitor.url + "?engine=auto")
+    visitor.page.locator("#stage[aria-label*=pixels]").wait_for()
+    page.click("#suggest")
+    page.select_option("#engine", "wasm")
+    visitor.answered(1)
+    assert page.locator("html[data-ready]").count() == 1
+    assert "offers no WebGPU" not in page.locator("#facts").inner_text()  # not asked for
+    page.select_option("#engine", "auto")
+    page.locator("html[data-ready]").wait_for(state="attached")
+    visitor.draw(MILK, 2)
+
+
 def test_on_a_phone(chromium: Any, server: PageServer) -> None:
     profile = chromium.new_context(
         viewport={"width": 390, "height": 844},

@@ -42,7 +42,12 @@ class Page {
   }
 
   async segment(query) {
-    await this.ready;
+    let ready;
+    do { // another engine may be chosen meanwhile
+      ({ ready } = this);
+      await ready.catch(() => {});
+    } while (ready !== this.ready);
+    await ready;
     return this.model.segment(query);
   }
 
@@ -58,14 +63,18 @@ class Page {
 
   /** Loads the model for the chosen engine; what is asked meanwhile waits. */
   load() {
+    delete document.documentElement.dataset.ready;
     showProgress(0, 1, "Loading the model");
-    this.ready = this.model.load(byId("engine").value);
-    this.ready.then((loaded) => {
+    showError(null);
+    const ready = this.model.load(byId("engine").value);
+    this.ready = ready;
+    ready.then((loaded) => {
       byId("loading").hidden = true;
       this.panel.showEngine(loaded);
       document.documentElement.dataset.ready = "true";
       if (!this.store.objects.length) say("Ready. Drag across an object.");
     }, (error) => {
+      if (this.ready !== ready) return;
       byId("loading").hidden = true;
       showError(new Error(`The model could not be loaded: ${error.message}`));
     });

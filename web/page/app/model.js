@@ -15,11 +15,15 @@ export class ModelClient {
     this.worker = null;
   }
 
-  /** Starts a worker with an engine, in place of an earlier one; resolves to what it became. */
+  /**
+   * Starts a worker with an engine, in place of an earlier one; resolves to what it became. What
+   * the earlier one has not answered is asked again.
+   */
   load(engine) {
     this.worker?.terminate();
-    for (const { reject } of this.waiting.values()) reject(new Error("The engine was changed."));
-    this.waiting.clear();
+    this.waiting.get("load")?.reject(new Error("Another engine was chosen."));
+    this.waiting.delete("load");
+    const unanswered = [...this.waiting.values()].map(({ message }) => message);
     this.worker = new Worker(new URL("../engine/worker.js", import.meta.url), { type: "module" });
     this.worker.onmessage = ({ data }) => this.receive(data);
     this.worker.onerror = (event) => {
@@ -29,6 +33,7 @@ export class ModelClient {
     };
     const ready = this.ask("load", { type: "load", engine });
     if (this.picture) this.setPicture(this.picture);
+    for (const message of unanswered) this.worker.postMessage(message);
     return ready;
   }
 
@@ -47,7 +52,7 @@ export class ModelClient {
 
   ask(id, message) {
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject });
+      this.waiting.set(id, { resolve, reject, message });
       this.worker.postMessage(message);
     });
   }
