@@ -49,6 +49,7 @@ class NodeProcess:
     """The perception node in a process of its own; its log is shown if it does not start."""
 
     def __init__(self, parameters: dict[str, object]) -> None:
+        parameters = {"frame_budget": 0.0, **parameters}  # every object in every image
         pairs = [("-p", f"{name}:={value}") for name, value in parameters.items()]
         flags = [part for pair in pairs for part in pair]
         self._log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115

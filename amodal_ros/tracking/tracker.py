@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
 from amodal_ros.tracking.association import associate, hold_several, repeat_others
 from amodal_ros.tracking.camera_motion import choose_camera, common_change
+from amodal_ros.tracking.carrying import carried_objects, carried_track, settled_track
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.judgement import Outcome, judge
 from amodal_ros.tracking.plan import (
@@ -183,15 +184,19 @@ class AmodalTracker:
                 self.config,
             )
 
-    def update(self, plan: TrackPlan, prediction: AmodalPrediction) -> tuple[TrackedObject, ...]:
+    def update(
+        self, plan: TrackPlan, prediction: AmodalPrediction, carried: TrackPlan | None = None
+    ) -> tuple[TrackedObject, ...]:
         """Takes in what the predictor answered to a plan.
 
         Args:
-            plan: of the frame.
+            plan: of the frame, or of the part of it that the predictor was asked about.
             prediction: for the plan's boxes and priors.
+            carried: the other part, whose masks are moved; None: there is none.
 
         Returns:
-            The plan's objects, in its order; an object may have empty masks.
+            The plan's objects, in its order; an object may have empty masks. Then those that were
+            carried, but for those that no predictor has seen yet.
 
         Raises:
             InvalidInputError: when number or size of the masks are not the plan's.
@@ -213,8 +218,46 @@ class AmodalTracker:
                 for row, outcome in enumerate(outcomes):
                     others = visible[:row] + visible[row + 1 :]
                     self._remember(plan, row, outcome, others)
+                if carried is not None:
+                    self._carry(carried)
                 self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
-        return objects
+        return objects if carried is None else (*objects, *carried_objects(carried))
+
+    def poses(self, plan: TrackPlan) -> dict[int, np.ndarray]:
+        """How the mask of each object of a plan has moved since it was taken: (2, 3) each."""
+        with self._lock:
+            ids = [key for key in plan.track_ids.tolist() if key in self._tracks]
+            return {key: self._tracks[key].pose.copy() for key in ids}
+
+    def settle(
+        self, plan: TrackPlan, prediction: AmodalPrediction, poses: Mapping[int, np.ndarray]
+    ) -> None:
+        """Takes in an answer to the plan of an earlier frame, whose objects were carried since.
+
+        Args:
+            plan: of what the predictor was asked about.
+            prediction: for it.
+            poses: see `poses`, of that frame.
+        """
+        outcomes = judge(plan, prediction, self.config)
+        with self._lock:
+            if plan.epoch != self._epoch:
+                return
+            for row, outcome in enumerate(outcomes):
+                track_id = int(plan.track_ids[row])
+                if track_id in self._tracks and track_id in poses:
+                    others = [o.judgement.visible for n, o in enumerate(outcomes) if n != row]
+                    self._tracks[track_id] = settled_track(
+                        *(plan, row, outcome, others),
+                        *(self._tracks[track_id], poses[track_id]),
+                    )
+                    self._restarts += outcome.judgement.drifted
+
+    def _carry(self, plan: TrackPlan) -> None:
+        for row, one in enumerate(plan.forecasts):
+            track_id = int(plan.track_ids[row])
+            if one is None or track_id in self._tracks:
+                self._tracks[track_id] = carried_track(plan, row)
 
     def _forget(self) -> None:
         self._tracks.clear()

@@ -105,6 +105,8 @@ class TrackedObject:
         pinned: given by a user; it does not end by age.
         position_sigma_px: how far off it may be, as a standard deviation in original pixels; 0
             where a detection or what is visible shows where it is.
+        age_s: seconds since the image in which the model last looked at it; its masks were moved
+            since by what was measured. 0: it looked at it in this one.
     """
 
     track_id: int
@@ -118,6 +120,7 @@ class TrackedObject:
     coasting_s: float = 0.0
     pinned: bool = False
     position_sigma_px: float = 0.0
+    age_s: float = 0.0
 
     @cached_property
     def visible_box_xyxy(self) -> tuple[int, int, int, int]:

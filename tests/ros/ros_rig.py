@@ -241,10 +241,12 @@ class PerceptionRig:
     def __init__(self, context: Context, activate: bool = True, **parameters: object) -> None:
         self.predictors: list[FakePredictor] = []
         self.make_predictor: Callable[[object], FakePredictor] = lambda parameters: FakePredictor()
+        # Every image is answered by the model, unless a test says otherwise.
+        given = {"frame_budget": 0.0, **parameters}
         self.node = PerceptionNode(
             self._make_predictor,
             context=context,
-            parameter_overrides=[Parameter(n, value=v) for n, v in parameters.items()],
+            parameter_overrides=[Parameter(n, value=v) for n, v in given.items()],
         )
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)

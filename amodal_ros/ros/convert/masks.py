@@ -97,6 +97,7 @@ def decode_masks(message: AmodalMaskArray) -> tuple[TrackedObject, ...]:
                 coasting=mask.coasting,
                 visible_mask=visible,
                 amodal_mask=amodal,
+                age_s=mask.age,
             )
         )
     return tuple(objects)
@@ -185,6 +186,7 @@ def _encode_object(
         visible_box=_region(visible_box),
         amodal_box=_region(amodal_box),
         mask=pack_image(crop, "mono8", header),
+        age=float(tracked.age_s),
     )
 
 

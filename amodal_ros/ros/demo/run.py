@@ -105,7 +105,8 @@ def perception_command(arguments: argparse.Namespace, stage: Stage) -> list[str]
     """The perception node as users run it, with the package's parameter file."""
     command = [sys.executable, "-m", "amodal_ros.ros.node.perception_node", "--ros-args"]
     command += ["--params-file", str(find_parameter_file())]
-    parameters: dict[str, object] = {"image_reliability": "reliable"}
+    # Each picture is answered by the model, however long that takes: there is no robot waiting.
+    parameters: dict[str, object] = {"image_reliability": "reliable", "frame_budget": 0.0}
     if arguments.box or stage.annotations is not None:
         parameters["max_coast"] = FOR_EVER_S
     if arguments.model is not None:

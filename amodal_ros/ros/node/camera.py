@@ -18,6 +18,7 @@ from amodal_ros.ros.parameters.topic_names import image_topic, of_camera
 from amodal_ros.ros.watch.diagnostics import CameraState
 from amodal_ros.ros.watch.faults import Fault, FaultLog
 from amodal_ros.ros.watch.frame_statistics import FrameStatistics
+from amodal_ros.tracking.budget import BudgetStatus
 from amodal_ros.tracking.tracker import AmodalTracker
 
 _PERIOD_S = 0.25
@@ -88,6 +89,7 @@ class Camera:
             counts=counts,
             alarms=alarms,
             tracker=session.tracker.status(),
+            budget=session.budget,
             reliability=session.inputs.image_reliability,
             lost_3d=self._outputs_3d.counts() if session.inputs.depth is not None else {},
         )
@@ -160,6 +162,11 @@ class CameraSession:
     def tracker(self) -> AmodalTracker:
         """This camera's tracks."""
         return self._pipeline.tracker
+
+    @property
+    def budget(self) -> BudgetStatus:
+        """What the frame budget comes to."""
+        return self._pipeline.budget
 
     @property
     def newest_image(self) -> Image | CompressedImage | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
-from time import monotonic
+from dataclasses import dataclass, fields, replace
+from time import monotonic, perf_counter
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -27,8 +27,12 @@ from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
 from amodal_ros.ros.watch.frame_statistics import FrameStatistics
 from amodal_ros.ros.watch.plausibility import exposure
-from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig, TrackPlan
+from amodal_ros.tracking.budget import BudgetStatus
+from amodal_ros.tracking.frames import BudgetedFrames
+from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures
+
+_LONGEST_LOOK_S = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,7 @@ class FramePipeline:
         self._boxes = BoxReader(faults, BoxUnits.parse(parameters.box_units))
         self._cancelled = False
         self.tracker = AmodalTracker(tracker_config(parameters))
+        self._frames = BudgetedFrames(self.tracker)
         self._parameters = parameters
 
     def retune(self, parameters: PerceptionParameters) -> None:
@@ -107,8 +112,14 @@ class FramePipeline:
 
     def close(self) -> None:
         """End what is told of images, boxes and depth; after the last frame."""
+        self._frames.close()
         for told in (self._boxes, self._exposure, self._outputs_3d):
             told.clear()
+
+    @property
+    def budget(self) -> BudgetStatus:
+        """What the frame budget comes to, as of the last frame."""
+        return self._frames.status
 
     def encodes_ahead(self) -> bool:
         """Whether the next image is to be encoded while the objects of this one are predicted."""
@@ -184,11 +195,20 @@ class FramePipeline:
     def _answer(self, begun: BegunFrame) -> FrameAnswer | None:
         """Tracks, model and mask message of a frame; None if it was cancelled."""
         watch, rgb, image_hw = begun.watch, begun.rgb, begun.rgb.shape[:2]
+        begun_s, budget_s = perf_counter(), self._budget_s()
+        # A look that began under a budget is taken in before there is none.
+        self._frames.begin(wait_s=0.0 if budget_s > 0 else _LONGEST_LOOK_S)
         with begun.lent:
             with watch.measure("track"):
                 plan = self.tracker.plan(
                     begun.detections, begun.frame.stamp_ns / 1e9, image_hw, rgb
                 )
+            if budget_s > 0:
+                objects, prediction = self._frames.answer(
+                    plan, lambda part: self._look(begun, part), budget_s, begun_s
+                )
+                looked_ms = {} if prediction is None else prediction.timings_ms
+                return self._encoded(begun, objects, looked_ms)
             prediction = AmodalPrediction.empty(image_hw)
             engine_ms = {} if begun.features is None else begun.features.timings_ms
             if len(plan.boxes_xyxy):
@@ -200,10 +220,38 @@ class FramePipeline:
             return None
         with watch.measure("track"):
             objects = self.tracker.update(plan, prediction)
-        with watch.measure("message"):
-            encoded = encode_masks(objects, begun.frame.image.header, image_hw)
+        return self._encoded(begun, objects, engine_ms)
+
+    def _encoded(
+        self,
+        begun: BegunFrame,
+        objects: tuple[TrackedObject, ...],
+        engine_ms: Mapping[str, float],
+    ) -> FrameAnswer | None:
+        """The message; None if the frame was cancelled."""
+        if self._cancelled:
+            return None
+        with begun.watch.measure("message"):
+            header = begun.frame.image.header
+            encoded = encode_masks(objects, header, begun.rgb.shape[:2])
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
-        return FrameAnswer(encoded.message, objects, rgb, {**engine_ms, **watch.timings_ms})
+        timings_ms = {**engine_ms, **begun.watch.timings_ms}
+        return FrameAnswer(encoded.message, objects, begun.rgb, timings_ms)
+
+    def _budget_s(self) -> float:
+        """Seconds of a frame that the model may take; 0: no budget, or none is known yet."""
+        given_s = self._parameters.frame_budget
+        return given_s if given_s >= 0 else self._statistics.interval_s()
+
+    def _look(self, begun: BegunFrame, part: TrackPlan) -> AmodalPrediction:
+        """Run the model for some objects of a frame, in a thread that may outlast the frame."""
+        with self._host.lend() as predictor:
+            features = begun.features
+            if features is None or predictor is not begun.predictor:
+                features = predictor.encode(begun.rgb)
+            points = part.points if any(point is not None for point in part.points) else None
+            found = predictor.predict(features, part.boxes_xyxy, part.prior_masks, points=points)
+        return replace(found, timings_ms={**features.timings_ms, **found.timings_ms})
 
     def _predict(
         self, begun: BegunFrame, plan: TrackPlan

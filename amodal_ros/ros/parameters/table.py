@@ -77,6 +77,15 @@ class PerceptionParameters:
     threads: int = parameter(
         0, Effect.MODEL, "Threads of the engine; 0: one for each core", 0, 256
     )
+    frame_budget: float = parameter(
+        -1.0,
+        Effect.NEXT_FRAME,
+        "Seconds of an image that the model may take: as many objects are looked at as fit in, "
+        "those that need it most, the others' masks are moved; 0: all objects in each image, "
+        "-1: the camera's own interval, measured",
+        -1.0,
+        60.0,
+    )
     encode_ahead: bool = parameter(
         True,
         Effect.NEXT_FRAME,

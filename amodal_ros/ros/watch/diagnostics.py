@@ -19,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from amodal_ros.ros.watch.faults import Fault
 from amodal_ros.ros.watch.frame_statistics import StatisticsSummary
+from amodal_ros.tracking.budget import BudgetStatus
 from amodal_ros.tracking.tracker import TrackerStatus
 
 _PERIOD_S = 1.0
@@ -50,6 +51,7 @@ class CameraState:
         tracker: counts of the objects followed; None while the node is not active.
         reliability: asked of the image publishers.
         lost_3d: what depth lacked, by name; empty without depth.
+        budget: what the frame budget comes to; None while the node is not active.
     """
 
     name: str
@@ -60,6 +62,7 @@ class CameraState:
     tracker: TrackerStatus | None = None
     reliability: str = ""
     lost_3d: Mapping[str, int] = field(default_factory=dict)
+    budget: BudgetStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def camera_status(
     """
     level, message = _judge(state, recent)
     values = [*_rates(state.summary)]
-    values += _tracks(state.tracker)
+    values += [*_tracks(state.tracker), *_budget(state.budget)]
     if state.reliability:
         values.append(("image_reliability", state.reliability))
     values += [(f"alarm_{fault.value}", text) for fault, text in state.alarms]
@@ -229,6 +232,18 @@ def _tracks(tracker: TrackerStatus | None) -> list[tuple[str, str]]:
         ("tracks_given", str(tracker.pinned)),
         ("tracker_resets", str(tracker.resets)),
         ("tracker_restarts", str(tracker.restarts)),
+    ]
+
+
+def _budget(budget: BudgetStatus | None) -> list[tuple[str, str]]:
+    if budget is None or not budget.budget_s:
+        return []
+    return [
+        ("frame_budget_ms", f"{budget.budget_s * 1e3:.1f}"),
+        ("object_cost_ms", f"{budget.object_s * 1e3:.1f}"),
+        ("looks", f"{budget.looks} of {budget.objects}"),
+        ("look_bound_s", f"{budget.bound_s:.2f}"),
+        ("oldest_look_s", f"{budget.oldest_s:.2f}"),
     ]
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW_S = 10.0
+_INTERVALS = 20  # images whose intervals count
+_LEAST_IMAGES = 5
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class FrameStatistics:
             self._last_image_s = self._clock()
             self._images.append(self._last_image_s)
             self._forget()
+
+    def interval_s(self) -> float:
+        """Median time from one image to the next, of the newest ones; 0: too few have come."""
+        with self._lock:
+            newest = list(self._images)[-_INTERVALS:]
+        return float(np.median(np.diff(newest))) if len(newest) >= _LEAST_IMAGES else 0.0
 
     def answered(self, latency_ms: float, stamp_latency_ms: float) -> None:
         """An image was answered, so many milliseconds after its reception and after its stamp."""

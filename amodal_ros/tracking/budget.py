@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which objects of a frame the model looks at, so that the answer comes in time.
+
+A model that takes long for an object cannot look at all of them in each frame. Those that need it
+most are looked at, as many as the frame's budget holds by the running cost of one; the others are
+carried: their masks are moved by the measured motion.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from amodal_ros.tracking.forecast import Forecast
+from amodal_ros.tracking.types import TrackPlan
+
+_SMOOTHING = 0.3  # share of the newest measurement in the running cost
+_MOVED = 4.0  # weight of an object's own motion, in lengths of its box per frame
+_COVERED = 2.0  # weight of the share of its visible mask that another object's box covers anew
+_LEAST_S = 1e-3  # of waiting, so that need counts within one frame too
+_BESIDE = 3.0  # weight of the part of the detection's box that the expected box misses
+
+
+@dataclass(frozen=True)
+class BudgetStatus:
+    """What a budget comes to, for diagnostics.
+
+    Attributes:
+        budget_s: of a frame; 0: all objects are looked at in each.
+        object_s: running cost of one object; 0: not known yet.
+        looks: objects that were looked at in the last frame, or whose look began there.
+        objects: that the last frame had.
+        bound_s: within so many seconds each object is looked at.
+        oldest_s: how long the one that waits longest has not been looked at.
+    """
+
+    budget_s: float = 0.0
+    object_s: float = 0.0
+    looks: int = 0
+    objects: int = 0
+    bound_s: float = 0.0
+    oldest_s: float = 0.0
+
+
+class FrameBudget:
+    """Chooses the objects of each frame, and remembers when each was looked at.
+
+    Half of the looks (of single ones every other) go to the objects that have waited longest, the
+    others to those that need it most. So no object starves: see `looks_until_all`.
+    """
+
+    def __init__(self) -> None:
+        self.status = BudgetStatus()
+        self._looked_s: dict[int, float] = {}
+        self._first_s: dict[int, float] = {}
+        self._iou: dict[int, float] = {}
+        self._covered: dict[int, float] = {}
+        self._object_s = 0.0
+        self._fair_turn = False
+
+    def choose(
+        self, plan: TrackPlan, left_s: float, frame_s: float, busy: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (K,) of a plan to look at now, and rows (N - K,) to carry; both ascending.
+
+        Args:
+            plan: of the frame.
+            left_s: seconds that the looks may take.
+            frame_s: the frame's whole budget.
+            busy: a look is still going on, so that none begins now.
+        """
+        count = len(plan)
+        limit = self._limit(left_s, count)
+        waited_s = self._waited(plan)
+        needs = [self._need(plan, row, one) for row, one in enumerate(plan.forecasts)]
+        chosen: list[int] = []
+        if count and not busy:
+            oldest = sorted(range(count), key=lambda row: -waited_s[row])
+            chosen = oldest[: self._fair_looks(limit)]
+            rest = [row for row in range(count) if row not in chosen]
+            rest.sort(key=lambda row: -needs[row] * max(waited_s[row], _LEAST_S))
+            chosen += rest[: limit - len(chosen)]
+        picked = np.zeros(count, bool)
+        picked[chosen] = True
+        self._note(frame_s, limit, len(chosen), waited_s)
+        return np.flatnonzero(picked), np.flatnonzero(~picked)
+
+    def looked(self, plan: TrackPlan, iou: np.ndarray, spent_s: float) -> None:
+        """Takes in that the model has looked at all objects of a plan.
+
+        Args:
+            plan: of these objects alone.
+            iou: (N,) float32, its own estimates.
+            spent_s: how long it took.
+        """
+        for track_id, value in zip(plan.track_ids.tolist(), iou.tolist(), strict=True):
+            self._looked_s[track_id] = plan.stamp_s
+            self._iou[track_id] = value
+        if len(plan):
+            cost = spent_s / len(plan)
+            known = self._object_s
+            self._object_s = cost if not known else known + _SMOOTHING * (cost - known)
+
+    def forget(self, plan: TrackPlan) -> None:
+        """Keeps nothing of objects that are not in a frame's plan any more."""
+        alive = set(plan.track_ids.tolist())
+        for table in (self._looked_s, self._first_s, self._iou, self._covered):
+            for track_id in [key for key in table if key not in alive]:
+                del table[track_id]
+
+    def age_s(self, track_id: int, stamp_s: float) -> float:
+        """Seconds from the image in which the model last looked at an object to `stamp_s`."""
+        return max(stamp_s - self._looked_s.get(track_id, stamp_s), 0.0)
+
+    def predicted_iou(self, track_id: int) -> float:
+        """What the model estimated when it last looked; 0: it has not."""
+        return self._iou.get(track_id, 0.0)
+
+    def _limit(self, left_s: float, count: int) -> int:
+        """How many looks the budget holds: at least one; one until it is known what one costs."""
+        if not self._object_s:
+            return min(count, 1)
+        return min(count, max(int(left_s / self._object_s), 1))
+
+    def _fair_looks(self, limit: int) -> int:
+        """How many of the looks that begin now go to those that have waited longest."""
+        if limit > 1:
+            return (limit + 1) // 2
+        self._fair_turn = not self._fair_turn
+        return int(self._fair_turn)
+
+    def _waited(self, plan: TrackPlan) -> list[float]:
+        """Seconds since each object was looked at or, before that, since it is known."""
+        waited = []
+        for track_id in plan.track_ids.tolist():
+            first_s = self._first_s.setdefault(track_id, plan.stamp_s)
+            waited.append(plan.stamp_s - self._looked_s.get(track_id, first_s))
+        return waited
+
+    def _note(self, frame_s: float, limit: int, looks: int, waited_s: list[float]) -> None:
+        """What this frame's choice comes to.
+
+        A look that does not fit into a frame takes whole frames, and its image is then as old.
+        """
+        frames = max(math.ceil(limit * self._object_s / frame_s), 1) if frame_s else 1
+        turns = looks_until_all(len(waited_s), limit) + (frames > 1)
+        self.status = BudgetStatus(
+            budget_s=frame_s,
+            object_s=self._object_s,
+            looks=looks,
+            objects=len(waited_s),
+            bound_s=turns * frames * frame_s,
+            oldest_s=max(waited_s, default=0.0),
+        )
+
+    def _need(self, plan: TrackPlan, row: int, one: Forecast | None) -> float:
+        if one is None or one.amodal_mask is None or one.track.restart or one.track.given:
+            return math.inf
+        box = plan.boxes_xyxy[row]
+        length = max(float((box[2:] - box[:2]).max()), 1.0)
+        moved = float(np.hypot(*(one.step[:, 2] - plan.camera[:, 2]))) / length
+        track_id = int(plan.track_ids[row])
+        covered = _covered_share(plan, row, one)
+        newly = max(covered - self._covered.get(track_id, covered), 0.0)
+        self._covered[track_id] = covered
+        beside = 0.0 if plan.coasting[row] else 1.0 - _box_iou(box, one.boxes_xyxy[0])
+        return 1.0 + _MOVED * moved + _COVERED * newly + _BESIDE * beside
+
+
+def looks_until_all(count: int, limit: int) -> int:
+    """After how many turns each of so many objects has been looked at, at the latest.
+
+    Objects wait in the order of their last looks, new ones at the end; nobody overtakes. In each
+    turn of several looks half of them go to the head of this queue, of single ones every other.
+
+    Args:
+        count: objects.
+        limit: looks in a turn.
+    """
+    if count <= limit:
+        return min(count, 1)
+    return 2 * count if limit == 1 else -(-count // ((limit + 1) // 2))
+
+
+def part_of(plan: TrackPlan, rows: np.ndarray) -> TrackPlan:
+    """Some rows of a plan, as a plan of the same frame."""
+    count, changes = len(plan), dict[str, Any]()
+    for entry in fields(plan):
+        value = getattr(plan, entry.name)
+        if isinstance(value, tuple) and len(value) == count and entry.name != "image_hw":
+            changes[entry.name] = tuple(value[row] for row in rows)
+        elif isinstance(value, np.ndarray) and entry.name != "camera":
+            changes[entry.name] = value[rows]
+    return replace(plan, **changes)
+
+
+def _covered_share(plan: TrackPlan, row: int, one: Forecast) -> float:
+    """Share of an object's expected visible box that boxes of others cover."""
+    place = one.boxes_xyxy[1]
+    area = float((place[2:] - place[:2]).prod())
+    others = np.delete(plan.boxes_xyxy, row, axis=0)
+    if area <= 0 or not len(others):
+        return 0.0
+    low = np.maximum(others[:, :2], place[:2])
+    high = np.minimum(others[:, 2:], place[2:])
+    return float(np.clip(high - low, 0, None).prod(axis=1).max() / area)
+
+
+def _box_iou(box: np.ndarray, other: np.ndarray) -> float:
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    common = float(np.clip(high - low, 0, None).prod())
+    union = float((box[2:] - box[:2]).prod() + (other[2:] - other[:2]).prod()) - common
+    return common / union if union > 0 else 0.0

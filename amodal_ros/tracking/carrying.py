@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects that the model does not look at in a frame, and answers that come after their frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from amodal_ros.tracking.judgement import Judgement, Outcome
+from amodal_ros.tracking.remembering import published, remembered
+from amodal_ros.tracking.track import (
+    IDENTITY,
+    Silhouette,
+    Track,
+    compose,
+    move_boxes,
+    move_points,
+)
+from amodal_ros.tracking.types import TrackedObject, TrackPlan
+from amodal_ros.types import PointPrompt
+
+
+def carried_objects(plan: TrackPlan) -> tuple[TrackedObject, ...]:
+    """A plan's objects by their last masks, moved; without those that have none yet."""
+    found = [_carried_object(plan, row) for row in range(len(plan))]
+    return tuple(one for one in found if one is not None)
+
+
+def _carried_object(plan: TrackPlan, row: int) -> TrackedObject | None:
+    one = plan.forecasts[row]
+    if one is None or one.amodal_mask is None:
+        return None
+    amodal = one.amodal_mask
+    visible = np.zeros_like(amodal) if one.visible_mask is None else one.visible_mask & amodal
+    # A detection shows that it is there; else what the last look showed still counts.
+    confirmed = not plan.coasting[row] or one.track.missed == 0
+    judgement = Judgement(amodal, visible, trusted=False, drifted=False, confirmed=confirmed)
+    return published(plan, row, Outcome(judgement, None, None), 0.0)
+
+
+def carried_track(plan: TrackPlan, row: int) -> Track:
+    """The track of a row, brought to the plan's frame by motion and detection alone."""
+    one, stamp_s = plan.forecasts[row], plan.stamp_s
+    box = plan.boxes_xyxy[row].astype(np.float64)
+    if one is None:
+        track = Track(int(plan.track_ids[row]), "", "", 0.0, stamp_s, stamp_s, box)
+    else:
+        track = one.track
+        one.advance()
+        if track.given and track.points is not None:
+            moved = move_points(track.points.coords_xy, one.step).astype(np.float32)
+            track.points = PointPrompt(moved, track.points.labels)
+        track.seen = None if one.visible_mask is None else Silhouette.of(one.visible_mask)
+        track.place = None if one.place is None else one.place.astype(np.float64)
+        track.evidence = one.evidence
+    if plan.detection_index[row] >= 0:
+        track.class_id, track.score = plan.class_ids[row], float(plan.scores[row])
+        track.identity = plan.identities[row] or track.identity
+        track.last_seen_s, track.detected_box = stamp_s, box
+    return track
+
+
+def settled_track(
+    plan: TrackPlan,
+    row: int,
+    outcome: Outcome,
+    others: Sequence[np.ndarray],
+    track: Track,
+    pose: np.ndarray,
+) -> Track:
+    """A track that takes in what the model said of it in an earlier frame.
+
+    What was said is moved as the object moved since.
+
+    Args:
+        plan: of that frame.
+        row: of the object.
+        outcome: of the answer.
+        others: masks (H, W) bool of what is visible of the other objects.
+        track: as of now.
+        pose: (2, 3), the track's when that frame had been planned.
+    """
+    since = compose(track.pose, cv2.invertAffineTransform(pose))
+    now = (track.detected_box, track.velocity, track.measured, track.last_seen_s)
+    one = plan.forecasts[row]
+    if one is not None:
+        still = replace(one, step=IDENTITY, velocity=track.velocity, is_measured=False)
+        plan = replace(plan, forecasts=tuple(still if n is one else n for n in plan.forecasts))
+    after = remembered(plan, row, outcome, others)
+    after.detected_box, after.velocity, after.measured, after.last_seen_s = now
+    if one is None:
+        after.class_id, after.score, after.identity = track.class_id, track.score, track.identity
+    if outcome.judgement.trusted:
+        after.pose = since
+    if after.seen is not None:
+        after.seen = Silhouette.of(after.seen.moved(since, plan.image_hw))
+    if after.place is not None:
+        after.place = move_boxes(after.place, since)[0]
+    return after

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames answered in time, with a model that takes as long as a test says: no real clock here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from amodal_ros.errors import BackendError
+from amodal_ros.tracking.budget import FrameBudget, looks_until_all, part_of
+from amodal_ros.tracking.frames import BudgetedFrames, ThreadLooks
+from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
+from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
+
+HW = (120, 400)
+INTERVAL_S = 0.1
+CARRY_S = 0.005  # what a frame costs beside the looks
+
+
+class VirtualLooks:
+    """A model whose looks take `object_s` each, by a clock that only it and the test move."""
+
+    def __init__(self, object_s: float) -> None:
+        self.object_s = object_s
+        self.now_s = 0.0
+        self.asked: list[int] = []
+        self._ends_s = 0.0
+        self._found: AmodalPrediction | None = None
+        self._spent_s = 0.0
+        self.error: Exception | None = None
+
+    def start(self, look: Callable[[], AmodalPrediction]) -> None:
+        self._found = look()
+        self._spent_s = self.object_s * len(self._found)
+        self._ends_s = self.now_s + self._spent_s
+        self.asked.append(len(self._found))
+
+    def ready(self, timeout_s: float) -> bool:
+        end_s = self.now_s + max(timeout_s, 0.0)
+        self.now_s = max(self.now_s, min(self._ends_s, end_s))
+        return self._ends_s <= end_s
+
+    def collect(self) -> tuple[AmodalPrediction, float]:
+        if self.error is not None:
+            raise self.error
+        assert self._found is not None
+        return self._found, self._spent_s
+
+    def close(self) -> None:
+        pass
+
+
+class Camera:
+    """A node's way with each frame, on virtual time."""
+
+    def __init__(self, object_s: float, **config: float) -> None:
+        self.tracker = AmodalTracker(TrackerConfig(**{"max_objects": 64, **config}))
+        self.looks = VirtualLooks(object_s)
+        self.frames = BudgetedFrames(self.tracker, self.looks, clock=lambda: self.looks.now_s)
+        self.looked_at: list[list[int]] = []
+        self.late_s = 0.0
+
+    def frame(
+        self, number: int, boxes: list, image: np.ndarray | None = None, shift: float = 0.0
+    ) -> tuple[TrackedObject, ...]:
+        """Answers a frame in which everything lies `shift` pixels further right."""
+        stamp_s = number * INTERVAL_S
+        self.looks.now_s = max(self.looks.now_s, stamp_s)
+        begun_s = self.looks.now_s
+        self.frames.begin()
+        found = Detections.from_boxes(boxes)
+        plan = self.tracker.plan(found, stamp_s, HW, image)
+        asked: list[int] = []
+
+        def look(part: TrackPlan) -> AmodalPrediction:
+            asked.extend(part.track_ids.tolist())
+            masks = np.array([box_mask(box) for box in part.boxes_xyxy], bool)
+            return AmodalPrediction(masks, masks, np.full(len(part), 0.75, np.float32))
+
+        objects, _ = self.frames.answer(plan, look, INTERVAL_S, begun_s)
+        self.looks.now_s += CARRY_S
+        self.looked_at.append(asked)
+        self.late_s = max(self.late_s, self.looks.now_s - (stamp_s + INTERVAL_S))
+        return objects
+
+
+def box_mask(box: np.ndarray) -> np.ndarray:
+    mask = np.zeros(HW, bool)
+    x0, y0, x1, y1 = np.round(box).astype(int)
+    mask[max(y0, 0) : y1, max(x0, 0) : x1] = True
+    return mask
+
+
+def row_of_boxes(count: int) -> list[list[float]]:
+    width = HW[1] / count
+    return [[width * i + 0.5, 30.0, width * (i + 1) - 0.5, 70.0] for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "object_s", "frames"),
+    [(1, 0.26, 40), (4, 0.26, 90), (4, 0.02, 20), (16, 0.02, 40), (50, 0.02, 70), (50, 1e-4, 6)],
+)
+def test_every_frame_is_answered_in_time_and_no_object_starves(
+    count: int, object_s: float, frames: int
+) -> None:
+    camera = Camera(object_s)
+    boxes = row_of_boxes(count)
+    last = defaultdict(lambda: 0.0)
+    longest_s, answers = 0.0, 0
+    for number in range(frames):
+        objects = camera.frame(number, boxes)
+        answers = len(objects)
+        if number > frames // 2:
+            ages = [one.age_s for one in objects]
+            longest_s = max(longest_s, *ages)
+            assert max(ages) <= camera.frames.status.bound_s + 1e-6
+        for track_id in camera.looked_at[-1]:
+            last[track_id] = number
+    assert camera.late_s <= 1e-6  # the rate of the camera, whatever the number of objects
+    assert len(last) == answers == count
+    bound_s = camera.frames.status.bound_s
+    assert 0 < bound_s <= (2 * count + 1) * max(INTERVAL_S, object_s + INTERVAL_S) + 1e-6
+    if object_s * count < 0.5 * INTERVAL_S:
+        assert longest_s == 0.0  # all in each frame
+
+
+def test_with_time_for_all_it_is_as_without_a_budget() -> None:
+    camera, tracker = Camera(0.001), AmodalTracker(TrackerConfig(max_objects=64))
+    boxes = row_of_boxes(5)
+    for number in range(4):
+        objects = camera.frame(number, boxes)
+        plan = tracker.plan(Detections.from_boxes(boxes), number * INTERVAL_S, HW)
+        masks = np.array([box_mask(box) for box in plan.boxes_xyxy], bool)
+        wanted = tracker.update(plan, AmodalPrediction(masks, masks, np.full(5, 0.75, np.float32)))
+        if number == 0:
+            continue  # what a look costs is not known yet: one is tried
+        assert [one.track_id for one in objects] == [one.track_id for one in wanted]
+        assert all(one.age_s == 0.0 for one in objects)
+        for one, other in zip(objects, wanted, strict=True):
+            np.testing.assert_array_equal(one.amodal_mask, other.amodal_mask)
+
+
+def test_a_stream_of_new_objects_does_not_starve_the_old() -> None:
+    """A detector that finds something else in each frame, of which the model takes long."""
+    camera = Camera(0.05, max_coast_s=0.0)
+    old = row_of_boxes(8)[:4]
+    ids: set[int] = set()
+    for number in range(60):
+        new = [[220.0 + 15 * (number % 12), 80.0, 230.0 + 15 * (number % 12), 100.0]]
+        objects = camera.frame(number, [*old, *new])
+        if number > 20:
+            known = [one for one in objects if one.amodal_mask[50].any()]
+            ids |= {one.track_id for one in known}
+            assert len(known) == 4
+            assert max(one.age_s for one in known) <= camera.frames.status.bound_s
+    assert len(ids) == 4
+
+
+def test_what_moves_is_looked_at_more_often() -> None:
+    camera = Camera(0.04)  # two looks in a frame
+    counts: dict[int, int] = defaultdict(int)
+    for number in range(40):
+        boxes = row_of_boxes(6)
+        boxes[2] = [boxes[2][0], 30.0 + 10 * (number % 2), boxes[2][2], 70.0 + 10 * (number % 2)]
+        camera.frame(number, boxes)
+        for track_id in camera.looked_at[-1]:
+            counts[track_id] += 1
+    assert counts[2] > 1.2 * max(counts[row] for row in (0, 1, 3, 4, 5))
+    assert min(counts.values()) > 0
+
+
+def texture() -> np.ndarray:
+    noise = np.random.default_rng(3).integers(0, 255, (HW[0] // 4, HW[1] // 4, 3), np.uint8)
+    return cv2.resize(noise, HW[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def test_an_answer_that_comes_late_is_moved_to_the_present() -> None:
+    """The camera pans by three pixels a frame; a look takes four frames."""
+    camera, picture = Camera(0.42), texture()
+    box = np.array([100.0, 30.0, 160.0, 80.0])
+    shifts, ages = [], []
+    for number in range(30):
+        shift = 3.0 * number
+        image = np.roll(picture, int(shift), axis=1)
+        moved = box + np.array([shift, 0, shift, 0])
+        objects = camera.frame(number, [moved.tolist()], image)
+        for one in objects:
+            x0 = one.amodal_box_xyxy[0]
+            shifts.append(x0 - moved[0])
+            ages.append(one.age_s)
+    assert camera.late_s <= 1e-6
+    assert len(shifts) >= 24
+    assert np.abs(shifts).max() <= 2.0
+    assert max(ages) > 0.4
+    assert min(ages) > 0  # no look ends within its frame
+
+
+def test_objects_are_not_published_before_the_model_has_seen_them() -> None:
+    camera = Camera(0.25)
+    seen = [len(camera.frame(number, row_of_boxes(2))) for number in range(12)]
+    assert seen[0] == 0
+    assert seen == sorted(seen)
+    assert seen[-1] == 2
+
+
+def test_given_objects_are_carried_with_their_points() -> None:
+    camera, picture = Camera(0.25), texture()
+    points = PointPrompt.from_points([[130.0, 50.0]])
+    camera.frame(0, [], picture)
+    given = camera.tracker.add_object([100.0, 30.0, 160.0, 80.0], points=points)
+    for number in range(1, 12):
+        image = np.roll(picture, 3 * number, axis=1)
+        objects = camera.frame(number, [], image)
+    (one,) = objects
+    assert one.track_id == given
+    assert one.pinned
+    assert abs(one.amodal_box_xyxy[0] - (100 + 3 * 11)) <= 3
+
+
+def test_a_reset_forgets_the_look_that_goes_on() -> None:
+    camera = Camera(0.25)
+    camera.frame(0, row_of_boxes(1))
+    camera.tracker.reset()
+    for number in range(1, 4):
+        assert camera.frame(number, row_of_boxes(1)) == ()
+    assert len(camera.frame(8, row_of_boxes(1))) == 1
+
+
+def test_what_a_look_raises_is_raised_by_the_next_frame() -> None:
+    camera = Camera(0.25)
+    camera.frame(0, row_of_boxes(1))
+    camera.looks.error = BackendError("engine gone")
+    with pytest.raises(BackendError, match="engine gone"):
+        camera.frame(4, row_of_boxes(1))
+    camera.looks.error = None
+    camera.frame(5, row_of_boxes(1))
+    assert len(camera.frame(9, row_of_boxes(1))) == 1
+
+
+def test_the_model_rests_while_a_look_goes_on() -> None:
+    camera = Camera(0.25)
+    for number in range(20):
+        camera.frame(number, row_of_boxes(8))
+    begun = [number for number, asked in enumerate(camera.looked_at) if asked]
+    assert all(later - earlier >= 3 for earlier, later in pairwise(begun))
+    assert set(camera.looks.asked) == {1}
+
+
+def test_parts_of_a_plan() -> None:
+    tracker = AmodalTracker()
+    plan = tracker.plan(Detections.from_boxes(row_of_boxes(3)), 0.0, HW)
+    part = part_of(plan, np.array([2, 0]))
+    assert part.track_ids.tolist() == [plan.track_ids[2], plan.track_ids[0]]
+    assert len(part.prior_masks) == len(part.forecasts) == len(part.class_ids) == 2
+    assert (part.image_hw, part.stamp_s, part.camera.shape) == (HW, 0.0, (2, 3))
+    assert len(part_of(plan, np.zeros(0, np.intp))) == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "turns"), [(0, 1, 0), (1, 1, 1), (4, 1, 8), (8, 3, 4), (8, 8, 1)]
+)
+def test_the_bound(count: int, limit: int, turns: int) -> None:
+    assert looks_until_all(count, limit) == turns
+
+
+def test_running_cost() -> None:
+    budget, tracker = FrameBudget(), AmodalTracker()
+    plan = tracker.plan(Detections.from_boxes(row_of_boxes(4)), 0.0, HW)
+    assert len(budget.choose(plan, 0.1, 0.1)[0]) == 1  # not known yet
+    budget.looked(part_of(plan, np.array([0])), np.ones(1, np.float32), 0.02)
+    assert len(budget.choose(plan, 0.1, 0.1)[0]) == 4
+    assert len(budget.choose(plan, 0.05, 0.1)[0]) == 2
+    budget.looked(part_of(plan, np.array([1])), np.ones(1, np.float32), 0.12)
+    assert len(budget.choose(plan, 0.1, 0.1)[0]) == 2  # an outlier counts a third
+    assert len(budget.choose(plan, 0.0, 0.1)[0]) == 1
+    assert len(budget.choose(plan, 0.1, 0.1, busy=True)[0]) == 0
+
+
+def test_looks_in_a_thread() -> None:
+    looks = ThreadLooks()
+    empty = AmodalPrediction.empty(HW)
+    assert not looks.ready(0.0)
+    looks.start(lambda: empty)
+    assert looks.ready(10.0)
+    found, spent_s = looks.collect()
+    assert found is empty
+    assert spent_s >= 0
+    looks.close()
