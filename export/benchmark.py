@@ -47,7 +47,12 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--repeats", type=int, default=7, help="rounds (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=1, help="rounds before (default: 1)")
-    parser.add_argument("--backend", default="onnxruntime", help="engine of ours")
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        help="engine of ours and of the naive way; all run in ONNX Runtime too, and base SAM in "
+        "both (default: the best one of this machine)",
+    )
     parser.add_argument(
         "--provider", default=CPU_PROVIDER, help="ONNX Runtime's execution provider"
     )
@@ -79,23 +84,24 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         ImportError: torch or mobile_sam is missing.
     """
     from amodal_ros.model_folder.manifest import default_model_dir
-    from export.benchmarking.comparison import Settings, compare
+    from export.benchmarking.comparison import Settings, best_backend, compare
     from export.benchmarking.models import open_models
     from export.fetch_base_weights import fetch_base_weights
 
     base = options.base or fetch_base_weights()
+    folders = options.models or [default_model_dir()]
+    backend = best_backend(folders[0], options.threads) if options.backend == "auto" else None
     settings = Settings(
         objects=tuple(options.objects),
         repeats=options.repeats,
         warm_up=options.warm_up,
-        backend=options.backend,
+        backend=backend or options.backend,
         provider=options.provider,
         threads=options.threads,
         without_torch=options.without == "torch",
         base=base,
     )
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-        folders = options.models or [default_model_dir()]
         return compare(open_models(folders, base, Path(scratch)), settings)
 
 

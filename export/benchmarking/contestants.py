@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ import numpy as np
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.session import import_onnxruntime, session_options
+from amodal_ros.backends.openvino.compiling import import_openvino
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
@@ -78,7 +80,7 @@ def open_contestant(entry: Entry) -> Contestant:
     if entry.kind == "naive":
         return Naive(entry)
     if entry.kind == "base":
-        return BaseOnnx(entry)
+        return BaseSam(entry)
     if entry.kind == "torch":
         from export.benchmarking.official_predictor import OfficialPredictor
 
@@ -88,13 +90,13 @@ def open_contestant(entry: Entry) -> Contestant:
 
 
 def _on_gpu(entry: Entry) -> bool:
-    return entry.backend != "onnxruntime" or entry.provider != "CPUExecutionProvider"
+    if entry.backend == "onnxruntime":
+        return entry.provider != "CPUExecutionProvider"
+    return entry.backend != "openvino"
 
 
 def _engine(entry: Entry) -> EngineOptions:
-    return EngineOptions(
-        entry.backend, providers=(entry.provider,), threads=entry.threads, max_batch=None
-    )
+    return EngineOptions(entry.backend, providers=(entry.provider,), threads=entry.threads)
 
 
 class Ours:
@@ -199,28 +201,45 @@ class Naive:
         return masks_from_logits(logits, geometries, self._manifest.mask_threshold)
 
 
-class BaseOnnx:
+Call = Callable[[dict[str, np.ndarray]], np.ndarray]
+
+
+def _base_graph(entry: Entry, name: str, output: str) -> Call:
+    """One of the base model's files in the entry's engine; it gives one of its outputs."""
+    path = str(Path(entry.folder) / name)
+    if entry.backend == "openvino":
+        openvino = import_openvino()
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        options |= {"INFERENCE_NUM_THREADS": entry.threads, "ENABLE_CPU_PINNING": False}
+        compiled = openvino.Core().compile_model(path, "CPU", options)
+        return lambda inputs: np.array(compiled(inputs)[output])
+    ort = import_onnxruntime()
+    session = ort.InferenceSession(
+        path,
+        sess_options=session_options(ort, entry.threads, "all"),
+        providers=[entry.provider],
+    )
+    return lambda inputs: np.asarray(session.run([output], inputs)[0])
+
+
+class BaseSam:
     """MobileSAM's own two ONNX files: encoded once, one run of the decoder for each box.
 
-    Visible masks only; no amodal model can be cheaper.
+    In ONNX Runtime or OpenVINO. Visible masks only; no amodal model can be cheaper.
     """
 
     def __init__(self, entry: Entry) -> None:
-        ort = import_onnxruntime()
-        options = session_options(ort, entry.threads, "all")
-        self._encoder, self._decoder = (
-            ort.InferenceSession(
-                str(Path(entry.folder) / name), sess_options=options, providers=[entry.provider]
-            )
-            for name in ("encoder.onnx", "sam.onnx")
-        )
+        self._encoder: Call | None = _base_graph(entry, "encoder.onnx", "output")
+        self._decoder: Call | None = _base_graph(entry, "sam.onnx", "masks")
 
     def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
         """Visible masks; the graph itself brings them to the image's size."""
         hw = (image_rgb.shape[0], image_rgb.shape[1])
         geometry = ResizeGeometry.letterbox(hw, _BASE_SIZE)
         tensor = preprocess_image(image_rgb, geometry, _MEAN, _STD)
-        (embedding,) = self._encoder.run(None, {"input": tensor})
+        if self._encoder is None or self._decoder is None:
+            raise InvalidInputError("the contestant is closed")
+        embedding = self._encoder({"input": tensor})
         inputs = {
             "image_embeddings": embedding,
             "point_labels": np.array([[2, 3]], np.float32),
@@ -230,10 +249,10 @@ class BaseOnnx:
         }
         found = []
         for corners in geometry.points_to_input(boxes_xyxy.reshape(-1, 1, 2, 2)):
-            (masks,) = self._decoder.run(["masks"], {**inputs, "point_coords": corners})
+            masks = self._decoder({**inputs, "point_coords": corners})
             found.append(masks[0, 0] > 0)
         return np.stack(found)
 
     def close(self) -> None:
-        """Frees the sessions."""
-        del self._encoder, self._decoder
+        """Frees the graphs."""
+        self._encoder = self._decoder = None

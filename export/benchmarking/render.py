@@ -47,7 +47,8 @@ def _sections(document: Mapping[str, Any]) -> Iterator[str]:
     versions = ", ".join(f"{name} {value}" for name, value in document["versions"].items())
     yield (
         f"Commit {document['commit']}, {document['date'][:10]}; {machine['cpu']}, "
-        f"{settings['threads']} threads, {settings['provider']}; load average "
+        f"{settings['threads']} threads; ours and naive in {settings['backend']}, base in "
+        f"ONNX Runtime ({settings['provider']}); load average "
         f"{machine['load_average_1min']}; {versions}. {settings['repeats']} rounds; medians, "
         "quartiles in brackets."
     )
@@ -88,6 +89,11 @@ def _comparison(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         ("torch ms", "torch_ms", 0),
         ("base ONNX ms", "base_onnx_ms", 0),
         ("ours / base", "ratio_base", 2),
+        ("base, same engine ms", "base_same_ms", 0),
+        ("ours / base, same engine", "ratio_base_same", 2),
+        ("ours, ONNX ms", "ours_onnx_ms", 0),
+        ("naive, ONNX ms", "naive_onnx_ms", 0),
+        ("ours / naive, ONNX", "ratio_naive_onnx", 3),
         ("peak MB", "rss_mb", 0),
     ]
     shown = [column for column in columns if rows[0].get(column[1]) is not None]
