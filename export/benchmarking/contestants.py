@@ -17,6 +17,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
 from amodal_ros.inference.postprocess import masks_from_logits
+from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.inference.prompts import (
     ObjectQueries,
@@ -27,7 +28,7 @@ from amodal_ros.inference.prompts import (
 )
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.inference.stopwatch import Stopwatch
-from amodal_ros.loading import EngineOptions, load_engine, load_predictor
+from amodal_ros.loading import EngineOptions, open_backend
 from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
 
 KINDS = ("ours", "naive", "base", "torch")
@@ -103,7 +104,10 @@ class Ours:
     """The predictor, as the node uses it."""
 
     def __init__(self, entry: Entry) -> None:
-        self.predictor = load_predictor(entry.folder, _engine(entry))
+        manifest, options = load_manifest(entry.folder), _engine(entry)
+        self.predictor = AmodalPredictor(
+            manifest, open_backend(manifest, options), options.rows, parallel=not options.on_cpu
+        )
         self.timings_ms: dict[str, float] = {}
 
     def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
@@ -132,7 +136,7 @@ class Naive:
 
     def __init__(self, entry: Entry) -> None:
         self._manifest: ModelManifest = load_manifest(entry.folder)
-        self._backend: Backend = load_engine(self._manifest, _engine(entry)).backend
+        self._backend: Backend = open_backend(self._manifest, _engine(entry))
 
     def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
         """Amodal and visible masks."""
