@@ -38,7 +38,7 @@ def _carried_object(plan: TrackPlan, row: int) -> TrackedObject | None:
     # A detection shows that it is there; else what the last look showed still counts.
     confirmed = not plan.coasting[row] or one.track.missed == 0
     judgement = Judgement(amodal, visible, trusted=False, drifted=False, confirmed=confirmed)
-    return published(plan, row, Outcome(judgement, None, None), 0.0)
+    return published(plan, row, Outcome(judgement, None, None, one.boxes_xyxy[2]), 0.0)
 
 
 def carried_track(plan: TrackPlan, row: int) -> Track:

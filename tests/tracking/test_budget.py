@@ -147,7 +147,7 @@ def test_with_time_for_all_it_is_as_without_a_budget() -> None:
 
 def test_a_stream_of_new_objects_does_not_starve_the_old() -> None:
     """A detector that finds something else in each frame, of which the model takes long."""
-    camera = Camera(0.05, max_coast_s=0.0)
+    camera = Camera(0.05, max_coast=0.0)
     old = row_of_boxes(8)[:4]
     ids: set[int] = set()
     for number in range(60):
