@@ -9,9 +9,7 @@ versions of MuJoCo and FFmpeg, the same clip.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,36 +47,32 @@ def render_clip(
     Raises:
         AmodalError: MuJoCo or the library is missing.
     """
-    from rich.progress import track
+    from rich.progress import track as progress
 
     from benchmarks.rendering import demo_scene
-    from benchmarks.rendering.annotations import AmodalCocoWriter
     from benchmarks.rendering.renderer import Lighting, SceneRenderer
-    from benchmarks.rendering.scene import build_scene
+    from training.datasets.amodal_coco import AmodalCocoWriter
 
-    with tempfile.TemporaryDirectory() as folder:
-        objects = demo_scene.load_objects(library, Path(folder))
-        source = build_scene(
-            objects,
-            demo_scene.backdrop(SEED),
-            max_hw=hw,
-            vertical_fov=demo_scene.VERTICAL_FOV,
-        )
-    names = [thing.name for thing in objects]
-    renderer = SceneRenderer(source, names, hw, Lighting())
+    objects = demo_scene.load_objects(library)
+    backdrop = demo_scene.backdrop(SEED)
+    renderer = SceneRenderer(objects, backdrop, hw, demo_scene.VERTICAL_FOV, Lighting())
     info = {"description": "amodal_ros demo clip", "fps": FRAME_RATE, "licence": "CC0-1.0"}
-    writer = AmodalCocoWriter(info, names, [thing.category for thing in objects])
+    writer = AmodalCocoWriter(info, list(dict.fromkeys(item.category for item in objects)))
     radius = demo_scene.ball_radius(library)
     pictures = []
-    for frame in track(range(frames), description="Rendering"):
+    for frame in progress(range(frames), description="Rendering"):
         demo_scene.pose(renderer, radius, frame / max(frames - 1, 1))
         pictures.append(renderer.colour(samples))
-        visible, amodal = renderer.visible_masks(), renderer.amodal_masks()
-        writer.add_frame("clip.mp4", 1, frame, visible, amodal)
+        image = writer.add_image("clip.mp4", hw, video_id=1, frame=frame)
+        masks = zip(objects, renderer.amodal_masks(), renderer.visible_masks(), strict=True)
+        for track, (item, amodal, visible) in enumerate(masks, start=1):
+            if amodal.any():
+                seen = visible & amodal
+                writer.add_object(image, item.category, amodal, seen, track, item.name)
     renderer.close()
     out.mkdir(parents=True, exist_ok=True)
     write_video(out / "clip.mp4", pictures)
-    (out / "annotations.json").write_text(json.dumps(writer.result(), separators=(",", ":")))
+    writer.write(out / "annotations.json")
     (out / "PROVENANCE.md").write_text(provenance(demo_scene.catalogue_entries(library)))
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.rendering.sweethome import DEBIAN_FOLDER
+from training.rendering.sh3f import DEBIAN_FOLDER
 
 # A folder with the models where they are not Debian's: the package unpacked by hand, say.
 FURNITURE_FOLDER = Path(os.environ.get("SWEETHOME3D_FURNITURE") or DEBIAN_FOLDER)

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from amodal_ros.errors import InvalidInputError
+from training.rendering.obj_model import MaterialMesh, parse_obj
+from training.rendering.sh3f import CatalogueModel, model_reader, read_catalogue
+
 from . import textures
 from .renderer import SceneRenderer
-from .scene import SceneObject, Slab, Vector
-from .sweethome import CatalogueEntry, load_model, read_catalogue
+from .stage import SceneObject, Slab, Vector
 
 VERTICAL_FOV = 32.0
 BALL_SCALE = 0.62
@@ -42,24 +45,57 @@ PROPS = (
 _ROLL = 0.76  # metres that the ball travels to the right
 
 
-def catalogue_entries(library: Path) -> dict[str, CatalogueEntry]:
-    """The library's entry of each prop, by prop name."""
-    catalogue = read_catalogue(library)
+def catalogue_entries(library: Path) -> dict[str, CatalogueModel]:
+    """The library's entry of each prop, by prop name.
+
+    Raises:
+        InvalidInputError: The file does not exist or is no furniture library.
+    """
+    try:
+        catalogue = {model.short_id: model for model in read_catalogue(library)}
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"{library}: expected a Sweet Home 3D furniture library (Debian package "
+            f"sweethome3d-furniture): {error}"
+        ) from error
     return {prop.name: catalogue[prop.model_id] for prop in PROPS}
 
 
-def load_objects(library: Path, folder: Path) -> list[SceneObject]:
-    """Unpacks and scales the models; `folder` must live as long as the result (textures)."""
+def load_objects(library: Path) -> list[SceneObject]:
+    """Reads and scales the models."""
     entries = catalogue_entries(library)
     objects = []
     for prop in PROPS:
         lift = _ball_radius(entries["ball"]) if prop.name == "ball" else 0.0
         parts = [
             replace(part, vertices=part.vertices * prop.scale - (0.0, 0.0, lift))
-            for part in load_model(library, entries[prop.name], folder)
+            for part in standing_parts(entries[prop.name])
         ]
-        objects.append(SceneObject(prop.name, prop.category, parts))
+        objects.append(SceneObject(prop.name, prop.category, parts, model_reader(library)))
     return objects
+
+
+def standing_parts(entry: CatalogueModel) -> list[MaterialMesh]:
+    """Parts in metres, z up, front to -y, centred on x and y, standing on z = 0."""
+    parts = parse_obj(entry.member, model_reader(Path(entry.catalogue)), with_normals=True)
+    turn = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # the libraries have y up, front +z
+    turn = turn @ np.array(entry.rotation, dtype=np.float64).reshape(3, 3)
+    everything = np.concatenate([part.vertices for part in parts]) @ turn.T
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    scale = np.array(entry.size_m) / np.maximum(high - low, 1e-9)
+    origin = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
+    return [
+        replace(
+            part,
+            vertices=(part.vertices @ turn.T - origin) * scale,
+            normals=None if part.normals is None else _unit(part.normals @ turn.T / scale),
+        )
+        for part in parts
+    ]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def backdrop(seed: int) -> list[Slab]:
@@ -101,7 +137,7 @@ def ball_radius(library: Path) -> float:
     return _ball_radius(catalogue_entries(library)["ball"])
 
 
-def _ball_radius(entry: CatalogueEntry) -> float:
+def _ball_radius(entry: CatalogueModel) -> float:
     return entry.size_m[2] * BALL_SCALE / 2
 
 

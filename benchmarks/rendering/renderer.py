@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from amodal_ros.errors import BackendError
 
-from .scene import SceneSource, Vector
+from .stage import SceneObject, Slab, Vector, build_stage
 
 
 @dataclass(frozen=True)
@@ -40,41 +41,47 @@ class SceneRenderer:
     """
 
     def __init__(
-        self, source: SceneSource, object_names: list[str], hw: tuple[int, int], lighting: Lighting
+        self,
+        objects: Sequence[SceneObject],
+        slabs: Sequence[Slab],
+        hw: tuple[int, int],
+        vertical_fov: float,
+        lighting: Lighting,
     ) -> None:
         os.environ.setdefault("MUJOCO_GL", "osmesa")  # read when mujoco is first imported
         try:
             import mujoco
-        except (ImportError, AttributeError) as error:  # AttributeError: libOSMesa missing
+
+            from training.rendering.canvas import Canvas, current_context
+
+            current_context(hw)
+        # AttributeError: libOSMesa is missing.
+        except (ImportError, AttributeError, RuntimeError) as error:
             raise BackendError(
-                f"MuJoCo cannot be loaded ({error}); install it with "
-                "`pip install mujoco` and `apt install libosmesa6`"
+                f"MuJoCo cannot be loaded or cannot draw ({error}); install it with `pip install "
+                "mujoco` and, to draw without a screen, `apt install libosmesa6`"
             ) from error
         self._mujoco = mujoco
         try:
-            self.model = mujoco.MjModel.from_xml_string(source.xml, source.assets)
+            self.model = build_stage(objects, slabs, max_hw=hw, vertical_fov=vertical_fov)
         except ValueError as error:
             raise BackendError(f"MuJoCo refuses the scene: {error}") from error
         self.data = mujoco.MjData(self.model)
         self._hw = hw
         self._lighting = lighting
-        self._option = mujoco.MjvOption()
-        bodies = [self.model.body(name) for name in object_names]
+        bodies = [self.model.body(item.name) for item in objects]
         self._mocap_ids = {body.name: int(body.mocapid[0]) for body in bodies}
         self._object_of_geom = np.full(self.model.ngeom + 1, -1)
         for index, body in enumerate(bodies):
             self._object_of_geom[:-1][self.model.geom_bodyid == body.id] = index
-        try:
-            self._renderer = mujoco.Renderer(self.model, *hw)
-        except (ImportError, AttributeError, RuntimeError) as error:
-            raise BackendError(
-                f"MuJoCo cannot draw ({error}); without a screen it needs `apt install "
-                "libosmesa6` and MUJOCO_GL=osmesa"
-            ) from error
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._camera.fixedcamid = 0
+        self._canvas = Canvas(self.model, self.data, lights_of_model=True)
 
     def close(self) -> None:
         """Frees the render context."""
-        self._renderer.close()
+        self._canvas.close()
 
     def place(self, name: str, position: Vector, rotation: np.ndarray) -> None:
         """Moves an object: `position` in metres, `rotation` (3, 3)."""
@@ -97,45 +104,33 @@ class SceneRenderer:
     def colour(self, samples: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB: the mean over `samples` light directions and sub-pixel shifts."""
         axes = self._axes.copy()
-        self._show_all()
-        self._renderer.disable_segmentation_rendering()
         total = np.zeros((*self._hw, 3), dtype=np.float64)
         for first, second, third, fourth in low_discrepancy(samples, 4):
             self._set_lights(first, second, third, fourth)
             self._set_axes(self._shifted(axes, first - 0.5, third - 0.5))
-            self._mujoco.mj_forward(self.model, self.data)
-            self._renderer.update_scene(self.data, camera=0, scene_option=self._option)
-            total += self._renderer.render()
+            self._update()
+            total += self._canvas.colours()
         self._set_axes(axes)
         return np.rint(total / samples).astype(np.uint8)
 
     def visible_masks(self) -> np.ndarray:
         """(N, H, W) bool: what the camera sees of each object."""
-        self._show_all()
-        shown = self._objects_in_view()
+        self._update()
+        shown = self._object_of_geom[self._canvas.geom_numbers()]
         return np.stack([shown == index for index in range(len(self._mocap_ids))])
 
     def amodal_masks(self) -> np.ndarray:
         """(N, H, W) bool: each object with everything else taken away, cut at the border only."""
+        self._update()
         masks = []
         for index in range(len(self._mocap_ids)):
-            self.model.geom_group[:] = np.where(self._object_of_geom[:-1] == index, 0, 5)
-            masks.append(self._objects_in_view() == index)
-        self._show_all()
+            with self._canvas.only(self._object_of_geom[:-1] == index):
+                masks.append(self._canvas.silhouette())
         return np.stack(masks)
 
-    def _show_all(self) -> None:
-        self.model.geom_group[:] = 0
-        self._option.geomgroup[:] = [1, 0, 0, 0, 0, 0]
-
-    def _objects_in_view(self) -> np.ndarray:
-        """(H, W) int: index of the object in each pixel, -1 for none."""
+    def _update(self) -> None:
         self._mujoco.mj_forward(self.model, self.data)
-        self._renderer.enable_segmentation_rendering()
-        self._renderer.update_scene(self.data, camera=0, scene_option=self._option)
-        ids, kinds = np.moveaxis(self._renderer.render(), -1, 0)
-        is_geom = kinds == int(self._mujoco.mjtObj.mjOBJ_GEOM)
-        return self._object_of_geom[np.where(is_geom, ids, -1)]
+        self._canvas.update(self._camera)
 
     def _set_axes(self, axes: np.ndarray) -> None:
         self._axes = axes

@@ -8,25 +8,9 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from training.scenes.surfaces import noise
+
 Colour = tuple[int, int, int]
-
-
-def encode_png(image_rgb: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 RGB to the bytes of a PNG file."""
-    return cv2.imencode(".png", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
-
-
-def smooth_noise(
-    rng: np.random.Generator, hw: tuple[int, int], cells: tuple[int, int], octaves: int = 4
-) -> np.ndarray:
-    """(H, W) float32 in [0, 1]: each octave of noise is twice as fine and half as strong."""
-    total = np.zeros(hw, dtype=np.float32)
-    for octave in range(octaves):
-        rows, columns = cells[0] << octave, cells[1] << octave
-        coarse = rng.random((min(rows, hw[0]), min(columns, hw[1])), dtype=np.float32)
-        total += cv2.resize(coarse, hw[::-1], interpolation=cv2.INTER_CUBIC) / (1 << octave)
-    low, high = float(total.min()), float(total.max())
-    return (total - low) / max(high - low, 1e-6)
 
 
 def wood(
@@ -38,10 +22,10 @@ def wood(
     edges = np.linspace(0, height, planks + 1).astype(int)
     for top, bottom in pairwise(edges):
         board = (bottom - top, width)
-        warp = smooth_noise(rng, board, (3, 4), 3)
+        warp = noise(rng, board, (3, 4), 3)
         across = np.linspace(0, 1, board[0], dtype=np.float32)[:, None]
         rings = 0.5 + 0.5 * np.sin(2 * np.pi * (across * 2 + warp * 3 + rng.random()))
-        fibre = smooth_noise(rng, board, (max(board[0] // 2, 1), 10), 2)
+        fibre = noise(rng, board, (max(board[0] // 2, 1), 10), 2)
         mix = np.clip(0.3 * rings + 0.45 * fibre + 0.35 * rng.random(), 0, 1)[..., None]
         image[top:bottom] = np.array(dark) * (1 - mix) + np.array(light) * mix
         image[top : top + 3] *= 0.55
@@ -50,8 +34,8 @@ def wood(
 
 def plaster(rng: np.random.Generator, hw: tuple[int, int], colour: Colour) -> np.ndarray:
     """(H, W, 3) uint8 RGB: a painted wall, slightly uneven."""
-    fine = smooth_noise(rng, hw, (hw[0] // 6, hw[1] // 6), 2)
-    coarse = smooth_noise(rng, hw, (4, 4), 3)
+    fine = noise(rng, hw, (hw[0] // 6, hw[1] // 6), 2)
+    coarse = noise(rng, hw, (4, 4), 3)
     level = 0.93 + 0.05 * fine + 0.05 * coarse
     return np.clip(np.array(colour) * level[..., None], 0, 255).astype(np.uint8)
 
@@ -76,7 +60,7 @@ def painting(rng: np.random.Generator, hw: tuple[int, int]) -> np.ndarray:
     rows = np.arange(height)[:, None]
     hills = ((198, 120, 92), (140, 104, 104), (84, 98, 108), (48, 74, 84))
     for index, colour in enumerate(hills):
-        ridge = smooth_noise(rng, (1, width), (1, 3), 4)[0]
+        ridge = noise(rng, (1, width), (1, 3), 4)[0]
         line = height * (0.38 + 0.15 * index - 0.22 * ridge)
         image[rows >= line[None]] = colour
     sun = (int(width * 0.68), int(height * 0.3))

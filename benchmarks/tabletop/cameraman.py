@@ -9,8 +9,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tabletop.stage import COLLISION_GROUP, ROOM_GROUP, VISUAL_GROUP, Stage
+from benchmarks.tabletop.stage import ROOM_GROUP, VISUAL_GROUP, Stage
 from benchmarks.tabletop.standing import Standing
+from training.rendering.canvas import Canvas, current_context
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ class Cameraman:
 
     def __init__(self, stage: Stage, hw: tuple[int, int]) -> None:
         self._stage = stage
-        self._renderer = mujoco.Renderer(stage.model, *hw)
-        self._options = mujoco.MjvOption()
-        self._options.geomgroup[:] = 0
-        self._options.geomgroup[[VISUAL_GROUP, ROOM_GROUP]] = 1
-        self._options.geomgroup[COLLISION_GROUP] = 0
-        self._owner = stage.geom_owners()
+        options = mujoco.MjvOption()
+        options.geomgroup[:] = 0
+        options.geomgroup[[VISUAL_GROUP, ROOM_GROUP]] = 1
+        current_context(hw)
+        self._canvas = Canvas(stage.model, stage.data, options, lights_of_model=True)
+        self._owner = np.append(stage.geom_owners(), -1)
         self._standing = Standing(stage)
 
     def __enter__(self) -> Cameraman:
@@ -68,7 +69,7 @@ class Cameraman:
 
     def close(self) -> None:
         """Free the graphics context."""
-        self._renderer.close()
+        self._canvas.close()
 
     def shoot(self, view: View) -> Picture:
         """Render the stage's present state."""
@@ -84,34 +85,13 @@ class Cameraman:
             return self._shoot(camera)
 
     def _shoot(self, camera: mujoco.MjvCamera) -> Picture:
-        renderer = self._renderer
-        renderer.update_scene(self._stage.data, camera, self._options)
-        image = renderer.render().copy()
-        renderer.enable_segmentation_rendering()
-        try:
-            renderer.update_scene(self._stage.data, camera, self._options)
-            owners = self._owners(renderer.render())
-            count = len(self._stage.body_ids)
-            visible = np.stack([owners == number for number in range(count)])
-            amodal = np.stack([self._alone(number) for number in range(count)])
-        finally:
-            renderer.disable_segmentation_rendering()
+        canvas, count = self._canvas, len(self._stage.body_ids)
+        canvas.update(camera)
+        image = canvas.colours().copy()
+        owners = self._owner[canvas.geom_numbers()]
+        visible = np.stack([owners == number for number in range(count)])
+        amodal = np.empty_like(visible)
+        for number in range(count):
+            with canvas.only(self._owner[:-1] == number):
+                amodal[number] = canvas.silhouette()
         return Picture(image=image, visible=visible, amodal=amodal | visible)
-
-    def _alone(self, number: int) -> NDArray[np.bool_]:
-        """Mask of one object with every other geom of the scene hidden."""
-        scene = self._renderer.scene
-        types = [scene.geoms[k].type for k in range(scene.ngeom)]
-        for k in range(scene.ngeom):
-            if self._owner[scene.geoms[k].objid] != number:
-                scene.geoms[k].type = int(mujoco.mjtGeom.mjGEOM_NONE)
-        mask = self._owners(self._renderer.render()) == number
-        for k, kind in enumerate(types):
-            scene.geoms[k].type = kind
-        return mask
-
-    def _owners(self, segmentation: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Object number of each pixel, -1 for the room, from (H, W, 2) geom ids and types."""
-        ids, kinds = segmentation[..., 0], segmentation[..., 1]
-        is_geom = kinds == int(mujoco.mjtObj.mjOBJ_GEOM)
-        return np.where(is_geom, self._owner[np.where(is_geom, ids, 0)], -1)

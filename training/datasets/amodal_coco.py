@@ -108,8 +108,17 @@ class AmodalCocoWriter:
         amodal_mask: NDArray[np.bool_],
         visible_mask: NDArray[np.bool_],
         track_id: int | None = None,
+        name: str | None = None,
     ) -> int:
         """Add an object, masks (H, W) bool, and return its id.
+
+        Args:
+            image_id: of `add_image`.
+            category: one of the file's.
+            amodal_mask: (H, W) bool.
+            visible_mask: (H, W) bool.
+            track_id: of the object in its video.
+            name: of the object itself, beside its category.
 
         Raises:
             InvalidInputError: an empty amodal mask or masks of another size than the image.
@@ -137,6 +146,8 @@ class AmodalCocoWriter:
         }
         if track_id is not None:
             annotation["track_id"] = track_id
+        if name is not None:
+            annotation["name"] = name
         self._annotations.append(annotation)
         return annotation["id"]
 

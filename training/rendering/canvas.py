@@ -29,31 +29,55 @@ def current_context(hw: tuple[int, int]) -> Any:
 
 
 class Canvas:
-    """Draws one model in its present state; holds its graphics memory until closed."""
+    """Draws one model; holds its graphics memory until closed."""
 
-    def __init__(self, model: Any, data: Any) -> None:
+    def __init__(
+        self, model: Any, data: Any, option: Any = None, lights_of_model: bool = False
+    ) -> None:
         """Load a model into graphics memory; a GL context must be current.
 
         Args:
             model: MjModel; no picture may be larger than its off-screen buffer.
-            data: MjData with the positions to draw.
+            data: MjData with the positions to draw; see `update`.
+            option: MjvOption: which geoms are drawn; MuJoCo's default.
+            lights_of_model: draw colours under the model's lights, with shadows.
         """
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        self._model, self._data, self._option = model, data, option or mujoco.MjvOption()
+        self._lit = lights_of_model
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
-        self.scene = mujoco.MjvScene(model, model.ngeom + 16)
-        for flag in ("SHADOW", "REFLECTION", "SKYBOX"):
-            self.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
+        self.scene = mujoco.MjvScene(model, max(model.ngeom + 16, 1000))
+        if not lights_of_model:
+            self.switch_off("SHADOW", "REFLECTION", "SKYBOX")
+        self._resize((int(model.vis.global_.offheight), int(model.vis.global_.offwidth)))
+        self.update(mujoco.MjvCamera())
+
+    def update(self, camera: Any) -> None:
+        """Take over the present positions, lights and an MjvCamera."""
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(
-            model, data, mujoco.MjvOption(), None, mujoco.MjvCamera(), everything, self.scene
+            self._model, self._data, self._option, None, camera, everything, self.scene
         )
-        self.scene.nlight = 0
+        if not self._lit:
+            self.scene.nlight = 0
         geoms = [self.scene.geoms[k] for k in range(self.scene.ngeom)]
         self.geoms = [(geom, int(geom.objid), int(geom.type)) for geom in geoms]
         self._segment_to_geom = np.full(self.scene.ngeom + 1, -1)
+        kind = int(mujoco.mjtObj.mjOBJ_GEOM)
         for geom, number, _ in self.geoms:
-            self._segment_to_geom[geom.segid + 1] = number
+            self._segment_to_geom[geom.segid + 1] = number if geom.objtype == kind else -1
+
+    def switch_off(self, *names: str) -> None:
+        """Turn rendering flags off for good, for example ``"SHADOW"``."""
+        for name in names:
+            self.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{name}")] = 0
+
+    def _resize(self, hw: tuple[int, int]) -> None:
+        self.hw = hw
+        self._rect = mujoco.MjrRect(0, 0, hw[1], hw[0])
+        self._pixels = np.empty((*hw, 3), np.uint8)
+        self._depth = np.empty(hw, np.float32)
 
     def close(self) -> None:
         """Free the graphics memory."""
@@ -69,10 +93,8 @@ class Canvas:
             hw: height and width of the pictures, pixels.
             shift: of the sampling points, parts of a pixel (x, y).
         """
-        self._camera, self.hw = camera, hw
-        self._rect = mujoco.MjrRect(0, 0, hw[1], hw[0])
-        self._pixels = np.empty((*hw, 3), np.uint8)
-        self._depth = np.empty(hw, np.float32)
+        self._camera = camera
+        self._resize(hw)
         half = camera.fovy / 2
         if not camera.orthographic:
             half = camera.near * np.tan(np.radians(half))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from amodal_ros.files import whole_folder
 from training.datasets.amodal_coco import AmodalCocoWriter
 from training.rendering.canvas import current_context
+from training.rendering.sh3f import CatalogueModel
 from training.scenes.dressing import Wardrobe
 from training.scenes.generate import ChunkReport, SceneRun, chunk_name
 from training.scenes.lights import Lights
@@ -21,7 +22,6 @@ from training.scenes.models import SPLITS, ModelStore, usable_models
 from training.scenes.scene import Picture, render_scene
 from training.scenes.stage import HW
 from training.scenes.surfaces import Surfaces
-from training.taos.sources.sh3f import CatalogueModel
 
 JPEG_QUALITY = 92
 Mask = NDArray[np.bool_]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from training.rendering.sh3f import CatalogueModel
 from training.scenes.cutlery import CUTLERY
 from training.scenes.handtools import HAND_TOOLS
 from training.scenes.meshes import Mesh
@@ -20,7 +21,6 @@ from training.scenes.surfaces import Surfaces, calm, colour, muted
 from training.scenes.thing import Look, Thing, corner_normals
 from training.scenes.vessels import VESSELS
 from training.scenes.wires import WIRES
-from training.taos.sources.sh3f import CatalogueModel
 
 Rng = np.random.Generator
 Maker = Callable[[Rng], Shape]

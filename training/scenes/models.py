@@ -18,18 +18,11 @@ from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import whole_file
+from training.rendering.obj_model import MaterialMesh, parse_obj, shape_reason
+from training.rendering.sh3f import CatalogueModel, model_reader, read_catalogue
 from training.scenes.meshes import Array, Mesh
 from training.scenes.thing import corner_normals
-from training.taos.errors import CorruptRecordError, RejectedError
-from training.taos.images import checked_hw
-from training.taos.sources.obj_model import MaterialMesh, parse_obj, shape_reason
-from training.taos.sources.sh3f import (
-    CatalogueModel,
-    inside,
-    member_names,
-    read_catalogue,
-    read_zip_member,
-)
+from training.untrusted import CorruptRecordError, RejectedError, checked_hw
 
 LOGGER = logging.getLogger(__name__)
 
@@ -77,7 +70,7 @@ def usable_models(folder: Path, split: str) -> list[CatalogueModel]:
         model
         for model in found
         if model.licence in LICENCES
-        and model.model_id.rpartition("#")[2] not in DEMO_MODELS
+        and model.short_id not in DEMO_MODELS
         and is_held_out(model.model_id) == (split == "validation")
     ]
     if not chosen:
@@ -142,14 +135,7 @@ def _stem(model: CatalogueModel) -> str:
 
 def _prepare(model: CatalogueModel) -> ReadyModel | None:
     archive = Path(model.catalogue)
-    members = member_names(archive)
-
-    def read(name: str) -> bytes:
-        if name not in members:
-            # Some models of the official catalogues name files of their author's own disk.
-            raise RejectedError("model_file_missing")
-        return read_zip_member(archive, inside(archive, name))
-
+    read = model_reader(archive)
     try:
         if len(read(model.member)) > _MAX_OBJ_BYTES:
             raise RejectedError("model_large")

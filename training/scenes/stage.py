@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from training.rendering.shading import SHADOW_SIDE
 from training.rendering.shading import Surfaces as Reflection
+from training.rendering.spec import add_mesh, add_shown_geom, add_texture, use_corner_normals
 from training.scenes.placement import Placed
 from training.scenes.surfaces import Surfaces
 from training.scenes.thing import Look, Part
@@ -84,18 +85,12 @@ def build_stage(
     for part in occluders:
         _add_mesh(spec, owners, -1, looks, part)
     model = spec.compile()
-    _own_normals(model)
+    use_corner_normals(model)
     owner, casters = np.full(model.ngeom, -1), np.zeros(model.ngeom, bool)
     for name, number in owners.items():
         owner[model.geom(name).id] = number
         casters[model.geom(name).id] = True
     return Stage(model, owner, casters, _reflection(model, looks), ground, np.concatenate(corners))
-
-
-def _own_normals(model: Any) -> None:
-    """Each corner of a face has a normal of its own; MuJoCo 4.0 passes over `userfacenormal`."""
-    for first, count in zip(model.mesh_faceadr, model.mesh_facenum, strict=True):
-        model.mesh_facenormal[first : first + count] = np.arange(3 * count).reshape(-1, 3)
 
 
 def _reflection(model: Any, looks: dict[str, Look]) -> Reflection:
@@ -113,25 +108,14 @@ def _add_mesh(
     mesh, normals, look = part
     name = f"o{len(owners)}"
     owners[name] = number
-    added = spec.add_mesh(name=name)
-    added.uservert = mesh.vertices.ravel()
-    added.userface = mesh.faces.ravel()
-    added.usernormal = normals.ravel()
-    added.userfacenormal = np.arange(3 * len(mesh.faces))
-    added.usertexcoord = (mesh.uv * (1, -1)).ravel()
-    added.userfacetexcoord = mesh.faces.ravel()
-    added.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
-    _add_geom(
-        spec,
+    add_mesh(spec, name, mesh.vertices, mesh.faces, mesh.uv, normals)
+    add_shown_geom(
+        spec.worldbody,
         _material(spec, looks, look),
         name=name,
         type=mujoco.mjtGeom.mjGEOM_MESH,
         meshname=name,
     )
-
-
-def _add_geom(spec: Any, material: str, **fields: Any) -> None:
-    spec.worldbody.add_geom(material=material, contype=0, conaffinity=0, **fields)
 
 
 def _room(
@@ -165,8 +149,8 @@ def _room(
                 nearest = float((sign * inside[:, axis]).max()) + 0.08
                 centre = np.zeros(3)
                 centre[axis] = sign * (max(nearest, 0.25) + rng.exponential(0.5))
-                _add_geom(
-                    spec,
+                add_shown_geom(
+                    spec.worldbody,
                     wall,
                     type=mujoco.mjtGeom.mjGEOM_PLANE,  # on boxes textures lie in x and y alone
                     size=[5, _WALL_M / 2, 1],
@@ -179,7 +163,9 @@ def _room(
 
 
 def _slab(spec: Any, size: list[float], centre: Any, z: float, material: str) -> None:
-    _add_geom(spec, material, type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=[*centre, z])
+    add_shown_geom(
+        spec.worldbody, material, type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=[*centre, z]
+    )
 
 
 def _flat(texture: NDArray[np.uint8], rng: Rng) -> Look:
@@ -198,16 +184,7 @@ def _material(spec: Any, looks: dict[str, Look], look: Look, rng: Rng | None = N
     looks[name] = look
     material = spec.add_material(name=name, rgba=[*(float(v) for v in look.colour), 1.0])
     if look.texture is not None:
-        height, width = look.texture.shape[:2]
-        texture = spec.add_texture(
-            name=name,
-            type=mujoco.mjtTexture.mjTEXTURE_2D,
-            width=width,
-            height=height,
-            nchannel=3,
-        )
-        texture.data = np.ascontiguousarray(look.texture).tobytes()
-        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+        add_texture(spec, material, name, look.texture)
     if rng is not None:
         material.texrepeat = [float(np.exp(rng.uniform(np.log(0.5), np.log(3.0))))] * 2
         material.texuniform = True

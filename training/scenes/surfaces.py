@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.taos.images import decode_rgb, image_hw, read_bytes
+from training.untrusted import decode_rgb, image_hw, read_bytes
 
 Rng = np.random.Generator
 Image = NDArray[np.uint8]

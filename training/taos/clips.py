@@ -20,12 +20,12 @@ from training.taos.blend import (
 )
 from training.taos.compose import Plan
 from training.taos.config import TaosConfig
-from training.taos.errors import RejectedError
 from training.taos.materials import Materials, PhotoTarget, record_name
 from training.taos.occluders import draw_patch
 from training.taos.placement import place_with_overlap
 from training.taos.target_filter import smallest_target
 from training.taos.types import CutOut, TaosClip, TaosSample
+from training.untrusted import RejectedError
 
 TRACK_ID = 1
 _ZOOM = 1.3

@@ -17,12 +17,12 @@ from training.taos.blend import (
     place_mask,
 )
 from training.taos.config import TaosConfig
-from training.taos.errors import RejectedError
 from training.taos.materials import Materials
 from training.taos.occluders import draw_patch
 from training.taos.placement import place_apart, place_touching, place_with_overlap
 from training.taos.scene import Scene, draw_scene
 from training.taos.types import TaosSample
+from training.untrusted import RejectedError
 
 
 @dataclass(frozen=True)

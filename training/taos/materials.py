@@ -13,11 +13,11 @@ import numpy as np
 
 from training.taos.blend import cut_from_photo
 from training.taos.config import TaosConfig
-from training.taos.errors import RejectedError
 from training.taos.pieces import largest_piece_share
 from training.taos.sources.base import CutOutSource, PhotoSource, Source
 from training.taos.target_filter import cheap_reason, mask_reason
 from training.taos.types import CutOut, Photo, PhotoObject
+from training.untrusted import RejectedError
 
 _CACHED_PHOTOS = 160
 _CACHED_VERDICTS = 500_000

@@ -10,9 +10,9 @@ import numpy as np
 
 from training.taos.blend import transform
 from training.taos.config import TaosConfig
-from training.taos.errors import RejectedError
 from training.taos.materials import Materials
 from training.taos.types import CutOut
+from training.untrusted import RejectedError
 
 
 def move_cut_out(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.errors import CorruptRecordError
-from training.taos.images import MAX_FILE_BYTES
 from training.taos.shards import decode_sample, shard_files
 from training.taos.types import TaosSample
+from training.untrusted import MAX_FILE_BYTES, CorruptRecordError
 
 
 @dataclass(frozen=True)

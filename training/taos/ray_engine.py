@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.errors import CorruptRecordError
 from training.taos.runner import TaosRun, make_shard
+from training.untrusted import CorruptRecordError
 
 
 class ShardMaker:

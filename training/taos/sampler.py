@@ -13,11 +13,11 @@ from amodal_ros.errors import InvalidInputError
 from training.taos.clips import compose_clip
 from training.taos.compose import Plan, compose_still, draw_plan
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError, RejectedError
 from training.taos.judge import CompositeJudge, GeometricJudge, Verdict
 from training.taos.materials import Materials
 from training.taos.sources import open_source
 from training.taos.types import DrawReport, TaosClip, TaosSample
+from training.untrusted import CorruptRecordError, RejectedError
 
 
 class TaosSampler:

@@ -10,12 +10,12 @@ import numpy as np
 
 from training.taos.blend import Patch, blur_boundary, harmonise, paste, place_mask
 from training.taos.config import TaosConfig
-from training.taos.errors import RejectedError
 from training.taos.materials import Materials, PhotoTarget, record_name
 from training.taos.occluders import move_cut_out, take_part
 from training.taos.pieces import is_thin
 from training.taos.target_filter import smallest_target
 from training.taos.types import CutOut
+from training.untrusted import RejectedError
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,9 +21,8 @@ import cv2
 import numpy as np
 
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError
-from training.taos.images import MAX_FILE_BYTES
 from training.taos.types import TaosClip, TaosSample
+from training.untrusted import MAX_FILE_BYTES, CorruptRecordError
 
 MASKS = ("amodal", "visible", "occlusion", "occluder")
 

@@ -137,9 +137,8 @@ def test_missing_mujoco_is_one_line(tmp_path, repository_root):
     code = (
         f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(repository_root)!r}]\n"
         "from benchmarks.rendering.renderer import Lighting, SceneRenderer\n"
-        "from benchmarks.rendering.scene import SceneSource\n"
         "from amodal_ros.errors import BackendError\n"
-        "try:\n    SceneRenderer(SceneSource('', {}), [], (4, 4), Lighting())\n"
+        "try:\n    SceneRenderer([], [], (4, 4), 40.0, Lighting())\n"
         "except BackendError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,10 +15,10 @@ from amodal_ros.modeling.config import AmodalConfig
 from tests.training.taos.taos_drawings import HW, draw_photo, jpeg, outline
 from training.data import DataConfig, SourceConfig, build_dataset, collate
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError
 from training.taos.random_access import TaosShardIndex
 from training.taos.runner import TaosRun, run_taos
 from training.taos.shards import read_shard, shard_files
+from training.untrusted import CorruptRecordError
 
 MODEL = AmodalConfig(base="mobile_sam", image_size=64)
 

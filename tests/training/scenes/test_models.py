@@ -13,7 +13,7 @@ from benchmarks.rendering.demo_scene import PROPS
 from tests.training.scenes.scene_models import obj, write_catalogue
 from training.scenes.meshes import volume
 from training.scenes.models import DEMO_MODELS, ModelStore, is_held_out, usable_models
-from training.taos.errors import CorruptRecordError
+from training.untrusted import CorruptRecordError
 
 
 def many(folder: Path) -> Path:

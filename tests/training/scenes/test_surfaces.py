@@ -14,7 +14,7 @@ from training.scenes.dressing import Wardrobe
 from training.scenes.effects import camera_effects
 from training.scenes.models import ModelStore, usable_models
 from training.scenes.surfaces import Surfaces
-from training.taos.errors import CorruptRecordError
+from training.untrusted import CorruptRecordError
 
 
 @pytest.mark.parametrize("kind", ["ground", "wall", "skin", "label"])

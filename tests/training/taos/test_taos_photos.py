@@ -15,10 +15,10 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from tests.fakes import FakeBackend, fake_manifest
 from tests.training.taos.taos_drawings import HW, draw_photo, jpeg
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError
 from training.taos.sampler import TaosSampler
 from training.taos.sources.photos import SelfSegmentedSource
 from training.taos.sources.segment_everything import SelfMask, segment_everything
+from training.untrusted import CorruptRecordError
 
 
 class ColourBackend(FakeBackend):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError
 from training.taos.runner import TaosRun, run_taos
+from training.untrusted import CorruptRecordError
 
 pytestmark = pytest.mark.slow
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
+from training.rendering.obj_model import parse_obj, shape_reason
+from training.rendering.sh3f import read_catalogue, read_zip_member, spdx_licence
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError, RejectedError
 from training.taos.sources import open_source
 from training.taos.sources.mujoco_views import render_views
-from training.taos.sources.obj_model import parse_obj, shape_reason
-from training.taos.sources.sh3f import read_catalogue, read_zip_member, spdx_licence
+from training.untrusted import CorruptRecordError, RejectedError
 
 FACES = [(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5)]
 
@@ -77,7 +77,9 @@ def test_obj_with_materials() -> None:
     assert mesh.faces.shape == (12, 3)  # quads become triangles
     assert mesh.colour == (0.9, 0.1, 0.1)
     assert mesh.texture == "a/wood.jpg"
-    with pytest.raises(ValueError, match=r"face corner 99/0: expected indices within 1, 0"):
+    with pytest.raises(
+        ValueError, match=r"face corner \[99, 0\]: expected indices within \[1, 0\]"
+    ):
         parse_obj("x", {"x": b"v 0 0 0\nf 1 1 99"}.__getitem__)
     with pytest.raises(ValueError, match="expected faces"):
         parse_obj("x", {"x": b"v 0 0 0\n"}.__getitem__)

@@ -22,10 +22,10 @@ from amodal_ros.errors import InvalidInputError
 from training.taos.__main__ import main
 from training.taos.config import TaosConfig
 from training.taos.dataset import TaosDataset, TaosShards
-from training.taos.errors import CorruptRecordError
 from training.taos.runner import TaosRun, run_taos
 from training.taos.shards import read_shard, shard_files
 from training.taos.types import TaosSample
+from training.untrusted import CorruptRecordError
 
 
 def make_run(sources: list[str], out: Path, count: int = 12, **config: object) -> TaosRun:

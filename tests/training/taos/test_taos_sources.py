@@ -14,8 +14,8 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from tests.training.taos.taos_drawings import HW, draw_photo
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError, RejectedError
 from training.taos.sources import open_source
+from training.untrusted import CorruptRecordError, RejectedError
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

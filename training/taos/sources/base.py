@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from training.taos.errors import CorruptRecordError
-from training.taos.images import decode_rgb, working_hw
 from training.taos.types import CutOut, Photo, PhotoObject
+from training.untrusted import CorruptRecordError, decode_rgb, working_hw
 
 
 class PhotoSource(ABC):

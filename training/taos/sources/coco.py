@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.errors import CorruptRecordError
-from training.taos.images import checked_hw, read_bytes
 from training.taos.sources.base import PhotoSource, make_photo, polygon_object, rle_object
 from training.taos.types import Photo, PhotoObject
+from training.untrusted import CorruptRecordError, checked_hw, read_bytes
 
 
 class CocoSource(PhotoSource):

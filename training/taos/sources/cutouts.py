@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.errors import CorruptRecordError, RejectedError
-from training.taos.images import decode_rgba, read_bytes
 from training.taos.pieces import largest_piece_share, solidity
 from training.taos.sources.base import CutOutSource
 from training.taos.types import CutOut
+from training.untrusted import CorruptRecordError, RejectedError, decode_rgba, read_bytes
 
 MIN_AREA = 24 * 24
 MIN_SOLIDITY = 0.3

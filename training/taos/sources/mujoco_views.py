@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from training.taos.images import checked_hw
-from training.taos.sources.obj_model import MaterialMesh
+from training.rendering.obj_model import MaterialMesh
+from training.untrusted import checked_hw
+
+if TYPE_CHECKING:
+    from training.rendering.canvas import Canvas
 
 _OVERSAMPLING = 2
 _FIELD_OF_VIEW_DEG = 35.0
@@ -46,18 +49,23 @@ def render_views(
     os.environ.setdefault("MUJOCO_GL", "osmesa")  # read when mujoco is imported
     import mujoco
 
+    from training.rendering.canvas import Canvas, current_context
+
     side = size * _OVERSAMPLING
-    xml, assets = _scene(meshes, read, side)
-    model = mujoco.MjModel.from_xml_string(xml, assets)
+    model = _spec(meshes, read, side).compile()
     data = mujoco.MjData(model)
-    renderer = mujoco.Renderer(model, side, side)
+    current_context((side, side))
+    canvas = Canvas(model, data, lights_of_model=True)
+    canvas.switch_off("CULL_FACE", "SHADOW", "REFLECTION", "SKYBOX")
     try:
-        return [_view(mujoco, model, data, renderer, np.random.default_rng(s)) for s in seeds]
+        return [_view(model, data, canvas, np.random.default_rng(s)) for s in seeds]
     finally:
-        renderer.close()
+        canvas.close()
 
 
-def _view(mujoco: Any, model: Any, data: Any, renderer: Any, rng: np.random.Generator) -> Any:
+def _view(model: Any, data: Any, canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
+    import mujoco
+
     camera = mujoco.MjvCamera()
     camera.lookat[:] = 0.0
     camera.azimuth = rng.uniform(0.0, 360.0)
@@ -70,18 +78,9 @@ def _view(mujoco: Any, model: Any, data: Any, renderer: Any, rng: np.random.Gene
     model.vis.headlight.ambient[:] = rng.uniform(0.25, 0.45)
     model.vis.headlight.diffuse[:] = rng.uniform(0.15, 0.4)
     mujoco.mj_forward(model, data)
-    renderer.update_scene(data, camera)
-    for flag in (
-        mujoco.mjtRndFlag.mjRND_CULL_FACE,
-        mujoco.mjtRndFlag.mjRND_SHADOW,
-        mujoco.mjtRndFlag.mjRND_REFLECTION,
-        mujoco.mjtRndFlag.mjRND_SKYBOX,
-    ):
-        renderer.scene.flags[flag] = 0
-    rgb = renderer.render().astype(np.float32)
-    renderer.enable_segmentation_rendering()
-    solid = (renderer.render()[..., 0] >= 0).astype(np.float32)
-    renderer.disable_segmentation_rendering()
+    canvas.update(camera)
+    rgb = canvas.colours().astype(np.float32)
+    solid = canvas.silhouette().astype(np.float32)
     size = (solid.shape[1] // _OVERSAMPLING, solid.shape[0] // _OVERSAMPLING)
     layer = np.dstack([rgb * solid[..., None], solid * 255.0])
     small = cv2.resize(layer, size, interpolation=cv2.INTER_AREA)
@@ -89,69 +88,45 @@ def _view(mujoco: Any, model: Any, data: Any, renderer: Any, rng: np.random.Gene
     return np.clip(np.dstack([colour, small[..., 3]]) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _scene(
-    meshes: list[MaterialMesh], read: Callable[[str], bytes], side: int
-) -> tuple[str, dict[str, bytes]]:
-    """MJCF and its files: the model centred, in a ball of radius 1, z up."""
+def _spec(meshes: list[MaterialMesh], read: Callable[[str], bytes], side: int) -> Any:
+    """The model centred, in a ball of radius 1, z up, under one light."""
+    import mujoco
+
+    from training.rendering.spec import add_mesh, add_shown_geom, add_texture, read_texture
+
     points = np.concatenate([mesh.vertices for mesh in meshes])
     centre = (points.min(axis=0) + points.max(axis=0)) / 2
     radius = float(np.linalg.norm(points - centre, axis=1).max())
     if not np.isfinite(radius) or radius <= 0:
         raise ValueError("expected a model of finite size")
-    assets: dict[str, bytes] = {}
-    parts, geoms = [], []
+    spec = mujoco.MjSpec()
+    visual = spec.visual
+    visual.global_.offheight = visual.global_.offwidth = side
+    visual.global_.fovy = _FIELD_OF_VIEW_DEG
+    visual.quality.offsamples = 0
+    visual.map.znear = 0.01
+    light = spec.worldbody.add_light(castshadow=False, pos=[0, 0, 3], dir=[0, 0, -1])
+    light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
     for number, mesh in enumerate(meshes):
         if len(np.unique(mesh.vertices, axis=0)) < 4 or _area(mesh) < 1e-7 * radius**2:
             continue  # MuJoCo wants four vertices and a surface; such a sliver is not seen
-        assets[f"m{number}.obj"] = _obj_bytes(mesh, centre, radius)
-        look = 'rgba="{:.4f} {:.4f} {:.4f} 1"'.format(*mesh.colour)
+        vertices = ((mesh.vertices - centre) / radius)[:, [0, 2, 1]] * (1, -1, 1)
+        name = f"m{number}"
+        add_mesh(spec, name, vertices, mesh.faces, mesh.texture_uv)
+        material = spec.add_material(name=name, specular=mesh.shine * 0.5, shininess=0.4)
         if mesh.texture:
-            assets[f"t{number}.png"] = _texture_png(read(mesh.texture), mesh.texture)
-            parts.append(f'<texture name="t{number}" type="2d" file="t{number}.png"/>')
-            look = f'texture="t{number}"'
-        parts.append(
-            f'<material name="c{number}" {look} specular="{mesh.shine * 0.5:.3f}" '
-            f'shininess="0.4"/><mesh name="m{number}" file="m{number}.obj" inertia="shell"/>'
-        )
-        geoms.append(
-            f'<geom type="mesh" mesh="m{number}" material="c{number}" contype="0" '
-            f'conaffinity="0"/>'
-        )
-    if not geoms:
+            data = read(mesh.texture)
+            checked_hw(data, mesh.texture, "texture")
+            add_texture(spec, material, name, read_texture(data, mesh.texture, _MAX_TEXTURE_SIDE))
+        else:
+            material.rgba = [*mesh.colour, 1]
+        add_shown_geom(spec.worldbody, name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name)
+    if not spec.geoms:
         raise ValueError("expected a mesh of at least four vertices")
-    xml = (
-        "<mujoco><visual>"
-        f'<global offwidth="{side}" offheight="{side}" fovy="{_FIELD_OF_VIEW_DEG}"/>'
-        '<quality offsamples="0"/><map znear="0.01"/></visual>'
-        f"<asset>{''.join(parts)}</asset><worldbody>"
-        '<light directional="true" castshadow="false" pos="0 0 3" dir="0 0 -1"/>'
-        f"{''.join(geoms)}</worldbody></mujoco>"
-    )
-    return xml, assets
+    return spec
 
 
 def _area(mesh: MaterialMesh) -> float:
     corners = mesh.vertices[mesh.faces]
     sides = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     return 0.5 * float(np.linalg.norm(sides, axis=1).sum())
-
-
-def _obj_bytes(mesh: MaterialMesh, centre: np.ndarray, radius: float) -> bytes:
-    x, y, z = ((mesh.vertices - centre) / radius).T
-    lines = [f"v {a:.6f} {b:.6f} {c:.6f}" for a, b, c in zip(x, -z, y, strict=True)]
-    lines += [f"vt {u:.6f} {v:.6f}" for u, v in mesh.texture_uv]
-    lines += [f"f {a}/{a} {b}/{b} {c}/{c}" for a, b, c in mesh.faces + 1]
-    return "\n".join(lines).encode("ascii")
-
-
-def _texture_png(data: bytes, name: str) -> bytes:
-    """Any texture as an RGB PNG of moderate size (MuJoCo reads no JPEG)."""
-    checked_hw(data, name, "texture")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"texture {name} cannot be decoded")
-    largest = max(image.shape[:2])
-    if largest > _MAX_TEXTURE_SIDE:
-        factor = _MAX_TEXTURE_SIDE / largest
-        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])

@@ -15,8 +15,6 @@ from pycocotools import mask as coco_mask
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import write_text
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError
-from training.taos.images import checked_hw, decode_rgb, read_bytes, working_hw
 from training.taos.sources.base import PhotoSource, make_photo, rle_object
 from training.taos.sources.segment_everything import (
     MIN_PREDICTED_IOU,
@@ -26,6 +24,7 @@ from training.taos.sources.segment_everything import (
 )
 from training.taos.sources.yolo import IMAGE_SUFFIXES
 from training.taos.types import Photo
+from training.untrusted import CorruptRecordError, checked_hw, decode_rgb, read_bytes, working_hw
 
 _SIDE = 1024
 Segmenter = Callable[[np.ndarray], list[SelfMask]]

@@ -14,21 +14,14 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import write_bytes
+from training.rendering.obj_model import parse_obj, shape_reason
+from training.rendering.sh3f import CatalogueModel, model_reader, read_catalogue
 from training.taos.config import TaosConfig
-from training.taos.errors import CorruptRecordError, RejectedError
-from training.taos.images import decode_rgba, read_bytes
 from training.taos.sources.base import CutOutSource
 from training.taos.sources.cutouts import cut_out_from_rgba
 from training.taos.sources.mujoco_views import render_views
-from training.taos.sources.obj_model import parse_obj, shape_reason
-from training.taos.sources.sh3f import (
-    CatalogueModel,
-    inside,
-    member_names,
-    read_catalogue,
-    read_zip_member,
-)
 from training.taos.types import CutOut
+from training.untrusted import CorruptRecordError, RejectedError, decode_rgba, read_bytes
 
 _RECIPE = 1
 Key = tuple[int, int]
@@ -108,14 +101,7 @@ class RenderSource(CutOutSource):
     def _render(self, model: CatalogueModel, stem: str) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
         archive = Path(model.catalogue)
-        members = member_names(archive)
-
-        def read(name: str) -> bytes:
-            if name not in members:
-                # Some models of the official catalogues name files of their author's own disk.
-                raise RejectedError("model_file_missing")
-            return read_zip_member(archive, inside(archive, name))
-
+        read = model_reader(archive)
         try:
             meshes = parse_obj(model.member, read)
             if reason := shape_reason(meshes):

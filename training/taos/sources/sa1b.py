@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.errors import CorruptRecordError
-from training.taos.images import checked_hw, read_bytes
 from training.taos.sources.base import PhotoSource, make_photo, rle_object
 from training.taos.sources.tar_index import TarPair, index_tar, read_member
 from training.taos.types import Photo
+from training.untrusted import CorruptRecordError, checked_hw, read_bytes
 
 Key = tuple[str, int]
 

@@ -7,8 +7,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from training.taos.errors import CorruptRecordError
-from training.taos.images import MAX_FILE_BYTES
+from training.untrusted import MAX_FILE_BYTES, CorruptRecordError
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 

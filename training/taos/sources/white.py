@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.images import checked_hw, decode_rgb, read_bytes, working_hw
 from training.taos.sources.base import CutOutSource
 from training.taos.sources.cutouts import cut_out_from_rgba
 from training.taos.types import CutOut
+from training.untrusted import checked_hw, decode_rgb, read_bytes, working_hw
 
 _LONG_SIDE = 640
 _WHITE = 232  # the darkest channel of the ground

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.errors import CorruptRecordError
-from training.taos.images import checked_hw, read_bytes
 from training.taos.sources.base import PhotoSource, make_photo, polygon_object
 from training.taos.types import Photo, PhotoObject
+from training.untrusted import CorruptRecordError, checked_hw, read_bytes
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 

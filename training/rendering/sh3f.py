@@ -6,12 +6,14 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from training.taos.errors import CorruptRecordError
-from training.taos.images import MAX_FILE_BYTES
+from training.untrusted import MAX_FILE_BYTES, CorruptRecordError, RejectedError
 
+DEBIAN_FOLDER = Path("/usr/share/sweethome3d/furniture")
 _PROPERTIES = "PluginFurnitureCatalog.properties"
 
 
@@ -26,6 +28,8 @@ class CatalogueModel:
         name: human name, used as category.
         licence: SPDX id, or "unknown".
         creator: who is to be credited.
+        size_m: width (x), depth (y) and height (z) in metres; zeros where it is not said.
+        rotation: (3, 3) by rows, from the OBJ's axes to those of the catalogue, which have y up.
     """
 
     catalogue: str
@@ -34,6 +38,13 @@ class CatalogueModel:
     name: str
     licence: str
     creator: str
+    size_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rotation: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1)
+
+    @property
+    def short_id(self) -> str:
+        """The part of the id after ``#``, for example ``teddyBear``."""
+        return self.model_id.rpartition("#")[2]
 
 
 def read_catalogue(path: Path) -> list[CatalogueModel]:
@@ -62,11 +73,34 @@ def read_catalogue(path: Path) -> list[CatalogueModel]:
                 name=fields.get(f"name#{number}", ""),
                 licence=licence,
                 creator=fields.get(f"creator#{number}", ""),
+                **_geometry(fields, number),
             )
         )
     if not models:
         raise CorruptRecordError(path, _PROPERTIES, "expected lines model#N=..., found none")
     return models
+
+
+def _geometry(fields: dict[str, str], number: str) -> dict[str, Any]:
+    size = [float(fields.get(f"{key}#{number}", 0)) / 100 for key in ("width", "depth", "height")]
+    rotation = tuple(float(v) for v in fields.get(f"modelRotation#{number}", "").split())
+    return {"size_m": tuple(size)} | ({"rotation": rotation} if rotation else {})
+
+
+def model_reader(path: Path) -> Callable[[str], bytes]:
+    """``(name) -> bytes`` for the files of a catalogue's models.
+
+    It raises RejectedError for a file that is not there: some models of the official catalogues
+    name files of their author's own disk.
+    """
+    members = member_names(path)
+
+    def read(name: str) -> bytes:
+        if name not in members:
+            raise RejectedError("model_file_missing")
+        return read_zip_member(path, inside(path, name))
+
+    return read
 
 
 def spdx_licence(text: str) -> str:

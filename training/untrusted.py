@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading images from files nobody vouches for: size is known before pixels are decoded."""
+"""Files that nobody vouches for: what is wrong with them, and images read with care.
+
+The size of an image is known before its pixels are decoded.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,41 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.taos.errors import CorruptRecordError
+from amodal_ros.errors import InvalidInputError
 
 MAX_FILE_BYTES = 128 * 2**20
 MAX_PIXELS = 80_000_000
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+class CorruptRecordError(InvalidInputError):
+    """A source file or one record in it cannot be used; names both.
+
+    Attributes:
+        file: path of the file (inside an archive: ``archive!member``).
+        record: which record of the file, or ``"file"`` for the file as a whole.
+        reason: what came and what was expected.
+    """
+
+    def __init__(self, file: object, record: object, reason: str) -> None:
+        """Stores the place and builds the message ``file, record R: reason``."""
+        super().__init__(f"{file}, record {record}: {reason}")
+        self.file = str(file)
+        self.record = str(record)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        """Pickles by its three parts, so that it crosses process borders."""
+        return type(self), (self.file, self.record, self.reason)
+
+
+class RejectedError(Exception):
+    """One drawing attempt came to nothing; `reason` is the key it is counted under."""
+
+    def __init__(self, reason: str) -> None:
+        """Keeps the reason, a short snake_case key."""
+        super().__init__(reason)
+        self.reason = reason
 
 
 def image_hw(data: bytes) -> tuple[int, int] | None:
