@@ -1,12 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes that end with the process that started them, even where that was killed."""
+"""Work in processes that end with the one that started them, even where that was killed."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing.process import BaseProcess
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def in_processes(
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    prepare: Callable[[], None] | None = None,
+    in_order: bool = False,
+) -> Iterator[Result]:
+    """Results of all tasks, as they are finished.
+
+    Always in processes of their own, never forked: OSMesa and torch's triton each bring an LLVM,
+    and a process that loads both dies. One process draws with one thread.
+
+    Args:
+        work: a function at the top level of a module, or a `partial` of one.
+        tasks: what it is called with.
+        workers: processes at most.
+        prepare: called once in each process before its first task.
+        in_order: give the results in the order of the tasks.
+    """
+    if not tasks:
+        return
+    pool = ProcessPoolExecutor(
+        min(workers, len(tasks)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=partial(_start, prepare),
+    )
+    try:
+        futures = [pool.submit(work, task) for task in tasks]
+        for future in futures if in_order else as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(prepare: Callable[[], None] | None) -> None:
+    end_with_parent()
+    draw_without_screen()
+    if prepare is not None:
+        prepare()
+
+
+def draw_without_screen() -> None:
+    """Have MuJoCo draw with OSMesa, in one thread; to be called before it is first imported."""
+    os.environ.setdefault("MUJOCO_GL", "osmesa")
+    os.environ.setdefault("LP_NUM_THREADS", "1")
 
 
 def end_with_parent() -> None:

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from rich.progress import track
@@ -19,7 +16,7 @@ from benchmarks.tabletop.assets import prepare_assets, wheel_lines
 from benchmarks.tabletop.catalog import OBJECT_SETS
 from benchmarks.tabletop.shot_types import FrameRecord, Kind, Shot
 from training.datasets import AmodalCocoWriter
-from training.worker_processes import end_with_parent
+from training.worker_processes import in_processes
 
 FILES: dict[Kind, str] = {"still": "stills.json", "clip": "clips.json"}
 
@@ -100,10 +97,16 @@ def generate(plan: Plan) -> Summary:
     left_out: Counter[str] = Counter()
     images = 0
     shots = _shots(plan, assets)
-    for shot, records in zip(shots, _render_all(shots, plan.workers), strict=True):
-        writer = writers.setdefault(shot.kind, _writer(plan))
+    made = track(
+        in_processes(_render, shots, plan.workers, in_order=True), "rendering", total=len(shots)
+    )
+    counts = {"stills": plan.stills, "clips": plan.clips, "frames": plan.frames}
+    for shot, records in zip(shots, made, strict=True):
+        writer = writers.setdefault(
+            shot.kind, dataset_writer("", plan.object_set, plan.seed, counts)
+        )
         for record in records:
-            _add_frame(writer, shot, record)
+            add_frame(writer, shot, record)
             left_out.update(record.left_out)
             images += 1
     for kind, writer in writers.items():
@@ -116,21 +119,30 @@ def generate(plan: Plan) -> Summary:
     )
 
 
-def _writer(plan: Plan) -> AmodalCocoWriter:
+def dataset_writer(
+    kind: str, object_set: str, seed: int, counts: Mapping[str, int]
+) -> AmodalCocoWriter:
+    """An empty data set that says what it is made of.
+
+    Args:
+        kind: of the pictures, beside "tabletop benchmark"; may be empty.
+        object_set: key of the catalogue's sets.
+        seed: of everything.
+        counts: how many of what, for its ``info``.
+    """
     return AmodalCocoWriter(
         {
-            "description": f"amodal_ros tabletop benchmark, {plan.object_set} objects",
-            "seed": plan.seed,
-            "stills": plan.stills,
-            "clips": plan.clips,
-            "frames": plan.frames,
-            "sources": wheel_lines(plan.object_set),
+            "description": f"amodal_ros tabletop benchmark, {kind}{object_set} objects",
+            "seed": seed,
+            **counts,
+            "sources": wheel_lines(object_set),
         },
-        sorted(item.name for item in OBJECT_SETS[plan.object_set]),
+        sorted(item.name for item in OBJECT_SETS[object_set]),
     )
 
 
-def _add_frame(writer: AmodalCocoWriter, shot: Shot, record: FrameRecord) -> None:
+def add_frame(writer: AmodalCocoWriter, shot: Shot, record: FrameRecord) -> None:
+    """Add one picture and its objects to a data set."""
     is_clip = shot.kind == "clip"
     image_id = writer.add_image(
         record.file_name,
@@ -155,22 +167,7 @@ def _shots(plan: Plan, assets: Path) -> list[Shot]:
     ]
 
 
-def _render_all(shots: Sequence[Shot], workers: int) -> Iterator[list[FrameRecord]]:
-    """Records of the shots in order.
-
-    Always in processes of their own: OSMesa and torch's triton each bring an LLVM, and a process
-    that loads both dies.
-    """
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=end_with_parent
-    ) as pool:
-        yield from track(pool.map(_render, shots), "rendering", total=len(shots))
-
-
 def _render(shot: Shot) -> list[FrameRecord]:
-    # Before mujoco is first imported: OSMesa needs no display; one thread for each process.
-    os.environ.setdefault("MUJOCO_GL", "osmesa")
-    os.environ.setdefault("LP_NUM_THREADS", "1")
     from benchmarks.tabletop.shots import render_shot
 
     return render_shot(shot)

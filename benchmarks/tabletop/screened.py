@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.tabletop.options import add_clip_options
 from benchmarks.tabletop.shot_types import FrameRecord, Shot
-from training.worker_processes import end_with_parent
+from training.worker_processes import in_processes
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +39,9 @@ def generate_screened(
         AssetError: the objects cannot be fetched.
     """
     from amodal_ros.errors import InvalidInputError
-    from benchmarks.tabletop.assets import prepare_assets, wheel_lines
+    from benchmarks.tabletop.assets import prepare_assets
     from benchmarks.tabletop.catalog import OBJECT_SETS
-    from training.datasets import AmodalCocoWriter
+    from benchmarks.tabletop.generate import add_frame, dataset_writer
 
     if clips < 1 or frames < 2 or seed < 0 or workers < 1:
         raise InvalidInputError(
@@ -57,35 +54,18 @@ def generate_screened(
     (out / "images").mkdir(parents=True, exist_ok=True)
     objects = OBJECT_SETS[object_set]
     shots = [Shot("clip", number, seed, frames, objects, assets, out) for number in range(clips)]
-    writer = AmodalCocoWriter(
-        {
-            "description": f"amodal_ros tabletop benchmark, screened clips, {object_set} objects",
-            "seed": seed,
-            "clips": clips,
-            "frames": frames,
-            "sources": wheel_lines(object_set),
-        },
-        sorted(item.name for item in objects),
-    )
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=end_with_parent
-    ) as pool:
-        for shot, records in zip(shots, pool.map(_render, shots), strict=True):
-            for record in records:
-                image_id = writer.add_image(
-                    record.file_name, record.hw, video_id=shot.number + 1, frame=record.frame
-                )
-                for number, category, amodal, visible in record.objects:
-                    writer.add_object(image_id, category, amodal, visible, number + 1)
-            logger.info("clip %d of %d", shot.number + 1, clips)
+    counts = {"clips": clips, "frames": frames}
+    writer = dataset_writer("screened clips, ", object_set, seed, counts)
+    made = in_processes(_render, shots, workers, in_order=True)
+    for shot, records in zip(shots, made, strict=True):
+        for record in records:
+            add_frame(writer, shot, record)
+        logger.info("clip %d of %d", shot.number + 1, clips)
     writer.write(out / "clips.json")
     return out / "clips.json"
 
 
 def _render(shot: Shot) -> list[FrameRecord]:
-    # Before mujoco is first imported: OSMesa needs no display; one thread for each process.
-    os.environ.setdefault("MUJOCO_GL", "osmesa")
-    os.environ.setdefault("LP_NUM_THREADS", "1")
     from benchmarks.tabletop.screened_shot import render_screened
 
     return render_screened(shot)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,15 +14,16 @@ from numpy.typing import NDArray
 
 from amodal_ros.files import whole_folder
 from training.datasets.amodal_coco import AmodalCocoWriter
-from training.rendering.canvas import current_context
 from training.rendering.sh3f import CatalogueModel
-from training.scenes.dressing import Wardrobe
-from training.scenes.generate import ChunkReport, SceneRun, chunk_name
+from training.scenes.dressing import PropMaker
 from training.scenes.lights import Lights
 from training.scenes.models import SPLITS, ModelStore, usable_models
-from training.scenes.scene import Picture, render_scene
-from training.scenes.stage import HW
+from training.scenes.run import ChunkReport, SceneRun, chunk_name
 from training.scenes.surfaces import Surfaces
+from training.scenes.views import HW
+
+if TYPE_CHECKING:
+    from training.scenes.scene import Picture
 
 JPEG_QUALITY = 92
 Mask = NDArray[np.bool_]
@@ -29,21 +31,24 @@ PackedObject = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkReport:
-    """Render a chunk ; it is there whole or not at all."""
+    """Render a chunk; it is there whole or not at all."""
+    from training.rendering.canvas import current_context
+    from training.scenes.scene import render_scene
+
     cv2.setNumThreads(1)
     current_context(HW)
     started = time.process_time()
     models = usable_models(run.models, run.split)
     surfaces = Surfaces(run.photos())
     lights = Lights(run.maps())
-    wardrobe = Wardrobe(models, ModelStore(cache), surfaces)
+    maker = PropMaker(models, ModelStore(cache), surfaces)
     pictures: list[tuple[str, list[PackedObject]]] = []
     first = number * run.chunk_scenes
     with whole_folder(out / chunk_name(number)) as folder:
         (folder / "images").mkdir()
         for scene in range(first, first + run.chunk_scenes):
             rng = np.random.default_rng([run.seed, SPLITS.index(run.split), scene])
-            shown = render_scene(rng, wardrobe, surfaces, lights, run.views)
+            shown = render_scene(rng, maker, surfaces, lights, run.views)
             for view, picture in enumerate(shown):
                 name = f"{run.split}_{scene:06d}_{view}.jpg"
                 _save(folder / "images" / name, picture)

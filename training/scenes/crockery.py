@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.scenes.meshes import Mesh, about, curve, lathe, superquadric, tube
-from training.scenes.shapes import Shape
+from training.scenes.props import Shape
 from training.scenes.turned import bail, ear, handle, shell, standing, wall
 
 Rng = np.random.Generator

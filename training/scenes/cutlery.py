@@ -18,7 +18,7 @@ from training.scenes.meshes import (
     superquadric,
     tube,
 )
-from training.scenes.shapes import Shape
+from training.scenes.props import Shape
 
 Rng = np.random.Generator
 Parts = list[tuple[Mesh, str]]

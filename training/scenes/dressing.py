@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes and materials: from a shape or a model to a thing in a scene."""
+"""Sizes and materials: from a shape or a model to a prop in a scene."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from training.scenes.cutlery import CUTLERY
 from training.scenes.handtools import HAND_TOOLS
 from training.scenes.meshes import Mesh
 from training.scenes.models import ModelStore, ReadyModel
-from training.scenes.shapes import Shape
+from training.scenes.prop import Look, Prop, corner_normals
+from training.scenes.props import Shape
 from training.scenes.solids import SOLIDS
 from training.scenes.stationery import STATIONERY
 from training.scenes.surfaces import Surfaces, calm, colour, muted
-from training.scenes.thing import Look, Thing, corner_normals
 from training.scenes.vessels import VESSELS
 from training.scenes.wires import WIRES
 
@@ -28,9 +28,9 @@ Maker = Callable[[Rng], Shape]
 SLENDER: tuple[Sequence[Maker], ...] = (STATIONERY, CUTLERY, HAND_TOOLS, WIRES)
 
 MODEL_SHARE = 0.25
-"""Of things are Sweet Home 3D models."""
+"""Of the props, Sweet Home 3D models."""
 SLENDER_SHARE = 0.45
-"""Of things are thin, long, holed or of wire."""
+"""Of the props, those that are thin, long, holed or of wire."""
 GLASSWARE = frozenset({"tumbler", "goblet", "jar", "bottle", "vase", "bowl", "jug"})
 _GLASS = 0.12
 _LOUD = 0.2  # of scenes have colours and textures of any kind
@@ -45,8 +45,8 @@ _METALS = (
 )
 
 
-class Wardrobe:
-    """Draws things."""
+class PropMaker:
+    """Draws props."""
 
     def __init__(
         self, models: Sequence[CatalogueModel], store: ModelStore, surfaces: Surfaces
@@ -56,13 +56,13 @@ class Wardrobe:
         self._surfaces = surfaces
         self._loud = False
 
-    def draw(self, rng: Rng, count: int) -> list[Thing]:
-        """Things of a scene: models and shapes made here, dressed in one style."""
+    def draw(self, rng: Rng, count: int) -> list[Prop]:
+        """Props of a scene: models and shapes made here, dressed in one style."""
         self._loud = bool(rng.random() < _LOUD)
         slender = float(rng.choice([SLENDER_SHARE, SLENDER_SHARE, 0.15, 0.9]))
         return [self._any(rng, slender) for _ in range(count)]
 
-    def _any(self, rng: Rng, slender: float) -> Thing:
+    def _any(self, rng: Rng, slender: float) -> Prop:
         if rng.random() < slender:
             makers: Sequence[Maker] = SLENDER[int(rng.integers(len(SLENDER)))]
         elif rng.random() < MODEL_SHARE / (1 - SLENDER_SHARE):
@@ -71,7 +71,7 @@ class Wardrobe:
             makers = VESSELS if rng.random() < 0.5 else SOLIDS
         return self._household(makers[int(rng.integers(len(makers)))](rng), rng)
 
-    def _furniture(self, rng: Rng) -> Thing:
+    def _furniture(self, rng: Rng) -> Prop:
         ready = None
         while ready is None:
             model = self._models[int(rng.integers(len(self._models)))]
@@ -85,7 +85,7 @@ class Wardrobe:
             bent = normals / stretch
             bent /= np.maximum(np.linalg.norm(bent, axis=2, keepdims=True), 1e-15)
             parts.append((mesh.stretched(*stretch), bent, look))
-        return Thing(model.model_id, parts, 0.8, flat_top=False, inside=None)
+        return Prop(model.model_id, parts, 0.8, flat_top=False, inside=None)
 
     def _repaint(self, ready: ReadyModel, rng: Rng) -> list[Look]:
         """The model's own materials, other colours, or other textures."""
@@ -105,7 +105,7 @@ class Wardrobe:
                 looks.append(one)
         return looks
 
-    def _household(self, shape: Shape, rng: Rng) -> Thing:
+    def _household(self, shape: Shape, rng: Rng) -> Prop:
         size = float(np.exp(rng.normal(0, 0.15)))
         stretch = size * np.exp(rng.normal(0, 0.06, 3))
         looks = {slot: self._look(slot, rng) for slot in sorted({slot for _, slot in shape.parts})}
@@ -118,7 +118,7 @@ class Wardrobe:
         inside = shape.inside
         if inside is not None:
             inside = (inside[0] * float(min(stretch[:2])), inside[1] * float(stretch[2]))
-        return Thing(shape.kind, _joined(parts), shape.upright, shape.flat_top, inside)
+        return Prop(shape.kind, _joined(parts), shape.upright, shape.flat_top, inside)
 
     def _colour(self, rng: Rng) -> NDArray[np.float32]:
         return colour(rng) if self._loud else muted(rng)

@@ -7,8 +7,8 @@ import numpy as np
 
 from training.scenes.meshes import Array, Mesh, about, box, curve, superquadric, tube
 from training.scenes.placement import Placed
+from training.scenes.prop import Look, Part, corner_normals
 from training.scenes.surfaces import Surfaces, muted
-from training.scenes.thing import Look, Part, corner_normals
 
 Rng = np.random.Generator
 
@@ -23,13 +23,13 @@ _SKIN = (
 
 
 def draw_occluders(placed: list[Placed], surfaces: Surfaces, rng: Rng) -> list[Part]:
-    """Parts, in world coordinates, that reach for one of the things; most scenes have none."""
+    """Parts, in world coordinates, that reach for one of the props; most scenes have none."""
     if rng.random() > _SHARE:
         return []
     found: list[Part] = []
     for _ in range(int(rng.choice([1, 1, 2]))):
         item = placed[int(rng.integers(len(placed)))]
-        points = item.thing.points() @ item.rotation.T + item.position
+        points = item.prop.points() @ item.rotation.T + item.position
         aim = points[int(rng.integers(len(points)))] + rng.normal(0, 0.02, 3) + (0, 0, 0.03)
         turn = about("z", float(rng.uniform(0, 360))) @ about("y", float(-rng.uniform(5, 60)))
         roll = about("x", float(rng.uniform(-90, 90)))

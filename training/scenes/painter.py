@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a stage with every thing's visible and amodal mask."""
+"""Pictures of a stage with every prop's visible and amodal mask."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from training.rendering.canvas import Canvas
 from training.rendering.environment import Environment
 from training.rendering.shading import Light, add_glass, shade, take_buffers
-from training.scenes.stage import FINE, HW, Stage
-from training.scenes.views import View
+from training.scenes.stage import FINE, Stage
+from training.scenes.views import HW, View
 
 Rng = np.random.Generator
 Mask = NDArray[np.bool_]
@@ -29,7 +29,7 @@ class Painter:
         Args:
             stage: the scene.
             environment: its light.
-            count: number of things.
+            count: number of props.
             rng: for the hardness of shadows.
         """
         data = mujoco.MjData(stage.model)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things stand: at rest on the table, close together, some touching, a few on others."""
+"""Where props stand: at rest on the table, close together, some touching, a few on others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from training.scenes.meshes import Array, about
-from training.scenes.thing import Thing
+from training.scenes.prop import Prop
 
 Rng = np.random.Generator
 
@@ -26,30 +26,30 @@ _FREELY_TURNED = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A thing in its place.
+    """A prop in its place.
 
     Attributes:
-        thing: what it is.
+        prop: what it is.
         rotation: (3, 3).
         position: (3,) metres, added after turning.
     """
 
-    thing: Thing
+    prop: Prop
     rotation: Array
     position: Array
 
 
-def arrange(things: Sequence[Thing], rng: Rng) -> list[Placed]:
-    """Place things one after the other on z = 0, around the origin.
+def arrange(props: Sequence[Prop], rng: Rng) -> list[Placed]:
+    """Place props one after the other on z = 0, around the origin.
 
-    No two footprints (convex, seen from above) overlap, but for things put on top of others.
+    No two footprints (convex, seen from above) overlap, but for props put on top of others.
     """
     ground = _Ground(tries=int(rng.choice([1, 1, 2, 6])))
     placed: list[Placed] = []
     hosts: list[tuple[Array, float, float]] = []
-    for thing in things:
-        pose, upright = _pose(thing, rng)
-        points = thing.points() @ pose.T
+    for prop in props:
+        pose, upright = _pose(prop, rng)
+        points = prop.points() @ pose.T
         low = points[:, 2].min()
         outline = cv2.convexHull(points[:, :2].astype(np.float32))[:, 0].astype(np.float64)
         centre = (outline.min(axis=0) + outline.max(axis=0)) / 2
@@ -61,24 +61,24 @@ def arrange(things: Sequence[Thing], rng: Rng) -> list[Placed]:
         else:
             place, height = ground.put(outline - centre, rng), 0.0
         position = np.array([*(place - centre), height - low])
-        placed.append(Placed(thing, pose, position))
+        placed.append(Placed(prop, pose, position))
         if upright and host is None:
             top = float(points[:, 2].max() - low)
-            if thing.flat_top and rng.random() < _ON_TOP:
+            if prop.flat_top and rng.random() < _ON_TOP:
                 hosts.append((place, _inner_reach(outline - centre), top))
-            elif thing.inside is not None and rng.random() < _IN_HOLLOW:
-                hosts.append((place, thing.inside[0], thing.inside[1]))
+            elif prop.inside is not None and rng.random() < _IN_HOLLOW:
+                hosts.append((place, prop.inside[0], prop.inside[1]))
     return placed
 
 
-def _pose(thing: Thing, rng: Rng) -> tuple[Array, bool]:
-    """A rotation, and whether the thing stands as modelled."""
+def _pose(prop: Prop, rng: Rng) -> tuple[Array, bool]:
+    """A rotation, and whether the prop stands as modelled."""
     yaw = about("z", float(rng.uniform(0, 360)))
-    if rng.random() < thing.upright:
+    if rng.random() < prop.upright:
         return yaw, True
     if rng.random() < _FREELY_TURNED:
         return any_rotation(rng), False
-    return yaw @ _resting(thing.points(), rng), False
+    return yaw @ _resting(prop.points(), rng), False
 
 
 def _resting(points: Array, rng: Rng) -> Array:
@@ -136,7 +136,7 @@ class _Ground:
     """The table from above as a grid; knows which cells are taken."""
 
     def __init__(self, tries: int) -> None:
-        """With more `tries` things stand closer together."""
+        """With more `tries` props stand closer together."""
         self._tries = tries
         self._taken = np.zeros((_CELLS, _CELLS), np.uint8)
         self._centres: list[Array] = []

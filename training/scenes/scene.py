@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One scene from its seed alone: things, stage, several views, and what is annotated in them."""
+"""One scene from its seed alone: props, stage, several views, and what is annotated in them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.scenes.dressing import Wardrobe
+from training.scenes.dressing import PropMaker
 from training.scenes.effects import camera_effects
 from training.scenes.lights import Lights
 from training.scenes.occluders import draw_occluders
 from training.scenes.painter import Painter
 from training.scenes.placement import Placed, arrange
 from training.scenes.settling import settle
-from training.scenes.stage import HW, build_stage
+from training.scenes.stage import build_stage
 from training.scenes.surfaces import Surfaces
-from training.scenes.views import View, draw_views
+from training.scenes.views import HW, View, draw_views
 
 Rng = np.random.Generator
 Mask = NDArray[np.bool_]
 
-THINGS = (3, 14)
+PROPS = (3, 14)
 MIN_SIDE_PX = 12
 MIN_VISIBLE_PX = 40
 MIN_VISIBLE_SHARE = 0.15
@@ -40,7 +40,7 @@ class Picture:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        objects: category, amodal and visible mask (H, W) bool of each annotated thing.
+        objects: category, amodal and visible mask (H, W) bool of each annotated prop.
     """
 
     image: NDArray[np.uint8]
@@ -48,10 +48,10 @@ class Picture:
 
 
 def render_scene(
-    rng: Rng, wardrobe: Wardrobe, surfaces: Surfaces, lights: Lights, views: int
+    rng: Rng, maker: PropMaker, surfaces: Surfaces, lights: Lights, views: int
 ) -> Iterator[Picture]:
     """Build a scene and look at it from several sides; a GL context must be current."""
-    placed = _placed(wardrobe, rng)
+    placed = _placed(maker, rng)
     cameras = draw_views(placed, views, rng)
     occluders = draw_occluders(placed, surfaces, rng)
     stage = build_stage(placed, occluders, cameras, surfaces, rng)
@@ -67,18 +67,18 @@ def render_scene(
         painter.close()
 
 
-def _placed(wardrobe: Wardrobe, rng: Rng) -> list[Placed]:
-    """Things side by side, or fallen onto one another."""
-    count = int(rng.integers(THINGS[0], THINGS[1] + 1))
-    things = wardrobe.draw(rng, count)
-    fallen = settle(things, rng) if rng.random() < _FALLING else []
-    return fallen if len(fallen) >= THINGS[0] else arrange(things, rng)
+def _placed(maker: PropMaker, rng: Rng) -> list[Placed]:
+    """Props side by side, or fallen onto one another."""
+    count = int(rng.integers(PROPS[0], PROPS[1] + 1))
+    props = maker.draw(rng, count)
+    fallen = settle(props, rng) if rng.random() < _FALLING else []
+    return fallen if len(fallen) >= PROPS[0] else arrange(props, rng)
 
 
 def _annotated(
     placed: Sequence[Placed], view: View, visible: Mask, amodal: Mask
 ) -> list[tuple[str, Mask, Mask]]:
-    """Things of which enough is in the picture and enough of that is seen."""
+    """Props of which enough is in the picture and enough of that is seen."""
     kept = []
     for item, seen, whole in zip(placed, visible, amodal, strict=True):
         size, shown = np.count_nonzero(whole), np.count_nonzero(seen)
@@ -90,14 +90,14 @@ def _annotated(
         cut = whole[0].any() or whole[-1].any() or whole[:, 0].any() or whole[:, -1].any()
         if cut and _inside(item, view) < MIN_INSIDE:
             continue
-        kept.append((item.thing.category, seen if size - shown < MIN_HIDDEN_PX else whole, seen))
+        kept.append((item.prop.category, seen if size - shown < MIN_HIDDEN_PX else whole, seen))
     return kept
 
 
 def _inside(item: Placed, view: View) -> float:
     """Share of an object's corners that the picture holds."""
     camera = view.camera()
-    away = item.thing.points() @ item.rotation.T + item.position - camera.eye
+    away = item.prop.points() @ item.rotation.T + item.position - camera.eye
     half = np.tan(np.radians(camera.fovy / 2)) * (away @ camera.forward)
     high = np.abs(away @ camera.up) < half
     wide = np.abs(away @ camera.right) < half * HW[1] / HW[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things fall onto the table and one another until they lie, stacked and leaning."""
+"""Props fall onto the table and one another until they lie, stacked and leaning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from training.scenes.convex import convex_pieces
 from training.scenes.meshes import Array, about
 from training.scenes.placement import Placed, any_rotation
-from training.scenes.thing import Thing
+from training.scenes.prop import Prop
 
 Rng = np.random.Generator
 
@@ -22,10 +22,10 @@ _AT_REST_M_S = 0.08
 _SPREAD_M = 0.09
 
 
-def settle(things: Sequence[Thing], rng: Rng) -> list[Placed]:
-    """Drop things one above the other; those that roll away or do not come to rest are left out.
+def settle(props: Sequence[Prop], rng: Rng) -> list[Placed]:
+    """Drop props one above the other; those that roll away or do not come to rest are left out.
 
-    Each part of a thing falls as the convex hulls of its pieces, so that mugs are hollow and
+    Each part of a prop falls as the convex hulls of its pieces, so that mugs are hollow and
     handles open. See MuJoCo's documentation for the contact model.
     """
     spec = mujoco.MjSpec()
@@ -34,9 +34,9 @@ def settle(things: Sequence[Thing], rng: Rng) -> list[Placed]:
     spec.option.iterations = 12
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[2, 2, 0.1])
     poses, height = [], 0.0
-    for number, thing in enumerate(things):
-        pose = _pose(thing, rng)
-        points = thing.points() @ pose.T
+    for number, prop in enumerate(props):
+        pose = _pose(prop, rng)
+        points = prop.points() @ pose.T
         low, high = points.min(axis=0), points.max(axis=0)
         aside = rng.normal(0, _SPREAD_M, 2)
         place = np.array([*(aside - (low + high)[:2] / 2), height * 0.5 + 0.004 - low[2]])
@@ -44,42 +44,40 @@ def settle(things: Sequence[Thing], rng: Rng) -> list[Placed]:
         poses.append((pose, place))
         body = spec.worldbody.add_body(name=f"b{number}", pos=place)
         body.add_freejoint()
-        _add_hulls(spec, body, number, thing, pose, float(np.linalg.norm(high - low)))
+        _add_hulls(spec, body, number, prop, pose, float(np.linalg.norm(high - low)))
     model = spec.compile()
-    model.dof_damping[:] = np.tile([0.02, 0.02, 0.02, 2e-5, 2e-5, 2e-5], len(things))
+    model.dof_damping[:] = np.tile([0.02, 0.02, 0.02, 2e-5, 2e-5, 2e-5], len(props))
     data = mujoco.MjData(model)
     mujoco.mj_step(model, data, _STEPS)
     placed = []
-    for number, (thing, (pose, _)) in enumerate(zip(things, poses, strict=True)):
+    for number, (prop, (pose, _)) in enumerate(zip(props, poses, strict=True)):
         body = data.body(f"b{number}")
         speed = float(np.linalg.norm(data.qvel[6 * number : 6 * number + 3]))
         near = float(np.abs(body.xpos[:2]).max()) < 0.5
         if near and speed < _AT_REST_M_S and np.isfinite(body.xpos).all():
-            placed.append(Placed(thing, body.xmat.reshape(3, 3) @ pose, body.xpos.copy()))
+            placed.append(Placed(prop, body.xmat.reshape(3, 3) @ pose, body.xpos.copy()))
     return placed
 
 
-def _pose(thing: Thing, rng: Rng) -> Array:
+def _pose(prop: Prop, rng: Rng) -> Array:
     yaw = about("z", float(rng.uniform(0, 360)))
-    if rng.random() < 0.6 * thing.upright:
+    if rng.random() < 0.6 * prop.upright:
         return yaw
     if rng.random() < 0.3:
         return any_rotation(rng)
-    size = np.ptp(thing.points(), axis=0)
+    size = np.ptp(prop.points(), axis=0)
     lying = about("y", 90.0) if size[2] > size[:2].max() else np.eye(3)
     tilt = about("y", float(rng.normal(0, 25))) @ about("x", float(rng.normal(0, 25)))
     return yaw @ tilt @ lying
 
 
-def _add_hulls(
-    spec: Any, body: Any, number: int, thing: Thing, pose: Array, extent: float
-) -> None:
-    """Convex pieces of a thing, and a mass and inertia of a body of its extent."""
+def _add_hulls(spec: Any, body: Any, number: int, prop: Prop, pose: Array, extent: float) -> None:
+    """Convex pieces of a prop, and a mass and inertia of a body of its extent."""
     body.explicitinertial = True
     body.mass = 0.2
-    body.ipos = (thing.points() @ pose.T).mean(axis=0)
+    body.ipos = (prop.points() @ pose.T).mean(axis=0)
     body.inertia = [0.2 * extent**2 / 20] * 3
-    for part, (mesh, _, _) in enumerate(thing.parts):
+    for part, (mesh, _, _) in enumerate(prop.parts):
         for piece, points in enumerate(convex_pieces(mesh.vertices @ pose.T, mesh.faces)):
             name = f"h{number}_{part}_{piece}"
             added = spec.add_mesh(name=name)

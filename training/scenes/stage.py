@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A MuJoCo model of things on a table in a room."""
+"""A MuJoCo model of props on a table in a room."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from training.rendering.shading import SHADOW_SIDE
 from training.rendering.shading import Surfaces as Reflection
 from training.rendering.spec import add_mesh, add_shown_geom, add_texture, use_corner_normals
 from training.scenes.placement import Placed
+from training.scenes.prop import Look, Part
 from training.scenes.surfaces import Surfaces
-from training.scenes.thing import Look, Part
-from training.scenes.views import View
+from training.scenes.views import HW, View
 
 Rng = np.random.Generator
 
-HW = (480, 640)
 FINE = 1.5
 """Pictures are drawn this much finer than they are written."""
 _ROOM_TEXTURE_SIDE = 512
@@ -35,11 +34,11 @@ class Stage:
 
     Attributes:
         model: MjModel.
-        owner: (G,) number of the thing each geom belongs to, -1 for others.
+        owner: (G,) number of the prop each geom belongs to, -1 for others.
         casters: (G,) bool, what casts shadows: all but the room.
         reflection: how each geom reflects.
         ground: (3,) mean linear colour of the table.
-        points: (P, 3) of the things, metres.
+        points: (P, 3) of the props, metres.
     """
 
     model: Any
@@ -60,8 +59,8 @@ def build_stage(
     """Compile a scene.
 
     Args:
-        placed: things with their places.
-        occluders: parts in the way that belong to no thing, in world coordinates.
+        placed: props with their places.
+        occluders: parts in the way that belong to no prop, in world coordinates.
         views: cameras; walls stand outside of them.
         surfaces: of tables, floors and walls.
         rng: for the room.
@@ -73,13 +72,13 @@ def build_stage(
     visual.global_.offheight = max(round(HW[0] * FINE), SHADOW_SIDE)
     visual.global_.offwidth = round(HW[1] * FINE)
     visual.quality.offsamples = 0  # masks must be exact
-    corners = [item.thing.points() @ item.rotation.T + item.position for item in placed]
+    corners = [item.prop.points() @ item.rotation.T + item.position for item in placed]
     looks: dict[str, Look] = {}
     inside = np.concatenate([view.eye()[None] for view in views] + corners)
     ground = _room(spec, inside, surfaces, looks, rng)
     owners: dict[str, int] = {}
     for number, item in enumerate(placed):
-        for mesh, normals, look in item.thing.parts:
+        for mesh, normals, look in item.prop.parts:
             moved = (mesh.turned(item.rotation).moved(*item.position), normals @ item.rotation.T)
             _add_mesh(spec, owners, number, looks, (*moved, look))
     for part in occluders:
@@ -128,7 +127,7 @@ def _room(
     """A table of any size over a floor, or only a floor; often walls around points `inside`.
 
     Returns:
-        (3,) mean linear colour of what the things stand on.
+        (3,) mean linear colour of what the props stand on.
     """
     look = _flat(surfaces.ground(rng, _ROOM_TEXTURE_SIDE), rng)
     ground = _material(spec, looks, look, rng)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.scenes.meshes import Mesh, box, curve, extrude, lathe, loft, rod, superquadric, tube
-from training.scenes.shapes import Shape
+from training.scenes.props import Shape
 
 Rng = np.random.Generator
 Parts = list[tuple[Mesh, str]]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.scenes.meshes import Mesh, about, box, curve, extrude, lathe, superquadric, tube
-from training.scenes.shapes import Shape
+from training.scenes.props import Shape
 
 Rng = np.random.Generator
 

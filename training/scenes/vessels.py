@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.scenes.crockery import bowl, bucket, jug, pan, plate, pot, teapot
 from training.scenes.meshes import about, box, curve, lathe, tube
-from training.scenes.shapes import Shape
+from training.scenes.props import Shape
 from training.scenes.turned import disc, handle, radius_at, shell, standing, wall
 
 Rng = np.random.Generator

@@ -14,6 +14,8 @@ from training.scenes.placement import Placed
 
 Rng = np.random.Generator
 
+HW = (480, 640)
+"""Height and width of the pictures, pixels."""
 _AROUND = 0.6
 _NARROW_DEG = 100.0
 _FROM_ABOVE = 0.3
@@ -50,7 +52,7 @@ class View:
 def draw_views(placed: Sequence[Placed], count: int, rng: Rng) -> list[View]:
     """Cameras all around the group or on one side of it; some near, some far, some from above."""
     points = np.concatenate(
-        [item.thing.points()[::7] @ item.rotation.T + item.position for item in placed]
+        [item.prop.points()[::7] @ item.rotation.T + item.position for item in placed]
     )
     low, high = np.percentile(points, [3, 97], axis=0)
     arc = 360.0 if rng.random() < _AROUND else _NARROW_DEG

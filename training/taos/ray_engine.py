@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.runner import TaosRun, make_shard
+from training.taos.run import TaosRun, make_shard
 from training.untrusted import CorruptRecordError
 
 

@@ -8,94 +8,22 @@ moment goes on with the shards that are missing.
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import logging
-import multiprocessing
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import cv2
-
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.files import file_sha256, remove_unfinished, whole_file, write_text
-from training.taos.config import TaosConfig
-from training.taos.judge import CompositeJudge, GeometricJudge, JudgePanel
+from amodal_ros.files import remove_unfinished, write_text
+from training.taos.run import TaosRun, dump, make_shard, shard_path
 from training.taos.sampler import TaosSampler
-from training.taos.shards import ShardWriter, samples_of
 from training.taos.statistics import TaosStatistics
-from training.taos.vlm_judge import VlmJudge, VlmJudgeConfig
-from training.worker_processes import end_with_parent
+from training.worker_processes import in_processes
 
 LOGGER = logging.getLogger(__name__)
 ENGINES = ("local", "ray")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaosRun:
-    """Everything a worker needs to make any shard of the run.
-
-    Attributes:
-        config: what the composites are like.
-        sources: ``KIND:PATH`` strings.
-        weights: how often each source is drawn from; None for equally often.
-        count: samples (or clips) asked for.
-        out: folder of the shards.
-        cache: folder of rendered views and self-made masks.
-        judge: settings of the VLM judge, or None for geometry alone.
-        skip_bad: count and list corrupt records instead of stopping.
-    """
-
-    config: TaosConfig
-    sources: tuple[str, ...]
-    count: int
-    out: Path
-    cache: Path
-    weights: tuple[float, ...] | None = None
-    judge: VlmJudgeConfig | None = None
-    skip_bad: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks the count.
-
-        Raises:
-            InvalidInputError: if it is below 1.
-        """
-        if self.count < 1:
-            raise InvalidInputError(f"--count: expected at least 1, got {self.count}")
-
-    @property
-    def shards(self) -> int:
-        """Number of shards."""
-        return -(-self.count // self.config.shard_size)
-
-    def manifest(self) -> dict[str, Any]:
-        """What decides the content; workers, engine and cache do not."""
-        return {
-            "schema_version": 1,
-            "config": self.config.to_dict(),
-            "sources": list(self.sources),
-            "weights": list(self.weights) if self.weights else None,
-            "count": self.count,
-            "judge": self.judge.to_dict() if self.judge else None,
-        }
-
-    def sampler(self) -> TaosSampler:
-        """Opens the sources."""
-        judge: CompositeJudge = GeometricJudge(self.config)
-        if self.judge is not None:
-            judge = JudgePanel(judge, VlmJudge(self.judge))
-        return TaosSampler(
-            self.config,
-            self.sources,
-            cache=self.cache,
-            weights=self.weights,
-            judge=judge,
-            skip_bad=self.skip_bad,
-        )
 
 
 def run_taos(run: TaosRun, *, workers: int = 1, engine: str = "local") -> TaosStatistics:
@@ -121,8 +49,11 @@ def run_taos(run: TaosRun, *, workers: int = 1, engine: str = "local") -> TaosSt
         from training.taos.ray_engine import make_shards_on_ray
 
         reports = make_shards_on_ray(run, missing, workers)
+    elif workers == 1 or len(missing) <= 1:
+        sampler = run.sampler()
+        reports = (make_shard(run, sampler, shard) for shard in missing)
     else:
-        reports = _local(run, missing, workers)
+        reports = in_processes(_work, missing, workers, partial(_open_sources, run))
     for number, report in enumerate(reports, start=1):
         done += report["statistics"]["frames"]
         rate = done / max(time.monotonic() - started, 1e-9)
@@ -140,10 +71,10 @@ def prepare(run: TaosRun) -> None:
             raise InvalidInputError(
                 f"{run.out} holds shards but no manifest.json: another folder?"
             )
-        write_text(path, _dump(wanted))
+        write_text(path, dump(wanted))
         return
     found = json.loads(path.read_text(encoding="utf-8"))
-    different = sorted(_differences(found, json.loads(_dump(wanted))))
+    different = sorted(_differences(found, json.loads(dump(wanted))))
     if different:
         raise InvalidInputError(
             f"{run.out} holds another run; it differs in {', '.join(different)}. "
@@ -157,11 +88,6 @@ def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> Iter
             yield from _differences(a[key], b[key], f"{prefix}{key}.")
         elif a.get(key) != b.get(key):
             yield f"{prefix}{key} ({a.get(key)!r} there, {b.get(key)!r} now)"
-
-
-def shard_path(run: TaosRun, shard: int) -> Path:
-    """Where a finished shard lies."""
-    return run.out / f"taos-{shard:06d}.tar"
 
 
 def missing_shards(run: TaosRun) -> list[int]:
@@ -179,37 +105,6 @@ def _is_complete(run: TaosRun, shard: int) -> bool:
         return False
 
 
-def make_shard(run: TaosRun, sampler: TaosSampler, shard: int) -> dict[str, Any]:
-    """Makes one shard and its report, both appearing at once when complete."""
-    # One thread: the speed is in the processes, and sums keep their order.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    path = shard_path(run, shard)
-    statistics = TaosStatistics()
-    try:
-        with whole_file(path) as unfinished:
-            with unfinished.open("wb") as file:
-                writer = ShardWriter(file, run.config)
-                first = shard * run.config.shard_size
-                for index in range(first, min(first + run.config.shard_size, run.count)):
-                    report = sampler.draw(index)
-                    statistics.add(report)
-                    if report.result is not None:
-                        for sample in samples_of(report.result):
-                            writer.write(sample)
-                writer.close()
-            content = {
-                "shard": path.name,
-                "bytes": unfinished.stat().st_size,
-                "sha256": file_sha256(unfinished),
-                "statistics": statistics.to_dict(),
-            }
-            write_text(path.with_suffix(".json"), _dump(content))
-    finally:
-        cv2.setNumThreads(threads)
-    return content
-
-
 def finish(run: TaosRun, *, made: int, seconds: float, workers: int) -> TaosStatistics:
     """Writes ``statistics.json`` (the same for any workers) and ``timing.json`` (not)."""
     parts = [
@@ -217,52 +112,27 @@ def finish(run: TaosRun, *, made: int, seconds: float, workers: int) -> TaosStat
         for shard in range(run.shards)
     ]
     statistics = TaosStatistics.merged(part["statistics"] for part in parts)
-    write_text(run.out / "statistics.json", _dump(statistics.to_dict()))
+    write_text(run.out / "statistics.json", dump(statistics.to_dict()))
     timing = {
         "pictures_made": made,
         "seconds": round(seconds, 3),
         "workers": workers,
         "pictures_per_second": round(made / seconds, 3) if seconds > 0 else 0.0,
     }
-    write_text(run.out / "timing.json", _dump(timing))
+    write_text(run.out / "timing.json", dump(timing))
     LOGGER.info("%d pictures in %.1f s (%.1f/s)", made, seconds, made / max(seconds, 1e-9))
     return statistics
 
 
-def _dump(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=1, sort_keys=True) + "\n"
-
-
-def _local(run: TaosRun, shards: list[int], workers: int) -> Iterator[dict[str, Any]]:
-    if workers == 1 or len(shards) <= 1:
-        sampler = run.sampler()
-        yield from (make_shard(run, sampler, shard) for shard in shards)
-        return
-    pool = concurrent.futures.ProcessPoolExecutor(
-        min(workers, len(shards)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(run,),
-    )
-    try:
-        futures = [pool.submit(_work, shard) for shard in shards]
-        for future in concurrent.futures.as_completed(futures):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 class _Worker:
-    """State of a worker process, set once by its initialiser."""
+    """State of a worker process, set once before its first shard."""
 
     run: TaosRun
     sampler: TaosSampler
 
 
-def _start_worker(run: TaosRun) -> None:
-    end_with_parent()
-    _Worker.run = run
-    _Worker.sampler = run.sampler()
+def _open_sources(run: TaosRun) -> None:
+    _Worker.run, _Worker.sampler = run, run.sampler()
 
 
 def _work(shard: int) -> dict[str, Any]:

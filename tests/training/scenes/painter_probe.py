@@ -2,7 +2,7 @@
 """Renders a ball behind a board in a process of its own (OSMesa and torch do not mix).
 
 Run as a module with the file to write: arrays `image`, `visible`, `amodal`, and of a second scene
-with more than 255 parts, whose last thing hides behind its first, `many_amodal`.
+with more than 255 parts, whose last prop hides behind its first, `many_amodal`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def main(path: Path) -> None:
     from training.scenes.meshes import Mesh, box, superquadric
     from training.scenes.painter import Painter
     from training.scenes.placement import Placed
-    from training.scenes.stage import HW, build_stage
+    from training.scenes.prop import Look, Prop, corner_normals
+    from training.scenes.stage import build_stage
     from training.scenes.surfaces import Surfaces
-    from training.scenes.thing import Look, Thing, corner_normals
-    from training.scenes.views import View
+    from training.scenes.views import HW, View
 
     current_context(HW)
     red, blue = (
@@ -36,7 +36,7 @@ def main(path: Path) -> None:
 
     def placed(meshes: list[Mesh], look: Look, at: tuple[float, float, float]) -> Placed:
         parts = [(mesh, corner_normals(mesh), look) for mesh in meshes]
-        return Placed(Thing("x", parts, 1.0, False, None), np.eye(3), np.array(at))
+        return Placed(Prop("x", parts, 1.0, False, None), np.eye(3), np.array(at))
 
     # Seen along +x from 1 m: the ball at the origin, the board 0.2 m nearer hides its right half.
     view = View((0.0, 0.0, 0.1), 1.0, 0.0, 0.0, 45.0, 0.0)

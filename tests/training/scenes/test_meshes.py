@@ -24,10 +24,10 @@ from training.scenes.meshes import (
     tube,
     volume,
 )
-from training.scenes.shapes import Shape
+from training.scenes.prop import corner_normals
+from training.scenes.props import Shape
 from training.scenes.solids import SOLIDS
 from training.scenes.stationery import STATIONERY
-from training.scenes.thing import corner_normals
 from training.scenes.vessels import VESSELS
 from training.scenes.wires import WIRES
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things rest on the table or on one another and do not run into each other."""
+"""Props rest on the table or on one another and do not run into each other."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from scipy.spatial import Delaunay
 from training.scenes.convex import convex_pieces
 from training.scenes.meshes import box, lathe, superquadric
 from training.scenes.placement import CELL_M, Placed, arrange
-from training.scenes.thing import Look, Thing, corner_normals
+from training.scenes.prop import Look, Prop, corner_normals
 from training.scenes.views import draw_views
 
 LOOK = Look(np.ones(3, np.float32), None, 0.5)
 
 
-def thing(mesh, upright: float = 1.0, flat_top: bool = False, inside=None) -> Thing:
-    return Thing("x", [(mesh, corner_normals(mesh), LOOK)], upright, flat_top, inside)
+def prop(mesh, upright: float = 1.0, flat_top: bool = False, inside=None) -> Prop:
+    return Prop("x", [(mesh, corner_normals(mesh), LOOK)], upright, flat_top, inside)
 
 
 def placed_points(item: Placed) -> np.ndarray:
-    return item.thing.points() @ item.rotation.T + item.position
+    return item.prop.points() @ item.rotation.T + item.position
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_footprints_keep_apart(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    things = [thing(box(rng.uniform(0.03, 0.2, 3)), upright=0.6) for _ in range(14)]
-    placed = arrange(things, rng)
-    assert [item.thing for item in placed] == things
+    props = [prop(box(rng.uniform(0.03, 0.2, 3)), upright=0.6) for _ in range(14)]
+    placed = arrange(props, rng)
+    assert [item.prop for item in placed] == props
     outlines = []
     for item in placed:
         points = placed_points(item)
@@ -51,8 +51,8 @@ def test_footprints_keep_apart(seed: int) -> None:
 
 def test_groups_larger_than_the_grid_are_placed_too() -> None:
     for seed in range(3):
-        things = [thing(box((0.5, 0.45, 0.1)))] * 20
-        placed = arrange(things, np.random.default_rng(seed))
+        props = [prop(box((0.5, 0.45, 0.1)))] * 20
+        placed = arrange(props, np.random.default_rng(seed))
         assert len(placed) == 20
         places = np.array([item.position[:2] for item in placed])
         assert np.isfinite(places).all()
@@ -64,7 +64,7 @@ def test_bodies_lie_on_a_face() -> None:
     size = np.array([0.05, 0.1, 0.2])
     seen = set()
     for seed in range(12):
-        (item,) = arrange([thing(box(size), upright=0.0)], np.random.default_rng(seed))
+        (item,) = arrange([prop(box(size), upright=0.0)], np.random.default_rng(seed))
         height = float(np.ptp(placed_points(item)[:, 2]))
         if min(abs(height - size)) < 1e-9:
             seen.add(int(np.argmin(abs(height - size))))
@@ -76,7 +76,7 @@ def test_things_stand_on_things() -> None:
     small = box((0.03, 0.03, 0.03))
     heights = []
     for seed in range(20):
-        pair = [thing(low, flat_top=True), thing(small)]
+        pair = [prop(low, flat_top=True), prop(small)]
         on = arrange(pair, np.random.default_rng(seed))[1]
         points = placed_points(on)
         heights.append(round(float(points[:, 2].min()), 6))
@@ -89,7 +89,7 @@ def test_things_lie_in_bowls() -> None:
     bowl = lathe([(0, 0), (0.1, 0), (0.1, 0.06), (0.09, 0.06), (0.09, 0.01), (0, 0.01)])
     heights = {0.0}
     for seed in range(20):
-        pair = [thing(bowl, inside=(0.09, 0.01)), thing(box((0.04, 0.04, 0.04)))]
+        pair = [prop(bowl, inside=(0.09, 0.01)), prop(box((0.04, 0.04, 0.04)))]
         points = placed_points(arrange(pair, np.random.default_rng(seed))[1])
         heights.add(round(float(points[:, 2].min()), 6))
         if points[:, 2].min() > 0.001:
@@ -99,7 +99,7 @@ def test_things_lie_in_bowls() -> None:
 
 def test_cameras_look_down_at_the_group() -> None:
     rng = np.random.default_rng(3)
-    placed = arrange([thing(box((0.08, 0.08, 0.1))) for _ in range(8)], rng)
+    placed = arrange([prop(box((0.08, 0.08, 0.1))) for _ in range(8)], rng)
     views = draw_views(placed, 60, rng)
     points = np.concatenate([placed_points(item) for item in placed])
     seen = []
@@ -124,7 +124,7 @@ def test_cameras_look_down_at_the_group() -> None:
 def test_what_falls_lies_on_the_table_or_on_other_things() -> None:
     from training.scenes.settling import settle
 
-    bricks = [thing(box((0.12, 0.06, 0.04)), upright=0.5) for _ in range(6)]
+    bricks = [prop(box((0.12, 0.06, 0.04)), upright=0.5) for _ in range(6)]
     placed = settle(bricks, np.random.default_rng(1))
     assert len(placed) >= 4
     lows = []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.training.scenes.scene_models import write_catalogue
-from training.scenes.dressing import Wardrobe
+from training.scenes.dressing import PropMaker
 from training.scenes.effects import camera_effects
 from training.scenes.models import ModelStore, usable_models
 from training.scenes.surfaces import Surfaces
@@ -48,16 +48,16 @@ def test_photos_become_textures(tmp_path: Path) -> None:
 
 def test_things_are_household_size(tmp_path: Path) -> None:
     folder = write_catalogue(tmp_path / "models")
-    wardrobe = Wardrobe(usable_models(folder, "train"), ModelStore(tmp_path / "cache"), Surfaces())
+    maker = PropMaker(usable_models(folder, "train"), ModelStore(tmp_path / "cache"), Surfaces())
     kinds = set()
     rng = np.random.default_rng(0)
-    for thing in wardrobe.draw(rng, 60) + wardrobe.draw(rng, 60):
-        kinds.add(thing.category)
-        assert 0.02 < np.ptp(thing.points(), axis=0).max() < 0.6
-        assert len({id(look) for _, _, look in thing.parts}) == len(thing.parts) or (
-            thing.category.startswith("Test#")
+    for prop in maker.draw(rng, 60) + maker.draw(rng, 60):
+        kinds.add(prop.category)
+        assert 0.02 < np.ptp(prop.points(), axis=0).max() < 0.6
+        assert len({id(look) for _, _, look in prop.parts}) == len(prop.parts) or (
+            prop.category.startswith("Test#")
         )
-        for mesh, normals, look in thing.parts:
+        for mesh, normals, look in prop.parts:
             assert normals.shape == (len(mesh.faces), 3, 3)
             assert np.allclose(np.linalg.norm(normals, axis=2), 1)
             assert 0 <= look.colour.min() <= look.colour.max() <= 1

@@ -1,15 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An object ready to be drawn: coloured parts of it, at its true size."""
+"""Objects of a scene: shapes as they are made, and props, which have sizes and materials."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.scenes.meshes import Array, Mesh
+
+Slot = str
+"""What a material is for: "main" and "second" (of any kind), "label" (all round or on each side),
+"dark", "paper", "metal", "wood" or "clear"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """An object made here; metres, z up, its main pose standing.
+
+    Attributes:
+        kind: its category.
+        parts: meshes with their material slots.
+        flat_top: other props may stand on it.
+        inside: radius and floor height of a hollow that other props may lie in, metres.
+    """
+
+    kind: str
+    parts: Sequence[tuple[Mesh, Slot]]
+    flat_top: bool = False
+    inside: tuple[float, float] | None = None
+    upright: float = field(default=0.8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +58,14 @@ Part = tuple[Mesh, Array, Look]
 
 
 @dataclass(frozen=True, eq=False)
-class Thing:
+class Prop:
     """An object of a scene.
 
     Attributes:
         category: what it is counted as: the model's id or the shape's kind.
         parts: a mesh for each material.
         upright: probability that it stands as modelled.
-        flat_top: other things may stand on it when it stands.
+        flat_top: other props may stand on it when it stands.
         inside: radius and floor height of a hollow, metres, or None.
     """
 
