@@ -14,8 +14,7 @@ from training.scenes.cutlery import CUTLERY
 from training.scenes.handtools import HAND_TOOLS
 from training.scenes.meshes import Mesh
 from training.scenes.models import ModelStore, ReadyModel
-from training.scenes.prop import Look, Prop, corner_normals
-from training.scenes.props import Shape
+from training.scenes.props import Look, Prop, Shape, corner_normals
 from training.scenes.solids import SOLIDS
 from training.scenes.stationery import STATIONERY
 from training.scenes.surfaces import Surfaces, calm, colour, muted

@@ -21,7 +21,7 @@ from amodal_ros.files import whole_file
 from training.rendering.obj_model import MaterialMesh, parse_obj, shape_reason
 from training.rendering.sh3f import CatalogueModel, model_reader, read_catalogue
 from training.scenes.meshes import Array, Mesh
-from training.scenes.prop import corner_normals
+from training.scenes.props import corner_normals
 from training.untrusted import CorruptRecordError, RejectedError, checked_hw
 
 LOGGER = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import numpy as np
 
 from training.scenes.meshes import Array, Mesh, about, box, curve, superquadric, tube
 from training.scenes.placement import Placed
-from training.scenes.prop import Look, Part, corner_normals
+from training.scenes.props import Look, Part, corner_normals
 from training.scenes.surfaces import Surfaces, muted
 
 Rng = np.random.Generator

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from training.scenes.meshes import Array, about
-from training.scenes.prop import Prop
+from training.scenes.props import Prop
 
 Rng = np.random.Generator
 

@@ -12,7 +12,7 @@ import numpy as np
 from training.scenes.convex import convex_pieces
 from training.scenes.meshes import Array, about
 from training.scenes.placement import Placed, any_rotation
-from training.scenes.prop import Prop
+from training.scenes.props import Prop
 
 Rng = np.random.Generator
 

@@ -15,7 +15,7 @@ from training.rendering.shading import SHADOW_SIDE
 from training.rendering.shading import Surfaces as Reflection
 from training.rendering.spec import add_mesh, add_shown_geom, add_texture, use_corner_normals
 from training.scenes.placement import Placed
-from training.scenes.prop import Look, Part
+from training.scenes.props import Look, Part
 from training.scenes.surfaces import Surfaces
 from training.scenes.views import HW, View
 

@@ -24,7 +24,7 @@ def main(path: Path) -> None:
     from training.scenes.meshes import Mesh, box, superquadric
     from training.scenes.painter import Painter
     from training.scenes.placement import Placed
-    from training.scenes.prop import Look, Prop, corner_normals
+    from training.scenes.props import Look, Prop, corner_normals
     from training.scenes.stage import build_stage
     from training.scenes.surfaces import Surfaces
     from training.scenes.views import HW, View

@@ -24,8 +24,7 @@ from training.scenes.meshes import (
     tube,
     volume,
 )
-from training.scenes.prop import corner_normals
-from training.scenes.props import Shape
+from training.scenes.props import Shape, corner_normals
 from training.scenes.solids import SOLIDS
 from training.scenes.stationery import STATIONERY
 from training.scenes.vessels import VESSELS

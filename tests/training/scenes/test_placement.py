@@ -11,7 +11,7 @@ from scipy.spatial import Delaunay
 from training.scenes.convex import convex_pieces
 from training.scenes.meshes import box, lathe, superquadric
 from training.scenes.placement import CELL_M, Placed, arrange
-from training.scenes.prop import Look, Prop, corner_normals
+from training.scenes.props import Look, Prop, corner_normals
 from training.scenes.views import draw_views
 
 LOOK = Look(np.ones(3, np.float32), None, 0.5)
