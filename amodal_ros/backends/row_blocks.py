@@ -32,7 +32,7 @@ class RowRuns:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Rows:
-        """A run of rows stays where it lies; anything else becomes an array."""
+        """A run of rows stays where it lies, in one part or several; else it becomes an array."""
         if not isinstance(key, slice) or key.indices(len(self))[2] != 1:
             return np.asarray(self)[key]
         start, stop, _ = key.indices(len(self))
@@ -42,7 +42,9 @@ class RowRuns:
             if low < high:
                 found.append(part[low:high])
             first += len(part)
-        return joined(found) if found else np.asarray(self)[key]
+        if not found:
+            return np.asarray(self)[key]
+        return found[0] if len(found) == 1 else RowRuns(found)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Joins them on the host."""

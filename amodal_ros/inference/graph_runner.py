@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.backends.row_blocks import joined
+from amodal_ros.backends.row_blocks import RowRuns, Rows, joined
 from amodal_ros.errors import ManifestError
 from amodal_ros.inference.prompts import DecoderPrompts
 from amodal_ros.inference.stopwatch import Stopwatch
@@ -98,16 +98,16 @@ class GraphRunner:
         broadcasts, adapted = decoder_broadcasts(manifest), decoder_is_adapted(manifest)
         return cls(backend, max_batch, watch, broadcasts, adapted)
 
-    def prefix(self, images: np.ndarray) -> np.ndarray:
+    def prefix(self, images: np.ndarray) -> Rows:
         """Encodes (n, 3, S, S) float32 as far as nothing depends on M_spec: (n, C, h, w)."""
         outputs = [
             self._run("prefix", {"image": images[rows]})["features"]
             for rows in even_slices(len(images), self.max_batch)
         ]
-        return joined(outputs)
+        return _in_place(outputs)
 
     def suffix(
-        self, features: np.ndarray, prior_masks: np.ndarray, adapter_gain: Sequence[float]
+        self, features: Rows, prior_masks: np.ndarray, adapter_gain: Sequence[float]
     ) -> Embeddings:
         """Completes the encoding for each of n priors.
 
@@ -131,7 +131,7 @@ class GraphRunner:
             )
             for rows in even_slices(len(prior_masks), self.max_batch)
         ]
-        found = {name: joined([output[name] for output in outputs]) for name in outputs[0]}
+        found = {name: _in_place([output[name] for output in outputs]) for name in outputs[0]}
         if self.adapted_decoder:
             found |= {"prior_masks": prior_masks, "adapter_gain": gains}
         return found
@@ -178,8 +178,17 @@ class GraphRunner:
         return picked
 
     def _run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        together = {
+            name: joined(values.parts) if isinstance(values, RowRuns) else values
+            for name, values in inputs.items()
+        }
         with self.watch.measure(graph):
-            return self.backend.run(graph, inputs)
+            return self.backend.run(graph, together)
+
+
+def _in_place(parts: Sequence[Rows]) -> Rows:
+    """Rows of several calls where they are: the next graph takes them by calls again."""
+    return parts[0] if len(parts) == 1 else RowRuns(parts)
 
 
 def even_slices(count: int, limit: int) -> list[slice]:

@@ -167,7 +167,8 @@ class AmodalPredictor:
             masks, unadapted = segmenter.in_image(features, queries.part(rows), unadapted)
             parts.append(masks)
         geometries = (features.encoded[1],) * len(queries)
-        return parts, ObjectFeatures((unadapted or {})["embeddings"], geometries)
+        embeddings = np.asarray((unadapted or {})["embeddings"])  # maybe of a GPU
+        return parts, ObjectFeatures(embeddings, geometries)
 
     def _whole_image(self, image_hw: tuple[int, int]) -> ResizeGeometry:
         """With mode `full`: how an image lies in the input."""

