@@ -40,7 +40,7 @@ export class Stage {
     if (!this.picture) return;
     const room = this.canvas.parentElement.getBoundingClientRect();
     const { width, height } = this.picture.pixels;
-    const most = Math.max(window.innerHeight * 0.78, 240);
+    const most = Math.max(window.innerHeight * 0.72, 240);
     const shown = Math.min(room.width / width, most / height);
     this.density = Math.min(window.devicePixelRatio || 1, 2);
     this.scale = shown * this.density;
