@@ -46,11 +46,15 @@ const fakeEngine = (size, low, calls) => async (graph, inputs) => {
       const gain = inputs.adapter_gain.data[row];
       embeddings.set(spec.map((value) => value * gain), (2 * row + 1) * area);
     }
-    return { embeddings: { data: embeddings, dims: [rows.length, 2, size, size] } };
+    const gains = inputs.adapter_gain.data;
+    return { embeddings: { data: embeddings, dims: [rows.length, 2, size, size], gains } };
   }
   const spec = (row, index) => inputs.embeddings.data[(2 * row + 1) * area + index];
   const logits = (withSpec) => rows.flatMap((row) => lowResLogits(
     inputs, row, size, low, withSpec ? (index) => spec(row, index) : () => 0));
+  // Of a pass without M_spec nobody asks for it: everything.
+  const visibleLogits = () => Float32Array.from(logits(false), (value, index) =>
+    (inputs.embeddings.gains[Math.floor(index / (low * low))] ? value : 2));
   const iou = rows.map((row) => {
     let sum = 0;
     for (let index = 0; index < area; index++) sum += spec(row, index);
@@ -60,7 +64,7 @@ const fakeEngine = (size, low, calls) => async (graph, inputs) => {
   return {
     low_res_logits: { data: Float32Array.from(logits(true)), ...maps },
     predicted_iou: { data: Float32Array.from(iou), dims: [rows.length] },
-    ...(calls.onePass && { visible_logits: { data: Float32Array.from(logits(false)), ...maps } }),
+    ...(calls.onePass && { visible_logits: { data: visibleLogits(), ...maps } }),
   };
 };
 

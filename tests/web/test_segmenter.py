@@ -79,16 +79,26 @@ def rows(calls: list[dict[str, Any]]) -> dict[str, int]:
     return total
 
 
-def test_one_pass_gives_both_masks(port: Port) -> None:
-    """A decoder with `visible_logits` is asked once, with M_spec and gain 1."""
-    content = manifest_content("roi", "roi") | {"prior_from": "box"}
+@pytest.mark.parametrize(
+    ("prior_from", "with_prior", "passes"),
+    [("box", True, 1), ("box", False, 1), ("visible_mask", True, 1), ("visible_mask", False, 2)],
+)
+def test_one_pass_gives_both_masks(
+    port: Port, prior_from: str, with_prior: bool, passes: int
+) -> None:
+    """A decoder with `visible_logits` is asked once, with M_spec and gain 1.
+
+    What M_spec is made from, where it is not given, is still the base model's visible mask.
+    """
+    content = manifest_content("roi", "roi") | {"prior_from": prior_from}
+    prior = PRIOR if with_prior else None
+    plain, _ = by_python(content, BOX, None, prior)
     decoder = content["graphs"]["decoder"]
     decoder["outputs"].append({**decoder["outputs"][0], "name": "visible_logits"})
-    query = {"box": BOX, "points": [], "prior": mask(PRIOR)}
+    query = {"box": BOX, "points": [], "prior": None if prior is None else mask(prior)}
     given = {"manifest": content, "picture": picture(IMAGE), "query": query}
     got = port.call("segment", **given, onePass=True)
-    plain, _ = by_python(manifest_content("roi", "roi"), BOX, None, PRIOR)
-    assert rows(got["calls"]) == {"prefix": 1, "suffix": 1, "decoder": 1}
+    assert rows(got["calls"]) == {"prefix": 1, "suffix": passes, "decoder": passes}
     np.testing.assert_array_equal(pixels(got["amodal"], HW), plain.amodal_masks[0])
     np.testing.assert_array_equal(pixels(got["visible"], HW), plain.visible_masks[0])
 

@@ -61,7 +61,7 @@ export class Segmenter {
     }
     const passes = visible || this.onePass ? [prior] : [null, prior];
     const found = await this.decode(features, prompts, region, passes);
-    visible ??= found.visible;
+    visible = found.visible ?? visible;
     return { ...found, visible, prior, region, amodal: found.rawAmodal.union(visible) };
   }
 
@@ -114,7 +114,9 @@ export class Segmenter {
       );
       const last = rows - 1;
       const { low_res_logits: logits, visible_logits: seen, predicted_iou: iou } = outputs;
-      const visible = this.onePass ? mask(seen, last) : passes[0] ? null : mask(logits, 0);
+      let visible = null;
+      if (passes[last] && this.onePass) visible = mask(seen, last);
+      else if (!passes[0]) visible = mask(logits, 0);
       return { visible, rawAmodal: mask(logits, last), predictedIou: iou.data[last] };
     });
   }
