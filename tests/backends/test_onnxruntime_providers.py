@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from amodal_ros.backends.onnxruntime import session
 from amodal_ros.errors import BackendError
 from tests.backends.test_onnxruntime_backend import (
     constant,
@@ -132,3 +133,38 @@ def test_a_run_in_progress_can_be_interrupted(tmp_path: Path) -> None:
     assert time.monotonic() - start < 3
     with pytest.raises(BackendError, match="interrupted: prefix was not run"):
         backend.run("prefix", IMAGE)
+
+
+def test_two_onnxruntimes_over_each_other_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU's, installed last, has overwritten the GPU's."""
+    write_folder(tmp_path)
+    monkeypatch.setattr(session.metadata, "version", lambda name: "1.20")
+    with pytest.raises(BackendError) as caught:
+        open_folder(tmp_path, providers=[CUDA, CPU])
+    assert "CUDAExecutionProvider is not available in this onnxruntime" in str(caught.value)
+    assert "onnxruntime 1.20 and onnxruntime-gpu 1.20 are installed over" in str(caught.value)
+    assert "pip uninstall onnxruntime onnxruntime-gpu, then install one" in str(caught.value)
+
+
+def test_the_library_that_a_provider_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA is listed, its libraries are missing, and ONNX Runtime goes on with the CPU alone."""
+    write_folder(tmp_path)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    (tmp_path / "capi").mkdir()
+    monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "__init__.py"))
+
+    def load(name: str, *_: object) -> None:
+        if "cuda" in name:
+            raise OSError("libcublasLt.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(session.ctypes, "CDLL", load)
+    with pytest.raises(BackendError) as caught:
+        open_folder(tmp_path, providers=[CUDA, CPU])
+    assert "libonnxruntime_providers_cuda.so does not load: libcublasLt.so.12" in str(caught.value)
+    monkeypatch.setattr(session.ctypes, "CDLL", lambda *_: None)
+    with pytest.raises(BackendError, match="a driver or a device is missing"):
+        open_folder(tmp_path, providers=[CUDA, CPU])

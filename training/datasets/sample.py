@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,19 @@ class ImageFile:
         """
         try:
             with Image.open(self.path) as image:
+                if image.mode.startswith(("I", "F")):
+                    return self._from_16_bits(np.asarray(image))
                 return np.asarray(image.convert("RGB"), dtype=np.uint8)
         except (OSError, SyntaxError) as error:
             raise CorruptRecordError(self.path, "image", f"cannot be decoded: {error}") from error
+
+    def _from_16_bits(self, grey: NDArray[Any]) -> NDArray[np.uint8]:
+        """Grey of 16 bits as RGB of 8; Pillow itself would clip it at 255, to white."""
+        if grey.dtype.kind not in "iu" or grey.min() < 0 or grey.max() > 0xFFFF:
+            raise CorruptRecordError(
+                self.path, "image", f"expected 8 or 16 bits a channel, got {grey.dtype}"
+            )
+        return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,7 @@ def run_taos(run: TaosRun, *, workers: int = 1, engine: str = "local") -> TaosSt
         raise InvalidInputError(f"--workers: expected at least 1, got {workers}")
     if engine not in ENGINES:
         raise InvalidInputError(f"--engine: expected one of {ENGINES}, got {engine!r}")
+    sampler = run.sampler()  # sources that are refused leave nothing in the folder
     prepare(run)
     missing = missing_shards(run)
     started, done = time.monotonic(), 0
@@ -50,7 +51,6 @@ def run_taos(run: TaosRun, *, workers: int = 1, engine: str = "local") -> TaosSt
 
         reports = make_shards_on_ray(run, missing, workers)
     elif workers == 1 or len(missing) <= 1:
-        sampler = run.sampler()
         reports = (make_shard(run, sampler, shard) for shard in missing)
     else:
         reports = in_processes(_work, missing, workers, partial(_open_sources, run))
@@ -58,16 +58,21 @@ def run_taos(run: TaosRun, *, workers: int = 1, engine: str = "local") -> TaosSt
         done += report["statistics"]["frames"]
         rate = done / max(time.monotonic() - started, 1e-9)
         LOGGER.info("shard %d of %d done, %.1f pictures/s", number, len(missing), rate)
-    return finish(run, made=done, seconds=time.monotonic() - started, workers=workers)
+    seconds = time.monotonic() - started
+    return finish(run, sampler.left_out, made=done, seconds=seconds, workers=workers)
 
 
 def prepare(run: TaosRun) -> None:
-    """Creates the folder and its manifest, or checks that it belongs to this very run."""
+    """Creates the folder and its manifest, or checks that it belongs to this very run.
+
+    A manifest without a shard belongs to a run that came to nothing, and is replaced.
+    """
     run.out.mkdir(parents=True, exist_ok=True)
     path = run.out / "manifest.json"
     wanted = run.manifest()
-    if not path.exists():
-        if any(run.out.glob("taos-*.tar")):
+    has_shards = any(run.out.glob("taos-*.tar"))
+    if not path.exists() or not has_shards:
+        if has_shards:
             raise InvalidInputError(
                 f"{run.out} holds shards but no manifest.json: another folder?"
             )
@@ -105,13 +110,24 @@ def _is_complete(run: TaosRun, shard: int) -> bool:
         return False
 
 
-def finish(run: TaosRun, *, made: int, seconds: float, workers: int) -> TaosStatistics:
-    """Writes ``statistics.json`` (the same for any workers) and ``timing.json`` (not)."""
+def finish(
+    run: TaosRun, left_out: Mapping[str, int], *, made: int, seconds: float, workers: int
+) -> TaosStatistics:
+    """Writes ``statistics.json`` (the same for any workers) and ``timing.json`` (not).
+
+    Args:
+        run: with all its shards.
+        left_out: annotations that mark no object, by source.
+        made: pictures made in this call.
+        seconds: that it took.
+        workers: that it had.
+    """
     parts = [
         json.loads(shard_path(run, shard).with_suffix(".json").read_text(encoding="utf-8"))
         for shard in range(run.shards)
     ]
     statistics = TaosStatistics.merged(part["statistics"] for part in parts)
+    statistics.annotations_left_out.update(left_out)
     write_text(run.out / "statistics.json", dump(statistics.to_dict()))
     timing = {
         "pictures_made": made,

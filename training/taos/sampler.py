@@ -15,7 +15,7 @@ from training.taos.compose import Plan, compose_still, draw_plan
 from training.taos.config import TaosConfig
 from training.taos.judge import CompositeJudge, GeometricJudge, Verdict
 from training.taos.materials import Materials
-from training.taos.sources import open_source
+from training.taos.sources import PhotoSource, open_source
 from training.taos.types import DrawReport, TaosClip, TaosSample
 from training.untrusted import CorruptRecordError, RejectedError
 
@@ -33,7 +33,7 @@ class TaosSampler:
         judge: CompositeJudge | None = None,
         skip_bad: bool = False,
     ) -> None:
-        """Opens the sources.
+        """Opens the sources; `left_out` counts annotations that mark no object, by source.
 
         Args:
             config: settings.
@@ -59,6 +59,11 @@ class TaosSampler:
         self._skip_bad = skip_bad
         opened = [open_source(spec, config, cache) for spec in sources]
         self._materials = Materials(opened, weights, config)
+        self.left_out = {
+            source.spec: source.left_out
+            for source in opened
+            if isinstance(source, PhotoSource) and source.left_out
+        }
         self._bound: int | None = None
 
     def draw(self, index: int) -> DrawReport:

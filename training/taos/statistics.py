@@ -29,6 +29,7 @@ class TaosStatistics:
         occlusion_histogram: pictures by occlusion rate: exactly 0, then ten equal bins.
         rejects: attempts rejected, by reason.
         licences: pasted objects and targets by licence, where the source states one.
+        annotations_left_out: annotations that mark no object, by source; of a whole run alone.
         bad_records: messages of corrupt records that were skipped.
     """
 
@@ -41,6 +42,7 @@ class TaosStatistics:
     occlusion_histogram: Counter[str] = field(default_factory=Counter)
     rejects: Counter[str] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
+    annotations_left_out: Counter[str] = field(default_factory=Counter)
     bad_records: set[str] = field(default_factory=set)
 
     def add(self, report: DrawReport) -> None:
@@ -81,7 +83,7 @@ class TaosStatistics:
             total.written += part["written"]
             total.frames += part["frames"]
             for name in _COUNTERS:
-                getattr(total, name).update(part[name])
+                getattr(total, name).update(part.get(name, {}))
             total.bad_records.update(part["bad_records"])
         return total
 
@@ -106,6 +108,7 @@ _COUNTERS = (
     "occlusion_histogram",
     "rejects",
     "licences",
+    "annotations_left_out",
 )
 
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Union
 
@@ -21,6 +24,8 @@ _OPTIMIZATIONS = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
+# They all bring the module onnxruntime: of two, the one installed last has overwritten the other.
+_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 # What nearly all the time goes to. Providers leave shapes and indices to the CPU on purpose.
 _HEAVY = ("Conv", "MatMul", "Gemm", "Attention")
 _DTYPES = {
@@ -88,9 +93,37 @@ def check_providers(ort: Any, providers: Sequence[Provider]) -> list[str]:
     if missing:
         raise BackendError(
             f"execution provider {', '.join(missing)} is not available in this onnxruntime;"
-            f" it has {', '.join(available)}"
+            f" it has {', '.join(available)}{_installed_twice()}"
         )
     return names
+
+
+def _installed_twice() -> str:
+    """Says so where two distributions of ONNX Runtime overwrite each other's files."""
+    found = []
+    for name in _DISTRIBUTIONS:
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    if len(found) < 2:
+        return ""
+    return (
+        f"; {' and '.join(found)} are installed over each other: pip uninstall "
+        f"{' '.join(_DISTRIBUTIONS)}, then install one of them"
+    )
+
+
+def _what_lacks(ort: Any, provider: str) -> str:
+    """Why ONNX Runtime did not take a provider that it has: the library that does not load."""
+    short = provider.removesuffix("ExecutionProvider").lower()
+    folder = Path(ort.__file__).parent / "capi"
+    library = folder / f"libonnxruntime_providers_{short}.so"
+    with suppress(OSError):  # all providers need its symbols
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), ctypes.RTLD_GLOBAL)
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return f"{library.name} does not load: {error}{_installed_twice()}"
+    return f"its libraries load, so a driver or a device is missing{_installed_twice()}"
 
 
 def session_options(ort: Any, intra_op_threads: int, graph_optimization: str) -> Any:
@@ -147,7 +180,7 @@ def open_session(
     if unused:
         raise BackendError(
             f"{path}: execution provider {', '.join(unused)} was asked for, but onnxruntime"
-            f" uses {', '.join(used)}; its log says what the provider lacks"
+            f" uses {', '.join(used)}: {_what_lacks(ort, unused[0])}"
         )
     _check_assignment(path, session, names)
     check_graph_tensors(f"{path}: input", _tensors(session.get_inputs()), spec.inputs, vague=False)

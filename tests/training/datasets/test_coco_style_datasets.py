@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from training.datasets import (
     AmodalCocoWriter,
@@ -13,6 +16,7 @@ from training.datasets import (
     DatasetError,
     open_dataset,
 )
+from training.datasets.sample import ImageFile
 
 
 @pytest.fixture
@@ -235,8 +239,6 @@ def test_a_bad_image_names_image_and_record(layout, written, damage):
 def test_a_truncated_image_is_found_when_loaded(layout, written):
     path = written / "still.png"
     noise = np.random.default_rng(0).integers(0, 255, (*layout.hw, 3), dtype=np.uint8)
-    from PIL import Image
-
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:600])
     sample = open_dataset("amodal_coco", written, written / "annotations.json")[4]
@@ -267,3 +269,15 @@ def test_unknown_names_and_paths(tmp_path):
         open_dataset("kins", tmp_path / "no", tmp_path)
     with pytest.raises(DatasetError, match=r"no\.json does not exist"):
         open_dataset("kins", tmp_path, tmp_path / "no.json")
+
+
+def test_grey_of_16_bits_is_scaled(tmp_path: Path) -> None:
+    """Clipped at 255, as Pillow does it by itself, nearly all of it would be white."""
+    ramp = np.linspace(0, 65535, 24 * 40).reshape(24, 40).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    loaded = ImageFile(tmp_path / "deep.png", (24, 40)).load()
+    assert loaded.shape == (24, 40, 3)
+    assert (loaded == (ramp >> 8)[..., None]).all()
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(CorruptRecordError, match="expected 8 or 16 bits a channel, got float32"):
+        ImageFile(tmp_path / "float.tif", (24, 40)).load()

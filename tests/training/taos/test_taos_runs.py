@@ -22,7 +22,7 @@ from amodal_ros.errors import InvalidInputError
 from training.taos.__main__ import main
 from training.taos.config import TaosConfig
 from training.taos.dataset import TaosDataset, TaosShards
-from training.taos.runner import TaosRun, run_taos
+from training.taos.runner import TaosRun, prepare, run_taos
 from training.taos.shards import read_shard, shard_files
 from training.taos.types import TaosSample
 from training.untrusted import CorruptRecordError
@@ -165,6 +165,30 @@ def test_another_run_in_the_same_folder_is_refused(sources: list[str], tmp_path:
         run_taos(make_run(sources, tmp_path / "out", 8))
     with pytest.raises(InvalidInputError, match="workers"):
         run_taos(make_run(sources, tmp_path / "new", 4), workers=0)
+
+
+def test_a_refused_run_does_not_keep_the_folder(sources: list[str], tmp_path: Path) -> None:
+    """The corrected command is no other run: nothing of the first one is there."""
+    out = tmp_path / "out"
+    with pytest.raises(InvalidInputError):
+        run_taos(make_run(["yolo:/nowhere"], out, 4))
+    assert not out.exists()
+    prepare(make_run(sources, out, 4, seed=6))  # and then its first record was corrupt
+    assert (out / "manifest.json").exists()
+    assert run_taos(make_run(sources, out, 4)).written == 4
+    with pytest.raises(InvalidInputError, match="another run"):
+        run_taos(make_run(sources, out, 4, seed=6))
+
+
+def test_annotations_that_are_left_out_are_counted(coco_root: Path, tmp_path: Path) -> None:
+    content = json.loads((coco_root / "instances.json").read_text())
+    content["annotations"][1]["segmentation"] = [[1, 2, 30, 40]]
+    file = tmp_path / "some.json"
+    file.write_text(json.dumps(content))
+    spec = f"coco:{file}@{coco_root}/images"
+    run_taos(make_run([spec], tmp_path / "out", 2))
+    report = json.loads((tmp_path / "out" / "statistics.json").read_text())
+    assert report["annotations_left_out"] == {spec: 1}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -61,8 +61,8 @@ def test_coco_polygons_rle_and_crowds(coco_root: Path, config: TaosConfig, tmp_p
 @pytest.mark.parametrize(
     ("change", "record", "message"),
     [
-        (lambda c: c["annotations"][1].update(segmentation=[[1, 2, 3]]), "annotation 1", "6 numb"),
-        (lambda c: c["annotations"][1].pop("segmentation"), "annotation 1", "polygons or RLE"),
+        (lambda c: c["annotations"][1].update(segmentation=[[1] * 7]), "annotation 1", "x y ..."),
+        (lambda c: c["annotations"][1].update(segmentation=[["x"] * 6]), "annotation 1", "x y"),
         (lambda c: c["annotations"][0]["segmentation"].update(size=[3, 3]), "annotation 0", "180"),
         (lambda c: c["annotations"][0]["segmentation"].update(counts=[5]), "annotation 0", "RLE"),
         (lambda c: c["images"][0].update(width=99), "image 0", "says (height, width) (180, 99)"),
@@ -83,6 +83,53 @@ def test_coco_names_the_broken_record(
     assert caught.value.record == record
     assert message in str(caught.value)
     assert "broken.json" in str(caught.value) or "gone.jpg" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "segmentation", [[], None, [[]], [[1, 2, 30, 40]], [1, 2, 30, 40], "none", [[1, 2, 3]]]
+)
+def test_an_annotation_without_an_outline_is_left_out_alone(
+    coco_root: Path, config: TaosConfig, tmp_path: Path, segmentation: object
+) -> None:
+    content = json.loads((coco_root / "instances.json").read_text())
+    file = tmp_path / "some.json"
+    file.write_text(json.dumps(content))
+    whole = open_source(f"coco:{file}@{coco_root}/images", config, tmp_path)
+    image = content["annotations"][1]["image_id"]
+    before = {entry.object_id for entry in whole.photo(image, 640).objects}
+    content["annotations"][1]["segmentation"] = segmentation
+    file.write_text(json.dumps(content))
+    source = open_source(f"coco:{file}@{coco_root}/images", config, tmp_path)
+    after = {entry.object_id for entry in source.photo(image, 640).objects}
+    assert before - after == {str(content["annotations"][1]["id"])}
+    assert (whole.left_out, source.left_out) == (0, 1)
+
+
+def test_a_polygon_without_an_area_costs_no_object(
+    coco_root: Path, config: TaosConfig, tmp_path: Path
+) -> None:
+    content = json.loads((coco_root / "instances.json").read_text())
+    polygon = [10, 10, 50, 10, 50, 50, 10, 50]
+    content["annotations"][1]["segmentation"] = [[1, 2, 3, 4], polygon]
+    file = tmp_path / "some.json"
+    file.write_text(json.dumps(content))
+    source = open_source(f"coco:{file}@{coco_root}/images", config, tmp_path)
+    wanted = str(content["annotations"][1]["id"])
+    objects = source.photo(content["annotations"][1]["image_id"], 640).objects
+    (found,) = (entry for entry in objects if entry.object_id == wanted)
+    assert found.area == 1600
+    assert source.left_out == 0
+
+
+def test_a_file_of_crowds_says_so(coco_root: Path, config: TaosConfig, tmp_path: Path) -> None:
+    content = json.loads((coco_root / "instances.json").read_text())
+    for entry in content["annotations"]:
+        entry["iscrowd"] = 1
+    file = tmp_path / "crowds.json"
+    file.write_text(json.dumps(content))
+    number = len(content["annotations"])
+    with pytest.raises(InvalidInputError, match=rf"{number} are crowds \(iscrowd\), 0 have no"):
+        open_source(f"coco:{file}@{coco_root}/images", config, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ class PhotoSource(ABC):
 
     kind: str
     spec: str
+    left_out = 0  # annotations that mark no object
 
     @abstractmethod
     def pool(self, shard: int) -> Sequence[Hashable]:

@@ -17,7 +17,10 @@ from training.untrusted import CorruptRecordError, checked_hw, read_bytes
 
 
 class CocoSource(PhotoSource):
-    """``segmentation`` as polygons or RLE; crowd annotations are left out."""
+    """``segmentation`` as polygons or RLE.
+
+    Crowd annotations are left out, and so are those without an outline, which are counted.
+    """
 
     kind = "coco"
 
@@ -43,12 +46,24 @@ class CocoSource(PhotoSource):
             if isinstance(entry, dict)
         }
         self._annotations: dict[Any, list[dict[str, Any]]] = {}
+        crowds = 0
         for index, entry in enumerate(content["annotations"]):
             if not isinstance(entry, dict) or "image_id" not in entry:
                 raise CorruptRecordError(
                     annotations, f"annotations[{index}]", "expected an object with image_id"
                 )
-            self._annotations.setdefault(entry["image_id"], []).append(entry)
+            if entry.get("iscrowd", 0):
+                crowds += 1
+            elif _has_outline(entry.get("segmentation")):
+                self._annotations.setdefault(entry["image_id"], []).append(entry)
+            else:
+                self.left_out += 1
+        if not self._annotations:
+            raise InvalidInputError(
+                f"source {spec}: expected objects, got {len(content['annotations'])} annotations: "
+                f"{crowds} are crowds (iscrowd), {self.left_out} have no outline (an empty "
+                "segmentation, or polygons of fewer than 6 numbers)"
+            )
         self._keys = sorted(self._images, key=str)
 
     def pool(self, shard: int) -> Sequence[Any]:
@@ -68,9 +83,7 @@ class CocoSource(PhotoSource):
                 self._file, record, f"says (height, width) {stated}, {path} has {native_hw}"
             )
         objects = [
-            self._object(annotation, native_hw)
-            for annotation in self._annotations.get(key, [])
-            if not annotation.get("iscrowd", 0)
+            self._object(annotation, native_hw) for annotation in self._annotations.get(key, [])
         ]
         return make_photo(
             record=str(entry["file_name"]),
@@ -91,24 +104,31 @@ class CocoSource(PhotoSource):
         category = self._categories.get(number, "" if number is None else str(number))
         if isinstance(segmentation, dict):
             return rle_object(object_id, category, segmentation, native_hw, place)
-        if not isinstance(segmentation, list) or not segmentation:
-            raise CorruptRecordError(
-                *place, f"segmentation: expected polygons or RLE, got {segmentation!r:.60}"
-            )
         polygons = []
-        for polygon in segmentation:
+        for polygon in filter(_is_outline, segmentation or ()):
             try:
                 points = np.array(polygon, np.float64)
             except (TypeError, ValueError):
                 points = np.zeros(0)
-            if points.ndim != 1 or len(points) < 6 or len(points) % 2:
+            if points.ndim != 1 or not len(points) or len(points) % 2:
                 raise CorruptRecordError(
-                    *place, f"polygon: expected at least 6 numbers x y ..., got {polygon!r:.60}"
+                    *place, f"polygon: expected numbers x y ..., got {polygon!r:.60}"
                 )
             if not np.isfinite(points).all():
                 raise CorruptRecordError(*place, "polygon: expected finite numbers")
             polygons.append(points.reshape(-1, 2).clip(0, (native_hw[1], native_hw[0])))
         return polygon_object(object_id, category, polygons, native_hw)
+
+
+def _has_outline(segmentation: Any) -> bool:
+    """False for what marks no area: nothing, boxes, points and lines, as many files have some."""
+    if isinstance(segmentation, list):
+        return any(map(_is_outline, segmentation))
+    return isinstance(segmentation, dict)
+
+
+def _is_outline(polygon: Any) -> bool:
+    return isinstance(polygon, list) and len(polygon) >= 6
 
 
 def _read_json(path: Path) -> dict[str, Any]:
