@@ -18,6 +18,6 @@ setup(
         ("share/ament_index/resource_index/packages", ["resource/amodal_ros"]),
         (SHARE, ["package.xml"]),
         (f"{SHARE}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"{SHARE}/config", sorted(glob("config/*.yaml"))),
+        (f"{SHARE}/config", sorted(glob("config/*"))),
     ],
 )
