@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # The node on a CPU, in ROS's own images. From the checkout's root:
 #
-#   docker build -f docker/ros.Dockerfile --build-arg ROS_DISTRO=humble -t amodal_ros:humble .
 #   docker build -f docker/ros.Dockerfile --build-arg ROS_DISTRO=jazzy -t amodal_ros:jazzy .
+#
+# ROS_DISTRO: humble, jazzy, kilted or lyrical.
 #   docker run --rm --net=host --ipc=host amodal_ros:jazzy \
 #     ros2 launch amodal_ros perception.launch.py image_topic:=/camera/image_raw
 #

@@ -10,8 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
-DOCKERFILES = ("docker/ros.Dockerfile", "docker/jetson.Dockerfile")
+JETSONS = ("docker/jetson.Dockerfile", "docker/jetson7.Dockerfile")
+DOCKERFILES = ("docker/ros.Dockerfile", *JETSONS)
+DISTRIBUTIONS = ["humble", "jazzy", "kilted", "lyrical"]
 WORKFLOW = ".github/workflows/ci.yml"
 CHECKOUT = "src/amodal_ros/"  # where the Dockerfiles put it
 
@@ -39,7 +42,7 @@ def test_what_an_image_copies_exists(repository_root: Path, dockerfile: str) -> 
 
 def test_keys_that_a_jetson_skips_are_keys_of_the_package(repository_root: Path) -> None:
     declared = keys(repository_root, "package.xml")
-    for file in ("docker/jetson.Dockerfile", "docs/jetson.md"):
+    for file in (*JETSONS, "docs/jetson.md"):
         text = (repository_root / file).read_text(encoding="utf-8")
         (skipped,) = re.findall(r'--skip-keys "([^"]+)"', text)
         assert set(skipped.split()) <= declared
@@ -50,7 +53,8 @@ def test_keys_that_a_jetson_skips_are_keys_of_the_package(repository_root: Path)
 
 def test_the_matrix_runs_what_exists(repository_root: Path) -> None:
     jobs = yaml.safe_load((repository_root / WORKFLOW).read_text(encoding="utf-8"))["jobs"]
-    assert set(jobs["distros"]["strategy"]["matrix"]["distro"]) >= {"humble", "jazzy"}
+    for job in ("distros", "images"):
+        assert jobs[job]["strategy"]["matrix"]["distro"] == DISTRIBUTIONS
     lines = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
     for path in ("scripts/test", "docker/constraints.txt", "docker/ros.Dockerfile", "tests/ros"):
         assert path in lines
@@ -65,5 +69,44 @@ def test_the_matrix_runs_what_exists(repository_root: Path) -> None:
         assert f"\n{name} = " in executables
     # What the test of the image waits for is what the node says.
     (said,) = re.findall(r'grep "([^"]+)" node.log', lines)
-    camera = (repository_root / "amodal_ros" / "ros" / "camera.py").read_text(encoding="utf-8")
+    camera = (repository_root / "amodal_ros" / "ros" / "node" / "camera.py").read_text(
+        encoding="utf-8"
+    )
     assert said in camera
+
+
+# What the distributions' own packages are compiled against.
+NUMPY = {"3.10": "1.21.5", "3.12": "1.26.4", "3.14": "2.3.4"}
+
+
+@pytest.mark.parametrize("python", NUMPY)
+@pytest.mark.parametrize(
+    "file", ["docker/constraints.txt", "scripts/requirements/constraints-sourced-ros.txt"]
+)
+def test_constraints_keep_each_distributions_numpy(
+    repository_root: Path, file: str, python: str
+) -> None:
+    """Humble, Jazzy and Kilted, Lyrical: by the Python that they have."""
+    lines = (repository_root / file).read_text(encoding="utf-8").splitlines()
+    rules = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    numpy = [
+        rule
+        for rule in rules
+        if rule.name == "numpy"
+        and (rule.marker is None or rule.marker.evaluate({"python_version": python}))
+    ]
+    assert all(rule.specifier.contains(NUMPY[python]) for rule in numpy)
+    if python != "3.14":
+        assert any(not rule.specifier.contains("2.0") for rule in numpy)
+
+
+def test_a_jetson_of_each_jetpack_has_its_cuda(repository_root: Path) -> None:
+    for file, distribution, cuda in zip(JETSONS, ("humble", "jazzy"), ("12", "13"), strict=True):
+        text = (repository_root / file).read_text(encoding="utf-8")
+        assert f"ROS_DISTRO={distribution}" in text
+        assert set(re.findall(r"ros-(\w+)-ros-base|/opt/ros/(\w+)/", text)) == {
+            (distribution, ""),
+            ("", distribution),
+        }
+        assert re.search(rf'"cuda-python>={cuda}', text)
+        assert f"-f {file} " in text

@@ -86,6 +86,9 @@ def check_python(words: list[str], patch: pytest.MonkeyPatch) -> None:
     if words[0] == "-m" and len(words) == 2 and words[1].endswith("…"):
         assert (ROOT / words[1].strip(".…")).is_dir()  # a whole package's commands
         return
+    if words[:2] == ["-m", "pytest"]:
+        assert all((ROOT / word).exists() for word in words[2:] if not word.startswith("-"))
+        return
     name, arguments = (words[1], words[2:]) if words[0] == "-m" else (words[0], words[1:])
     if name.startswith("examples/"):
         assert (ROOT / name).is_file()  # without arguments; tests/ros/test_examples.py runs it
@@ -141,7 +144,7 @@ def check_ros2(words: list[str], patch: pytest.MonkeyPatch) -> None:
         scripts = setup["options.entry_points"]["console_scripts"]
         assert f"\n{words[2]} = " in scripts
     elif verb == "run":
-        assert words[1] in {"amodal_examples", "rqt_image_view"}
+        assert words[1] in {"amodal_examples", "rqt_image_view", "rmw_zenoh_cpp"}
     elif verb == "service":
         name, kind = words[2], words[3]
         assert name.startswith("/amodal_perception/")

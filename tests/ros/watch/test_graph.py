@@ -134,6 +134,18 @@ def test_another_type_names_the_parameter(published, subscribed, advice):
     ("rmw", "words"),
     [("rmw_fastrtps_cpp", "--ipc=host"), ("rmw_cyclonedds_cpp", "a firewall or the network")],
 )
+def test_what_a_middleware_connects_is_no_mismatch(monkeypatch):
+    """Zenoh connects every QoS with every other: what fits is asked of it, not known by rule."""
+    reliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    kind = "sensor_msgs/msg/Image"
+    pair = Endpoint("/camera", kind, best_effort), Endpoint("/node", kind, reliable)
+    assert "QoS is incompatible (reliability)" in mismatch_text("/image", *pair)
+    as_zenoh = (graph_module.QoSCompatibility.OK, "")
+    monkeypatch.setattr(graph_module, "qos_check_compatible", lambda *_: as_zenoh)
+    assert mismatch_text("/image", *pair) is None
+
+
 def test_a_publisher_that_is_connected_and_delivers_nothing(monkeypatch, rmw, words):
     monkeypatch.setattr(graph_module, "get_rmw_implementation_identifier", lambda: rmw)
     graph = Graph()
