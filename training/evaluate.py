@@ -32,10 +32,10 @@ def _run(arguments: argparse.Namespace) -> None:
 
     from training.datasets import BadRecords, open_dataset
     from training.evaluation.markdown import report_markdown
+    from training.evaluation.open_model import open_segmenter
     from training.evaluation.prompting import Prompter
     from training.evaluation.report import build_report, build_table, write_report
     from training.evaluation.runner import evaluate
-    from training.evaluation.segmenters import open_segmenter
     from training.evaluation.sheet import write_sheet
 
     dataset = open_dataset(arguments.dataset, arguments.root, arguments.annotations)

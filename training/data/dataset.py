@@ -28,7 +28,8 @@ from training.data.framing import (
     prompt_object,
     roi_geometry,
 )
-from training.data.objects import ObjectSource, Picture, open_objects
+from training.data.objects import ObjectSource, Picture
+from training.data.sources import open_objects
 
 _ATTEMPTS = 50
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
-from training.data.config import PHOTOS, SCENES, SHARDS, TAOS, DataConfig, SourceConfig
-from training.datasets import AmodalDataset, AmodalSample, open_dataset
+from training.data.config import DataConfig, SourceConfig
+from training.datasets import AmodalDataset, AmodalSample
 from training.taos.config import TaosConfig
 from training.taos.dataset import TaosDataset
 from training.taos.prefill import prefill_renders
@@ -229,38 +229,6 @@ class TaosShardObjects(ObjectSource):
 
 
 MIN_OCCLUSION = 0.02  # less is the outline's rasterisation
-
-
-def open_objects(source: SourceConfig, config: DataConfig, seed: int) -> ObjectSource:
-    """Open one source.
-
-    Raises:
-        InvalidInputError: it has no records, or its kind is unknown.
-        DatasetError: its files are missing or broken.
-    """
-    if source.kind == TAOS:
-        return TaosObjects(source, config, seed)
-    if source.kind == PHOTOS:
-        from training.data.photo_objects import PhotoObjects
-
-        return PhotoObjects(source, config)
-    if source.kind == SHARDS:
-        return TaosShardObjects(source)
-    if source.kind == SCENES:
-        folder = Path(source.path)
-        chunks = sorted(folder.glob("chunk_*/annotations.json"))
-        if source.limit and len(chunks) < source.limit:
-            raise InvalidInputError(
-                f"{folder}: expected at least {source.limit} chunks of scenes, found {len(chunks)}"
-            )
-        if not chunks:
-            raise InvalidInputError(f"{folder}: expected chunk_*/annotations.json, found none")
-        chosen = chunks[: source.limit] if source.limit else chunks
-        return DatasetObjects(
-            [open_dataset("amodal_coco", file.parent, file) for file in chosen], config, 0
-        )
-    dataset = open_dataset(source.kind, Path(source.path), Path(source.annotations))
-    return DatasetObjects([dataset], config, source.limit)
 
 
 def _masks(sample: AmodalSample) -> ObjectMasks:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
-from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import file_sha256
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import cpu_rows
@@ -154,32 +153,3 @@ def open_model_folder(folder: Path, adapter_gain: float, threads: int = 0) -> Pr
     )
     predictor = AmodalPredictor(manifest, engine, cpu_rows(threads))
     return PredictorSegmenter(predictor, description)
-
-
-def open_segmenter(
-    model: Path, adapter_gain: float = 1.0, base: Path | None = None, threads: int = 0
-) -> Segmenter:
-    """Open a model folder or a checkpoint.
-
-    Args:
-        model: a folder with ``manifest.json``, or a ``.safetensors`` checkpoint.
-        adapter_gain: see `ModelDescription`.
-        base: base weights that a checkpoint belongs to: an official checkpoint, or a folder with
-            the two ONNX files; needed for checkpoints only.
-        threads: for ONNX; 0: the number of cores.
-
-    Raises:
-        InvalidInputError: neither, or base weights are missing or not wanted.
-        AmodalError: the files cannot be loaded.
-    """
-    if model.is_dir():
-        if base is not None:
-            raise InvalidInputError(f"{model} is a model folder and needs no base weights")
-        return open_model_folder(model, adapter_gain, threads)
-    if not model.is_file():
-        raise InvalidInputError(f"{model}: no such model folder or checkpoint")
-    if base is None:
-        raise InvalidInputError(f"{model} is a checkpoint: its base weights are needed too")
-    from training.evaluation.torch_segmenter import open_checkpoint
-
-    return open_checkpoint(model, base, adapter_gain)

@@ -17,7 +17,7 @@ from amodal_ros.types import AmodalPrediction
 from training import evaluate as command
 from training.datasets import BadRecords, CorruptRecordError, open_dataset
 from training.datasets.masks import decode_segmentation
-from training.evaluation import segmenters
+from training.evaluation import open_model
 from training.evaluation.baselines import convex_hull, fill_box, geometric_baselines
 from training.evaluation.markdown import main as markdown_main
 from training.evaluation.markdown import report_markdown
@@ -169,7 +169,7 @@ def test_an_image_that_breaks_while_loading_is_skipped_once(dataset_folder, data
 
 
 def run_command(monkeypatch, folder, model, *options: str) -> int:
-    monkeypatch.setattr(segmenters, "open_segmenter", lambda *arguments: model)
+    monkeypatch.setattr(open_model, "open_segmenter", lambda *arguments: model)
     return command.main(
         [
             *("--model", "fake", "--dataset", "amodal_coco", "--root", str(folder)),

@@ -6,8 +6,8 @@ import pytest
 
 from amodal_ros.image.masks import dilate_mask, mask_iou
 from training.datasets import open_dataset
+from training.evaluation.open_model import open_segmenter
 from training.evaluation.prompting import Prompter, prompt_box, prompt_points
-from training.evaluation.segmenters import open_segmenter
 
 
 @pytest.fixture

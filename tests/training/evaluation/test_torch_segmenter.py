@@ -20,7 +20,7 @@ from amodal_ros.modeling.torch_backend import TorchBackend
 from amodal_ros.types import PointPrompt
 from tests.fakes import fake_manifest
 from tests.modeling.mobile_sam_support import SMALL, random_adapters, random_state, small_model
-from training.evaluation.segmenters import open_segmenter
+from training.evaluation.open_model import open_segmenter
 from training.evaluation.torch_segmenter import segmenter_of
 
 HW = (90, 140)
