@@ -26,7 +26,7 @@ def port() -> Iterator[Port]:
 
 
 @pytest.fixture(scope="session")
-def runtime() -> Path:
+def onnxruntime_web() -> Path:
     """ONNX Runtime for browsers, fetched as scripts/web does it."""
     try:
         return provide_runtime(CACHE)
@@ -35,10 +35,10 @@ def runtime() -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(onnxruntime_web: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page with the shipped model, built as scripts/web builds it."""
     folder = tmp_path_factory.mktemp("web") / "site"
-    build_site(folder, MODEL, runtime)
+    build_site(folder, MODEL, onnxruntime_web)
     return folder
 
 
@@ -49,12 +49,12 @@ def server(site: Path) -> Iterator[PageServer]:
 
 
 @pytest.fixture(scope="session")
-def small_site(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_site(onnxruntime_web: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page with a model that answers at once: see small_model.py."""
     write_small_model = pytest.importorskip("tests.web.small_model").write_small_model
     folder = tmp_path_factory.mktemp("small")
     write_small_model(folder / "model")
-    build_site(folder / "site", folder / "model", runtime)
+    build_site(folder / "site", folder / "model", onnxruntime_web)
     return folder / "site"
 
 
