@@ -130,10 +130,6 @@ def test_another_type_names_the_parameter(published, subscribed, advice):
     assert advice in text
 
 
-@pytest.mark.parametrize(
-    ("rmw", "words"),
-    [("rmw_fastrtps_cpp", "--ipc=host"), ("rmw_cyclonedds_cpp", "a firewall or the network")],
-)
 def test_what_a_middleware_connects_is_no_mismatch(monkeypatch):
     """Zenoh connects every QoS with every other: what fits is asked of it, not known by rule."""
     reliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -146,6 +142,10 @@ def test_what_a_middleware_connects_is_no_mismatch(monkeypatch):
     assert mismatch_text("/image", *pair) is None
 
 
+@pytest.mark.parametrize(
+    ("rmw", "words"),
+    [("rmw_fastrtps_cpp", "--ipc=host"), ("rmw_cyclonedds_cpp", "a firewall or the network")],
+)
 def test_a_publisher_that_is_connected_and_delivers_nothing(monkeypatch, rmw, words):
     monkeypatch.setattr(graph_module, "get_rmw_implementation_identifier", lambda: rmw)
     graph = Graph()
