@@ -8,8 +8,6 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from benchmarks.tabletop.options import add_clip_options
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Render stills and clips, then say what is in them."""
@@ -19,21 +17,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     from amodal_ros.errors import AmodalError
-    from benchmarks.tabletop.assets import default_cache
     from benchmarks.tabletop.generate import Plan, generate
     from benchmarks.tabletop.statistics import write_statistics
+    from training.options import from_options
 
     try:
-        plan = Plan(
-            out=arguments.out,
-            stills=arguments.stills,
-            clips=arguments.clips,
-            frames=arguments.frames,
-            seed=arguments.seed,
-            object_set=arguments.objects,
-            workers=arguments.workers,
-            cache=arguments.cache or default_cache(),
-        )
+        plan = from_options(Plan, arguments)
         summary = generate(plan)
         tables = write_statistics(summary.files)
     except AmodalError as error:
@@ -49,12 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from benchmarks.tabletop.generate import Plan
+    from training.options import add_options
+
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tabletop",
         description="Render tabletop scenes with true amodal masks, in amodal_coco.",
     )
-    parser.add_argument("--stills", type=int, default=100, help="single pictures (100)")
-    add_clip_options(parser, clips=10, frames=24)
+    add_options(parser, Plan, leave_out=("screened",), names={"object_set": "objects"})
     return parser
 
 

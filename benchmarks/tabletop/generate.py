@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.progress import track
 
 from amodal_ros.errors import InvalidInputError
-from benchmarks.tabletop.assets import prepare_assets, wheel_lines
+from benchmarks.tabletop.assets import default_cache, prepare_assets, wheel_lines
 from benchmarks.tabletop.catalog import OBJECT_SETS
 from benchmarks.tabletop.shot_types import FrameRecord, Kind, Shot
 from training.datasets import AmodalCocoWriter
@@ -21,7 +21,7 @@ from training.worker_processes import in_processes
 FILES: dict[Kind, str] = {"still": "stills.json", "clip": "clips.json"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What to render; the result depends on everything but `workers` and `cache`.
 
@@ -31,19 +31,21 @@ class Plan:
         clips: number of clips.
         frames: pictures in each clip, at least 2.
         seed: of everything, at least 0.
-        object_set: key of the catalogue's sets.
+        object_set: which objects.
         workers: processes.
-        cache: where wheels and unpacked objects are kept.
+        cache: where wheels and unpacked objects are kept; by default the user's cache folder.
+        screened: in clips a carried object hides others for more than a second.
     """
 
     out: Path
-    stills: int
-    clips: int
-    frames: int
-    seed: int
-    object_set: str
-    workers: int
-    cache: Path
+    stills: int = 100
+    clips: int = 10
+    frames: int = 24
+    seed: int = 0
+    object_set: Literal["household", "second", "slender"] = "household"
+    workers: int = 2
+    cache: Path | None = None
+    screened: bool = False
 
     def __post_init__(self) -> None:
         """Refuse counts that make no sense.
@@ -90,7 +92,7 @@ def generate(plan: Plan) -> Summary:
     """
     if plan.out.exists() and any(plan.out.iterdir()):
         raise InvalidInputError(f"{plan.out} is not empty")
-    assets = prepare_assets(plan.object_set, plan.cache)
+    assets = prepare_assets(plan.object_set, plan.cache or default_cache())
     (plan.out / "images").mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     writers: dict[Kind, AmodalCocoWriter] = {}
@@ -98,15 +100,16 @@ def generate(plan: Plan) -> Summary:
     images = 0
     shots = _shots(plan, assets)
     made = track(
-        in_processes(_render, shots, plan.workers, in_order=True), "rendering", total=len(shots)
+        in_processes(
+            _render_screened if plan.screened else _render, shots, plan.workers, in_order=True
+        ),
+        "rendering",
+        total=len(shots),
     )
-    counts = {"stills": plan.stills, "clips": plan.clips, "frames": plan.frames}
     for shot, records in zip(shots, made, strict=True):
-        writer = writers.setdefault(
-            shot.kind, dataset_writer("", plan.object_set, plan.seed, counts)
-        )
+        writer = writers.setdefault(shot.kind, _writer(plan))
         for record in records:
-            add_frame(writer, shot, record)
+            _add_frame(writer, shot, record)
             left_out.update(record.left_out)
             images += 1
     for kind, writer in writers.items():
@@ -119,30 +122,22 @@ def generate(plan: Plan) -> Summary:
     )
 
 
-def dataset_writer(
-    kind: str, object_set: str, seed: int, counts: Mapping[str, int]
-) -> AmodalCocoWriter:
-    """An empty data set that says what it is made of.
-
-    Args:
-        kind: of the pictures, beside "tabletop benchmark"; may be empty.
-        object_set: key of the catalogue's sets.
-        seed: of everything.
-        counts: how many of what, for its ``info``.
-    """
+def _writer(plan: Plan) -> AmodalCocoWriter:
+    kind = "screened clips, " if plan.screened else ""
     return AmodalCocoWriter(
         {
-            "description": f"amodal_ros tabletop benchmark, {kind}{object_set} objects",
-            "seed": seed,
-            **counts,
-            "sources": wheel_lines(object_set),
+            "description": f"amodal_ros tabletop benchmark, {kind}{plan.object_set} objects",
+            "seed": plan.seed,
+            **({} if plan.screened else {"stills": plan.stills}),
+            "clips": plan.clips,
+            "frames": plan.frames,
+            "sources": wheel_lines(plan.object_set),
         },
-        sorted(item.name for item in OBJECT_SETS[object_set]),
+        sorted(item.name for item in OBJECT_SETS[plan.object_set]),
     )
 
 
-def add_frame(writer: AmodalCocoWriter, shot: Shot, record: FrameRecord) -> None:
-    """Add one picture and its objects to a data set."""
+def _add_frame(writer: AmodalCocoWriter, shot: Shot, record: FrameRecord) -> None:
     is_clip = shot.kind == "clip"
     image_id = writer.add_image(
         record.file_name,
@@ -171,3 +166,9 @@ def _render(shot: Shot) -> list[FrameRecord]:
     from benchmarks.tabletop.shots import render_shot
 
     return render_shot(shot)
+
+
+def _render_screened(shot: Shot) -> list[FrameRecord]:
+    from benchmarks.tabletop.screened_shot import render_screened
+
+    return render_screened(shot)

@@ -11,64 +11,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-from benchmarks.tabletop.options import add_clip_options
-from benchmarks.tabletop.shot_types import FrameRecord, Shot
-from training.worker_processes import in_processes
 
 logger = logging.getLogger(__name__)
 
-
-def generate_screened(
-    out: Path, clips: int, frames: int, seed: int, object_set: str, workers: int, cache: Path
-) -> Path:
-    """Render clips and return their annotation file, in ``amodal_coco``.
-
-    Args:
-        out: new or empty folder for ``images/`` and ``clips.json``.
-        clips: how many.
-        frames: pictures in each.
-        seed: of everything.
-        object_set: key of the catalogue's sets.
-        workers: processes.
-        cache: where wheels and unpacked objects are kept.
-
-    Raises:
-        InvalidInputError: the folder is not empty, or a count makes no sense.
-        AssetError: the objects cannot be fetched.
-    """
-    from amodal_ros.errors import InvalidInputError
-    from benchmarks.tabletop.assets import prepare_assets
-    from benchmarks.tabletop.catalog import OBJECT_SETS
-    from benchmarks.tabletop.generate import add_frame, dataset_writer
-
-    if clips < 1 or frames < 2 or seed < 0 or workers < 1:
-        raise InvalidInputError(
-            f"clips {clips}, frames {frames}, seed {seed}, workers {workers}: expected at least"
-            " one clip of two frames, a seed of 0 or more and one worker"
-        )
-    if out.exists() and any(out.iterdir()):
-        raise InvalidInputError(f"{out} is not empty")
-    assets = prepare_assets(object_set, cache)
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    objects = OBJECT_SETS[object_set]
-    shots = [Shot("clip", number, seed, frames, objects, assets, out) for number in range(clips)]
-    counts = {"clips": clips, "frames": frames}
-    writer = dataset_writer("screened clips, ", object_set, seed, counts)
-    made = in_processes(_render, shots, workers, in_order=True)
-    for shot, records in zip(shots, made, strict=True):
-        for record in records:
-            add_frame(writer, shot, record)
-        logger.info("clip %d of %d", shot.number + 1, clips)
-    writer.write(out / "clips.json")
-    return out / "clips.json"
-
-
-def _render(shot: Shot) -> list[FrameRecord]:
-    from benchmarks.tabletop.screened_shot import render_screened
-
-    return render_screened(shot)
+FRAMES = 42
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,31 +23,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
     from amodal_ros.errors import AmodalError
-    from benchmarks.tabletop.assets import default_cache
+    from benchmarks.tabletop.generate import Plan, generate
+    from training.options import from_options
 
     try:
-        file = generate_screened(
-            arguments.out,
-            arguments.clips,
-            arguments.frames,
-            arguments.seed,
-            arguments.objects,
-            arguments.workers,
-            arguments.cache or default_cache(),
-        )
+        summary = generate(from_options(Plan, arguments, stills=0, screened=True))
     except AmodalError as error:
         logger.error("%s", error)
         return 1
-    logger.info("wrote %s", file)
+    logger.info("wrote %s", summary.files[0])
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    from benchmarks.tabletop.generate import Plan
+    from training.options import add_options
+
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tabletop.screened",
         description="Render clips in which a carried object hides others for over a second.",
     )
-    add_clip_options(parser, clips=10, frames=42)
+    hidden = ("stills", "screened")
+    add_options(parser, Plan, leave_out=hidden, names={"object_set": "objects"})
+    parser.set_defaults(frames=FRAMES)
     return parser
 
 

@@ -16,19 +16,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
     from amodal_ros.errors import AmodalError
-    from training.scenes.generate import SceneRun, generate
+    from training.options import from_options
+    from training.scenes.generate import generate
     from training.scenes.preview import summarise, write_sheet
+    from training.scenes.run import SceneRun
 
     try:
-        run = SceneRun(
-            models=options.models,
-            backgrounds=options.backgrounds,
-            environments=options.environments,
-            split=options.split,
-            seed=options.seed,
-            views=options.views,
-            chunk_scenes=options.chunk_scenes,
-        )
+        run = from_options(SceneRun, options)
         cache = options.cache or options.out / "cache"
         files = generate(run, options.count, options.out, cache, options.workers)
         if options.preview:
@@ -45,27 +39,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from training.options import add_options
+    from training.scenes.run import SceneRun
+
     parser = argparse.ArgumentParser(
         prog="python -m training.scenes",
         description="Cluttered rendered scenes with true amodal masks, as amodal_coco chunks.",
         epilog="A killed run goes on where it stopped when the same command is given again; "
         "a larger --count adds chunks.",
     )
+    add_options(parser, SceneRun)
     add = parser.add_argument
-    add("--models", type=Path, required=True, metavar="DIR", help="Sweet Home 3D catalogues")
-    add("--backgrounds", type=Path, metavar="DIR", help="photos for walls, tables and labels")
-    add(
-        "--environments",
-        type=Path,
-        metavar="DIR",
-        help="environment maps",
-    )
     add("--count", type=int, required=True, metavar="N", help="scenes, in whole chunks")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the chunks")
-    add("--seed", type=int, default=0, metavar="S", help="of everything (0)")
-    add("--split", choices=("train", "validation"), default="train", help="models used (train)")
-    add("--views", type=int, default=4, metavar="V", help="pictures of a scene (4)")
-    add("--chunk-scenes", type=int, default=50, metavar="N", help="scenes in a chunk (50)")
     add("--workers", type=int, default=1, metavar="W", help="processes (1)")
     add("--cache", type=Path, metavar="DIR", help="models made ready (OUT/cache)")
     add("--preview", type=int, default=32, metavar="N", help="pictures on preview.png; 0: none")

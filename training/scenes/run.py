@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from amodal_ros.errors import InvalidInputError
 from training.scenes.models import SPLITS
@@ -20,19 +21,19 @@ class SceneRun:
         models: folder of Sweet Home 3D catalogues.
         backgrounds: folder of photos for walls, tables and labels, or None.
         environments: folder of environment maps, or None: light of made-up rooms alone.
-        split: "train" or "validation": which models are used.
+        split: which models are used.
         seed: of everything, at least 0.
         views: pictures of each scene.
         chunk_scenes: scenes in a chunk.
     """
 
     models: Path
-    backgrounds: Path | None
-    environments: Path | None
-    split: str
-    seed: int
-    views: int
-    chunk_scenes: int
+    backgrounds: Path | None = None
+    environments: Path | None = None
+    split: Literal["train", "validation"] = "train"
+    seed: int = 0
+    views: int = 4
+    chunk_scenes: int = 50
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.

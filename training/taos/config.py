@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from amodal_ros.errors import InvalidInputError
 
@@ -43,7 +43,7 @@ class TaosConfig:
         max_fragments: most visible pieces (of at least 3 % of the target) left of the target.
         max_attempts: draws after which a sample is left out.
         shard_size: samples (or clips) in a shard.
-        image_format: "jpg" or "png", for the two images of a sample.
+        image_format: of the two images of a sample.
         jpeg_quality: 1 to 100.
         render_views: viewpoints for each 3D model.
         render_size: side of a rendered cut-out in pixels.
@@ -77,7 +77,7 @@ class TaosConfig:
     max_fragments: int = 3
     max_attempts: int = 200
     shard_size: int = 256
-    image_format: str = "jpg"
+    image_format: Literal["jpg", "png"] = "jpg"
     jpeg_quality: int = 95
     render_views: int = 8
     render_size: int = 448

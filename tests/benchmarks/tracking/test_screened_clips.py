@@ -12,7 +12,8 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from benchmarks.tabletop import catalog
 from benchmarks.tabletop.catalog import TabletopObject, Wheel
-from benchmarks.tabletop.screened import generate_screened, main
+from benchmarks.tabletop.generate import Plan, generate
+from benchmarks.tabletop.screened import main
 from tests.benchmarks.test_tabletop import NAMES, write_wheel
 from training.datasets import AmodalCocoDataset
 
@@ -27,7 +28,17 @@ def test_something_is_fully_hidden_while_the_screen_is_held(
     monkeypatch.setitem(catalog.OBJECT_SETS, "household", objects)
     monkeypatch.setitem(catalog.OBJECT_WHEELS, "household", (Wheel("toys", "1.0", digest),))
     frames = 18  # lead and slide take at most 13
-    file = generate_screened(tmp_path / "out", 1, frames, 3, "household", 1, tmp_path / "cache")
+    plan = Plan(
+        out=tmp_path / "out",
+        stills=0,
+        clips=1,
+        frames=frames,
+        seed=3,
+        workers=1,
+        cache=tmp_path / "cache",
+        screened=True,
+    )
+    (file,) = generate(plan).files
     visible: dict[int, dict[int, int]] = {}
     for sample in AmodalCocoDataset(file.parent, file):
         area = np.count_nonzero(sample.visible_mask)
@@ -41,7 +52,7 @@ def test_something_is_fully_hidden_while_the_screen_is_held(
 
 def test_counts_that_make_no_sense_and_full_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="clips 0, frames 42"):
-        generate_screened(tmp_path / "out", 0, 42, 0, "household", 1, tmp_path)
+        Plan(out=tmp_path / "out", stills=0, clips=0, frames=42, screened=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     assert main(["--out", str(tmp_path / "full"), "--cache", str(tmp_path)]) == 1
