@@ -189,9 +189,8 @@ class CameraInputs:
             self._newest_image = message
         stamp_ns = stamp_to_ns(message.header.stamp)
         now_ns = self._node.get_clock().now().nanoseconds
-        if now_ns:  # simulated time is 0 until /clock comes
-            simulated = bool(self._node.get_parameter("use_sim_time").value)
-            self._ahead.see(ahead((stamp_ns - now_ns) / NS_PER_S, simulated))
+        simulated = bool(self._node.get_parameter("use_sim_time").value)
+        self._ahead.see(ahead(stamp_ns / NS_PER_S, now_ns / NS_PER_S, simulated))
         if self._detections is None:
             self._silence.detections_came(now_s)
             if stamp_ns:  # the image alone is told of as unstamped

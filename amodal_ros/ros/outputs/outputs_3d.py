@@ -185,7 +185,7 @@ class Outputs3D:
         except InvalidInputError as error:
             raise _MissingError(BAD_INFO, str(error)) from error
         encoding = depth.encoding if isinstance(depth, Image) else depth.format[:5]
-        self._units.see(depth_units(depth_m, encoding))
+        self._units.see(depth_units(depth_m, encoding, scale))
         return depth_m, camera
 
     def _miss(self, name: str, text: str) -> None:

@@ -31,7 +31,7 @@ _AHEAD_S = 5.0
 _DARK, _BRIGHT = 16, 250
 _EXPOSURE_STRIDE = 16
 _NEAREST_M, _FARTHEST_M = 0.03, 100.0
-_FARTHEST_MM = 20.0  # of integer depth: the sensors that send it end at 10 m
+_FARTHEST_MM = 12.0  # of integer depth in units not said: sensors that send it end at 10 m
 _WIDEST, _NARROWEST = 0.1, 30.0  # focal lengths, relative to the image's longer side
 
 
@@ -103,9 +103,9 @@ class SmallerFrame:
         return (
             f"all boxes of {self._messages} messages lie in the upper left {side}x{side} of the "
             f"{width}x{height} image, as {_numbers(self._different[0])}: perhaps they are pixels "
-            f"of the detector's input. Set box_units:=letterbox_{side}x{side} or "
-            f"stretch_{side}x{side}, let the detector scale them back, or set box_units:=pixels "
-            "if they are right"
+            f"of the detector's input. Set box_units to its size (letterbox_{side}x{side} or "
+            f"stretch_{side}x{side}, if that is it), let the detector scale them back, or set "
+            "box_units:=pixels if they are right"
         )
 
     def _known(self, box: np.ndarray) -> bool:
@@ -153,8 +153,20 @@ def other_frame(what: str, frame_id: str, image_frame_id: str) -> str | None:
     )
 
 
-def ahead(ahead_s: float, simulated: bool) -> str | None:
-    """Stamps that lie in the future by so many seconds."""
+def ahead(stamp_s: float, now_s: float, simulated: bool) -> str | None:
+    """Stamps that lie in the future, or a clock that does not run, in seconds.
+
+    Args:
+        stamp_s: of an image.
+        now_s: the node's time; 0: simulated time that nobody has told yet.
+        simulated: whether that is simulated.
+    """
+    if simulated and now_s == 0.0:
+        return (
+            "use_sim_time is set, and images come, but no /clock: play the bag with --clock, or "
+            "set use_sim_time:=false"
+        )
+    ahead_s = stamp_s - now_s
     if ahead_s < _AHEAD_S:
         return None
     clock = "/clock, as use_sim_time is set" if simulated else "the system's clock"
@@ -187,21 +199,28 @@ def exposure(rgb: np.ndarray, encoding: str, bits: int) -> str | None:
     return text
 
 
-def depth_units(depth_m: np.ndarray, encoding: str) -> str | None:
-    """Depth (H, W) in metres, NaN where unknown, whose median no camera measures."""
+def depth_units(depth_m: np.ndarray, encoding: str, scale: float = 0.0) -> str | None:
+    """Depth (H, W) in metres, NaN where unknown, whose median no camera measures.
+
+    Args:
+        depth_m: the depth; some of its pixels are looked at.
+        encoding: of its message.
+        scale: metres of one unit, as the parameter ``depth_scale`` says; 0: it does not.
+    """
     some = depth_m[::4, ::4]
     known = some[np.isfinite(some)]
     if not len(known):
         return None
     median = float(np.median(known))
     integers = encoding != "32FC1"
-    if _NEAREST_M <= median <= (_FARTHEST_MM if integers else _FARTHEST_M):
+    if _NEAREST_M <= median <= (_FARTHEST_MM if integers and not scale else _FARTHEST_M):
         return None
     unit = "millimetres" if integers else "metres"
+    read_as = f"units of {scale:g} m" if scale else unit
     return (
-        f"the median depth is {median:.3g} m: {encoding} is read as {unit}. Set depth_scale to "
-        "the metres of one unit (1.0, 0.001, 0.0001), or let the driver send "
-        f"{unit} (REP 118)"
+        f"the median depth is {median:.3g} m: {encoding} is read as {read_as}. Set depth_scale "
+        "to the metres of one unit (1.0, 0.001, 0.0001), also if that is right, or let the "
+        f"driver send {unit} (REP 118)"
     )
 
 

@@ -21,6 +21,7 @@ from amodal_ros.ros.parameters.declaration import (
 )
 from amodal_ros.ros.parameters.spec import Effect
 from amodal_ros.ros.parameters.table import PARAMETERS, PerceptionParameters
+from amodal_ros.ros.parameters.topic_names import depth_topic, image_topic
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "config" / "perception.yaml"
@@ -48,6 +49,7 @@ def test_defaults_are_valid():
             {"backend": "magic"},
             "backend is 'magic' (str), expected one of auto, openvino, onnxruntime",
         ),
+        ({"box_units": "feet"}, "parameter box_units is 'feet', expected automatic, pixels"),
         ({"image_reliability": ""}, "expected one of automatic, best_effort, reliable"),
         ({"image_topic": ""}, "image_topic is '', expected the name of a topic"),
         ({"model_dir": None}, "model_dir is None (NoneType), expected a text"),
@@ -212,3 +214,21 @@ def test_changes_are_told_by_their_effect():
     assert after.changes(before, Effect.RECONNECT) == ("slop",)
     assert after.changes(before, Effect.NEXT_FRAME) == ("max_coast",)
     assert after.changes(before, Effect.CONFIGURE) == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "images", "depth"),
+    [
+        ({"image_topic": "rgb", "depth_topic": "d"}, "rgb", "d"),
+        ({"image_topic": "rgb", "image_transport": "compressed"}, "rgb/compressed", ""),
+        ({"image_topic": "rgb/compressed", "image_transport": "compressed"}, "rgb/compressed", ""),
+        (
+            {"depth_topic": "d", "depth_transport": "compressedDepth"},
+            "camera/image_raw",
+            "d/compressedDepth",
+        ),
+    ],
+)
+def test_topics_as_they_are_transported(values, images, depth):
+    parameters = PerceptionParameters.from_mapping(values)
+    assert (image_topic(parameters), depth_topic(parameters)) == (images, depth)

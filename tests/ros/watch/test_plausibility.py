@@ -64,7 +64,7 @@ def test_boxes_of_a_detectors_smaller_input(scale, side):
     assert texts[:9] == [None] * 9
     assert (texts[9] is None) is (side is None)
     if side:
-        assert f"box_units:=letterbox_{side}x{side} or stretch_{side}x{side}" in texts[9]
+        assert f"letterbox_{side}x{side} or stretch_{side}x{side}" in texts[9]
         assert "box_units:=pixels" in texts[9]
         # One box beyond, and they are pixels.
         assert frame.see(SCENE, HD) is None
@@ -125,10 +125,12 @@ def test_frames():
 
 
 def test_stamps_ahead():
-    assert "365.0 days ahead" in ahead(365 * 86400.0, simulated=False)
-    assert "/clock" in ahead(10.0, simulated=True)
-    assert ahead(1.0, simulated=False) is None
-    assert ahead(-1e6, simulated=False) is None  # a bag
+    year_s = 365 * 86400.0
+    assert "365.0 days ahead" in ahead(2 * year_s, year_s, simulated=False)
+    assert "ahead of this node's time (/clock" in ahead(110.0, 100.0, simulated=True)
+    assert "but no /clock" in ahead(110.0, 0.0, simulated=True)
+    assert ahead(101.0, 100.0, simulated=False) is None
+    assert ahead(1.0, year_s, simulated=False) is None  # a bag
 
 
 @pytest.mark.parametrize(("bits", "wrong"), [(10, True), (12, True), (14, False), (16, False)])
@@ -153,7 +155,7 @@ def test_white_pictures():
         (0.0015, "16UC1", True),  # sent in metres
         (1500.0, "32FC1", True),  # sent in millimetres
         (30.0, "32FC1", False),
-        (25.0, "16UC1", True),  # sent in tenths of millimetres
+        (15.0, "16UC1", True),  # sent in tenths of millimetres
         (np.nan, "16UC1", False),
     ],
 )
@@ -161,6 +163,12 @@ def test_depth_of_other_units(metres, encoding, wrong):
     text = depth_units(np.full((20, 20), metres, np.float32), encoding)
     assert (text is not None) is wrong
     assert not wrong or "depth_scale" in text
+
+
+def test_depth_whose_unit_was_said_may_be_far():
+    far = np.full((20, 20), 40.0, np.float32)
+    assert depth_units(far, "16UC1", 0.001) is None
+    assert "units of 1 m" in depth_units(far * 1000, "16UC1", 1.0)
 
 
 @pytest.mark.parametrize(
