@@ -18,9 +18,8 @@ from amodal_ros.errors import InvalidInputError
 from training.data.config import DataConfig, SourceConfig
 from training.datasets import AmodalDataset, AmodalSample
 from training.taos.config import TaosConfig
-from training.taos.dataset import TaosDataset
+from training.taos.dataset import TaosDataset, TaosShards
 from training.taos.prefill import prefill_renders
-from training.taos.random_access import TaosShardIndex
 from training.taos.types import TaosClip, TaosSample
 
 _TAOS_RUN = 100_000_000  # composites of one run before they repeat
@@ -220,7 +219,7 @@ class TaosShardObjects(ObjectSource):
 
     def __init__(self, source: SourceConfig) -> None:
         """Index the shards."""
-        self._index = TaosShardIndex(Path(source.path), source.limit)
+        self._index = TaosShards(Path(source.path), source.limit)
 
     def draw(self, number: int, rng: np.random.Generator) -> tuple[Picture, ...]:
         """A random sample."""

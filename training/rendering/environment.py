@@ -7,6 +7,7 @@ efficient representations for independent unit vectors"), which needs no trigono
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Rng = np.random.Generator
 
+_STUDIO = 0.3
+"""Of the lights that `Lights` draws are made-up rooms."""
 SIDE = 96
 """Of the squares that hold a sphere of directions, pixels."""
 ROUGHNESS = (0.05, 0.2, 0.45, 0.8)
@@ -190,3 +193,26 @@ def _brightest(light: Float, directions: Float) -> Float:
     sun = directions[int(np.argmax(np.where(directions[:, 2] > 0.1, around, 0)))].copy()
     sun[2] = max(float(sun[2]), 0.35)
     return sun / np.linalg.norm(sun)
+
+
+class Lights:
+    """Draws environments."""
+
+    def __init__(self, maps: Sequence[Path] = ()) -> None:
+        """Read the maps; without any, all rooms are made up."""
+        self._panoramas = [load_panorama(path) for path in maps]
+
+    def draw(self, ground: Float, rng: Rng) -> Environment:
+        """One map, turned, its main light stronger or weaker than it was.
+
+        Args:
+            ground: (3,) linear colour of the table.
+            rng: for the choice.
+        """
+        panoramas = self._panoramas
+        if panoramas and rng.random() > _STUDIO:
+            panorama = panoramas[int(rng.integers(len(panoramas)))]
+        else:
+            panorama = studio_panorama(rng)
+        contrast = float(np.exp(rng.normal(0.0, 0.6)))
+        return make_environment(panorama, float(rng.uniform(0, 360)), ground, contrast)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from amodal_ros.files import whole_folder
 from training.datasets.amodal_coco import AmodalCocoWriter
+from training.rendering.environment import Lights
 from training.rendering.sh3f import CatalogueModel
 from training.scenes.dressing import PropMaker
-from training.scenes.lights import Lights
 from training.scenes.models import SPLITS, ModelStore, usable_models
 from training.scenes.run import ChunkReport, SceneRun, chunk_name
 from training.scenes.surfaces import Surfaces

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.rendering.environment import Lights
 from training.scenes.dressing import PropMaker
 from training.scenes.effects import camera_effects
-from training.scenes.lights import Lights
 from training.scenes.occluders import draw_occluders
 from training.scenes.painter import Painter
 from training.scenes.placement import Placed, arrange

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """TAOS for a data loader: composed on the fly, or read from shards. No torch needed.
 
-Both classes have ``__len__`` and ``__getitem__`` or ``__iter__``, which is all a
+Both classes have ``__len__`` and ``__getitem__``, which is all a
 `torch.utils.data.DataLoader` asks for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
 from training.taos.judge import CompositeJudge
 from training.taos.sampler import TaosSampler
-from training.taos.shards import read_shard, shard_files
+from training.taos.shards import shard_files, stored_samples
 from training.taos.types import TaosClip, TaosSample
 
 _FALLBACKS = 20
@@ -87,28 +87,37 @@ class TaosDataset:
 
 
 class TaosShards:
-    """Iterates over the samples of a folder of shards, streamed.
+    """The samples of a folder of shards; `shards[i]` opens one file."""
 
-    For several loader workers or machines give each its `part` of `parts`.
-    """
+    def __init__(self, folder: Path, limit: int = 0) -> None:
+        """List the samples.
 
-    def __init__(self, folder: Path, part: int = 0, parts: int = 1) -> None:
-        """Lists the shards.
-
-        Raises:
-            InvalidInputError: if there is none, or `part` is not in [0, parts).
-        """
-        if not 0 <= part < parts:
-            raise InvalidInputError(f"part: expected 0 <= part < {parts}, got {part}")
-        self._paths = shard_files(folder)[part::parts]
-        if not self._paths and part == 0:
-            raise InvalidInputError(f"expected taos-*.tar in {folder}, found none")
-
-    def __iter__(self) -> Iterator[TaosSample]:
-        """Samples in the order they were written.
+        Args:
+            folder: of ``taos-*.tar``.
+            limit: use only the first so many shards; 0: all.
 
         Raises:
-            CorruptRecordError: naming the shard and the sample.
+            InvalidInputError: there are none, or fewer than `limit`.
+            CorruptRecordError: a shard is damaged.
         """
-        for path in self._paths:
-            yield from read_shard(path)
+        shards = shard_files(folder)
+        if not shards or len(shards) < limit:
+            raise InvalidInputError(
+                f"{folder}: expected at least {max(limit, 1)} taos-*.tar, found {len(shards)}"
+            )
+        self._samples = [
+            sample for shard in shards[: limit or None] for sample in stored_samples(shard)
+        ]
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> TaosSample:
+        """Decode a sample.
+
+        Raises:
+            IndexError: there is no such sample.
+            CorruptRecordError: naming shard and sample.
+        """
+        return self._samples[index].read()

@@ -14,6 +14,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -89,30 +90,58 @@ def samples_of(result: TaosSample | TaosClip) -> tuple[TaosSample, ...]:
     return result.frames if isinstance(result, TaosClip) else (result,)
 
 
+@dataclass(frozen=True)
+class StoredSample:
+    """Where the files of a sample lie: suffix -> (offset, size) in a shard."""
+
+    shard: Path
+    key: str
+    files: dict[str, tuple[int, int]]
+
+    def read(self) -> TaosSample:
+        """Decode it.
+
+        Raises:
+            CorruptRecordError: naming the shard and the sample.
+        """
+        files = {}
+        with self.shard.open("rb") as stream:
+            for suffix, (offset, size) in self.files.items():
+                stream.seek(offset)
+                files[suffix] = stream.read(size)
+                if len(files[suffix]) != size:
+                    raise CorruptRecordError(self.shard, self.key, "damaged tar: it ends early")
+        return decode_sample(self.shard, self.key, files)
+
+
+def stored_samples(shard: Path) -> list[StoredSample]:
+    """Samples of one shard in the order they were written; only headers are read.
+
+    Raises:
+        CorruptRecordError: naming the shard and the member.
+    """
+    found: dict[str, StoredSample] = {}
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            for member in archive:
+                key, _, suffix = member.name.partition(".")
+                if not member.isfile() or member.size > MAX_FILE_BYTES:
+                    raise CorruptRecordError(shard, member.name, "expected a small regular file")
+                sample = found.setdefault(key, StoredSample(shard, key, {}))
+                sample.files[suffix] = (member.offset_data, member.size)
+    except (tarfile.TarError, EOFError) as error:
+        raise CorruptRecordError(shard, "file", f"damaged tar: {error}") from error
+    return list(found.values())
+
+
 def read_shard(path: Path) -> Iterator[TaosSample]:
-    """Samples of one shard, streamed in the order they were written.
+    """Samples of one shard in the order they were written.
 
     Raises:
         CorruptRecordError: naming the shard and the sample.
     """
-    key = ""
-    files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path, "r|") as archive:
-            for member in archive:
-                name, _, suffix = member.name.partition(".")
-                stream = archive.extractfile(member)
-                if stream is None or member.size > MAX_FILE_BYTES:
-                    raise CorruptRecordError(path, member.name, "expected a small regular file")
-                if name != key and files:
-                    yield decode_sample(path, key, files)
-                    files = {}
-                key = name
-                files[suffix] = stream.read()
-    except (tarfile.TarError, EOFError) as error:
-        raise CorruptRecordError(path, key or "file", f"damaged tar: {error}") from error
-    if files:
-        yield decode_sample(path, key, files)
+    for sample in stored_samples(path):
+        yield sample.read()
 
 
 def shard_files(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from amodal_ros.modeling.config import AmodalConfig
 from tests.training.taos.taos_drawings import HW, draw_photo, jpeg, outline
 from training.data import DataConfig, SourceConfig, build_dataset, collate
 from training.taos.config import TaosConfig
-from training.taos.random_access import TaosShardIndex
+from training.taos.dataset import TaosShards
 from training.taos.runner import TaosRun, run_taos
 from training.taos.shards import read_shard, shard_files
 from training.untrusted import CorruptRecordError
@@ -56,7 +56,7 @@ def shards(photos: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_any_sample_is_read_alone(shards):
-    index = TaosShardIndex(shards)
+    index = TaosShards(shards)
     expected = [sample for path in shard_files(shards) for sample in read_shard(path)]
     assert len(index) == len(expected) > 0
     for number in (len(expected) - 1, 0):
@@ -64,16 +64,16 @@ def test_any_sample_is_read_alone(shards):
         for name in ("image", "original", "amodal", "visible", "occlusion", "occluder"):
             np.testing.assert_array_equal(getattr(found, name), getattr(expected[number], name))
         assert found.provenance == expected[number].provenance
-    assert len(TaosShardIndex(shards, limit=1)) < len(expected)
+    assert len(TaosShards(shards, limit=1)) < len(expected)
     with pytest.raises(InvalidInputError, match="at least 9"):
-        TaosShardIndex(shards, limit=9)
+        TaosShards(shards, limit=9)
 
 
 def test_a_damaged_shard_is_named(shards, tmp_path):
     whole = shard_files(shards)[0].read_bytes()
     (tmp_path / "taos-000000.tar").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CorruptRecordError, match=r"taos-000000\.tar"):
-        TaosShardIndex(tmp_path)
+        TaosShards(tmp_path)
 
 
 def test_composites_are_items(photos, tmp_path):

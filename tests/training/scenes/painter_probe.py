@@ -19,8 +19,8 @@ def main(path: Path) -> None:
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     os.environ.setdefault("LP_NUM_THREADS", "1")
     from training.rendering.canvas import current_context
+    from training.rendering.environment import Lights
     from training.scenes.effects import camera_effects
-    from training.scenes.lights import Lights
     from training.scenes.meshes import Mesh, box, superquadric
     from training.scenes.painter import Painter
     from training.scenes.placement import Placed

@@ -283,15 +283,14 @@ def test_dataset_on_the_fly(sources: list[str], tmp_path: Path) -> None:
         TaosDataset(hopeless, sources[:1], 4, cache=tmp_path)[0]
 
 
-def test_parts_of_the_shards(sources: list[str], tmp_path: Path) -> None:
+def test_samples_of_the_shards_by_number(sources: list[str], tmp_path: Path) -> None:
     run = make_run(sources, tmp_path / "out")
     run_taos(run)
-    whole = [s.provenance["index"] for s in TaosShards(run.out)]
-    parts = [[s.provenance["index"] for s in TaosShards(run.out, p, 2)] for p in range(2)]
-    assert sorted(parts[0] + parts[1]) == sorted(whole)
-    assert not set(parts[0]) & set(parts[1])
-    with pytest.raises(InvalidInputError, match="part"):
-        TaosShards(run.out, 2, 2)
+    shards = TaosShards(run.out)
+    whole = [s.provenance["index"] for s in shards]
+    assert len(shards) == len(whole)
+    assert whole == sorted(whole)
+    assert shards[3].provenance["index"] == whole[3]
     with pytest.raises(InvalidInputError, match=r"taos-\*\.tar"):
         TaosShards(tmp_path)
 
