@@ -25,9 +25,16 @@ function say(text) {
   byId("status").textContent = text;
 }
 
-function showError(error) {
-  byId("error").textContent = error ? error.message ?? String(error) : "";
-  byId("error").hidden = !error;
+/** Shows an error about "model" or "picture", until one of these goes well. */
+function showError(about, error) {
+  const place = byId("error");
+  place.textContent = error.message ?? String(error);
+  place.dataset.about = about;
+  place.hidden = false;
+}
+
+function clearError(about) {
+  if (byId("error").dataset.about === about) byId("error").hidden = true;
 }
 
 class Page {
@@ -65,7 +72,7 @@ class Page {
   load() {
     delete document.documentElement.dataset.ready;
     showProgress(0, 1, "Loading the model");
-    showError(null);
+    clearError("model");
     const ready = this.model.load(byId("engine").value);
     this.ready = ready;
     ready.then((loaded) => {
@@ -76,7 +83,7 @@ class Page {
     }, (error) => {
       if (this.ready !== ready) return;
       byId("loading").hidden = true;
-      showError(new Error(`The model could not be loaded: ${error.message}`));
+      showError("model", new Error(`The model could not be loaded: ${error.message}`));
     });
   }
 
@@ -86,7 +93,7 @@ class Page {
       if (!response.ok) throw new Error(`${name}: the server answered ${response.status}`);
       await this.open(await response.blob(), file.split("/").at(-1), box);
     } catch (error) {
-      showError(error);
+      showError("picture", error);
     }
   }
 
@@ -103,10 +110,10 @@ class Page {
       this.model.setPicture(picture.pixels);
       const { width, height } = picture.pixels;
       byId("stage").setAttribute("aria-label", `Picture ${name}, ${width} by ${height} pixels`);
-      showError(null);
+      clearError("picture");
       say(picture.note || `${name}, ${width} × ${height}. Drag across an object.`);
     } catch (error) {
-      showError(error);
+      showError("picture", error);
     }
   }
 
@@ -128,7 +135,7 @@ class Page {
       try {
         await saveMasks(stage.picture, store.done, stage.drawn());
       } catch (error) {
-        showError(error);
+        showError("picture", error);
       }
     });
     this.listenForPictures();
@@ -144,7 +151,7 @@ class Page {
     const take = (transfer) => {
       const file = pictureAmong(transfer);
       if (file) this.open(file, file.name || "pasted.png");
-      else showError(new Error("That is no file with a picture."));
+      else showError("picture", new Error("That is no file with a picture."));
     };
     document.addEventListener("paste", (event) => take(event.clipboardData));
     document.addEventListener("dragover", (event) => {
