@@ -253,7 +253,8 @@ class AmodalPrediction:
 
     Attributes:
         raw_amodal_masks: (N, H, W) bool, as decoded.
-        visible_masks: (N, H, W) bool, from the pass with adapter gain 0.
+        visible_masks: (N, H, W) bool, from the same pass; with a model that gives the amodal mask
+            alone, from one with adapter gain 0.
         predicted_iou: (N,) float32, the decoder's estimate for the amodal mask.
         timings_ms: what `predict` spent, in milliseconds: `prior`, `suffix`, `decoder`,
             `postprocess` (with mode `roi` also `preprocess` and `prefix`).

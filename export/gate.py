@@ -11,6 +11,7 @@ from amodal_ros.errors import BackendError
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import load_memory
+from amodal_ros.modeling.two_mask_head import two_mask_head
 from amodal_ros.verification.gate import compare_with_reference
 from amodal_ros.verification.measures import Comparison, Limits
 from amodal_ros.verification.reference import load_reference
@@ -84,7 +85,8 @@ def check_parity(
     differences = graph_differences(manifest, torch_backend, options.seed)
     video = load_memory(manifest.directory)
     if video is not None:
-        differences += measure_memory(manifest, video, source.model.base, seed=options.seed)
+        head = two_mask_head(source.model.adapters)
+        differences += measure_memory(manifest, video, source.model.base, head, seed=options.seed)
     report = ParityReport(tuple(differences), _end_to_end(manifest), source.random_base)
     failures = report.failures(
         TOLERANCES[options.precision], options.min_mask_iou, options.max_iou_error

@@ -16,6 +16,8 @@ from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import PADDING
+from amodal_ros.modeling.sam2_two_masks import two_masks_decoded
+from amodal_ros.modeling.two_mask_head import TwoMaskHead
 from export.graphs.sam2_decoder import decoder_maps
 from export.parity import GraphDifference, worst_difference
 
@@ -27,7 +29,12 @@ Case = tuple[str, dict[str, torch.Tensor], dict[str, torch.Tensor]]
 
 
 def measure_memory(
-    manifest: ModelManifest, memory: MemoryManifest, base: Any, *, seed: int
+    manifest: ModelManifest,
+    memory: MemoryManifest,
+    base: Any,
+    two_masks: TwoMaskHead | None = None,
+    *,
+    seed: int,
 ) -> list[GraphDifference]:
     """Compare each graph with the official method that it stands for.
 
@@ -35,6 +42,7 @@ def measure_memory(
         manifest: Of the folder.
         memory: Likewise.
         base: Official ``SAM2Base``, in evaluation mode.
+        two_masks: The model's head, where it has one.
         seed: Of the random inputs.
     """
     backend = OnnxRuntimeBackend(replace(manifest, graphs=memory.graphs))
@@ -42,7 +50,7 @@ def measure_memory(
     worst: dict[tuple[str, str], GraphDifference] = {}
     try:
         with torch.inference_mode():
-            for graph, inputs, expected in memory_cases(base, generator):
+            for graph, inputs, expected in memory_cases(base, generator, two_masks):
                 names = {spec.name for spec in memory.graphs[graph].inputs}
                 arrays = {k: v.contiguous().numpy() for k, v in inputs.items() if k in names}
                 found = backend.run(graph, arrays)
@@ -56,13 +64,16 @@ def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in tensors.items()}
 
 
-def memory_cases(base: Any, generator: torch.Generator) -> Iterator[Case]:
+def memory_cases(
+    base: Any, generator: torch.Generator, two_masks: TwoMaskHead | None = None
+) -> Iterator[Case]:
     """Give inputs of each graph and what the official model makes of them."""
     for objects, frames in HISTORIES:
         yield _attention_case(base, objects, frames, generator)
         for prompted in (False, True):
             yield _encoder_case(base, objects, prompted, generator)
-            yield _decoder_case(base, objects, prompted, generator)
+            with two_masks_decoded(base.sam_mask_decoder, two_masks, torch.ones(1)):
+                yield _decoder_case(base, objects, prompted, generator)
 
 
 def _attention_case(base: Any, objects: int, frames: int, generator: torch.Generator) -> Case:

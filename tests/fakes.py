@@ -17,8 +17,13 @@ SIZE, LOW, EMBED = 64, 32, 4
 FILE = {"file": "x.onnx", "sha256": "0" * 64, "bytes": 1}
 
 
-def manifest_content(mode: str = "full", geometry: str = "letterbox") -> dict[str, Any]:
-    """A manifest of the fake model, as decoded from JSON."""
+def manifest_content(
+    mode: str = "full", geometry: str = "letterbox", *, one_pass: bool = False
+) -> dict[str, Any]:
+    """A manifest of the fake model, as decoded from JSON.
+
+    ``one_pass``: its decoder gives the visible mask too, and so takes the gain.
+    """
     rows: int | str = "N" if mode == "roi" else 1
     size, low, embed = SIZE, LOW, EMBED
 
@@ -47,6 +52,9 @@ def manifest_content(mode: str = "full", geometry: str = "letterbox") -> dict[st
             [tensor("low_res_logits", "N", 1, low, low), tensor("predicted_iou", "N")],
         ),
     }
+    if one_pass:
+        graphs["decoder"][0].append(tensor("adapter_gain", "N"))
+        graphs["decoder"][1].append(tensor("visible_logits", "N", 1, low, low))
     content = {
         "schema_version": 1,
         "name": "fake",
@@ -76,9 +84,12 @@ def manifest_content(mode: str = "full", geometry: str = "letterbox") -> dict[st
     return content
 
 
-def fake_manifest(mode: str = "full", geometry: str = "letterbox") -> ModelManifest:
+def fake_manifest(
+    mode: str = "full", geometry: str = "letterbox", *, one_pass: bool = False
+) -> ModelManifest:
     """The fake model's manifest, without a folder behind it."""
-    return parse_manifest(manifest_content(mode, geometry), Path("nowhere"))
+    content = manifest_content(mode, geometry, one_pass=one_pass)
+    return parse_manifest(content, Path("nowhere"))
 
 
 class FakeBackend:
@@ -88,6 +99,7 @@ class FakeBackend:
     - embeddings: the features, and M_spec times the gain.
     - logits: positive inside the prompt box (or within 8 input pixels of the first point), and,
       through the gain, wherever M_spec is 1.
+    - visible logits, of a model of one pass: the same without M_spec.
     - predicted IoU: the mean of the M_spec channel.
     """
 
@@ -130,13 +142,18 @@ class FakeBackend:
         return {"embeddings": np.concatenate([shared, spec], axis=1).astype(np.float32)}
 
     def _decoder(
-        self, embeddings: np.ndarray, point_coords: np.ndarray, point_labels: np.ndarray
+        self,
+        embeddings: np.ndarray,
+        point_coords: np.ndarray,
+        point_labels: np.ndarray,
+        adapter_gain: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         step = SIZE // LOW
         embeddings = np.broadcast_to(embeddings, (len(point_coords), *embeddings.shape[1:]))
         centres = (np.arange(LOW) + 0.5) * step
         x, y = centres[None, :], centres[:, None]
         logits = np.empty((len(embeddings), 1, LOW, LOW), np.float32)
+        visible = np.empty_like(logits)
         for row, (coords, labels) in enumerate(zip(point_coords, point_labels, strict=True)):
             spec = embeddings[row, 1].reshape(LOW, step, LOW, step).mean(axis=(1, 3))
             corners = coords[labels >= 2]
@@ -145,6 +162,8 @@ class FakeBackend:
                 inside = np.minimum(np.minimum(x - x0, x1 - x), np.minimum(y - y0, y1 - y))
             else:
                 inside = 8 - np.hypot(x - coords[0, 0], y - coords[0, 1])
-            logits[row, 0] = np.maximum(np.clip(inside, -2, 2), 4 * spec - 2)
+            visible[row, 0] = np.clip(inside, -2, 2)
+            logits[row, 0] = np.maximum(visible[row, 0], 4 * spec - 2)
         iou = embeddings[:, 1].mean(axis=(1, 2))
-        return {"low_res_logits": logits, "predicted_iou": iou.astype(np.float32)}
+        found = {"low_res_logits": logits, "predicted_iou": iou.astype(np.float32)}
+        return found if adapter_gain is None else {**found, "visible_logits": visible}

@@ -25,8 +25,15 @@ _INPUTS = {
     "suffix": {"features", "prior_masks", "adapter_gain"},
     "decoder": {"embeddings", "point_coords", "point_labels"},
 }
-# What a decoder with adapters of its own takes as well: what the suffix was given.
+# What a decoder with adapters of its own, or with a head for two masks alone, takes as well: what
+# the suffix was given.
 _ADAPTATION = {"prior_masks", "adapter_gain"}
+_ADAPTATIONS: tuple[frozenset[str], ...] = (
+    frozenset(),
+    frozenset({"adapter_gain"}),
+    frozenset(_ADAPTATION),
+)
+VISIBLE_LOGITS = "visible_logits"
 _OUTPUTS = {
     "prefix": {"features"},
     "suffix": {"embeddings"},
@@ -43,8 +50,9 @@ def check_graphs(manifest: ModelManifest) -> None:
     suffix_outputs = {spec.name for spec in manifest.graphs["suffix"].outputs}
     expected = dict(_INPUTS)
     expected["decoder"] = _INPUTS["decoder"] | suffix_outputs
-    if decoder_is_adapted(manifest):
-        expected["decoder"] |= _ADAPTATION
+    adaptation = decoder_adaptation(manifest)
+    if adaptation in _ADAPTATIONS:
+        expected["decoder"] |= adaptation
     for graph, spec in manifest.graphs.items():
         inputs = {tensor.name for tensor in spec.inputs}
         outputs = {tensor.name for tensor in spec.outputs}
@@ -60,15 +68,36 @@ def check_graphs(manifest: ModelManifest) -> None:
             )
 
 
-def decoder_is_adapted(manifest: ModelManifest) -> bool:
-    """Whether the decoder has adapters, and so takes M_spec and gain."""
-    return any(tensor.name in _ADAPTATION for tensor in manifest.graphs["decoder"].inputs)
+def decoder_adaptation(manifest: ModelManifest) -> frozenset[str]:
+    """What the decoder takes of M_spec and gain: neither, the gain, or both."""
+    inputs = {tensor.name for tensor in manifest.graphs["decoder"].inputs}
+    return frozenset(inputs & _ADAPTATION)
+
+
+def gives_visible(manifest: ModelManifest) -> bool:
+    """Whether the adapted pass gives the visible mask too: no second pass is needed for it."""
+    return any(t.name == VISIBLE_LOGITS for t in manifest.graphs["decoder"].outputs)
 
 
 def decoder_broadcasts(manifest: ModelManifest) -> bool:
     """Whether the decoder takes one row of embeddings for N objects (named apart: E, not N)."""
     rows = {tensor.name: tensor.shape[0] for tensor in manifest.graphs["decoder"].inputs}
     return rows["embeddings"] != rows["point_coords"]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What the decoder gave for n objects, float32.
+
+    Attributes:
+        logits: (n, 1, s, s).
+        predicted_iou: (n,).
+        visible_logits: (n, 1, s, s); None for a decoder that gives one mask alone.
+    """
+
+    logits: np.ndarray
+    predicted_iou: np.ndarray
+    visible_logits: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,22 +110,22 @@ class GraphRunner:
         watch: measures the steps `prefix`, `suffix` and `decoder`: the engine alone.
         broadcasts: the decoder takes one row of embeddings for all objects (see
             `decoder_broadcasts`).
-        adapted_decoder: the decoder takes M_spec and gain (see `decoder_is_adapted`).
+        adaptation: what the decoder takes of M_spec and gain (see `decoder_adaptation`).
     """
 
     backend: Backend
     max_batch: int
     watch: Stopwatch
     broadcasts: bool = False
-    adapted_decoder: bool = False
+    adaptation: frozenset[str] = frozenset()
 
     @classmethod
     def of(
         cls, manifest: ModelManifest, backend: Backend, max_batch: int, watch: Stopwatch
     ) -> GraphRunner:
         """A runner of a model folder's graphs."""
-        broadcasts, adapted = decoder_broadcasts(manifest), decoder_is_adapted(manifest)
-        return cls(backend, max_batch, watch, broadcasts, adapted)
+        broadcasts, adaptation = decoder_broadcasts(manifest), decoder_adaptation(manifest)
+        return cls(backend, max_batch, watch, broadcasts, adaptation)
 
     def prefix(self, images: np.ndarray) -> Rows:
         """Encodes (n, 3, S, S) float32 as far as nothing depends on M_spec: (n, C, h, w)."""
@@ -132,23 +161,18 @@ class GraphRunner:
             for rows in even_slices(len(prior_masks), self.max_batch)
         ]
         found = {name: _in_place([output[name] for output in outputs]) for name in outputs[0]}
-        if self.adapted_decoder:
-            found |= {"prior_masks": prior_masks, "adapter_gain": gains}
-        return found
+        given = {"prior_masks": prior_masks, "adapter_gain": gains}
+        return found | {name: given[name] for name in self.adaptation}
 
-    def decoder(
-        self, embeddings: Embeddings, prompts: Sequence[DecoderPrompts]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def decoder(self, embeddings: Embeddings, prompts: Sequence[DecoderPrompts]) -> Decoded:
         """Decodes n objects.
 
         Args:
             embeddings: with 1 row, shared by all objects, or n rows.
             prompts: of the n objects, grouped by number of points.
-
-        Returns:
-            `low_res_logits` (n, 1, s, s) and `predicted_iou` (n,), float32.
         """
-        results: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        rows: list[np.ndarray] = []
+        results: list[dict[str, np.ndarray]] = []
         for group in prompts:
             for part in even_slices(len(group.rows), self.max_batch):
                 inputs = {
@@ -156,14 +180,11 @@ class GraphRunner:
                     "point_labels": group.labels[part],
                     **self._rows_of(embeddings, group.rows[part]),
                 }
-                outputs = self._run("decoder", inputs)
-                results.append(
-                    (group.rows[part], outputs["low_res_logits"], outputs["predicted_iou"])
-                )
-        order = np.argsort(np.concatenate([rows for rows, _, _ in results]))
-        logits = joined([logits for _, logits, _ in results])
-        iou = joined([iou for _, _, iou in results])
-        return logits[order], iou[order]
+                results.append(self._run("decoder", inputs))
+                rows.append(group.rows[part])
+        order = np.argsort(np.concatenate(rows))
+        found = {name: joined([one[name] for one in results])[order] for name in results[0]}
+        return Decoded(found["low_res_logits"], found["predicted_iou"], found.get(VISIBLE_LOGITS))
 
     def _rows_of(self, embeddings: Embeddings, rows: np.ndarray) -> Embeddings:
         """The embeddings of some objects, without a copy where they are one run of rows."""

@@ -157,18 +157,21 @@ class AmodalPredictor:
         self, features: ImageFeatures, queries: ObjectQueries, segmenter: ObjectSegmenter
     ) -> tuple[list[Masks], ObjectFeatures]:
         """Segments at most `max_batch` objects at a time, so that memory does not grow with N."""
-        slices = even_slices(len(queries), self._max_batch)
-        if features.image is not None:
-            found = [segmenter.in_regions(features.image, queries.part(s)) for s in slices]
-            return [masks for masks, _ in found], ObjectFeatures.joined([one for _, one in found])
         parts: list[Masks] = []
+        seen: list[ObjectFeatures] = []
         unadapted: Embeddings | None = None  # of the image: computed with the first objects
-        for rows in slices:
-            masks, unadapted = segmenter.in_image(features, queries.part(rows), unadapted)
+        for rows in even_slices(len(queries), self._max_batch):
+            part = queries.part(rows)
+            if features.image is not None:
+                masks, one = segmenter.in_regions(features.image, part)
+            else:
+                masks, one, unadapted = segmenter.in_image(features, part, unadapted)
             parts.append(masks)
-        geometries = (features.encoded[1],) * len(queries)
-        embeddings = np.asarray((unadapted or {})["embeddings"])  # maybe of a GPU
-        return parts, ObjectFeatures(embeddings, geometries)
+            seen.append(one)
+        if len(seen) > 1 and len(seen[0].values) == 1 and unadapted is not None:
+            geometries = tuple(geometry for one in seen for geometry in one.geometries)
+            return parts, ObjectFeatures(seen[0].values, geometries)  # of the image, not of a part
+        return parts, ObjectFeatures.joined(seen)
 
     def _whole_image(self, image_hw: tuple[int, int]) -> ResizeGeometry:
         """With mode `full`: how an image lies in the input."""

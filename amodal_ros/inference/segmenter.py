@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from amodal_ros.backends.row_blocks import RowRuns
+from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import clip_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_boxes
-from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
+from amodal_ros.inference.graph_runner import Embeddings, GraphRunner, gives_visible
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.inference.prompts import (
@@ -53,7 +54,7 @@ class ObjectSegmenter:
 
     def in_image(
         self, features: ImageFeatures, queries: ObjectQueries, unadapted: Embeddings | None
-    ) -> tuple[Masks, Embeddings]:
+    ) -> tuple[Masks, ObjectFeatures, Embeddings | None]:
         """Mode `full`: objects of an encoded image.
 
         Args:
@@ -62,28 +63,28 @@ class ObjectSegmenter:
             unadapted: the image's unadapted embeddings, where an earlier call gave them.
 
         Returns:
-            The masks, and the unadapted embeddings.
+            The masks, what they were decoded from, and the unadapted embeddings, where they were
+            needed: a model whose one pass gives both masks needs them to find a box alone.
         """
         encoded, geometry = features.encoded
         geometries = [geometry] * len(queries)
         with self.runner.watch.measure("prior"):
             prompts = decoder_prompts(queries, geometries, self.manifest.family)
+        visible: np.ndarray | None = None
         if self._priors_known(queries):
-            boxes, blank = queries.boxes_xyxy, 0 if unadapted else 1
-            priors = self._priors(queries, boxes, geometries, blank)
+            blank = 0 if unadapted or self._in_one_pass else 1
+            priors = self._priors(queries, queries.boxes_xyxy, geometries, blank)
             adapted = self.runner.suffix(encoded, priors, [0.0] * blank + [1.0] * len(queries))
-            if unadapted is None:
+            if blank:
                 unadapted, adapted = _split(adapted, 1)
-            visible, _ = self._decode(unadapted, prompts, geometries)
         else:
-            if unadapted is None:
-                unadapted = self._unadapted(encoded, geometry, 1)
-            visible, _ = self._decode(unadapted, prompts, geometries)
+            unadapted = unadapted or self._unadapted(encoded, geometry, 1)
+            visible = self._decode(unadapted, prompts, geometries)[0]
             known, boxes = self._with_visible(queries, visible)
             priors = self._priors(known, boxes, geometries, 0)
             adapted = self.runner.suffix(encoded, priors, [1.0] * len(queries))
-        raw, iou = self._decode(adapted, prompts, geometries)
-        return (raw, visible, iou), unadapted
+        masks, seen = self._masks(adapted, unadapted, visible, prompts, geometries)
+        return masks, seen, unadapted
 
     def in_regions(
         self, image: np.ndarray, queries: ObjectQueries
@@ -103,23 +104,59 @@ class ObjectSegmenter:
             asked = queries if given is not None else replace(queries, boxes_xyxy=None)
             prompts = decoder_prompts(asked, geometries, self.manifest.family)
         features = self.runner.prefix(self.preprocess(image, geometries))
-        if self._priors_known(queries):
+        visible: np.ndarray | None = None
+        unadapted: Embeddings | None = None
+        if not self._priors_known(queries):
+            unadapted = self._unadapted(features, geometries[0], count)
+            visible = self._decode(unadapted, prompts, geometries)[0]
+            known, boxes = self._with_visible(queries, visible)
+            priors = self._priors(known, boxes, geometries, 0)
+            adapted = self.runner.suffix(features, priors, [1.0] * count)
+        elif self._in_one_pass:
+            priors = self._priors(queries, queries.boxes_xyxy, geometries, 0)
+            adapted = self.runner.suffix(features, priors, [1.0] * count)
+        else:
             priors = self._priors(queries, queries.boxes_xyxy, geometries, count)
             # Joined only where a call takes rows of both: a copy would cost as much as the crops.
             both = self.runner.suffix(
                 RowRuns([features, features]), priors, [0.0] * count + [1.0] * count
             )
             unadapted, adapted = _split(both, count)
-            visible, _ = self._decode(unadapted, prompts, geometries)
-        else:
-            unadapted = self._unadapted(features, geometries[0], count)
-            visible, _ = self._decode(unadapted, prompts, geometries)
-            known, boxes = self._with_visible(queries, visible)
-            priors = self._priors(known, boxes, geometries, 0)
-            adapted = self.runner.suffix(features, priors, [1.0] * count)
-        raw, iou = self._decode(adapted, prompts, geometries)
-        seen = ObjectFeatures(np.asarray(unadapted["embeddings"]), tuple(geometries))
-        return (raw, visible, iou), seen
+        return self._masks(adapted, unadapted, visible, prompts, geometries)
+
+    @property
+    def _in_one_pass(self) -> bool:
+        return gives_visible(self.manifest)
+
+    def _masks(
+        self,
+        adapted: Embeddings,
+        unadapted: Embeddings | None,
+        visible: np.ndarray | None,
+        prompts: Sequence[DecoderPrompts],
+        geometries: Sequence[ResizeGeometry],
+    ) -> tuple[Masks, ObjectFeatures]:
+        """Decodes both masks of n objects.
+
+        Args:
+            adapted: n rows.
+            unadapted: 1 or n rows; None with a model that gives both masks in one pass.
+            visible: (n, H, W) bool, where it is decoded already: what the base model sees.
+            prompts: of the objects.
+            geometries: likewise.
+
+        Returns:
+            The masks, and the embeddings from which the visible ones were decoded.
+        """
+        source = adapted if unadapted is None or self._in_one_pass else unadapted
+        if visible is None and source is unadapted:
+            visible = self._decode(unadapted, prompts, geometries)[0]
+        raw, iou, own_visible = self._decode(adapted, prompts, geometries)
+        visible = visible if own_visible is None else own_visible
+        if visible is None:
+            raise InvalidInputError("expected unadapted embeddings of a model of two passes")
+        embeddings = np.asarray(source["embeddings"])  # maybe of a GPU
+        return (raw, visible, iou), ObjectFeatures(embeddings, tuple(geometries))
 
     def _unadapted(self, features: np.ndarray, geometry: ResizeGeometry, rows: int) -> Embeddings:
         """The base model's embeddings, without an M_spec."""
@@ -158,7 +195,7 @@ class ObjectSegmenter:
         embeddings = self._unadapted(features, geometry, 1)
         geometries = [geometry] * len(queries)
         prompts = decoder_prompts(queries, geometries, self.manifest.family)
-        found, _ = self._decode(embeddings, prompts, geometries)
+        found = self._decode(embeddings, prompts, geometries)[0]
         boxes = mask_boxes(found).astype(np.float32)
         boxes[~found.any(axis=(1, 2))] = whole
         return boxes
@@ -181,11 +218,16 @@ class ObjectSegmenter:
         embeddings: Embeddings,
         prompts: Sequence[DecoderPrompts],
         geometries: Sequence[ResizeGeometry],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Masks (n, H, W) bool of the original image and predicted IoU (n,)."""
-        logits, iou = self.runner.decoder(embeddings, prompts)
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Masks (n, H, W) bool of the original image, predicted IoU (n,), and visible masks."""
+        found = self.runner.decoder(embeddings, prompts)
+        threshold = self.manifest.mask_threshold
         with self.runner.watch.measure("postprocess"):
-            return masks_from_logits(logits, geometries, self.manifest.mask_threshold), iou
+            masks = masks_from_logits(found.logits, geometries, threshold)
+            if found.visible_logits is None:
+                return masks, found.predicted_iou, None
+            visible = masks_from_logits(found.visible_logits, geometries, threshold)
+            return masks, found.predicted_iou, visible
 
 
 def _split(embeddings: Embeddings, row: int) -> tuple[Embeddings, Embeddings]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from amodal_ros.errors import BackendError
+from amodal_ros.inference.graph_runner import VISIBLE_LOGITS
 from amodal_ros.model_folder.manifest import (
     PRIOR_EXPAND,
     FileSpec,
@@ -81,10 +82,13 @@ class TorchBackend:
             ),
             prompts,
         )
-        return {
+        outputs = {
             "low_res_logits": found.low_res_logits.cpu().numpy(),
             "predicted_iou": found.predicted_iou[:, 0].cpu().numpy(),
         }
+        if found.visible_logits is not None:
+            outputs[VISIBLE_LOGITS] = found.visible_logits.cpu().numpy()
+        return outputs
 
     def manifest(
         self, name: str, *, roi_factor: float | None = None, prior_from: str = "box"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from amodal_ros.backends.base import Backend
+from amodal_ros.inference.graph_runner import VISIBLE_LOGITS
 
 
 class MixedEngine:
@@ -41,7 +42,7 @@ class MixedEngine:
                 if not np.isfinite(values).all():
                     self._not_finite[f"{graph}.{name}"] = None
         if graph == "decoder":
-            self.logits.append(outputs["low_res_logits"])
+            self.logits += [outputs[n] for n in ("low_res_logits", VISIBLE_LOGITS) if n in outputs]
         return outputs
 
     def interrupt(self) -> None:

@@ -201,7 +201,7 @@ class Naive:
         geometries: list[ResizeGeometry],
     ) -> np.ndarray:
         prompts = decoder_prompts(queries, geometries, self._manifest.family)
-        logits, _ = runner.decoder(embeddings, prompts)
+        logits = runner.decoder(embeddings, prompts).logits
         return masks_from_logits(logits, geometries, self._manifest.mask_threshold)
 
 

@@ -22,15 +22,19 @@ from amodal_ros.modeling.decoder_adapters import (
 )
 from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import embed_prompts
+from amodal_ros.modeling.two_mask_head import SECOND_TOKEN, SINGLE_TOKEN, two_mask_head
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare
 from export.graphs.two_way import TwoWay, Upscaling, cell_centres
 
-USED_TOKENS = 2  # predicted IoU, then the single-mask token
+FIRST_MASK_TOKEN = 1  # after that of the predicted IoU
 
 
 class DecoderGraph(nn.Module):
-    """``embeddings, point_coords, point_labels -> low_res_logits, predicted_iou``."""
+    """``embeddings, point_coords, point_labels -> low_res_logits, predicted_iou``.
+
+    With a head for two masks ``visible_logits`` follow.
+    """
 
     def __init__(
         self, prompt_encoder: Any, mask_decoder: Any, adapters: nn.ModuleDict | None = None
@@ -47,6 +51,7 @@ class DecoderGraph(nn.Module):
         names = [adapter_name(position) for position in range(MASK_POSITION)]
         self.adapters = nn.ModuleDict({name: given[name] for name in names if name in given})
         self.mask_adapter = mask_adapter(given)
+        self.two_masks = two_mask_head(given)
         self.prompt_encoder = prompt_encoder
         self.two_way = TwoWay(mask_decoder.transformer)
         height, width = prompt_encoder.image_embedding_size
@@ -62,23 +67,28 @@ class DecoderGraph(nn.Module):
         """Whether the graph takes M_spec and gain."""
         return len(self.adapters) > 0 or self.mask_adapter is not None
 
+    @property
+    def takes_gain(self) -> bool:
+        """Whether it takes the gain, with or without M_spec."""
+        return self.is_adapted or self.two_masks is not None
+
     def forward(
         self,
         embeddings: torch.Tensor,
         point_coords: torch.Tensor,
         point_labels: torch.Tensor,
-        prior_masks: torch.Tensor | None = None,
         adapter_gain: torch.Tensor | None = None,
+        prior_masks: torch.Tensor | None = None,
         high_res_0: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Decode the single mask of each object.
+    ) -> tuple[torch.Tensor, ...]:
+        """Decode the single mask of each object, and the visible one.
 
         Args:
             embeddings: ``(N, 256, s, s)``; one row that all share where there is no adapter.
             point_coords: ``(N, P, 2)``.
             point_labels: ``(N, P)``.
+            adapter_gain: ``(N,)``, for adapters and for the head for two masks.
             prior_masks: M_spec ``(N, 1, 16 s, 16 s)``, for adapters.
-            adapter_gain: ``(N,)``, likewise.
             high_res_0: ``(N, C, 4 s, 4 s)``, for the mask's adapter.
         """
         side = embeddings.shape[-1]
@@ -96,8 +106,12 @@ class DecoderGraph(nn.Module):
         no_mask = self.prompt_encoder.no_mask_embed.weight.reshape(1, 1, -1)
         cells = embeddings.flatten(2).transpose(1, 2) + no_mask
         prompts = torch.cat([own, sparse], dim=1)
-        tokens, cells = self.two_way(prompts, cells, position, USED_TOKENS, adapt)
-        mask_weights = self.mask_head(tokens[:, 1]).unsqueeze(1)
+        used = FIRST_MASK_TOKEN + (1 if self.two_masks is None else SECOND_TOKEN + 1)
+        tokens, cells = self.two_way(prompts, cells, position, used, adapt)
+        masks = tokens[:, FIRST_MASK_TOKEN:]
+        mask_weights = self.mask_head(masks[:, SINGLE_TOKEN]).unsqueeze(1)
+        if self.two_masks is not None and adapter_gain is not None:
+            mask_weights = mask_weights + self.two_masks(masks, adapter_gain)
         if self.mask_adapter is None:
             logits = self.upscaling(cells, mask_weights)
         else:
@@ -106,10 +120,14 @@ class DecoderGraph(nn.Module):
             # The adapter's first, 1x1 convolution comes before the rows are put in order.
             hidden = self.mask_adapter.reduce_rows(rows, logits)
             both = self.upscaling.in_order(torch.cat([logits, hidden], dim=2))
+            count = mask_weights.shape[1]
             logits = self.mask_adapter.correct(
-                both[:, :1], both[:, 1:] + high_res_0, prior_masks, adapter_gain
+                both[:, :count], both[:, count:] + high_res_0, prior_masks, adapter_gain
             )
-        return logits, self._predict_iou(tokens[:, 0])
+        iou = self._predict_iou(tokens[:, 0])
+        if self.two_masks is None:
+            return logits, iou
+        return logits[:, :1], iou, logits[:, 1:]
 
     def _predict_iou(self, token: torch.Tensor) -> torch.Tensor:
         """Run the IoU head for the single mask alone: ``(N, C)`` -> ``(N,)``."""
@@ -144,22 +162,28 @@ def export_decoder(
         Tensor("point_coords", ("N", "P", 2)),
         Tensor("point_labels", ("N", "P")),
     ]
+    if module.takes_gain:
+        examples += [torch.ones(2)]
+        inputs += [Tensor("adapter_gain", ("N",))]
     if module.is_adapted:
         size = DECODER_STRIDE * height
-        examples += [torch.zeros(2, 1, size, size), torch.ones(2)]
-        inputs += [Tensor("prior_masks", ("N", 1, size, size)), Tensor("adapter_gain", ("N",))]
+        examples += [torch.zeros(2, 1, size, size)]
+        inputs += [Tensor("prior_masks", ("N", 1, size, size))]
     if module.mask_adapter is not None:
         depth = module.mask_adapter.hidden_dim
         examples += [torch.zeros(2, depth, 4 * height, 4 * width)]
         inputs += [Tensor(HIGH_RES[0], ("N", depth, 4 * height, 4 * width))]
+    outputs = [
+        Tensor("low_res_logits", ("N", 1, 4 * height, 4 * width)),
+        Tensor("predicted_iou", ("N",)),
+    ]
+    if module.two_masks is not None:
+        outputs.append(Tensor("visible_logits", ("N", 1, 4 * height, 4 * width)))
     return export_component(
         "decoder",
         module,
         tuple(examples),
         tuple(inputs),
-        (
-            Tensor("low_res_logits", ("N", 1, 4 * height, 4 * width)),
-            Tensor("predicted_iou", ("N",)),
-        ),
+        tuple(outputs),
         renamed={} if module.is_adapted else {"embeddings": {0: "E"}},
     )

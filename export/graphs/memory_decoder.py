@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from amodal_ros.modeling.two_mask_head import TwoMaskHead
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare
 from export.graphs.sam2_decoder import (
@@ -29,11 +30,11 @@ class MemoryDecoderGraph(nn.Module):
     does for a single click and for tracked frames.
     """
 
-    def __init__(self, base: Any) -> None:
-        """Take over the weights of an official ``SAM2Base``."""
+    def __init__(self, base: Any, two_masks: TwoMaskHead | None = None) -> None:
+        """Take over the weights of an official ``SAM2Base``, and a model's head."""
         super().__init__()
         decoder = base.sam_mask_decoder
-        self.masks = Sam2Masks(base, decoder.num_mask_tokens)
+        self.masks = Sam2Masks(base, decoder.num_mask_tokens, two_masks)
         self.choice: StableChoice | None = None
         if decoder.dynamic_multimask_via_stability:
             self.choice = StableChoice(decoder)
@@ -55,8 +56,12 @@ class MemoryDecoderGraph(nn.Module):
     ) -> tuple[torch.Tensor, ...]:
         """Decode N objects: logits, predicted IoU, object pointer, object score."""
         image = embeddings + without_memory[:, None, None, None] * self.no_memory
-        logits, iou, tokens, score = self.masks(
-            image, (high_res_0, high_res_1), point_coords, point_labels
+        logits, iou, tokens, score, _ = self.masks(
+            image,
+            (high_res_0, high_res_1),
+            point_coords,
+            point_labels,
+            torch.ones_like(without_memory),
         )
         best_logits, best_iou, weights = best_of(logits[:, 1:], iou[:, 1:])
         single, single_iou = logits[:, :1], iou[:, :1]
@@ -77,11 +82,12 @@ class MemoryDecoderGraph(nn.Module):
         return chosen, chosen_iou, pointer + (1 - share) * self.no_pointer, score
 
 
-def export_memory_decoder(base: Any) -> Component:
+def export_memory_decoder(base: Any, two_masks: TwoMaskHead | None = None) -> Component:
     """Export with free numbers of objects N and of points P.
 
     Args:
         base: Official ``SAM2Base``, not prepared.
+        two_masks: The model's head, where it has one: it corrects the amodal mask.
     """
     side, channels = int(base.sam_image_embedding_size), int(base.hidden_dim)
     inputs = (
@@ -93,7 +99,7 @@ def export_memory_decoder(base: Any) -> Component:
     )
     return export_component(
         "memory_decoder",
-        prepare(MemoryDecoderGraph(base)),
+        prepare(MemoryDecoderGraph(base, two_masks)),
         tuple(example_of(tensor) for tensor in inputs),
         inputs,
         (

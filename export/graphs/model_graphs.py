@@ -11,6 +11,7 @@ from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.config import SAM2_MEMBERS
 from amodal_ros.modeling.packing import feature_layout
 from amodal_ros.modeling.sam2_base import STRIDES
+from amodal_ros.modeling.two_mask_head import two_mask_head
 from export.graphs.decoder import export_decoder
 from export.graphs.encoder import export_prefix, export_suffix
 from export.graphs.memory_attention import export_memory_attention
@@ -19,8 +20,6 @@ from export.graphs.memory_encoder import export_memory_encoder
 from export.graphs.onnx_graph import Component, store_weights_as_half
 from export.graphs.prepare import bake_positions, prepare
 from export.graphs.sam2_decoder import export_sam2_decoder
-
-MEMORY_GRAPHS = (export_memory_attention, export_memory_encoder, export_memory_decoder)
 
 
 def export_components(model: AmodalModel, *, mode: str, precision: str) -> list[Component]:
@@ -42,7 +41,7 @@ def export_components(model: AmodalModel, *, mode: str, precision: str) -> list[
     prefix = export_prefix(prepared, layout, mode=mode)
     suffix = export_suffix(prepared, layout, prefix.outputs[0], mode=mode)
     if model.config.base in SAM2_MEMBERS:
-        decoder = export_sam2_decoder(base)
+        decoder = export_sam2_decoder(base, two_mask_head(prepared.adapters))
     else:
         decoder = export_decoder(base.prompt_encoder, base.mask_decoder, prepared.adapters)
     return _stored([prefix, suffix, decoder], precision)
@@ -52,7 +51,12 @@ def export_video(model: AmodalModel, *, mode: str, precision: str) -> list[Compo
     """Export the graphs of SAM 2's video path; none of other members or of crops."""
     if mode != "full" or model.config.base not in SAM2_MEMBERS:
         return []
-    graphs = [export(model.base) for export in MEMORY_GRAPHS]
+    base: Any = model.base
+    graphs = [
+        export_memory_attention(base),
+        export_memory_encoder(base),
+        export_memory_decoder(base, two_mask_head(model.adapters)),
+    ]
     return _stored(graphs, precision)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import embed_prompts
+from amodal_ros.modeling.two_mask_head import SECOND_TOKEN, TwoMaskHead
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare
 from export.graphs.two_way import TwoWay, Upscaling, cell_centres
@@ -24,15 +25,17 @@ HIGH_RES_SCALES = (4, 2)
 class Sam2Masks(nn.Module):
     """``MaskDecoder.predict_masks`` of ``sam2`` for the first M of its mask tokens."""
 
-    def __init__(self, base: Any, masks: int) -> None:
+    def __init__(self, base: Any, masks: int, two_masks: TwoMaskHead | None = None) -> None:
         """Take over the weights of prompt encoder and mask decoder.
 
         Args:
             base: Official ``SAM2Base``.
             masks: M: 1 for the single-mask token, 4 for all.
+            two_masks: Corrects the single mask, and gives the visible one.
         """
         super().__init__()
         decoder = base.sam_mask_decoder
+        self.two_masks = two_masks
         self.prompt_encoder = base.sam_prompt_encoder
         self.two_way = TwoWay(decoder.transformer)
         height, width = self.prompt_encoder.image_embedding_size
@@ -51,12 +54,14 @@ class Sam2Masks(nn.Module):
         high_res: tuple[torch.Tensor, ...],
         point_coords: torch.Tensor,
         point_labels: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        gain: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Decode N objects.
 
         Returns:
-            Logits ``(N, M, 4s, 4s)``, predicted IoU ``(N, M)``, mask tokens ``(N, M, C)`` and the
-            object's score ``(N, 1)``.
+            Logits ``(N, M, 4s, 4s)``, predicted IoU ``(N, M)``, mask tokens ``(N, M, C)``, the
+            object's score ``(N, 1)`` and logits of the visible mask ``(N, 1, 4s, 4s)``, without a
+            head ``(N, 0, 4s, 4s)``.
         """
         sparse = embed_prompts(self.prompt_encoder, point_coords, point_labels)
         own = self.own_tokens.expand(sparse.shape[0], -1, -1)
@@ -65,11 +70,17 @@ class Sam2Masks(nn.Module):
         cells = embeddings.flatten(2).transpose(1, 2) + no_mask
         count = len(self.mask_heads)
         prompts = torch.cat([own, sparse], dim=1)
-        tokens, cells = self.two_way(prompts, cells, position, 2 + count)
-        weights = [head(tokens[:, 2 + i]) for i, head in enumerate(self.mask_heads)]
-        logits = self.upscaling(cells, torch.stack(weights, dim=1), *high_res)
+        used = count if self.two_masks is None else max(count, SECOND_TOKEN + 1)
+        tokens, cells = self.two_way(prompts, cells, position, 2 + used)
+        vectors = [head(tokens[:, 2 + i]) for i, head in enumerate(self.mask_heads)]
+        weights = torch.stack(vectors, dim=1)
+        if self.two_masks is not None and gain is not None:
+            both = weights[:, :1] + self.two_masks(tokens[:, 2:], gain)
+            weights = torch.cat([both[:, :1], weights[:, 1:], both[:, 1:]], dim=1)
+        logits = self.upscaling(cells, weights, *high_res)
         iou = self.iou_head(tokens[:, 1])[:, :count]
-        return logits, iou, tokens[:, 2:], self.score_head(tokens[:, 0])
+        score = self.score_head(tokens[:, 0])
+        return logits[:, :count], iou, tokens[:, 2 : 2 + count], score, logits[:, count:]
 
 
 class StableChoice(nn.Module):
@@ -108,16 +119,20 @@ def best_of(
 
 
 class Sam2DecoderGraph(nn.Module):
-    """``embeddings, high_res_0, high_res_1, point_coords, point_labels -> logits, IoU``."""
+    """``embeddings, high_res_0, high_res_1, point_coords, point_labels -> logits, IoU``.
 
-    def __init__(self, base: Any) -> None:
-        """Take over the weights of an official ``SAM2Base``."""
+    With a head for two masks it takes the gain too, and gives ``visible_logits``.
+    """
+
+    def __init__(self, base: Any, two_masks: TwoMaskHead | None = None) -> None:
+        """Take over the weights of an official ``SAM2Base``, and a model's head."""
         super().__init__()
         decoder = base.sam_mask_decoder
         self.choice: StableChoice | None = None
         if decoder.dynamic_multimask_via_stability:
             self.choice = StableChoice(decoder)
-        self.masks = Sam2Masks(base, 1 if self.choice is None else decoder.num_mask_tokens)
+        count = 1 if self.choice is None else decoder.num_mask_tokens
+        self.masks = Sam2Masks(base, count, two_masks)
         if base.directly_add_no_mem_embed:
             no_memory = base.no_mem_embed.detach().reshape(1, -1, 1, 1)
         else:
@@ -131,14 +146,18 @@ class Sam2DecoderGraph(nn.Module):
         high_res_1: torch.Tensor,
         point_coords: torch.Tensor,
         point_labels: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Decode one mask of each object."""
-        logits, iou, _, _ = self.masks(
-            embeddings + self.no_memory, (high_res_0, high_res_1), point_coords, point_labels
+        adapter_gain: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, ...]:
+        """Decode one mask of each object, and the visible one."""
+        maps = (high_res_0, high_res_1)
+        logits, iou, _, _, visible = self.masks(
+            embeddings + self.no_memory, maps, point_coords, point_labels, adapter_gain
         )
         if self.choice is not None:
             logits, iou = self.choice(logits, iou)
-        return logits, iou.squeeze(1)
+        if self.masks.two_masks is None:
+            return logits, iou.squeeze(1)
+        return logits, iou.squeeze(1), visible
 
 
 def decoder_maps(base: Any, rows: str) -> tuple[Tensor, ...]:
@@ -156,28 +175,33 @@ def example_of(tensor: Tensor) -> torch.Tensor:
     return torch.zeros([s if isinstance(s, int) else free.get(s, 2) for s in tensor.shape])
 
 
-def export_sam2_decoder(base: Any) -> Component:
+def export_sam2_decoder(base: Any, two_masks: TwoMaskHead | None = None) -> Component:
     """Export the decoder with free numbers of objects N and of points P.
 
     Embeddings and maps may have N rows, or one that all objects share.
 
     Args:
         base: Official ``SAM2Base``, not prepared.
+        two_masks: The model's head, where it has one.
     """
     side = int(base.sam_image_embedding_size)
-    inputs = (
+    inputs = [
         *decoder_maps(base, "N"),
         Tensor("point_coords", ("N", "P", 2)),
         Tensor("point_labels", ("N", "P")),
-    )
+    ]
+    outputs = [
+        Tensor("low_res_logits", ("N", 1, 4 * side, 4 * side)),
+        Tensor("predicted_iou", ("N",)),
+    ]
+    if two_masks is not None:
+        inputs.append(Tensor("adapter_gain", ("N",)))
+        outputs.append(Tensor("visible_logits", ("N", 1, 4 * side, 4 * side)))
     return export_component(
         "decoder",
-        prepare(Sam2DecoderGraph(base)),
+        prepare(Sam2DecoderGraph(base, two_masks)),
         tuple(example_of(tensor) for tensor in inputs),
-        inputs,
-        (
-            Tensor("low_res_logits", ("N", 1, 4 * side, 4 * side)),
-            Tensor("predicted_iou", ("N",)),
-        ),
+        tuple(inputs),
+        tuple(outputs),
         renamed={name: {0: "E"} for name in ("embeddings", *HIGH_RES)},
     )

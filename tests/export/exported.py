@@ -31,6 +31,7 @@ def export_member(
     size: int = SMALL,
     precision: str = "fp16",
     narrow: bool = False,
+    visible: bool = False,
 ) -> Path:
     """Export a member with random base weights and adapters that matter.
 
@@ -44,11 +45,12 @@ def export_member(
         precision: Of the stored weights.
         narrow: All kinds of blocks at a fraction of their width and number: several times as
             fast. With a size of 128 only.
+        visible: One pass gives both masks.
 
     Returns:
         ``out``.
     """
-    key = (base, mode, size, precision, narrow)
+    key = (base, mode, size, precision, narrow, visible)
     if key not in _folders:
         folder = Path(tempfile.mkdtemp(prefix="amodal-exported-")) / "model"
         options = ExportOptions(
@@ -58,24 +60,35 @@ def export_member(
             mode=mode,
             min_mask_iou=MIN_MASK_IOU,
         )
-        export_source(random_source(base, size, narrow=narrow), options)
+        export_source(random_source(base, size, narrow=narrow, visible=visible), options)
         _folders[key] = folder
     shutil.copytree(_folders[key], out)
     return out
 
 
 def random_source(
-    base: str, size: int = SMALL, *, narrow: bool = False, positions: tuple[int, ...] = ()
+    base: str,
+    size: int = SMALL,
+    *,
+    narrow: bool = False,
+    positions: tuple[int, ...] = (),
+    visible: bool = False,
 ) -> SourceModel:
-    """Build a member with random weights, ready for export; positions: of its adapters."""
+    """Build a member with random weights, ready for export.
+
+    ``positions``: of its adapters; ``visible``: one pass gives both masks.
+    """
     model: AmodalModel
     torch.manual_seed(0)
     if narrow:
         if size != SMALL:
             raise ValueError(f"narrow members have a size of {SMALL}, got {size}")
-        model = make_case(base).build()
+        model = make_case(base).build(visible_output=visible)
     else:
-        model = build_amodal(AmodalConfig(base=base, image_size=size, positions=positions))
+        config = AmodalConfig(
+            base=base, image_size=size, positions=positions, visible_output=visible
+        )
+        model = build_amodal(config)
     activate(model)
     source = {"base": "random", "random_weights": True, "config": model.config.to_dict()}
     return SourceModel(model, trained=False, random_base=True, source=source)

@@ -81,7 +81,7 @@ def test_adapters_in_the_decoder_are_part_of_the_graph(sam, positions):
     embeddings, coords, labels = _inputs(3, 3, 2)
     priors, gain = torch.rand(3, 1, 128, 128), torch.tensor([0.0, 1.0, 0.5])
     maps = (torch.randn(3, 32, 32, 32),) if 3 in positions else ()
-    logits, iou = graph(embeddings, coords, labels, priors, gain, *maps)
+    logits, iou = graph(embeddings, coords, labels, gain, priors, *maps)
     expected = model.decode(
         ObjectEmbeddings(embeddings, maps, priors, gain), Prompts(coords, labels)
     )

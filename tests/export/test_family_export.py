@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +19,13 @@ from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.packing import feature_layout
+from amodal_ros.modeling.torch_backend import TorchBackend
 from export.gate import RANDOM_WEIGHTS
 from export.options import ExportOptions
 from export.source import build_source, is_untrained
 from export.to_onnx import export_source
 from tests.export.exported import export_member, random_source
-from tests.modeling.family_support import make_case, random_image
+from tests.modeling.family_support import activate, make_case, random_image
 
 # Both files need the same exported members.
 pytestmark = pytest.mark.xdist_group("exported_members")
@@ -63,6 +66,26 @@ def _check_gate(source, out, mode):
         "memory_decoder.object_score",
     }
     assert video <= outputs or mode == "roi"
+
+
+@pytest.mark.parametrize("base", FAMILIES)
+def test_one_pass_of_any_member_gives_both_masks(base, tmp_path):
+    source = random_source(base, narrow=True, visible=True)
+    if base == "mobile_sam":
+        options = {"decoder_positions": (1, 3), "visible_output": True}
+        source = replace(source, model=activate(make_case(base).build(**options)))
+    out = tmp_path / "model"
+    options = ExportOptions(base=out, out=out, precision="fp32", min_mask_iou=0.99)
+    report = export_source(source, options)
+    assert all(graph.relative < 1e-4 for graph in report.graphs)
+    assert "decoder.visible_logits" in {f"{g.graph}.{g.output}" for g in report.graphs}
+    predictor = AmodalPredictor.from_model_dir(out)
+    found = predictor.predict(predictor.encode(data.chelsea()), BOXES)
+    assert (found.raw_amodal_masks != found.visible_masks).any()
+    reference = TorchBackend(source.model)
+    torch_predictor = AmodalPredictor(predictor.manifest, reference)
+    wanted = torch_predictor.predict(torch_predictor.encode(data.chelsea()), BOXES)
+    assert (found.visible_masks == wanted.visible_masks).mean() > 0.999
 
 
 @pytest.mark.slow

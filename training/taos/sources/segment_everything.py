@@ -70,7 +70,8 @@ def segment_everything(
         fresh = points[[not seen[int(y), int(x)] for x, y in points]]
         if len(fresh) == 0:
             continue
-        logits, quality = runner.decoder(embeddings, [_prompts(fresh, geometry)])
+        decoded = runner.decoder(embeddings, [_prompts(fresh, geometry)])
+        logits, quality = decoded.logits, decoded.predicted_iou
         stability = _stability(logits, threshold)
         good = (quality >= MIN_PREDICTED_IOU) & (stability >= MIN_STABILITY)
         for row in np.nonzero(good)[0]:
