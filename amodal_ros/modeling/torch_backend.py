@@ -111,6 +111,7 @@ class TorchBackend:
         adaptation = [_spec("prior_masks", prior, "N"), _spec("adapter_gain", gain, "N")]
         cells = maps["embeddings"].shape[-1]
         logits = np.zeros((1, 1, 4 * cells, 4 * cells), np.float32)
+        masks = ["low_res_logits", *([VISIBLE_LOGITS] if config.visible_output else [])]
         graphs = {
             "prefix": ([_spec("image", image, rows)], [_spec("features", features, rows)]),
             "suffix": (
@@ -124,7 +125,7 @@ class TorchBackend:
                     TensorSpec("point_labels", "float32", ("N", "P")),
                     *adaptation,
                 ],
-                [_spec("low_res_logits", logits, "N"), _spec("predicted_iou", gain, "N")],
+                [*(_spec(key, logits, "N") for key in masks), _spec("predicted_iou", gain, "N")],
             ),
         }
         whole = "stretch" if family == "sam2" else "letterbox"

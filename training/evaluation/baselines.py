@@ -12,7 +12,7 @@ from amodal_ros.image.masks import mask_box
 BOX_FILL = "box fill"
 TRUE_VISIBLE = "true visible mask"
 VISIBLE_HULL = "convex hull of the true visible mask"
-BASE_VISIBLE = "base model's visible mask"
+PREDICTED_VISIBLE = "predicted visible mask"
 
 
 def geometric_baselines(visible_mask: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:

@@ -13,12 +13,19 @@ from rich.table import Table
 
 from amodal_ros.files import file_sha256
 from training.datasets import AmodalDataset, BadRecords
-from training.evaluation.baselines import BASE_VISIBLE, BOX_FILL, TRUE_VISIBLE, VISIBLE_HULL
+from training.evaluation.baselines import (
+    BOX_FILL,
+    PREDICTED_VISIBLE,
+    TRUE_VISIBLE,
+    VISIBLE_HULL,
+)
 from training.evaluation.runner import MODEL, POST, VIDEO_POST, Evaluation
+from training.evaluation.scores import UNOCCLUDED_METRIC, in_percent
 from training.evaluation.segmenters import ModelDescription
 
-BASELINES = (BOX_FILL, BASE_VISIBLE, TRUE_VISIBLE, VISIBLE_HULL)
-SCHEMA_VERSION = 1
+BASELINES = (BOX_FILL, PREDICTED_VISIBLE, TRUE_VISIBLE, VISIBLE_HULL)
+SCHEMA_VERSION = 2
+VISIBLE = "visible"
 
 
 def build_report(
@@ -37,7 +44,8 @@ def build_report(
     baselines: dict[str, Any] = {}
     if boards:
         metrics = boards[MODEL].compute()
-        metrics[POST] = boards[POST].compute()["c2f"]
+        metrics[POST] = {k: boards[POST].compute()[k] for k in ("c2f", UNOCCLUDED_METRIC)}
+        metrics[VISIBLE] = in_percent(asdict(evaluation.visible.compute()))
         if VIDEO_POST in boards:
             metrics[VIDEO_POST] = boards[VIDEO_POST].compute()["c2f-video"]
         buckets = boards[MODEL].buckets()
@@ -84,7 +92,7 @@ def result_rows(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]
     metrics = report["metrics"]
     if not metrics:
         return []
-    post = {"c2f": metrics[POST]}
+    post = dict(metrics[POST])
     if VIDEO_POST in metrics:
         post["c2f-video"] = metrics[VIDEO_POST]
     return [
@@ -104,7 +112,17 @@ def table_columns(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for name in names
         for short, figure in (("full", "miou_full"), ("occ", "miou_occ"))
     ]
-    return [*columns, ("boundary F", "boundary-f", "f")]
+    columns += [
+        ("unoccluded full", UNOCCLUDED_METRIC, "miou_full"),
+        ("boundary F", "boundary-f", "f"),
+    ]
+    return [
+        *columns,
+        ("visible IoU", VISIBLE, "iou"),
+        ("visible IoU hidden", VISIBLE, "iou_hidden"),
+        ("on others", VISIBLE, "on_others"),
+        ("on others hidden", VISIBLE, "on_others_hidden"),
+    ]
 
 
 def figure_text(value: Any) -> str:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from amodal_ros.image.rle import encode_rle
 from training.datasets import AmodalDataset, AmodalSample, BadRecords, CorruptRecordError
-from training.evaluation.baselines import BASE_VISIBLE, geometric_baselines
+from training.evaluation.baselines import PREDICTED_VISIBLE, geometric_baselines
 from training.evaluation.prompting import ImageAnswers, Prompter
 from training.evaluation.scores import ScoreBoard, percent, score_instance
-from training.metrics import united_with_visible, video_post
+from training.metrics import VisibleMeans, measure_visible, united_with_visible, video_post
 
 MODEL = "model"
 POST = "c2f-post"
@@ -28,6 +28,7 @@ class Evaluation:
 
     Attributes:
         boards: scores of the model, its post-processed variants and the baselines, by name.
+        visible: how well what is seen is cut out.
         instances: one JSON-ready record per instance, in the order they were evaluated.
         images: number of images looked at.
         unprompted: instances nothing of which is visible and no track leads to; they count, with
@@ -35,6 +36,7 @@ class Evaluation:
     """
 
     boards: dict[str, ScoreBoard] = field(default_factory=dict)
+    visible: VisibleMeans = field(default_factory=VisibleMeans)
     instances: list[dict[str, Any]] = field(default_factory=list)
     images: int = 0
     unprompted: int = 0
@@ -136,8 +138,12 @@ def _add_instance(
         if certain is None:
             certain = _certain_region(samples, row)
         evaluation.add(VIDEO_POST, masks, video_post(raw, sample.visible_mask, certain))
-    baselines = {**geometric_baselines(sample.visible_mask), BASE_VISIBLE: seen}
+    baselines = {**geometric_baselines(sample.visible_mask), PREDICTED_VISIBLE: seen}
     scores = {name: evaluation.add(name, masks, mask) for name, mask in baselines.items()}
+    cut_out = measure_visible(
+        seen, sample.visible_mask, _others(samples, row), sample.occlusion_rate
+    )
+    evaluation.visible.add(cut_out)
     evaluation.unprompted += not answers.prompted[row]
     evaluation.instances.append(
         {
@@ -153,6 +159,8 @@ def _add_instance(
             "prompted": bool(answers.prompted[row]),
             "predicted_iou": round(float(answers.predicted_iou[row]), 4),
             **figures,
+            "visible_iou": percent(cut_out.iou),
+            "visible_on_others": percent(cut_out.on_others),
             "post": post,
             "baselines": scores,
             "prediction": encode_rle(raw),
@@ -164,8 +172,13 @@ def _add_instance(
 
 def _certain_region(samples: Sequence[AmodalSample], row: int) -> NDArray[np.bool_]:
     """Where the frame's other objects are not seen: as MOViD-A's own loss mask is made."""
-    certain = np.ones_like(samples[row].visible_mask)
+    return ~_others(samples, row)
+
+
+def _others(samples: Sequence[AmodalSample], row: int) -> NDArray[np.bool_]:
+    """What is seen of the image's other objects, less what is seen of the object itself."""
+    seen = np.zeros_like(samples[row].visible_mask)
     for other, sample in enumerate(samples):
         if other != row:
-            certain &= ~sample.visible_mask
-    return certain
+            seen |= sample.visible_mask
+    return seen & ~samples[row].visible_mask

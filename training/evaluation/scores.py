@@ -22,6 +22,7 @@ from training.metrics import (
     davis_tolerance,
     measure_overlap,
 )
+from training.metrics.buckets import UNOCCLUDED
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ def score_instance(
         overlap=measure_overlap(prediction, amodal, visible),
         boundary_f=boundary_f(prediction, amodal, tolerance),
     )
+
+
+UNOCCLUDED_METRIC = "unoccluded"
 
 
 class ScoreBoard:
@@ -77,6 +81,8 @@ class ScoreBoard:
             "occluded-only": in_percent(asdict(self._occluded_only.compute())),
             "boundary-f": {"f": percent(self._boundary.compute()), "n": c2f.n},
         }
+        whole = self._buckets.compute()[UNOCCLUDED].miou
+        metrics[UNOCCLUDED_METRIC] = {"miou_full": percent(whole.miou_full), "n": whole.n}
         video = self._video.compute()
         if video.n:
             metrics["c2f-video"] = in_percent(asdict(video))
@@ -99,5 +105,5 @@ def percent(fraction: float | None) -> float | None:
 
 
 def in_percent(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``miou_…`` figures in percent, the counts as they are."""
-    return {k: percent(v) if k.startswith("miou") else v for k, v in figures.items()}
+    """Figures in percent, counts (``n…``) as they are."""
+    return {k: v if k.startswith("n") else percent(v) for k, v in figures.items()}

@@ -14,6 +14,7 @@ from training.metrics.miou import (
 )
 from training.metrics.overlap import Overlap, measure_overlap
 from training.metrics.video import C2fVideoMiou, VideoMiouResult, video_post
+from training.metrics.visible import VisibleMeans, VisibleResult, VisibleScore, measure_visible
 
 __all__ = [
     "BoundaryF",
@@ -26,9 +27,13 @@ __all__ = [
     "Overlap",
     "PooledMiou",
     "VideoMiouResult",
+    "VisibleMeans",
+    "VisibleResult",
+    "VisibleScore",
     "bucket_label",
     "davis_tolerance",
     "measure_overlap",
+    "measure_visible",
     "united_with_visible",
     "video_post",
 ]

@@ -110,7 +110,7 @@ def test_baselines_are_in_the_report_and_right(dataset):
         found = report["baselines"][name]["c2f"]
         assert found["miou_full"] == pytest.approx(100 * expected.miou_full, abs=0.01)
         assert found["miou_occ"] == pytest.approx(100 * expected.miou_occ, abs=0.01)
-    base = report["baselines"]["base model's visible mask"]["c2f"]
+    base = report["baselines"]["predicted visible mask"]["c2f"]
     assert base["miou_occ"] == 0.0
 
 
@@ -198,7 +198,7 @@ def test_the_command_writes_everything(monkeypatch, capsys, caplog, dataset_fold
     assert "| convex hull of the true visible mask |" in text
     assert "| 80-100 % |" in text
     printed = capsys.readouterr().out
-    assert "base model's visible mask" in printed
+    assert "predicted visible mask" in printed
     assert "6 instances, 5 occluded, 1 unprompted, 0 skipped" in printed
     assert "5 of 5 images" in caplog.text
 
@@ -287,5 +287,5 @@ def test_the_embedded_model(tmp_path, repository_root):
     assert command.main([*arguments, "--adapter-gain", "0"]) == 0
     report = json.loads((tmp_path / "o/report.json").read_text())
     assert report["model"]["name"] == "amodal_mobilesam"
-    assert report["metrics"]["c2f"] == report["baselines"]["base model's visible mask"]["c2f"]
+    assert report["metrics"]["c2f"] == report["baselines"]["predicted visible mask"]["c2f"]
     assert report["metrics"]["c2f"]["miou_full"] > 55
