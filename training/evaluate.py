@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> None:
         logger.warning("skipped %s", line)
     console = Console()
     if not console.is_terminal:  # rich takes 80 columns there, too few for the table
-        console = Console(width=140)
+        console = Console(width=200)
     console.print(build_table(report))
     logger.info("wrote report.json, report.md, instances.jsonl and sheet.png to %s", arguments.out)
 
