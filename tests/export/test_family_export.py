@@ -11,6 +11,7 @@ import torch
 from skimage import data
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.model_folder.memory import MEMORY_NAME
@@ -79,7 +80,7 @@ def test_one_pass_of_any_member_gives_both_masks(base, tmp_path):
     report = export_source(source, options)
     assert all(graph.relative < 1e-4 for graph in report.graphs)
     assert "decoder.visible_logits" in {f"{g.graph}.{g.output}" for g in report.graphs}
-    predictor = AmodalPredictor.from_model_dir(out)
+    predictor = load_predictor(out, EngineOptions("onnxruntime"))
     found = predictor.predict(predictor.encode(data.chelsea()), BOXES)
     assert (found.raw_amodal_masks != found.visible_masks).any()
     reference = TorchBackend(source.model)
