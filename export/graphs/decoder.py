@@ -185,5 +185,5 @@ def export_decoder(
         tuple(examples),
         tuple(inputs),
         tuple(outputs),
-        renamed={} if module.is_adapted else {"embeddings": {0: "E"}},
+        renamed={} if module.takes_gain else {"embeddings": {0: "E"}},
     )

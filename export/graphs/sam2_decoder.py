@@ -178,7 +178,7 @@ def example_of(tensor: Tensor) -> torch.Tensor:
 def export_sam2_decoder(base: Any, two_masks: TwoMaskHead | None = None) -> Component:
     """Export the decoder with free numbers of objects N and of points P.
 
-    Embeddings and maps may have N rows, or one that all objects share.
+    Embeddings and maps may have N rows or, without a head for two masks, one that all share.
 
     Args:
         base: Official ``SAM2Base``, not prepared.
@@ -194,7 +194,9 @@ def export_sam2_decoder(base: Any, two_masks: TwoMaskHead | None = None) -> Comp
         Tensor("low_res_logits", ("N", 1, 4 * side, 4 * side)),
         Tensor("predicted_iou", ("N",)),
     ]
+    shared: tuple[str, ...] = ("embeddings", *HIGH_RES)
     if two_masks is not None:
+        shared = ()  # the gain has N rows
         inputs.append(Tensor("adapter_gain", ("N",)))
         outputs.append(Tensor("visible_logits", ("N", 1, 4 * side, 4 * side)))
     return export_component(
@@ -203,5 +205,5 @@ def export_sam2_decoder(base: Any, two_masks: TwoMaskHead | None = None) -> Comp
         tuple(example_of(tensor) for tensor in inputs),
         tuple(inputs),
         tuple(outputs),
-        renamed={name: {0: "E"} for name in ("embeddings", *HIGH_RES)},
+        renamed={name: {0: "E"} for name in shared},
     )
