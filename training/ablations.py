@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from training.quiet import silence_packages
+
 logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +33,7 @@ def main(
     """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    silence_packages()
 
     from amodal_ros.errors import AmodalError
 

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from training.quiet import silence_packages
+
 logger = logging.getLogger(__name__)
 
 
@@ -16,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate, print the table, write the reports; 1 with a message when that is impossible."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    silence_packages()
 
     from amodal_ros.errors import AmodalError
 

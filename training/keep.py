@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amodal_ros.errors import AmodalError, CheckpointError
+from training.quiet import silence_packages
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="file to write, *.pt")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    silence_packages()
     try:
         step = keep(arguments.run, arguments.out)
     except AmodalError as error:

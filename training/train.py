@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.quiet import silence_packages
+
 if TYPE_CHECKING:
     from training.trainer.source import DataSource
 
@@ -28,6 +30,7 @@ def main(argv: Sequence[str] | None = None, source: DataSource | None = None) ->
     """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    silence_packages()
 
     from amodal_ros.errors import AmodalError
 

@@ -77,7 +77,8 @@ def _fit_target(
     """Scales a cut-out into the size range and puts it wholly inside the picture."""
     pixels = hw[0] * hw[1]
     part = None
-    if is_thin(cut.alpha > 0.5) and rng.random() < config.thin_part_share:
+    may_cut = config.thin_part_share > 0 and is_thin(cut.alpha > 0.5)
+    if may_cut and rng.random() < config.thin_part_share:
         cut, part = take_part(rng, cut)
     low, high = smallest_target(cut.alpha > 0.5, config), config.target_area[1]
     share = float(np.exp(rng.uniform(np.log(max(low, 1e-4)), np.log(high))))
