@@ -99,12 +99,15 @@ def test_it_is_answered_told_once_and_shown(rig, make, frames, objects, counter,
 
 def test_boxes_that_never_meet_their_image(rig):
     before = rig.counters()
-    for _ in range(6):
+    told = "no boxes meet their image"
+    for _ in range(200):  # more than six only where the machine is so busy that messages are lost
+        if told in rig.process.output:
+            break
         stamp = rig.stamp()
         rig.send(stamp, boxes=False)
         rig.send(stamp + 50_000_000, image=False)
         rig.camera.spin_for(0.12)
-    rig.wait_output("no boxes meet their image")
+    assert told in rig.process.output
     assert "50 ms earlier. Let the detector copy the image's header, or allow slop:=0.05" in (
         rig.process.output
     )
