@@ -110,15 +110,8 @@ class LockstepCamera:
     def _send(self) -> int:
         scene = next(self._scenes)
         picture = rgb_to_image(scene.picture, Header())
-        boxes = Detection2DArray()
-        for name, (x0, y0, x1, y1) in scene.boxes_xyxy.items():
-            detection = Detection2D(id=name)
-            detection.bbox.center.position.x = (x0 + x1) / 2
-            detection.bbox.center.position.y = (y0 + y1) / 2
-            detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
-            boxes.detections.append(detection)
         header = Header(frame_id="camera", stamp=self._node.get_clock().now().to_msg())
-        picture.header = boxes.header = header
+        picture.header, boxes = header, boxes_message(scene, header)
         self._images.publish(picture)
         self._boxes.publish(boxes)
         return stamp_to_ns(header.stamp)
@@ -139,6 +132,18 @@ class LockstepCamera:
 
     def _on_timing(self, message: DiagnosticArray) -> None:
         self._timings[stamp_to_ns(message.header.stamp)] = read_timing(message)
+
+
+def boxes_message(scene: Scene, header: Header) -> Detection2DArray:
+    """The boxes of a scene, as a detector publishes them."""
+    boxes = Detection2DArray(header=header)
+    for name, (x0, y0, x1, y1) in scene.boxes_xyxy.items():
+        detection = Detection2D(id=name)
+        detection.bbox.center.position.x = (x0 + x1) / 2
+        detection.bbox.center.position.y = (y0 + y1) / 2
+        detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
+        boxes.detections.append(detection)
+    return boxes
 
 
 def ellipses(width: int, height: int, objects: int, seed: int) -> Iterator[Scene]:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""At each frame's time, the newest published masks against that frame's truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from benchmarks.streaming.clip import LEAST_PX, Truth
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """What was published of an object; (H, W) bool."""
+
+    visible: np.ndarray
+    amodal: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was published at one moment.
+
+    Attributes:
+        arrival_s: when it came, by the clock of the frames' times.
+        objects: by name.
+    """
+
+    arrival_s: float
+    objects: Mapping[str, Masks]
+
+
+class TruthSource(Protocol):
+    """Knows the truth of a frame."""
+
+    def truths(self, number: int) -> Mapping[str, Truth]:
+        """By object."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over all objects of all frames, in percent; None: there were none.
+
+    Attributes:
+        miou_full: IoU of the amodal masks; of what is not published 0.
+        miou_occ: IoU of the hidden parts, of objects of which something is hidden.
+        visible_iou: IoU of the visible masks.
+        answers_hz: answers published in a second.
+    """
+
+    miou_full: float | None
+    miou_occ: float | None
+    visible_iou: float | None
+    answers_hz: float
+
+
+def score(
+    frames: Sequence[tuple[float, int]], answers: Sequence[Answer], source: TruthSource
+) -> Score:
+    """Scores what was published while frames were played.
+
+    Args:
+        frames: (time, number in the clip) of each.
+        answers: in the order of their arrival.
+        source: the clip.
+    """
+    full: list[float] = []
+    occluded: list[float] = []
+    visible: list[float] = []
+    newest = -1
+    for time_s, number in frames:
+        while newest + 1 < len(answers) and answers[newest + 1].arrival_s <= time_s:
+            newest += 1
+        known = answers[newest].objects if newest >= 0 else {}
+        for name, truth in source.truths(number).items():
+            if np.count_nonzero(truth.visible) < LEAST_PX:
+                continue
+            masks = known.get(name)
+            full.append(0.0 if masks is None else _iou(masks.amodal, truth.amodal))
+            visible.append(0.0 if masks is None else _iou(masks.visible, truth.visible))
+            if np.count_nonzero(truth.hidden) >= LEAST_PX:
+                hidden = None if masks is None else masks.amodal & ~masks.visible
+                occluded.append(0.0 if hidden is None else _iou(hidden, truth.hidden))
+    span_s = max(frames[-1][0] - frames[0][0], 1e-3)
+    return Score(
+        *(_percent(values) for values in (full, occluded, visible)),
+        round(len(answers) / span_s, 2),
+    )
+
+
+def _percent(values: Sequence[float]) -> float | None:
+    return round(100 * float(np.mean(values)), 2) if values else None
+
+
+def _iou(mask: np.ndarray, other: np.ndarray) -> float:
+    union = np.count_nonzero(mask | other)
+    return np.count_nonzero(mask & other) / union if union else 1.0

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streaming accuracy: the clip of many objects, the newest answer, marks and picture."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amodal_ros.errors import InvalidInputError
+from benchmarks.streaming.__main__ import marks, write_picture
+from benchmarks.streaming.clip import Mosaic, Truth
+from benchmarks.streaming.play import pace, play_to_contestant
+from benchmarks.streaming.scores import Answer, Masks, score
+
+HW = (40, 60)
+
+
+def rectangle(x0: int, x1: int) -> np.ndarray:
+    mask = np.zeros(HW, bool)
+    mask[10:30, x0:x1] = True
+    return mask
+
+
+class MovingSource:
+    """One object that goes two pixels further with each frame; its right half is hidden."""
+
+    def truths(self, number: int) -> dict[str, Truth]:
+        x0 = 2 * number
+        return {"one": Truth(rectangle(x0, x0 + 10), rectangle(x0, x0 + 20))}
+
+
+def answer_of(number: int, arrival_s: float) -> Answer:
+    truth = MovingSource().truths(number)["one"]
+    return Answer(arrival_s, {"one": Masks(truth.visible, truth.amodal)})
+
+
+def test_the_newest_answer_counts_at_each_frames_time() -> None:
+    frames = [(0.0, 0), (0.1, 1), (0.2, 2)]
+    at_once = score(frames, [answer_of(n, t) for t, n in frames], MovingSource())
+    assert (at_once.miou_full, at_once.miou_occ, at_once.visible_iou) == (100.0, 100.0, 100.0)
+    late = score(frames, [answer_of(n, t + 0.1) for t, n in frames], MovingSource())
+    one_behind = 18 / 22
+    assert late.miou_full == pytest.approx(100 * 2 * one_behind / 3, abs=0.01)
+    nothing = score(frames, [], MovingSource())
+    assert (nothing.miou_full, nothing.visible_iou, nothing.answers_hz) == (0.0, 0.0, 0.0)
+
+
+def test_the_clip_has_as_many_objects_as_asked_for() -> None:
+    mosaic = Mosaic(8)
+    assert mosaic.hw == (960, 1280)
+    assert mosaic.picture(5).shape == (960, 1280, 3)
+    truths, boxes = mosaic.truths(5), mosaic.boxes(5)
+    assert len(truths) == 8
+    assert set(boxes) <= set(truths)
+    assert {name[0] for name in truths} == {"0", "1"}
+    for name, (x0, y0, x1, y1) in boxes.items():
+        assert truths[name].visible[y0:y1, x0:x1].sum() == truths[name].visible.sum()
+        assert not (truths[name].visible & ~truths[name].amodal).any()
+    with pytest.raises(InvalidInputError, match="objects: expected 1 to 24, got 25"):
+        Mosaic(25)
+
+
+def test_the_clip_runs_there_and_back() -> None:
+    mosaic = Mosaic(1)
+    indices = [mosaic._index(number, 0) for number in range(96)]
+    assert (indices[0], indices[47], indices[48], indices[94]) == (0, 47, 46, 0)
+    assert max(abs(a - b) for a, b in pairwise(indices)) == 1
+
+
+def test_pace() -> None:
+    plan = pace(Mosaic(1), 5.0, 1.0)
+    assert [number for _, number in plan] == [0, 2, 4, 7, 9]
+    assert plan[-1][0] == pytest.approx(0.8)
+
+
+class BoxMasks:
+    """Answers with filled boxes."""
+
+    def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+        masks = np.zeros((len(boxes_xyxy), *image_rgb.shape[:2]), bool)
+        for mask, (x0, y0, x1, y1) in zip(masks, boxes_xyxy.astype(int), strict=True):
+            mask[y0:y1, x0:x1] = True
+        return masks
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_contestant_takes_the_newest_frame() -> None:
+    mosaic = Mosaic(2)
+    played = play_to_contestant(mosaic, BoxMasks(), 10.0, 0.5)
+    assert len(played.frames) == 5
+    assert played.answers
+    found = score(played.frames, played.answers, mosaic)
+    assert 0 < found.visible_iou <= 100
+
+
+def test_marks_and_picture(tmp_path: Path) -> None:
+    rows = [
+        {"contestant": name, "objects": 8, "rate_hz": rate, "miou_full": value}
+        for name, rate, value in (
+            ("budget", 10.0, 75.0),
+            ("no budget", 10.0, 60.0),
+            ("offline", 0.0, 80.0),
+            ("budget", 30.0, 70.0),
+        )
+    ]
+    found = marks(rows)
+    assert found["points_over_no_budget"] == {"value": 15.0, "least": 10.0, "met": True}
+    assert found["share_of_offline"]["value"] == 0.938
+    write_picture(tmp_path / "picture.png", rows)
+    assert (tmp_path / "picture.png").stat().st_size > 1000
