@@ -85,10 +85,8 @@ def score(
                 hidden = None if masks is None else masks.amodal & ~masks.visible
                 occluded.append(0.0 if hidden is None else _iou(hidden, truth.hidden))
     span_s = max(frames[-1][0] - frames[0][0], 1e-3)
-    return Score(
-        *(_percent(values) for values in (full, occluded, visible)),
-        round(len(answers) / span_s, 2),
-    )
+    rate_hz = round(len(answers) / span_s, 2)
+    return Score(_percent(full), _percent(occluded), _percent(visible), rate_hz)
 
 
 def _percent(values: Sequence[float]) -> float | None:
