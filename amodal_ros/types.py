@@ -236,6 +236,17 @@ class ObjectFeatures:
         """Embeddings (C, s, s) and geometry of one object."""
         return self.values[row if len(self.values) > 1 else 0], self.geometries[row]
 
+    def with_rows(self, rows: np.ndarray, other: ObjectFeatures) -> ObjectFeatures:
+        """These, with others (K) in some rows (K,)."""
+        geometries = list(self.geometries)
+        for row, geometry in zip(rows.tolist(), other.geometries, strict=True):
+            geometries[row] = geometry
+        values = self.values
+        if len(values) == len(geometries):
+            values = values.copy()
+            values[rows] = other.values
+        return ObjectFeatures(values, tuple(geometries))
+
     @classmethod
     def joined(cls, parts: Sequence[ObjectFeatures]) -> ObjectFeatures:
         """Those of several calls, one after the other."""
@@ -286,6 +297,22 @@ class AmodalPrediction:
         """The answer for no object at all."""
         masks = np.zeros((0, *check_hw("image_hw", image_hw)), dtype=bool)
         return cls(masks, masks, np.zeros(0, np.float32), dict(timings_ms or {}))
+
+    def with_rows(self, rows: np.ndarray, other: AmodalPrediction) -> AmodalPrediction:
+        """This prediction, with another one's K objects in some rows (K,); the times add up."""
+        raw, visible = self.raw_amodal_masks.copy(), self.visible_masks.copy()
+        iou = self.predicted_iou.copy()
+        raw[rows], visible[rows] = other.raw_amodal_masks, other.visible_masks
+        iou[rows] = other.predicted_iou
+        names = [*self.timings_ms, *other.timings_ms]
+        times = {
+            name: self.timings_ms.get(name, 0.0) + other.timings_ms.get(name, 0.0)
+            for name in names
+        }
+        features = None
+        if self.features is not None and other.features is not None:
+            features = self.features.with_rows(rows, other.features)
+        return AmodalPrediction(raw, visible, iou, times, features)
 
     def __len__(self) -> int:
         """Number of objects N."""

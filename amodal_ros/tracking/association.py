@@ -21,7 +21,8 @@ _FILLED = 0.25
 # A box about several objects: least share of each inside, most IoU of two of them, least IoU of
 # the box with the one about them.
 _HELD, _APART, _ABOUT = 0.75, 0.3, 0.6
-_REPEATED = 0.5  # least IoU of two boxes of one object
+_PREFERENCE = 0.1  # of IoU, for a track that rests on many boxes
+_REPEATED = 0.4  # least IoU of two boxes of one object
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +34,14 @@ class TrackCandidate:
         detection_id: the detector's identity for it; empty: none.
         boxes_xyxy: (K, 4) original pixels, where it may be found: visible part, whole shape.
         whole: (H, W) bool, where the whole object should be; None: not known.
+        is_young: it rests on few boxes: of two tracks the other one is preferred.
     """
 
     track_id: int
     detection_id: str
     boxes_xyxy: np.ndarray
     whole: np.ndarray | None = None
+    is_young: bool = False
 
 
 def own_ids(detections: Detections) -> tuple[str, ...]:
@@ -144,9 +147,13 @@ def _share_inside(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def _overlap(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
-    """(R,) greatest IoU of each box (R, 4) with one of the track's; 0 below `min_iou`."""
+    """(R,) greatest IoU of each box (R, 4) with one of the track's; 0 below `min_iou`.
+
+    A track that rests on many boxes is preferred.
+    """
     iou = box_iou(boxes, candidate.boxes_xyxy).max(axis=1, initial=0.0)
-    return np.where(iou >= min_iou, iou, 0.0)
+    preferred = iou + (0.0 if candidate.is_young else _PREFERENCE)
+    return np.where(iou >= min_iou, preferred, 0.0)
 
 
 def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:

@@ -19,6 +19,8 @@ _SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
 _FORGET_S = 4.0  # what was seen of an object counts half after so long
 _FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is part of it
 
+# A detection that shows a part: least share inside the expected box, most of its area.
+_PART_INSIDE, _PART_AREA = 0.85, 0.65
 _FURTHEST_SIDES = 3.0  # so many times its size an object goes on unseen, at most
 
 
@@ -60,6 +62,21 @@ class Forecast:
             return self.place
         return self.boxes_xyxy[0] if self.amodal_mask is None else self.boxes_xyxy[2]
 
+    def whole_box(self, detected: np.ndarray) -> np.ndarray:
+        """The box (4,) that a detection's stands for: of a sudden part of it that of the object.
+
+        A detector that shows a part of what was seen a frame before, at once much less, missed the
+        rest: what covers an object does so little by little.
+        """
+        track, place = self.track, self.place
+        if place is None or track.memory is None or track.missed or track.seen is None:
+            return detected
+        low, high = np.maximum(detected[:2], place[:2]), np.minimum(detected[2:], place[2:])
+        area = float((detected[2:] - detected[:2]).prod())
+        inside = float((high - low).clip(0).prod()) >= _PART_INSIDE * area
+        is_part = inside and area < _PART_AREA * float((place[2:] - place[:2]).prod())
+        return place if is_part else detected
+
     def advance(self) -> None:
         """Brings the track to the present frame."""
         self.track.pose = compose(self.step, self.track.pose)
@@ -71,7 +88,9 @@ class Forecast:
     def candidate(self) -> TrackCandidate:
         """What detections are compared with."""
         track = self.track
-        return TrackCandidate(track.track_id, track.identity, self.boxes_xyxy, self.amodal_mask)
+        return TrackCandidate(
+            *(track.track_id, track.identity, self.boxes_xyxy, self.amodal_mask, track.is_young)
+        )
 
 
 def forecast(

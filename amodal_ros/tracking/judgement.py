@@ -18,6 +18,7 @@ from amodal_ros.types import AmodalPrediction
 _INSIDE = 0.8  # share of what is visible of an object that lies in its amodal mask
 _LESS = 0.5  # share of what was visible below which an object is being covered
 _ANOTHERS = 0.5  # share from which on a mask shows the object in whose visible mask it lies
+_SAME = 0.6  # least IoU of two masks of one thing
 _LARGER = 1.6  # so much more than before no object shows at once; it is joined to something else
 _COVERED = 0.5  # least share of the visible mask that an amodal mask covers which has not drifted
 
@@ -57,6 +58,7 @@ class Judgement:
         trusted: the amodal mask may guide the next frames.
         drifted: the next M_spec is the box.
         confirmed: a detection or what is visible shows that the object is there.
+        repeats: what is visible is just what another object shows.
     """
 
     amodal: np.ndarray
@@ -64,6 +66,7 @@ class Judgement:
     trusted: bool
     drifted: bool
     confirmed: bool
+    repeats: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +179,8 @@ def judge_coasting(
     taken = any(_share(answer.visible, one) >= _ANOTHERS for one in claimed)
     if taken or not answer.visible.any() or not _shows(answer, expected, config):
         hidden = np.zeros_like(answer.visible)
-        return Judgement(expected, hidden, trusted=False, drifted=False, confirmed=False)
+        same = any(mask_iou(answer.visible, one) >= _SAME for one in claimed)
+        return Judgement(expected, hidden, False, False, confirmed=False, repeats=same)
     if answer.likeness is None:
         return _seen_by_outline(answer, expected, config)
     if answer.expected is not None and _is_less(answer):

@@ -119,7 +119,11 @@ def make_plan(
         config: of the tracker.
     """
     detections, count = supported.detections, len(supported.detections)
-    boxes = [*detections.boxes_xyxy, *(_inside(one, frame.image_hw) for one in coasting)]
+    boxes = [
+        box if one is None else _clipped(one.whole_box(box), frame.image_hw)
+        for one, box in zip(supported.forecasts, detections.boxes_xyxy, strict=True)
+    ]
+    boxes += [_clipped(_wider(one.prompt_box, one.track), frame.image_hw) for one in coasting]
     followed = [*supported.forecasts, *coasting]
     tracks = [one.track for one in coasting]
     unseen_s = [_unseen_s(track, frame.stamp_s) for track in tracks]
@@ -160,10 +164,9 @@ def _unseen_s(track: Track, stamp_s: float) -> float:
     return stamp_s - (track.trusted_s if track.pinned else track.last_seen_s)
 
 
-def _inside(one: Forecast, image_hw: tuple[int, int]) -> np.ndarray:
-    """The prompt box of a coasting track, clipped to the image: (4,) float32."""
+def _clipped(box: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """A prompt box (4,) float32, clipped to the image."""
     height, width = image_hw
-    box = _wider(one.prompt_box, one.track)
     return np.clip(box, 0, np.array([width, height, width, height], np.float32))
 
 

@@ -13,16 +13,14 @@ from amodal_ros.image.masks import mask_box
 from amodal_ros.tracking.appearance import Likeness, Memory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.judgement import Outcome
+from amodal_ros.tracking.search import GROWTH, found_place
 from amodal_ros.tracking.track import Silhouette, Track, move_boxes
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
 _SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
-_GROWTH = 1.06  # of the box of a visible mask to the next prompt
 _MOSTLY = 0.85  # share of a visible mask within what looks like the object
 _FURTHER = 1.1  # no side of the next prompt is longer than the known one by more
-_LEAST_AREA, _MOST_AREA = 0.3, 2.0  # of a place's box relative to that of the object
 _SAME_AREA = 1.4  # factor of area within which two sights show as much of an object
-_TAKEN = 0.3  # share of a place's box that another object fills, from which on it is that one's
 
 
 def published(plan: TrackPlan, row: int, outcome: Outcome, predicted_iou: float) -> TrackedObject:
@@ -71,6 +69,7 @@ def remembered(plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[np.
         track.class_id, track.score = plan.class_ids[row], float(plan.scores[row])
         track.identity = plan.identities[row] or track.identity
         track.last_seen_s, track.detected_box, track.given = stamp_s, box, False
+        track.detections += 1
     track.evidence = 0.0 if one is None else one.evidence
     track.missed = 0 if judgement.confirmed else track.missed + 1
     if judgement.confirmed and not judgement.drifted:
@@ -120,17 +119,14 @@ def _next_place(track: Track, outcome: Outcome, others: Sequence[np.ndarray]) ->
     visible, likeness = outcome.judgement.visible, outcome.likeness
     known = np.maximum(track.extent, _sides(track))
     if visible.any():
-        box = expand_boxes([mask_box(visible)], _GROWTH)[0].astype(np.float64)
+        box = expand_boxes([mask_box(visible)], GROWTH)[0].astype(np.float64)
         return box if likeness is None else _reaching(box, visible, likeness, known)
     if likeness is None:
         return None
-    for box in likeness.places():
-        area = float((box[2:] - box[:2]).prod() / known.prod())
-        if _LEAST_AREA <= area <= _MOST_AREA and not any(_fills(one, box) for one in others):
-            if track.missed == 1:  # it was seen a frame before: as far again it will go
-                box = box + np.tile(_middle(box) - _middle(outcome.expected_box), 2)
-            return expand_boxes([box], _GROWTH)[0].astype(np.float64)
-    return None
+    place = found_place(likeness, known, others)
+    if place is not None and track.missed == 1:  # it was seen a frame before: it goes on as far
+        place += np.tile(_middle(place) - _middle(outcome.expected_box), 2)
+    return place
 
 
 def _middle(box: np.ndarray) -> np.ndarray:
@@ -187,11 +183,3 @@ def _share_in(mask: np.ndarray, box: np.ndarray) -> float:
     """Share of a mask (H, W) bool, not empty, that lies in a box (4,)."""
     x0, y0, x1, y1 = np.round(np.maximum(box, 0)).astype(int)
     return float(np.count_nonzero(mask[y0:y1, x0:x1]) / np.count_nonzero(mask))
-
-
-def _fills(mask: np.ndarray, box: np.ndarray) -> bool:
-    """Whether a mask (H, W) bool fills much of a box (4,)."""
-    x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
-    x1, y1 = np.ceil(np.maximum(box[2:], 1)).astype(int)
-    part = mask[y0:y1, x0:x1]
-    return bool(part.size and np.count_nonzero(part) >= _TAKEN * part.size)

@@ -109,6 +109,9 @@ def _pixels_around(
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
+_STEADY_DETECTIONS = 3
+
+
 @dataclass
 class Track:
     """One object, as of the last frame that was answered; original pixels.
@@ -129,6 +132,7 @@ class Track:
         place: (4,) box, where to look for it in the next frame while no detection says, as of the
             last frame; None: where its mask should be.
         extent: (2,) float64, its width and height when it was seen at its largest; it fades.
+        detections: in how many frames it was detected.
         missed: how many frames in a row nothing confirmed it.
         velocity: (2,) float64, pixels per second, beside the camera's motion.
         measured: in how many frames its velocity was measured.
@@ -152,6 +156,7 @@ class Track:
     memory: Memory | None = None
     place: np.ndarray | None = None
     extent: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    detections: int = 0
     missed: int = 0
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     measured: int = 0
@@ -159,6 +164,11 @@ class Track:
     pinned: bool = False
     given: bool = False
     points: PointPrompt | None = None
+
+    @property
+    def is_young(self) -> bool:
+        """Whether it rests on few boxes, and may be another one's twin."""
+        return self.detections < _STEADY_DETECTIONS and not self.pinned
 
     def confirm(self, amodal_mask: np.ndarray, stamp_s: float) -> None:
         """Takes over a mask (H, W) bool, not empty, of the present frame."""

@@ -28,6 +28,7 @@ from amodal_ros.tracking.plan import (
     make_plan,
 )
 from amodal_ros.tracking.remembering import published, remembered
+from amodal_ros.tracking.search import SecondLook, second_look
 from amodal_ros.tracking.settings import TrackerConfig
 from amodal_ros.tracking.stream import SceneMotion, SceneView, Stream
 from amodal_ros.tracking.track import Track, given_track
@@ -183,6 +184,22 @@ class AmodalTracker:
                 self._ids(chosen, matched),
                 self.config,
             )
+
+    def look_again(self, plan: TrackPlan, prediction: AmodalPrediction) -> SecondLook | None:
+        """Where to ask for objects once more, in the same frame, that were lost in it.
+
+        It takes nothing in: `update` does, with the new plan and the joined answer.
+
+        Args:
+            plan: of the frame.
+            prediction: for the plan's boxes and priors.
+
+        Returns:
+            None where no object was lost, or where nothing around looks like one that was.
+        """
+        if prediction.features is None or not plan.coasting.any():
+            return None
+        return second_look(plan, judge(plan, prediction, self.config))
 
     def update(
         self, plan: TrackPlan, prediction: AmodalPrediction, carried: TrackPlan | None = None
@@ -364,7 +381,11 @@ class AmodalTracker:
         one, track_id = plan.forecasts[row], int(plan.track_ids[row])
         if one is not None and track_id not in self._tracks:
             return  # removed since the plan was made
-        self._tracks[track_id] = remembered(plan, row, outcome, others)
+        track = remembered(plan, row, outcome, others)
+        if outcome.judgement.repeats and track.is_young:  # a second box of an object began it
+            self._tracks.pop(track_id, None)
+            return
+        self._tracks[track_id] = track
         self._restarts += outcome.judgement.drifted
 
 

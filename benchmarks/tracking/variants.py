@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from amodal_ros.image.boxes import box_iou, expand_boxes
 from amodal_ros.image.masks import dilate_mask, mask_box
-from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig
+from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
 from benchmarks.tracking.clips import ClipFrame
 from benchmarks.tracking.segmenters import FrameSegmenter
@@ -78,8 +78,7 @@ class Feedback:
     ) -> FrameAnswer:
         """See `Variant`."""
         plan = self._tracker.plan(found, frame.stamp_s, frame.hw, frame.image_rgb)
-        prediction = segmenter.segment(plan.boxes_xyxy, plan.prior_masks)
-        objects = self._tracker.update(plan, prediction)
+        objects = _followed(self._tracker, plan, segmenter)
         return FrameAnswer.of_objects(objects, plan.detection_index, frame.hw)
 
 
@@ -95,10 +94,21 @@ class GivenFeedback:
         """See `Variant`."""
         rows = {self._tracker.add_object(box): row for row, box in enumerate(found.boxes_xyxy)}
         plan = self._tracker.plan(Detections.empty(), frame.stamp_s, frame.hw, frame.image_rgb)
-        prediction = segmenter.segment(plan.boxes_xyxy, plan.prior_masks)
-        objects = self._tracker.update(plan, prediction)
+        objects = _followed(self._tracker, plan, segmenter)
         detections = [rows.get(item.track_id, -1) for item in objects]
         return FrameAnswer.of_objects(objects, detections, frame.hw)
+
+
+def _followed(
+    tracker: AmodalTracker, plan: TrackPlan, segmenter: FrameSegmenter
+) -> tuple[TrackedObject, ...]:
+    """Asks for a plan's objects, for lost ones twice, as the node does."""
+    prediction = segmenter.segment(plan.boxes_xyxy, plan.prior_masks)
+    again = tracker.look_again(plan, prediction)
+    if again is not None:
+        second = segmenter.segment(again.boxes_xyxy, [None] * len(again.rows))
+        plan, prediction = again.plan, again.joined(prediction, second)
+    return tracker.update(plan, prediction)
 
 
 class NoFeedback:

@@ -20,9 +20,10 @@ AT: Box = (60, 40, 80, 70)
 class Scene:
     """A table with flat things on it, and a model that segments what fills most of a box."""
 
-    def __init__(self, **config: float) -> None:
+    def __init__(self, again: bool = False, **config: float) -> None:
         self.tracker = AmodalTracker(TrackerConfig(**config))
         self.stamp_s = 0.0
+        self.again = again
 
     def show(
         self, things: list[tuple[Box, np.ndarray]], boxes: list[Box] | None = None
@@ -34,25 +35,27 @@ class Scene:
             picture[y0:y1, x0:x1], owner[y0:y1, x0:x1] = vector, number
         self.stamp_s += FRAME_S
         plan = self.tracker.plan(Detections.from_boxes(boxes or []), self.stamp_s, HW)
-        masks = np.array([self._segment(box, owner) for box in plan.boxes_xyxy], bool)
-        masks = masks.reshape(-1, *HW)
-        geometry = ResizeGeometry.letterbox(HW, 200)
-        values = np.zeros((1, 8, 50, 50), np.float32)
-        values[0, :, :30] = picture[2::4, 2::4].transpose(2, 0, 1)
-        features = ObjectFeatures(values, (geometry,) * len(plan))
-        iou = np.full(len(plan), 0.9, np.float32)
-        return self.tracker.update(plan, AmodalPrediction(masks, masks, iou, {}, features))
+        prediction = predicted(plan.boxes_xyxy, picture, owner)
+        if self.again:
+            again = self.tracker.look_again(plan, prediction)
+            if again is not None:
+                second = predicted(again.boxes_xyxy, picture, owner)
+                plan, prediction = again.plan, again.joined(prediction, second)
+        return self.tracker.update(plan, prediction)
 
-    @staticmethod
-    def _segment(box: np.ndarray, owner: np.ndarray) -> np.ndarray:
-        """The thing with most pixels in the box, cut off at it; the table if there is none."""
+
+def predicted(boxes: np.ndarray, picture: np.ndarray, owner: np.ndarray) -> AmodalPrediction:
+    """The thing with most pixels in each box, cut off at it; the table if there is none."""
+    masks = np.zeros((len(boxes), *HW), bool)
+    for mask, box in zip(masks, np.round(boxes).astype(int), strict=True):
         inside = np.zeros(HW, bool)
-        x0, y0, x1, y1 = np.round(box).astype(int)
-        inside[y0:y1, x0:x1] = True
-        things = owner[inside]
-        numbers = things[things >= 0]
-        best = np.bincount(numbers).argmax() if len(numbers) else -1
-        return inside & (owner == best)
+        inside[box[1] : box[3], box[0] : box[2]] = True
+        numbers = owner[inside & (owner >= 0)]
+        mask |= inside & (owner == (np.bincount(numbers).argmax() if len(numbers) else -1))
+    values = np.zeros((1, 8, 50, 50), np.float32)
+    values[0, :, :30] = picture[2::4, 2::4].transpose(2, 0, 1)
+    features = ObjectFeatures(values, (ResizeGeometry.letterbox(HW, 200),) * len(boxes))
+    return AmodalPrediction(masks, masks, np.full(len(boxes), 0.9, np.float32), {}, features)
 
 
 def moved(box: Box, right: int, down: int = 0) -> Box:
@@ -142,23 +145,62 @@ def test_mask_that_the_box_cut_off_grows_back() -> None:
 
 def test_hand_that_holds_an_object_is_left_out_of_the_next_prompt() -> None:
     scene = Scene()
-    scene.tracker.add_object((60, 40, 90, 70))
     cup, hand = (60, 40, 80, 70), (80, 40, 90, 70)
-    scene.tracker.reset()
     scene.tracker.add_object(cup)
     scene.show([(cup, OBJECT)])
-    track = next(iter(scene.tracker._tracks.values()))
-    track.place = np.array([60.0, 40.0, 90.0, 70.0])
     plan = scene.tracker.plan(Detections.empty(), 0.2, HW)
-    both = filled((60, 40, 90, 70), HW)[None]
     picture = np.broadcast_to(TABLE, (*HW, 8)).copy()
     picture[40:70, 60:80], picture[40:70, 80:90] = OBJECT, HAND
-    values = np.zeros((1, 8, 50, 50), np.float32)
-    values[0, :, :30] = picture[2::4, 2::4].transpose(2, 0, 1)
-    features = ObjectFeatures(values, (ResizeGeometry.letterbox(HW, 200),))
-    iou = np.full(1, 0.9, np.float32)
-    scene.tracker.update(plan, AmodalPrediction(both, both, iou, {}, features))
-    scene.stamp_s = 0.2
+    both = np.where(filled((60, 40, 90, 70), HW), 0, -1)
+    scene.tracker.update(plan, predicted(np.array([(60, 40, 90, 70)], np.float32), picture, both))
     plan = scene.tracker.plan(Detections.empty(), 0.3, HW)
     assert plan.boxes_xyxy[0, 2] <= hand[0] + 4
     assert plan.boxes_xyxy[0, 0] <= cup[0]
+
+
+def test_lost_object_is_asked_for_again_in_the_same_frame() -> None:
+    place = moved(AT, 36, 8)
+    seen = []
+    for again in (False, True):
+        scene = Scene(again=again)
+        scene.tracker.add_object(AT)
+        scene.show([(AT, OBJECT)])
+        (found,) = scene.show([(place, OBJECT), (AT, HAND)])
+        seen.append(not found.coasting)
+    assert seen == [False, True]
+    assert np.abs(np.array(mask_box(found.visible_mask)) - place).max() <= 4
+
+
+def test_nothing_is_asked_again_for_what_is_seen_or_nowhere() -> None:
+    scene = Scene()
+    scene.tracker.add_object(AT)
+    for things in ([(AT, OBJECT)], [(AT, OBJECT)], [(AT, HAND)]):
+        plan = scene.tracker.plan(Detections.empty(), scene.stamp_s, HW)
+        picture = np.broadcast_to(TABLE, (*HW, 8)).copy()
+        picture[filled(AT, HW)] = things[0][1]
+        owner = np.where(filled(AT, HW), 0, -1)
+        prediction = predicted(plan.boxes_xyxy, picture, owner)
+        assert scene.tracker.look_again(plan, prediction) is None
+        scene.tracker.update(plan, prediction)
+        scene.stamp_s += FRAME_S
+
+
+def test_box_that_suddenly_shows_a_part_does_not_cut_the_mask() -> None:
+    scene = Scene()
+    part = (AT[0], AT[1], AT[2], AT[1] + 14)
+    for _ in range(3):
+        scene.show([(AT, OBJECT)], [AT])
+    (found,) = scene.show([(AT, OBJECT)], [part])
+    assert np.array_equal(found.visible_mask, filled(AT, HW))
+    assert not found.coasting
+
+
+def test_second_track_of_an_object_ends_when_it_shows_the_same() -> None:
+    scene = Scene()
+    for _ in range(3):
+        scene.show([(AT, OBJECT)], [AT])
+    twin = (AT[0] - 8, AT[1] - 8, AT[2], AT[3] + 2)  # so unlike that it begins a track
+    objects = scene.show([(AT, OBJECT)], [AT, moved(twin, 12, 12)])
+    assert len(objects) == 2
+    objects = scene.show([(AT, OBJECT)], [AT])
+    assert [one.track_id for one in scene.show([(AT, OBJECT)], [AT])] == [0]

@@ -215,7 +215,7 @@ class FramePipeline:
                 predicted = self._predict(begun, plan)
                 if predicted is None:
                     return None
-                prediction, engine_ms = predicted
+                plan, prediction, engine_ms = predicted
         if self._cancelled:
             return None
         with watch.measure("track"):
@@ -255,8 +255,11 @@ class FramePipeline:
 
     def _predict(
         self, begun: BegunFrame, plan: TrackPlan
-    ) -> tuple[AmodalPrediction, Mapping[str, float]] | None:
-        """Masks of the planned objects and the engine's times; None if it was cancelled."""
+    ) -> tuple[TrackPlan, AmodalPrediction, Mapping[str, float]] | None:
+        """Masks of the planned objects and the engine's times; None if it was cancelled.
+
+        Objects that were lost in the frame are asked for once more; the plan is then another one.
+        """
         predictor, features = begun.predictor, begun.features
         if predictor is None or features is None:
             predictor = begun.lent.enter_context(self._host.lend())
@@ -265,7 +268,12 @@ class FramePipeline:
             return None
         points = plan.points if any(point is not None for point in plan.points) else None
         prediction = predictor.predict(features, plan.boxes_xyxy, plan.prior_masks, points=points)
-        return prediction, {**features.timings_ms, **prediction.timings_ms}
+        with begun.watch.measure("track"):
+            again = self.tracker.look_again(plan, prediction)
+        if again is not None and not self._cancelled:
+            second = predictor.predict(features, again.boxes_xyxy)
+            plan, prediction = again.plan, again.joined(prediction, second)
+        return plan, prediction, {**features.timings_ms, **prediction.timings_ms}
 
 
 def message_to_rgb(image: Image | CompressedImage, bits: int = 16) -> np.ndarray:
