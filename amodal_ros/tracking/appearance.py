@@ -13,10 +13,10 @@ from amodal_ros.types import ObjectFeatures
 
 _REACH = 2.0  # so many sides of its box around an object are looked at, where all is encoded
 _OFF = 0.1  # a cell of which less is covered belongs to the surroundings
-_INSIDE = 0.9  # least share of a cell inside the image
 _FEWEST_OFF = 8  # cells; where less lies on one side of the object, all that is around it counts
 _FEWEST_CELLS = 0.5  # of the grid; fewer say nothing
 _SHARE_OF_NEW = 0.2
+_EPSILON = 1e-6
 _UNDER = 0.5  # of a cell, which lies under a mask
 # Measured on four real clips with the model that ships, views up to 40 frames after the first: of
 # masks that show the object mostly the least share of cells is 0.68 and the least mean 0.86, of
@@ -77,12 +77,14 @@ class Surroundings:
     """The embeddings about an object in one frame.
 
     Attributes:
-        cells: (C, h, w) float32, each cell a unit vector.
+        cells: (C, h * w) float32, as the encoder gave them.
+        scale: (h, w) float32, what makes a unit vector of each cell.
         box_xyxy: (4,) float64 original pixels that the cells cover; it may leave the image.
         image_hw: (height, width).
     """
 
     cells: np.ndarray
+    scale: np.ndarray
     box_xyxy: np.ndarray
     image_hw: tuple[int, int]
 
@@ -103,14 +105,14 @@ class Surroundings:
         high = np.ceil((middle + _REACH * half.max() - corner) / cell).clip(low + 1, limits)
         (left, top), (right, bottom) = low.astype(int), high.astype(int)
         window = values[:, top:bottom, left:right]
-        length = np.sqrt(np.einsum("chw,chw->hw", window, window)) + 1e-6
+        scale = 1 / (np.sqrt(np.einsum("chw,chw->hw", window, window)) + _EPSILON)
         box = np.concatenate([corner + low * cell, corner + high * cell])
-        return cls(window / length, box, geometry.original_hw)
+        return cls(window.reshape(len(window), -1), scale, box, geometry.original_hw)
 
     @property
     def cell_px(self) -> np.ndarray:
         """(2,) width and height of a cell, original pixels."""
-        return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.cells.shape[:0:-1]
+        return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.scale.shape[::-1]
 
     def cover(self, mask: np.ndarray) -> np.ndarray:
         """(h, w) float32: the share of each cell that a mask (H, W) bool covers."""
@@ -122,34 +124,34 @@ class Surroundings:
         edges = max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0)
         if any(edges):
             crop = cv2.copyMakeBorder(crop, *edges, cv2.BORDER_CONSTANT, value=0)
-        size = self.cells.shape[:0:-1]
+        size = self.scale.shape[::-1]
         return cv2.resize(crop, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
     @cached_property
     def inside(self) -> np.ndarray:
-        """(h, w) bool: which cells lie in the image."""
-        return self.cover(np.ones(self.image_hw, bool)) >= _INSIDE
+        """(h, w) bool: which cells have their middles in the image."""
+        (width, height), (cell_x, cell_y) = self.scale.shape[::-1], self.cell_px
+        x = self.box_xyxy[0] + (np.arange(width) + 0.5) * cell_x
+        y = self.box_xyxy[1] + (np.arange(height) + 0.5) * cell_y
+        rows, columns = (y > 0) & (y < self.image_hw[0]), (x > 0) & (x < self.image_hw[1])
+        return np.asarray(rows[:, None] & columns)
 
     def look(self, cover: np.ndarray) -> Look | None:
         """How the object whose mask covers the cells so looks; None for hardly a cell."""
         off = (cover < _OFF) & self.inside
         if cover.sum() < _FEWEST_CELLS or not off.any():
             return None
-        on = _unit(np.einsum("chw,hw->c", self.cells, cover))
-        sides = _sides_of(cover)
-        everywhere = self.cells[:, off].mean(axis=1)
-        means = [
-            self.cells[:, off & side].mean(axis=1)
-            if np.count_nonzero(off & side) >= _FEWEST_OFF
-            else everywhere
-            for side in sides
-        ]
-        return Look(on, _unit(np.stack(means)))
+        weights = [cover, *(off & side for side in _sides_of(cover)), off]
+        sums = self.cells @ np.stack([(one * self.scale).ravel() for one in weights], axis=1)
+        on, *sides, everywhere = _unit(sums.T)
+        fewest = [np.count_nonzero(one) < _FEWEST_OFF for one in weights[1:5]]
+        means = [everywhere if few else side for few, side in zip(fewest, sides, strict=True)]
+        return Look(on, np.stack(means))
 
     def margin(self, memory: Memory) -> np.ndarray:
         """(h, w) float32: how much more a cell is like the object than like what is around it."""
         vectors = np.concatenate([memory.on, memory.off])
-        likeness = np.tensordot(vectors, self.cells, axes=1)
+        likeness = (vectors @ self.cells).reshape(-1, *self.scale.shape) * self.scale
         known = len(memory.on)
         return np.asarray(
             likeness[:known].max(axis=0) - likeness[known:].max(axis=0).clip(_LIKE_CELL)
@@ -218,7 +220,7 @@ class Likeness:
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vector, axis=-1, keepdims=True) + 1e-6
+    length = np.linalg.norm(vector, axis=-1, keepdims=True) + _EPSILON
     return np.asarray(vector / length, np.float32)
 
 

@@ -159,7 +159,7 @@ def test_hand_that_holds_an_object_is_left_out_of_the_next_prompt() -> None:
 
 
 def test_lost_object_is_asked_for_again_in_the_same_frame() -> None:
-    place = moved(AT, 36, 8)
+    place = moved(AT, 20)
     seen = []
     for again in (False, True):
         scene = Scene(again=again)
