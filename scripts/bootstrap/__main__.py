@@ -33,12 +33,15 @@ def prepare(root: Path, kind: str) -> None:
     prerequisites.check_path(root)
     found = ros.detect(os.environ)
     environ = ros.build_environment(found, root / ".venv", os.environ)
+    if not prerequisites.usable_home():
+        environ["HOME"] = str(root / ".ros" / "home")
+        say(f"  The home directory cannot be written to: {environ['HOME']} is used")
     env = environment.Environment(root, found, environ)
     say(f"Environment: {found.label}, Python {sys.version.split()[0]}")
     foreign = ros.foreign_rmw(found, os.environ)
     if foreign is not None:
         say(f"  RMW_IMPLEMENTATION={foreign} is not among the wheels: {ros.WHEELS_RMW} is used")
-    env.workspace.mkdir(exist_ok=True)
+    (env.workspace / "home").mkdir(parents=True, exist_ok=True)
     with (env.workspace / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -42,6 +42,8 @@ def write(env: Environment, opengl: OpenGl | None) -> None:
         before["CMAKE_PREFIX_PATH"].append(env.venv)
     lines += [_prepend(name, folders) for name, folders in before.items()]
     fixed = {"VIRTUAL_ENV": str(env.venv)}
+    if env.environ.get("HOME") == str(env.workspace / "home"):
+        fixed["HOME"] = env.environ["HOME"]
     if "RMW_IMPLEMENTATION" in env.environ:
         fixed["RMW_IMPLEMENTATION"] = env.environ["RMW_IMPLEMENTATION"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in fixed.items()]

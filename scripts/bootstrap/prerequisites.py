@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def check_path(root: Path) -> None:
             "and make cannot take: move it to a folder whose name is of letters, digits, spaces "
             "and ._- alone"
         )
+
+
+def usable_home() -> bool:
+    """Says whether the home directory is there and can be written to, as pip and others expect."""
+    try:
+        with tempfile.TemporaryFile(dir=Path.home()):
+            return True
+    except (OSError, RuntimeError):  # RuntimeError: neither HOME nor an entry of this user
+        return False
 
 
 def check_disk(folder: Path, gigabytes: float) -> None:

@@ -52,6 +52,14 @@ def test_every_path_is_whole(tmp_path: Path, folder: str) -> None:
     # Not in the home directory, which may be missing or read-only.
     assert entry["ROS_LOG_DIR"] == f"{root}/.ros/log/ros"
     assert "MUJOCO_GL" not in entry
+    assert "HOME" not in entry
+
+
+def test_a_home_of_our_own_where_there_is_none(tmp_path: Path) -> None:
+    env = environment(tmp_path, ros.Ros("", ()))
+    home = str(tmp_path / ".ros" / "home")
+    activation.write(Environment(tmp_path, env.ros, {**env.environ, "HOME": home}), None)
+    assert entered(env, HOME="/proc/nowhere")["HOME"] == home
 
 
 def test_the_sourced_ros_is_kept(tmp_path: Path) -> None:

@@ -285,3 +285,13 @@ def test_a_middleware_that_the_sourced_ros_lacks_is_refused(tmp_path: Path) -> N
     built = ros.build_environment(found, tmp_path, {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"})
     assert built["RMW_IMPLEMENTATION"] == "rmw_fastrtps_cpp"
     assert ros.foreign_rmw(found, {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}) is None
+
+
+def test_a_home_that_cannot_be_written_to_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert prerequisites.usable_home()
+    for unusable in ("/proc/nowhere", "/proc/version", "/proc"):
+        monkeypatch.setenv("HOME", unusable)
+        assert not prerequisites.usable_home()
