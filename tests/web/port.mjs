@@ -46,15 +46,14 @@ const fakeEngine = (size, low, calls) => async (graph, inputs) => {
       const gain = inputs.adapter_gain.data[row];
       embeddings.set(spec.map((value) => value * gain), (2 * row + 1) * area);
     }
-    const gains = inputs.adapter_gain.data;
-    return { embeddings: { data: embeddings, dims: [rows.length, 2, size, size], gains } };
+    return { embeddings: { data: embeddings, dims: [rows.length, 2, size, size] } };
   }
   const spec = (row, index) => inputs.embeddings.data[(2 * row + 1) * area + index];
   const logits = (withSpec) => rows.flatMap((row) => lowResLogits(
     inputs, row, size, low, withSpec ? (index) => spec(row, index) : () => 0));
   // Of a pass without M_spec nobody asks for it: everything.
   const visibleLogits = () => Float32Array.from(logits(false), (value, index) =>
-    (inputs.embeddings.gains[Math.floor(index / (low * low))] ? value : 2));
+    (inputs.adapter_gain.data[Math.floor(index / (low * low))] ? value : 2));
   const iou = rows.map((row) => {
     let sum = 0;
     for (let index = 0; index < area; index++) sum += spec(row, index);
@@ -64,7 +63,7 @@ const fakeEngine = (size, low, calls) => async (graph, inputs) => {
   return {
     low_res_logits: { data: Float32Array.from(logits(true)), ...maps },
     predicted_iou: { data: Float32Array.from(iou), dims: [rows.length] },
-    ...(calls.onePass && { visible_logits: { data: visibleLogits(), ...maps } }),
+    ...(inputs.adapter_gain && { visible_logits: { data: visibleLogits(), ...maps } }),
   };
 };
 
@@ -140,9 +139,8 @@ const functions = {
     return chooseEngine(wanted);
   },
   rle: (mask) => encodeRle(maskOf(mask)),
-  segment: async ({ manifest, picture, query, onePass }) => {
+  segment: async ({ manifest, picture, query }) => {
     const calls = [];
-    calls.onePass = onePass;
     const engine = fakeEngine(manifest.image_size, manifest.low_res_size, calls);
     const prior = query.prior && maskOf(query.prior);
     try {
