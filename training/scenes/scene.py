@@ -62,7 +62,7 @@ def render_scene(
         for view in cameras:
             visible, amodal = painter.masks(view)
             image = camera_effects(painter.colour(view, photo, rng), rng)
-            yield Picture(image, _annotated(placed, view, visible, amodal))
+            yield Picture(image, annotated(placed, view, visible, amodal))
     finally:
         painter.close()
 
@@ -75,7 +75,7 @@ def _placed(maker: PropMaker, rng: Rng) -> list[Placed]:
     return fallen if len(fallen) >= PROPS[0] else arrange(props, rng)
 
 
-def _annotated(
+def annotated(
     placed: Sequence[Placed], view: View, visible: Mask, amodal: Mask
 ) -> list[tuple[str, Mask, Mask]]:
     """Props of which enough is in the picture and enough of that is seen."""

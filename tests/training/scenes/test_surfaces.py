@@ -51,7 +51,7 @@ def test_things_are_household_size(tmp_path: Path) -> None:
     maker = PropMaker(usable_models(folder, "train"), ModelStore(tmp_path / "cache"), Surfaces())
     kinds = set()
     rng = np.random.default_rng(0)
-    for prop in maker.draw(rng, 60) + maker.draw(rng, 60):
+    for prop in [prop for _ in range(5) for prop in maker.draw(rng, 24)]:
         kinds.add(prop.category)
         assert 0.02 < np.ptp(prop.points(), axis=0).max() < 0.6
         assert len({id(look) for _, _, look in prop.parts}) == len(prop.parts) or (
