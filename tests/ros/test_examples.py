@@ -78,7 +78,7 @@ def check_output(
             publisher.publish(message())
             time.sleep(0.1)
         process.send_signal(end)
-        assert process.wait(10) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()

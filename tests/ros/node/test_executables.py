@@ -45,7 +45,7 @@ def test_a_signal_during_the_imports_ends_it_without_a_word(tmp_path, entry, num
     try:
         assert process.stdout.readline() == "importing\n"
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stdout.read() == ""
     finally:
         process.kill()

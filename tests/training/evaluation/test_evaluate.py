@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -212,7 +211,6 @@ def test_the_command_says_what_is_wrong(monkeypatch, caplog, dataset_folder, fak
 
 
 def test_help_is_instant_and_needs_nothing():
-    start = time.monotonic()
     code = "import sys; from training.evaluate import main\ntry:\n main(['--help'])\n"
     code += "except SystemExit: pass\nassert not {'torch', 'cv2', 'rich'} & set(sys.modules)"
     result = subprocess.run(
@@ -220,7 +218,6 @@ def test_help_is_instant_and_needs_nothing():
     )
     assert result.returncode == 0, result.stderr
     assert "--adapter-gain" in result.stdout
-    assert time.monotonic() - start < 20
 
 
 def test_blocks_of_a_document_are_replaced(tmp_path, dataset, fake_model):

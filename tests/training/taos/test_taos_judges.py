@@ -164,7 +164,7 @@ def test_time_out(server: Server, sample: TaosSample) -> None:
     release = threading.Event()
 
     def late(number: int) -> tuple[int, bytes]:
-        release.wait(5)
+        release.wait(100)
         return says("yes")
 
     server.reply = late
@@ -172,7 +172,7 @@ def test_time_out(server: Server, sample: TaosSample) -> None:
     verdict = judge(server, timeout_s=0.2).judge(sample)
     release.set()
     assert verdict == Verdict(False, "vlm_timeout", conclusive=False)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 50  # it has not waited for the answer
     assert len(server.requests) == 2
 
 
