@@ -84,8 +84,10 @@ def decode(text: bytes, name: str) -> np.ndarray:
     Raises:
         FetchError: it holds none.
     """
-    import OpenEXR
-
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise FetchError(f"OpenEXR cannot be loaded ({error}): pip install OpenEXR") from error
     _, mark, rest = text.partition(_MARK)
     if not mark:
         raise FetchError(f"{name}: expected a module with an OpenEXR picture")

