@@ -50,8 +50,10 @@ def test_every_polygon_is_a_visible_mask_and_a_lone_one_the_whole_object(photos)
     source = open_objects(config.sources[0], config, seed=0)
     known = {}
     for number in range(20):
-        (picture,) = source.draw(number, np.random.default_rng(number))
-        (masks,) = picture.objects
+        drawn = source.draw(number, np.random.default_rng(number))
+        assert drawn is not None
+        (masks,) = drawn[0].objects
+        assert len(drawn) == 1
         assert np.array_equal(masks.amodal, masks.visible)
         assert masks.others.any()
         assert not (masks.others & masks.visible).any()

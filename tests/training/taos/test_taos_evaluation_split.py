@@ -22,7 +22,8 @@ def test_the_export_says_what_the_shards_say(yolo_root: Path, tmp_path: Path, fr
     options = ["--source", f"yolo:{yolo_root}", "--count", "5", "--seed", "8"]
     options += ["--frames", str(frames), "--format", "amodal_coco", "--image-format", "png"]
     assert main([*options, "--out", str(out)]) == 0
-    samples = list(TaosShards(out / "shards"))
+    shards = TaosShards(out / "shards")
+    samples = [shards[index] for index in range(len(shards))]
     content = json.loads((out / "annotations.json").read_text())
     assert len(samples) == len(content["images"]) == len(content["annotations"]) == 5 * frames
     for sample, image, annotation in zip(
@@ -51,7 +52,8 @@ def test_the_evaluation_reads_it(yolo_root: Path, tmp_path: Path) -> None:
     options = ["--source", f"yolo:{yolo_root}", "--count", "4", "--frames", "3"]
     assert main([*options, "--format", "amodal_coco", "--out", str(out)]) == 0
     dataset = open_dataset("amodal_coco", out, out / "annotations.json")
-    samples = list(TaosShards(out / "shards"))
+    shards = TaosShards(out / "shards")
+    samples = [shards[index] for index in range(len(shards))]
     assert len(dataset) == len(samples) == 12
     for index, sample in enumerate(samples):
         read = dataset[index]

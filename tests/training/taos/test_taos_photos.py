@@ -24,7 +24,7 @@ from training.untrusted import CorruptRecordError
 class ColourBackend(FakeBackend):
     """Its mask is everything with the colour under the point; noisy where the image is dark."""
 
-    def _decoder(self, embeddings, point_coords, point_labels):
+    def _decoder(self, embeddings, point_coords, point_labels, adapter_gain=None):
         assert (point_labels == (1.0, -1.0)).all()  # one point on the object, no box
         grey = embeddings[:, 0]
         logits, quality = [], []
