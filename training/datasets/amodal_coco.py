@@ -22,6 +22,7 @@ from amodal_ros.image.masks import mask_box
 from amodal_ros.image.rle import encode_rle
 from training.datasets.coco_style import CocoStyleDataset, Masks
 from training.datasets.coco_tables import image_hw
+from training.datasets.errors import reading_record
 from training.datasets.masks import decode_segmentation
 
 
@@ -47,18 +48,20 @@ class AmodalCocoDataset(CocoStyleDataset):
     def others(self, index: int) -> NDArray[np.bool_]:
         """The union of their visible masks, less the object's own."""
         mine = self.tables.annotations[index]
-        hw = image_hw(self.tables.image(mine))
-        seen = np.zeros(hw, dtype=bool)
-        for other in self._of_image.get(mine["image_id"], ()):
-            if other is not mine:
-                seen |= decode_segmentation(other["visible_mask"], hw)
-        return seen & ~decode_segmentation(mine["visible_mask"], hw)
+        with reading_record(self.annotations, f"neighbours of annotation {index}"):
+            hw = image_hw(self.tables.image(mine))
+            seen = np.zeros(hw, dtype=bool)
+            for other in self._of_image.get(mine["image_id"], ()):
+                if other is not mine:
+                    seen |= decode_segmentation(other["visible_mask"], hw)
+            return seen & ~decode_segmentation(mine["visible_mask"], hw)
 
     @functools.cached_property
     def _of_image(self) -> dict[Any, list[Mapping[str, Any]]]:
         groups: dict[Any, list[Mapping[str, Any]]] = {}
         for annotation in self.tables.annotations:
-            groups.setdefault(annotation["image_id"], []).append(annotation)
+            if isinstance(annotation, Mapping):  # what is no record says so when it is read
+                groups.setdefault(annotation.get("image_id"), []).append(annotation)
         return groups
 
     def video(self, image: Mapping[str, Any]) -> tuple[int | str | None, int | None]:

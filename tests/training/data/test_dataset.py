@@ -213,3 +213,21 @@ def test_a_source_of_invisible_objects_says_so(scenes):
     config = roi_config(scenes, min_visible_px=100_000)
     with pytest.raises(InvalidInputError, match="nothing usable in 50 draws"):
         build_dataset(config, MODEL, 0)[0]
+
+
+def test_what_is_seen_of_other_objects_comes_along(tmp_path: Path):
+    folder = tmp_path / "chunk_00000"
+    (folder / "images").mkdir(parents=True)
+    writer = AmodalCocoWriter({}, ["disc"])
+    image, amodal, visible = draw(0, occluded=True)
+    Image.fromarray(image).save(folder / "images" / "0.png")
+    number = writer.add_image("0.png", HW)
+    writer.add_object(number, "disc", amodal, visible)
+    writer.add_object(number, "disc", amodal & ~visible, amodal & ~visible)
+    writer.write(folder / "annotations.json")
+    dataset = open_dataset("amodal_coco", folder, folder / "annotations.json")
+    assert np.array_equal(dataset.others(0), amodal & ~visible)
+    assert np.array_equal(dataset.others(1), visible)
+    batch = collate([build_dataset(clean_config(tmp_path), MODEL, 3)[0]])
+    assert batch.others.any()
+    assert not (batch.others * batch.visible).any()
