@@ -54,7 +54,7 @@ class SceneRenderer:
 
             from training.rendering.canvas import Canvas, current_context
 
-            current_context(hw)
+            current_context()
         # AttributeError: libOSMesa is missing.
         except (ImportError, AttributeError, RuntimeError) as error:
             raise BackendError(

@@ -56,7 +56,7 @@ class Cameraman:
         options = mujoco.MjvOption()
         options.geomgroup[:] = 0
         options.geomgroup[[VISUAL_GROUP, ROOM_GROUP]] = 1
-        current_context(hw)
+        current_context()
         self._canvas = Canvas(stage.model, stage.data, options, lights_of_model=True)
         self._owner = np.append(stage.geom_owners(), -1)
         self._standing = Standing(stage)

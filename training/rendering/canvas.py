@@ -20,9 +20,9 @@ Float = NDArray[np.float32]
 
 
 @functools.cache
-def current_context(hw: tuple[int, int]) -> Any:
-    """The process's graphics context, made once; MuJoCo draws into it."""
-    context = mujoco.GLContext(hw[1], hw[0])
+def current_context() -> Any:
+    """The process's graphics context, made once; models bring their own picture buffers."""
+    context = mujoco.GLContext(64, 64)
     context.make_current()
     atexit.register(context.free)
     return context

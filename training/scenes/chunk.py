@@ -36,7 +36,7 @@ def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkRepor
     from training.scenes.scene import render_scene
 
     cv2.setNumThreads(1)
-    current_context(HW)
+    current_context()
     started = time.process_time()
     models = usable_models(run.models, run.split)
     surfaces = Surfaces(run.photos())

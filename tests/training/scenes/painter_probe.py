@@ -27,9 +27,9 @@ def main(path: Path) -> None:
     from training.scenes.props import Look, Prop, corner_normals
     from training.scenes.stage import build_stage
     from training.scenes.surfaces import Surfaces
-    from training.scenes.views import HW, View
+    from training.scenes.views import View
 
-    current_context(HW)
+    current_context()
     red, blue = (
         Look(np.array(rgb, np.float32), None, 0.6) for rgb in ((0.9, 0.1, 0.1), (0.1, 0.1, 0.9))
     )

@@ -54,7 +54,7 @@ def render_views(
     side = size * _OVERSAMPLING
     model = _spec(meshes, read, side).compile()
     data = mujoco.MjData(model)
-    current_context((side, side))
+    current_context()
     canvas = Canvas(model, data, lights_of_model=True)
     canvas.switch_off("CULL_FACE", "SHADOW", "REFLECTION", "SKYBOX")
     try:
