@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws the README's pictures: the demo clip's frames with the shipped model's masks.
+
+``python -m scripts.readme_pictures`` writes ``docs/images/masks.jpg`` (a frame, its visible and
+its amodal masks) and ``docs/images/clip.webp`` (the whole clip). Boxes are those of the visible
+parts, as a detector gives them; an object hidden further than a tenth has none. Pillow is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from amodal_ros.image.rle import decode_rle
+from amodal_ros.loading import EngineOptions, load_predictor
+from amodal_ros.ros.outputs.overlay import draw_masks, object_colour
+from amodal_ros.tracking.tracker import AmodalTracker
+from amodal_ros.tracking.types import TrackedObject
+from amodal_ros.types import Detections
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIP = ROOT / "amodal_ros" / "demo_clip"
+LEAST_VISIBLE = 0.1
+FRAMES_PER_SECOND = 12
+EVERY = 2  # frames of the clip that are shown
+WIDTH_OF_PANEL, WIDTH_OF_CLIP = 480, 448
+
+Answer = tuple[np.ndarray, Sequence[TrackedObject]]
+
+
+def boxes_by_frame(annotations: Path) -> dict[int, list[list[float]]]:
+    """Boxes (x0, y0, x1, y1) of what is seen, by the number of the frame."""
+    content = json.loads(annotations.read_text(encoding="utf-8"))
+    boxes: dict[int, list[list[float]]] = {image["frame"]: [] for image in content["images"]}
+    frames = {image["id"]: image["frame"] for image in content["images"]}
+    for one in content["annotations"]:
+        seen = np.count_nonzero(decode_rle(one["visible_mask"]))
+        if seen >= LEAST_VISIBLE * one["area"]:
+            x, y, width, height = one["visible_bbox"]
+            boxes[frames[one["image_id"]]].append([x, y, x + width, y + height])
+    return boxes
+
+
+def answers() -> Iterator[Answer]:
+    """Each frame (H, W, 3) uint8 RGB of the clip with its objects."""
+    predictor = load_predictor(options=EngineOptions("onnxruntime"))
+    tracker = AmodalTracker()
+    boxes = boxes_by_frame(CLIP / "annotations.json")
+    video = cv2.VideoCapture(str(CLIP / "clip.mp4"))
+    for frame in sorted(boxes):
+        _, bgr = video.read()
+        rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        found = np.array(boxes[frame], np.float32).reshape(-1, 4)
+        detections = Detections(
+            boxes_xyxy=found,
+            scores=np.ones(len(found), np.float32),
+            class_ids=("",) * len(found),
+            detection_ids=("",) * len(found),
+            track_ids=np.full(len(found), -1, np.int32),
+        )
+        plan = tracker.plan(detections, frame / FRAMES_PER_SECOND, rgb.shape[:2], rgb)
+        given = predictor.predict(predictor.encode(rgb), plan.boxes_xyxy, plan.prior_masks)
+        yield rgb, tracker.update(plan, given)
+
+
+def drawn(rgb: np.ndarray, objects: Sequence[TrackedObject], *, amodal: bool) -> np.ndarray:
+    """A frame with its visible masks, or with its amodal ones, the hidden parts hatched."""
+    canvas = rgb.copy()
+    for one in objects:
+        whole = one.amodal_mask if amodal else one.visible_mask
+        draw_masks(canvas, one.visible_mask, whole, object_colour(one.track_id))
+    return canvas
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--frame", type=int, default=6, help="of the picture (default: 6)")
+    options = parser.parse_args(argv)
+    shown = []
+    for frame, (rgb, objects) in enumerate(answers()):
+        amodal = drawn(rgb, objects, amodal=True)
+        if frame == options.frame:
+            panels = np.hstack([rgb, drawn(rgb, objects, amodal=False), amodal])
+            _shrunk(panels, 3 * WIDTH_OF_PANEL).save(options.out / "masks.jpg", quality=88)
+        if frame % EVERY == 0:
+            shown.append(_shrunk(np.hstack([rgb, amodal]), 2 * WIDTH_OF_CLIP))
+    first, *rest = shown
+    first.save(
+        options.out / "clip.webp",
+        save_all=True,
+        append_images=rest,
+        duration=1000 * EVERY // FRAMES_PER_SECOND,
+        loop=0,
+        quality=60,
+        method=4,
+    )
+    return 0
+
+
+def _shrunk(picture: np.ndarray, width: int) -> Image.Image:
+    height = round(picture.shape[0] * width / picture.shape[1])
+    return Image.fromarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
