@@ -15,6 +15,7 @@ from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.verification import gate
 from amodal_ros.verification.measures import Comparison, Limits, MaskErrors, mask_ious
 from amodal_ros.verification.reference import ReferenceFrame, load_reference, save_reference
+from export.folder.reference import labelled_frames
 from export.to_trt import GATE_LIMITS
 
 
@@ -153,3 +154,16 @@ def test_pixels_the_model_is_unsure_of_do_not_refuse_an_engine():
 
 def test_to_trt_has_an_option_for_each_limit():
     assert [entry.name for entry in fields(Limits)] == list(GATE_LIMITS)
+
+
+def test_labelled_frames_are_those_of_the_demo_clip():
+    frames = labelled_frames()
+    assert [len(frame.boxes_xyxy) for frame in frames] == [5, 5]
+    for frame in frames:
+        assert frame.image_rgb.shape == (192, 256, 3)
+        assert (frame.true_visible & ~frame.true_amodal).sum() <= 0.01 * frame.true_amodal.sum()
+    _, *shipped = load_reference(load_manifest(default_model_dir()).reference_path)
+    for frame, known in zip(frames, shipped, strict=True):
+        np.testing.assert_array_equal(frame.true_amodal, known.true_amodal)
+        # Decoders of video may differ in the last bit.
+        assert np.abs(frame.image_rgb.astype(int) - known.image_rgb).mean() < 1
