@@ -112,7 +112,9 @@ def make_reference(manifest: ModelManifest, backend: Backend) -> tuple[Reference
     priors = np.zeros((len(boxes), *SCENE_HW), dtype=bool)
     priors[1, 58:136, 100:180] = True  # a coarse region, as a track gives; the others: their box
     frames = [_frame(predictor, image, boxes, priors)]
-    for labelled in labelled_frames() if manifest.trained else []:
+    # Masks of random weights have nothing to do with the truth.
+    known = manifest.trained and manifest.source.get("random_weights") is not True
+    for labelled in labelled_frames() if known else []:
         priors = np.zeros(labelled.true_amodal.shape, dtype=bool)
         frame = _frame(predictor, labelled.image_rgb, labelled.boxes_xyxy, priors)
         frames.append(

@@ -122,7 +122,7 @@ def test_gelus_are_fused_by_onnxruntime(folder, tmp_path):
 
 def test_prior_and_gain_reach_the_masks_through_the_graphs(folder, small_export):
     predictor = load_predictor(folder, EngineOptions("onnxruntime"))
-    (reference,) = load_reference(predictor.manifest.reference_path)
+    reference, *_ = load_reference(predictor.manifest.reference_path)
     features = predictor.encode(reference.image_rgb)
     found = predictor.predict(features, reference.boxes_xyxy, reference.priors())
     assert (found.raw_amodal_masks != found.visible_masks).any()
