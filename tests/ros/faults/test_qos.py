@@ -29,6 +29,11 @@ def stranger():
     rclpy.shutdown(context=context)
 
 
+def gained(rig, before) -> dict[str, int]:
+    """Counters that grew, without the silence of a camera that waits on a busy machine."""
+    return {n: times for n, times in rig.gained(before).items() if n != "camera_silences"}
+
+
 def told(rig, start: str) -> str:
     """The line that begins so; a blank line of nobody else does."""
     rig.wait_output(start, 30.0)
@@ -44,7 +49,7 @@ def test_an_image_publisher_that_is_only_best_effort(rig, stranger):
     assert "Published: best_effort, volatile, automatic" in line
     assert "Subscribed: reliable, volatile, automatic" in line
     assert "image_reliability:=automatic" in line
-    assert rig.gained(before) == {"qos_mismatches": 1}
+    assert gained(rig, before) == {"qos_mismatches": 1}
     stranger.destroy_publisher(publisher)
 
 
@@ -56,7 +61,7 @@ def test_a_subscriber_that_asks_for_what_was_before_it(rig, stranger):
     assert "subscribe with volatile durability" in line
     # It lasts, and is told and counted once.
     rig.camera.spin_for(2.5)
-    assert rig.gained(before) == {"qos_mismatches": 1}
+    assert gained(rig, before) == {"qos_mismatches": 1}
     told(rig, "/amodal/masks: /amodal_perception publishes to /left/stranger")
 
 
@@ -78,7 +83,7 @@ def test_another_node_of_an_output_and_of_an_input(rig, stranger):
         "camera",
         lambda s: not any("shared" in v.key and v.key.startswith("alarm") for v in s.values),
     )
-    assert rig.gained(before) == {"inputs_shared": 1, "outputs_shared": 1}
+    assert gained(rig, before) == {"inputs_shared": 1, "outputs_shared": 1}
 
 
 def test_what_fits_is_not_mentioned(rig, stranger):
@@ -87,4 +92,4 @@ def test_what_fits_is_not_mentioned(rig, stranger):
     latched = stranger.create_publisher(Image, "/camera/image_raw", LATCHED)
     rig.camera.spin_for(2.5)
     stranger.destroy_publisher(latched)
-    assert set(rig.gained(before)) <= {"inputs_shared"}
+    assert set(gained(rig, before)) <= {"inputs_shared"}
