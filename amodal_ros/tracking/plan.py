@@ -89,13 +89,15 @@ def has_ended(one: Forecast, stamp_s: float, answered_s: float, config: TrackerC
         config: of the tracker.
     """
     track = one.track
+    unsure_s = 0.0 if track.given else answered_s - track.trusted_s
+    is_unsure = 0 <= config.max_drift < unsure_s
     if not track.pinned:
         limit = config.max_coast
-        return limit == 0 or 0 < limit < stamp_s - track.last_seen_s or one.has_left
-    unsure_s = 0.0 if track.given else answered_s - track.trusted_s
+        is_old = limit == 0 or 0 < limit < stamp_s - track.last_seen_s
+        return is_old or is_unsure or one.has_left
     if one.has_left:
         logger.warning("Given object %d ends: it left the image", track.track_id)
-    elif 0 <= config.max_drift < unsure_s:
+    elif is_unsure:
         logger.warning("Given object %d ends: not confirmed for %.1f s", track.track_id, unsure_s)
     else:
         return False

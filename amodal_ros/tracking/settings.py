@@ -40,8 +40,8 @@ class TrackerConfig:
         10.0,
         -1.0,
         _LONGEST_S,
-        "Seconds that an object of add_object lives without a detection or a visible part that "
-        "confirms it; -1: for ever",
+        "Seconds that any object lives without a detection or a visible part that confirms it; "
+        "-1: for ever",
     )
     score_half_life: float = _setting(
         1.0,

@@ -105,6 +105,17 @@ def test_ghost_ends_after_max_drift() -> None:
         assert len(objects) == left
 
 
+def test_no_ghost_of_a_detected_object_outlives_max_drift_either() -> None:
+    scene = Scene(max_coast=-1.0, max_drift=0.5)
+    scene.show([(AT, OBJECT)], [AT])
+    for _ in range(8):
+        seen = scene.show([(AT, OBJECT)])
+    assert len(seen) == 1  # without a detection, but in sight
+    for _ in range(8):
+        hidden = scene.show([(AT, OBJECT), ((50, 35, 90, 80), HAND)])
+    assert hidden == ()
+
+
 def test_lost_object_is_found_elsewhere_and_keeps_its_identity() -> None:
     scene = Scene()
     track_id = scene.tracker.add_object(AT)

@@ -98,6 +98,7 @@ def decode_masks(message: AmodalMaskArray) -> tuple[TrackedObject, ...]:
                 visible_mask=visible,
                 amodal_mask=amodal,
                 age_s=mask.age,
+                position_sigma_px=mask.position_sigma,
             )
         )
     return tuple(objects)
@@ -188,6 +189,7 @@ def _encode_object(
         amodal_box=_region(amodal_box),
         mask=pack_image(crop, "mono8", header),
         age=float(tracked.age_s),
+        position_sigma=float(tracked.position_sigma_px),
     )
 
 

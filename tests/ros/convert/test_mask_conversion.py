@@ -14,7 +14,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.convert.masks import decode_crop, decode_mask, encode_masks
+from amodal_ros.ros.convert.masks import decode_crop, decode_mask, decode_masks, encode_masks
 from amodal_ros.tracking.tracker import TrackedObject
 
 HW = (40, 60)
@@ -59,6 +59,7 @@ def test_every_field():
     assert (mask.track_id, mask.class_id, mask.detection_id) == (3, "mug", "d7")
     assert (mask.score, mask.predicted_iou, mask.coasting) == (0.5, 0.25, False)
     assert mask.occlusion_rate == pytest.approx(0.5)
+    assert (mask.age, mask.position_sigma) == (0, 0)
     boxes = [
         (b.x_offset, b.y_offset, b.width, b.height) for b in (mask.visible_box, mask.amodal_box)
     ]
@@ -68,6 +69,13 @@ def test_every_field():
     crop = decode_crop(mask)
     assert (crop[:, :10] == AmodalMask.VISIBLE).all()
     assert (crop[:, 10:] == AmodalMask.OCCLUDED).all()
+
+
+def test_what_is_not_sure_comes_back():
+    unsure = {"coasting": True, "age_s": 0.5, "position_sigma_px": 12.5}
+    ghost = make_object(rectangle(0, 0, 0, 0), rectangle(10, 5, 30, 15), **unsure)
+    (found,) = decode_masks(encode_masks([ghost], header(), HW).message)
+    assert (found.coasting, found.age_s, found.position_sigma_px) == (True, 0.5, 12.5)
 
 
 def test_holes_are_background():
