@@ -213,11 +213,12 @@ class ObjectFeatures:
 
     Attributes:
         values: (N, C, s, s) float32, or (1, C, s, s) where all objects share one encoding: the
-            embeddings from which the visible masks were decoded.
+            embeddings from which the visible masks were decoded. An engine's tensor on a GPU stays
+            there until a row is asked for.
         geometries: N, of one original size: how the image lies in each object's input.
     """
 
-    values: np.ndarray
+    values: Any
     geometries: tuple[ResizeGeometry, ...]
 
     def __post_init__(self) -> None:
@@ -226,15 +227,20 @@ class ObjectFeatures:
         Raises:
             InvalidInputError: naming the field and what came.
         """
-        values = check_array("values", self.values, np.float32, (None, None, None, None))
-        if len(values) not in (1, len(self.geometries)):
+        shape, dtype = tuple(self.values.shape), self.values.dtype
+        if len(shape) != 4 or dtype != np.float32:
             raise InvalidInputError(
-                f"values: expected 1 or {len(self.geometries)} rows, got {len(values)}"
+                f"values: expected (N, C, s, s) float32, got {shape} {np.dtype(dtype).name}"
+            )
+        if shape[0] not in (1, len(self.geometries)):
+            raise InvalidInputError(
+                f"values: expected 1 or {len(self.geometries)} rows, got {shape[0]}"
             )
 
     def of(self, row: int) -> tuple[np.ndarray, ResizeGeometry]:
         """Embeddings (C, s, s) and geometry of one object."""
-        return self.values[row if len(self.values) > 1 else 0], self.geometries[row]
+        first = row if len(self.values) > 1 else 0
+        return np.asarray(self.values[first : first + 1])[0], self.geometries[row]
 
     def with_rows(self, rows: np.ndarray, other: ObjectFeatures) -> ObjectFeatures:
         """These, with others (K) in some rows (K,)."""
@@ -243,19 +249,9 @@ class ObjectFeatures:
             geometries[row] = geometry
         values = self.values
         if len(values) == len(geometries):
-            values = values.copy()
-            values[rows] = other.values
+            values = np.array(values)
+            values[rows] = np.asarray(other.values)
         return ObjectFeatures(values, tuple(geometries))
-
-    @classmethod
-    def joined(cls, parts: Sequence[ObjectFeatures]) -> ObjectFeatures:
-        """Those of several calls, one after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        geometries = tuple(one for part in parts for one in part.geometries)
-        shared = all(part.values is parts[0].values for part in parts)
-        values = parts[0].values if shared else np.concatenate([part.values for part in parts])
-        return cls(values, geometries)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amodal_ros.backends.base import Backend
+from amodal_ros.backends.row_blocks import joined
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
@@ -168,10 +169,10 @@ class AmodalPredictor:
                 masks, one, unadapted = segmenter.in_image(features, part, unadapted)
             parts.append(masks)
             seen.append(one)
+        geometries = tuple(geometry for one in seen for geometry in one.geometries)
         if len(seen) > 1 and len(seen[0].values) == 1 and unadapted is not None:
-            geometries = tuple(geometry for one in seen for geometry in one.geometries)
             return parts, ObjectFeatures(seen[0].values, geometries)  # of the image, not of a part
-        return parts, ObjectFeatures.joined(seen)
+        return parts, ObjectFeatures(joined([one.values for one in seen]), geometries)
 
     def _whole_image(self, image_hw: tuple[int, int]) -> ResizeGeometry:
         """With mode `full`: how an image lies in the input."""

@@ -155,8 +155,7 @@ class ObjectSegmenter:
         visible = visible if own_visible is None else own_visible
         if visible is None:
             raise InvalidInputError("expected unadapted embeddings of a model of two passes")
-        embeddings = np.asarray(source["embeddings"])  # maybe of a GPU
-        return (raw, visible, iou), ObjectFeatures(embeddings, tuple(geometries))
+        return (raw, visible, iou), ObjectFeatures(source["embeddings"], tuple(geometries))
 
     def _unadapted(self, features: np.ndarray, geometry: ResizeGeometry, rows: int) -> Embeddings:
         """The base model's embeddings, without an M_spec."""
