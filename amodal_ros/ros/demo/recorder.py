@@ -149,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     try:
+        recorder.get_logger().info("recording until SIGINT or SIGTERM")
         recorder.record(arguments.ready)
         report = None if arguments.report is None else CameraReport.load(arguments.report)
         summary = recording.finish(report, truth)
