@@ -133,7 +133,7 @@ class SelfSegmentedSource(PhotoSource):
 
     def _model_identity(self) -> bytes:
         """What the masks depend on besides the photo."""
-        identity: list[object] = [2, self._config.photos_grid, MIN_PREDICTED_IOU, MIN_STABILITY]
+        identity: list[object] = [3, self._config.photos_grid, MIN_PREDICTED_IOU, MIN_STABILITY]
         if self._segmenter is None:
             from amodal_ros.model_folder.manifest import load_manifest
 

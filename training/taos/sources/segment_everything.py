@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,10 @@ SAME_IOU = 0.7
 MIN_AREA_SHARE = 0.0015
 _SKIP_SHARE = 0.08
 _BATCH = 8
+_WINDOW = 0.6  # of the photo's sides, where a model looks at regions
+
+Window = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, half open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,52 +67,80 @@ def segment_everything(
     hw = image_rgb.shape[0], image_rgb.shape[1]
     watch = Stopwatch("prefix", "suffix", "decoder")
     runner = GraphRunner.of(predictor.manifest, predictor.backend, _BATCH, watch)
-    geometry, embeddings = _embed(predictor, runner, image_rgb)
     threshold = predictor.manifest.mask_threshold
     found: list[SelfMask] = []
     seen = np.zeros(hw, bool)
-    for points in _point_batches(hw, grid):
-        fresh = points[[not seen[int(y), int(x)] for x, y in points]]
-        if len(fresh) == 0:
-            continue
-        decoded = runner.decoder(embeddings, [_prompts(fresh, geometry)])
-        logits, quality = decoded.logits, decoded.predicted_iou
-        stability = _stability(logits, threshold)
-        good = (quality >= MIN_PREDICTED_IOU) & (stability >= MIN_STABILITY)
-        for row in np.nonzero(good)[0]:
-            mask = geometry.logits_to_original(logits[row : row + 1], threshold)[0]
-            if np.count_nonzero(mask) < MIN_AREA_SHARE * mask.size:
+    for window, geometry, embeddings in _views(predictor, runner, image_rgb):
+        for points in _point_batches(window, grid):
+            fresh = points[[not seen[int(y), int(x)] for x, y in points]]
+            if len(fresh) == 0:
                 continue
-            x, y = (float(v) for v in fresh[row])
-            found.append(SelfMask(mask, float(quality[row]), float(stability[row]), (x, y)))
-            if np.count_nonzero(mask) < _SKIP_SHARE * mask.size:
-                seen |= mask
+            decoded = runner.decoder(embeddings, [_prompts(fresh, geometry)])
+            logits, quality = decoded.logits, decoded.predicted_iou
+            stability = _stability(logits, threshold)
+            good = (quality >= MIN_PREDICTED_IOU) & (stability >= MIN_STABILITY)
+            for row in np.nonzero(good)[0]:
+                mask = geometry.logits_to_original(logits[row : row + 1], threshold)[0]
+                area, (x, y) = np.count_nonzero(mask), (float(v) for v in fresh[row])
+                small = area < MIN_AREA_SHARE * mask.size
+                if small or not mask[int(y), int(x)] or _is_cut(mask, window):
+                    continue
+                found.append(SelfMask(mask, float(quality[row]), float(stability[row]), (x, y)))
+                if area < _SKIP_SHARE * mask.size:
+                    seen |= mask
     return _without_doubles(found)
 
 
-def _embed(
+def _views(
     predictor: AmodalPredictor, runner: GraphRunner, image_rgb: np.ndarray
-) -> tuple[ResizeGeometry, Embeddings]:
+) -> Iterator[tuple[Window, ResizeGeometry, Embeddings]]:
+    """What is looked at: the photo, or, by a folder that looks at regions, its corners first.
+
+    A region's model was never asked about a whole photo at its small size: there its masks are
+    less stable, and it thinks less of them.
+    """
     features = predictor.encode(image_rgb)
     manifest = predictor.manifest
+    height, width = features.original_hw
+    whole = (0, 0, width, height)
     if features.image is None:
         encoded, geometry = features.encoded
-    else:  # mode roi: the whole photo is the region
-        hw = features.original_hw
-        whole = np.array([0, 0, hw[1], hw[0]], np.float32)
-        geometry = ResizeGeometry.roi(hw, whole, manifest.image_size)
+        yield whole, geometry, _without_adapters(runner, encoded, geometry)
+        return
+    high, wide = round(_WINDOW * height), round(_WINDOW * width)
+    corners = [(x, y, x + wide, y + high) for y in (0, height - high) for x in (0, width - wide)]
+    for window in (*corners, whole):
+        box = np.array(window, np.float32)
+        geometry = ResizeGeometry.roi((height, width), box, manifest.image_size)
         image = preprocess_image(image_rgb, geometry, manifest.mean, manifest.std)
-        encoded = runner.prefix(image)
+        yield window, geometry, _without_adapters(runner, runner.prefix(image), geometry)
+
+
+def _without_adapters(runner: GraphRunner, encoded: Any, geometry: ResizeGeometry) -> Embeddings:
     blank = np.zeros((1, 1, *geometry.input_hw), np.float32)
-    return geometry, runner.suffix(encoded, blank, [0.0])
+    return runner.suffix(encoded, blank, [0.0])
 
 
-def _point_batches(hw: tuple[int, int], grid: int) -> Iterator[np.ndarray]:
+def _is_cut(mask: np.ndarray, window: Window) -> bool:
+    """Whether a mask reaches a side of the window that is not one of the photo."""
+    x0, y0, x1, y1 = window
+    height, width = mask.shape
+    return bool(
+        (x0 > 0 and mask[:, : x0 + 2].any())
+        or (y0 > 0 and mask[: y0 + 2].any())
+        or (x1 < width and mask[:, x1 - 2 :].any())
+        or (y1 < height and mask[y1 - 2 :].any())
+    )
+
+
+def _point_batches(window: Window, grid: int) -> Iterator[np.ndarray]:
     """(n, 2) float32 x, y: every second point of the grid first, then those between."""
+    x0, y0, x1, y1 = window
     steps = (np.arange(grid) + 0.5) / grid
     order = [(r, c) for r in range(0, grid, 2) for c in range(0, grid, 2)]
     order += [(r, c) for r in range(grid) for c in range(grid) if r % 2 or c % 2]
-    points = np.array([(steps[c] * hw[1], steps[r] * hw[0]) for r, c in order], np.float32)
+    places = [(x0 + steps[c] * (x1 - x0), y0 + steps[r] * (y1 - y0)) for r, c in order]
+    points = np.array(places, np.float32)
     for start in range(0, len(points), _BATCH):
         yield points[start : start + _BATCH]
 
