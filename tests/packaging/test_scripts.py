@@ -58,6 +58,22 @@ def test_python_too_old(repository_root: Path, tmp_path: Path) -> None:
     assert "Python 3.8.18" in line
 
 
+def test_another_python_is_chosen_and_said(
+    repository_root: Path, bare_machine: dict[str, str]
+) -> None:
+    """The first one in PATH is one that nothing here runs on."""
+    programs = Path(bare_machine["PATH"])
+    old, good = programs / "python3", programs / "python3.12"
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.1\nexit 1\n')
+    good.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for program in (old, good):
+        program.chmod(0o755)
+    result = call(repository_root / "scripts" / "demo", "--help", env=bare_machine)
+    assert result.returncode == 0
+    assert "--source" in result.stdout
+    assert result.stderr.startswith("python3 is Python 3.9.1, which does not fit: using ")
+
+
 def test_no_compiler(
     copy_checkout: Callable[[Path], Path], tmp_path: Path, bare_machine: dict[str, str]
 ) -> None:
