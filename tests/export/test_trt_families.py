@@ -49,6 +49,15 @@ def test_narrow_member_of_each_family_builds(base: str, tmp_path) -> None:
         assert {row["part"] for row in rows} == parts
 
 
+@pytest.mark.slow
+def test_a_member_whose_one_pass_gives_both_masks_builds(tmp_path) -> None:
+    folder = export_member("mobile_sam", tmp_path / "model", narrow=True, visible=True)
+    options = EngineOptions(model=folder, flavor="tensorrt_rtx", target="SM89")
+    engines = build_engine_set(options)
+    assert engines.build["rounding"]["passed"]
+    assert set(engines.files) == set(GRAPHS)
+
+
 def test_video_path_is_verified_where_it_runs(tmp_path, monkeypatch) -> None:
     """All six engines on a fake GPU, on which the graphs of SAM 2 compute what they do here."""
     folder = export_member("sam2.1_hiera_t", tmp_path / "model", narrow=True)
