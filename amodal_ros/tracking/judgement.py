@@ -112,7 +112,8 @@ def _rank(plan: TrackPlan, row: int, answer: Answer) -> tuple[bool, int, float]:
     one = plan.forecasts[row]
     if one is None or not plan.coasting[row] or answer.expected_visible is None:
         return bool(plan.coasting[row]), 0 if one is None else one.track.missed, 0.0
-    return True, one.track.missed, -mask_iou(answer.visible, answer.expected_visible)
+    (overlap,) = _overlaps(answer.visible, [answer.expected_visible])
+    return True, one.track.missed, -overlap[1]
 
 
 def _answer(
@@ -176,10 +177,11 @@ def judge_coasting(
         config: of the tracker.
     """
     expected = answer.raw if answer.expected is None else answer.expected
-    taken = any(_share(answer.visible, one) >= _ANOTHERS for one in claimed)
+    overlaps = _overlaps(answer.visible, claimed)
+    taken = any(share >= _ANOTHERS for share, _ in overlaps)
     if taken or not answer.visible.any() or not _shows(answer, expected, config):
         hidden = np.zeros_like(answer.visible)
-        same = any(mask_iou(answer.visible, one) >= _SAME for one in claimed)
+        same = any(iou >= _SAME for _, iou in overlaps)
         return Judgement(expected, hidden, False, False, confirmed=False, repeats=same)
     if answer.likeness is None:
         return _seen_by_outline(answer, expected, config)
@@ -265,6 +267,18 @@ def _area_jumped(mask: np.ndarray, expected: np.ndarray | None, limit: float) ->
         return False
     ratio = np.count_nonzero(mask) / np.count_nonzero(expected)
     return not 1 / limit <= ratio <= limit
+
+
+def _overlaps(mask: np.ndarray, others: Sequence[np.ndarray]) -> list[tuple[float, float]]:
+    """Share of a mask that lies in each of others, and IoU with it; of an empty mask 1 and 0."""
+    x0, y0, x1, y1 = mask_box(mask)
+    crop = mask[y0:y1, x0:x1]
+    area = np.count_nonzero(crop)
+    if not area:
+        return [(1.0, 0.0)] * len(others)
+    shared = [np.count_nonzero(crop & one[y0:y1, x0:x1]) for one in others]
+    areas = [np.count_nonzero(one) for one in others]
+    return [(k / area, k / (area + n - k)) for k, n in zip(shared, areas, strict=True)]
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> float:
