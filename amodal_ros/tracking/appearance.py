@@ -183,8 +183,10 @@ class Likeness:
         """Whether a mask (H, W) bool shows the object: most of it, and its mean, look like it."""
         cover = self.surroundings.cover(mask)
         look = self.surroundings.look(cover)
-        if look is None:
-            return False
+        return look is not None and self.matches(cover, look)
+
+    def matches(self, cover: np.ndarray, look: Look) -> bool:
+        """Whether the mask that covers cells (h, w) so, and looks so, shows the object."""
         share = float(cover[self.margin > 0].sum() / cover.sum())
         near = float((self.memory.on @ look.on).max())
         far = float((self.memory.off @ look.on).max())

@@ -92,12 +92,13 @@ def _learnt(memory: Memory | None, outcome: Outcome) -> Memory | None:
     around, visible = outcome.surroundings, outcome.judgement.visible
     if around is None or not visible.any():
         return memory
-    look = around.look(around.cover(visible))
+    cover = around.cover(visible)
+    look = around.look(cover)
     if look is None:
         return memory
     if memory is None or outcome.likeness is None:
         return Memory(look, look)
-    return memory.after(look) if outcome.likeness.shows(visible) else memory
+    return memory.after(look) if outcome.likeness.matches(cover, look) else memory
 
 
 def _next_place(track: Track, outcome: Outcome, others: Sequence[np.ndarray]) -> np.ndarray | None:
