@@ -29,4 +29,7 @@ if __name__ == "__main__":
     node = rclpy.create_node("mask_subscriber")
     node.create_subscription(AmodalMaskArray, "amodal/masks", on_masks, 10)
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):  # Ctrl-C, SIGTERM
-        rclpy.spin(node)
+        while rclpy.ok():
+            rclpy.spin_once(node, timeout_sec=1.0)
+    node.destroy_node()
+    rclpy.try_shutdown()

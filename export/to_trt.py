@@ -37,8 +37,10 @@ FLAVORS = ("tensorrt", "tensorrt_rtx")
 
 def installed_flavor() -> str:
     """The TensorRT that can be imported; the first one where neither can."""
-    found = (flavor for flavor in FLAVORS if importlib.util.find_spec(flavor) is not None)
-    return next(found, FLAVORS[0])
+    for flavor in FLAVORS:
+        if flavor in sys.modules or importlib.util.find_spec(flavor) is not None:
+            return flavor
+    return FLAVORS[0]
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:

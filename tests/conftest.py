@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +16,9 @@ import pytest
 
 from amodal_ros.ros.demo.domain import claim_domain
 from tests import machine
+
+# Set in the process that a test has of its own.
+_ALONE = "AMODAL_ROS_TEST_ALONE"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -31,6 +37,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, reason in machine.MARKERS.items():
         if item.get_closest_marker(marker) is not None and machine.lacks(marker):
             pytest.skip(reason)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a test that must share no process with others in one of its own."""
+    if pyfuncitem.get_closest_marker("own_process") is None or _ALONE in os.environ:
+        return None
+    test = f"{pyfuncitem.path}::{pyfuncitem.name}"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, test],
+        cwd=pyfuncitem.config.rootpath,
+        env={**os.environ, _ALONE: "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return True
 
 
 @pytest.fixture(scope="session")

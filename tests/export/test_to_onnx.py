@@ -27,6 +27,7 @@ from amodal_ros.modeling.packing import feature_layout
 from amodal_ros.modeling.torch_backend import TorchBackend
 from amodal_ros.verification.measures import mask_ious
 from amodal_ros.verification.reference import load_reference, save_reference
+from export.fetch_base_weights import DEFAULT_FOLDER
 from export.folder import publish
 from export.graphs.decoder import export_decoder
 from export.graphs.onnx_graph import store_weights_as_half
@@ -232,8 +233,10 @@ def test_command_line_fails_with_one_line(tmp_path, caplog):
         assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
     assert "no.pt: no such file" in caplog.text
     assert not (tmp_path / "out").exists()
-    with pytest.raises(SystemExit):
-        parse_options(arguments, None)
+    # Without arguments: the base model that is fetched, into a folder that git ignores.
+    plain = parse_options([], None)
+    assert plain.base == DEFAULT_FOLDER
+    assert (plain.out, plain.checkpoint) == (Path("out/model"), None)
 
 
 @pytest.mark.parametrize(

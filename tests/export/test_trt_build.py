@@ -107,7 +107,7 @@ def test_overflowing_graph_is_not_built(tmp_path: Path, caplog) -> None:
         (
             {"target": None},
             BackendError,
-            "(cudaGetDevice|cuda-python cannot be imported).* for a GPU of another machine: --fla",
+            "(cudaGetDevice|cuda-python cannot be imported).* for the GPU of another machine: ",
         ),
         ({"precision": "int8"}, InvalidInputError, "precision: expected one of"),
         ({"flavor": "tensorrt"}, BackendError, "tensorrt cannot be imported"),

@@ -54,7 +54,14 @@ def check_installation(install: Path) -> None:
 
 def shell(install: Path, command: str) -> str:
     script = f". '{install}/local_setup.bash' && cd / && {command}"
-    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    # colcon's own scripts take no interpreter in a folder with spaces.
+    python = install.parent / "python3"
+    if not python.exists():
+        python.symlink_to(sys.executable)
+    environment = {**os.environ, "COLCON_PYTHON_EXECUTABLE": str(python)}
+    result = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 

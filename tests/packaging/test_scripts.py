@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_another_python_is_chosen_and_said(
     programs = Path(bare_machine["PATH"])
     old, good = programs / "python3", programs / "python3.12"
     old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.1\nexit 1\n')
-    good.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    good.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     for program in (old, good):
         program.chmod(0o755)
     result = call(repository_root / "scripts" / "demo", "--help", env=bare_machine)
@@ -95,7 +96,7 @@ def test_help_of_demo_needs_no_environment(
     # The interpreter alone, without a single package.
     environ = {**bare_machine, "PYTHON": sys.executable, "PYTHONNOUSERSITE": "1"}
     isolated = Path(bare_machine["PATH"]) / "python3"
-    isolated.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    isolated.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
     isolated.chmod(0o755)
     environ["PYTHON"] = str(isolated)
     result = call(root / "scripts" / "demo", "--help", env=environ, cwd=tmp_path)

@@ -63,7 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     node.create_subscription(AmodalMaskArray, arguments.topic, show, 10)
     # Ctrl-C, SIGTERM, and a reader that has gone (| head).
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException, BrokenPipeError):
-        rclpy.spin(node)
+        while rclpy.ok():
+            rclpy.spin_once(node, timeout_sec=1.0)
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0
 
 

@@ -300,10 +300,10 @@ def test_without_a_home_directory(start, tmp_path, still):
 
 def test_results_that_do_not_fit_on_the_disk_are_an_error(start, tmp_path):
     """A limit on the size of files stands in for a disk that fills while the demo plays."""
-    picture = np.random.default_rng(3).integers(0, 255, (960, 1280, 3), dtype=np.uint8)
+    picture = np.random.default_rng(3).integers(0, 255, (240, 320, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "noise.png"), picture)
-    options = ("--source", tmp_path / "noise.png", "--box", "20,30,80,90", "--frames", 4)
-    code, output = start(*options, "--out", tmp_path / "out", largest_file=2_300_000).finish()
+    options = ("--source", tmp_path / "noise.png", "--box", "20,30,80,90", "--frames", 40)
+    code, output = start(*options, "--out", tmp_path / "out", largest_file=2_200_000).finish()
     assert code == 1, output
     assert "the results cannot be written" in output
     assert "File too large: " in output

@@ -137,6 +137,7 @@ def cube(name: str, rgb: tuple[float, float, float]) -> SceneObject:
 
 
 @pytest.mark.rendering
+@pytest.mark.own_process
 def test_masks_and_colours_of_a_rendered_scene():
     """A red cube stands in front of a green one: both masks are known from the arrangement."""
     table = Slab("table", (0, 0, -0.01), (1, 1, 0.01), np.full((8, 8, 3), 128, np.uint8))

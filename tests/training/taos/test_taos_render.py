@@ -100,6 +100,7 @@ def test_shapes_are_sifted(blocks: list, reason: str) -> None:
 
 
 @pytest.mark.rendering
+@pytest.mark.own_process
 def test_alpha_is_the_silhouette() -> None:
     """A sphere seen from anywhere is a disc of known size."""
     rings, sectors = 24, 48
@@ -133,6 +134,7 @@ def test_alpha_is_the_silhouette() -> None:
 
 
 @pytest.mark.rendering
+@pytest.mark.own_process
 def test_views_of_a_catalogue(tmp_path: Path, small: TaosConfig) -> None:
     flat = model(((90, 1, 90), (0, 0, 0)))
     catalogue(tmp_path / "a.sh3f", {"cube": CUBE, "rug": flat})
@@ -162,6 +164,7 @@ def test_views_of_a_catalogue(tmp_path: Path, small: TaosConfig) -> None:
 
 
 @pytest.mark.rendering
+@pytest.mark.own_process
 def test_textures_are_used_or_the_model_dropped(tmp_path: Path, small: TaosConfig) -> None:
     catalogue(tmp_path / "a.sh3f", {"cube": CUBE}, mtl=TEXTURED)
     cut = open_source(f"render:{tmp_path}", small, tmp_path / "1").cut_out((0, 0))
@@ -174,6 +177,7 @@ def test_textures_are_used_or_the_model_dropped(tmp_path: Path, small: TaosConfi
 
 
 @pytest.mark.rendering
+@pytest.mark.own_process
 def test_slivers_do_no_harm(tmp_path: Path, small: TaosConfig) -> None:
     line = b"\nusemtl other\nv 1 1 1\nv 1 1 2\nv 1 1 3\nv 1 1 4\nf -1 -2 -3\nf -2 -3 -4"
     catalogue(tmp_path / "a.sh3f", {"cube": CUBE + line})
