@@ -12,7 +12,7 @@ import numpy as np
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.session import import_onnxruntime, session_options
-from amodal_ros.backends.openvino.compiling import import_openvino
+from amodal_ros.backends.openvino.compiling import core_of, import_openvino
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
@@ -215,7 +215,7 @@ def _base_graph(entry: Entry, name: str, output: str) -> Call:
         openvino = import_openvino()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
         options |= {"INFERENCE_NUM_THREADS": entry.threads, "ENABLE_CPU_PINNING": False}
-        compiled = openvino.Core().compile_model(path, "CPU", options)
+        compiled = core_of(openvino).compile_model(path, "CPU", options)
         return lambda inputs: np.array(compiled(inputs)[output])
     ort = import_onnxruntime()
     session = ort.InferenceSession(

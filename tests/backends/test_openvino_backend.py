@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from onnx import TensorProto, helper
 
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.backends.openvino.backend import OpenVinoBackend
-from amodal_ros.backends.openvino.compiling import CompiledGraph
+from amodal_ros.backends.openvino.compiling import CompiledGraph, core_of
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import load_manifest
 from tests.backends.test_onnxruntime_backend import constant, decoder_graph, write_folder
@@ -242,7 +243,7 @@ def test_compiled_graphs_are_kept_for_the_next_start(tmp_path: Path) -> None:
 def test_a_device_of_fixed_shapes_gets_a_graph_for_each(tmp_path: Path) -> None:
     """As an NPU needs it; here the CPU computes."""
     folder = write_folder(tmp_path)
-    core, compiled = openvino.Core(), []
+    core, compiled = core_of(openvino), []
     model = core.read_model(str(folder / "suffix.onnx"))
 
     def compile_for(shapes: dict) -> Any:
@@ -271,3 +272,27 @@ def test_missing_library_is_one_clear_line(
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(BackendError, match="install it with: pip install openvino"):
         open_folder(tmp_path)
+
+
+def test_a_signal_after_models_were_exchanged_is_survived(tmp_path: Path) -> None:
+    """A new model is loaded before the old one goes; then a child of the process ends."""
+    folder = write_folder(tmp_path)
+    program = f"""
+import faulthandler, gc, signal, subprocess, sys
+faulthandler.enable()  # a signal stack of the process, as pytest and Python's handlers have it
+signal.signal(signal.SIGCHLD, lambda *_: None)
+from pathlib import Path
+from amodal_ros.backends.openvino.backend import OpenVinoBackend
+from amodal_ros.model_folder.manifest import load_manifest
+manifest = load_manifest(Path({str(folder)!r}))
+first = OpenVinoBackend(manifest, threads=1, precision="f32")
+second = OpenVinoBackend(manifest, threads=1, precision="f32")
+for backend in (first, second):
+    backend.close()
+del first, second, backend
+gc.collect()
+subprocess.run([sys.executable, "-c", ""], check=True)
+print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -120,6 +121,18 @@ def precision_of(compiled: Any) -> str:
     return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
 
 
+@functools.cache
+def core_of(openvino: Any) -> Any:
+    """The one core of this process, which lasts as long as the process.
+
+    OpenVINO's CPU plugin gives the thread that makes it a signal stack of its own, and puts back
+    what it found when it goes. Of two that do not go in the opposite order, or that go in another
+    thread, the thread is left with a stack that is no longer there: the next signal, a child's end
+    or SIGTERM, ends the process with SIGSEGV. A plugin that stays keeps its stack.
+    """
+    return openvino.Core()
+
+
 class Compiler:
     """Compiles the graphs of a model folder for one device.
 
@@ -143,7 +156,7 @@ class Compiler:
         cache_dir: Path | None,
     ) -> None:
         self._openvino, self._device, self._precision = openvino, device, precision
-        self._core = openvino.Core()
+        self._core = core_of(openvino)
         available = self._core.available_devices
         if not any(device in (name, name.split(".")[0]) for name in available):
             raise BackendError(
