@@ -47,6 +47,10 @@ def run_lifecycle_node(
     The exit status is 0, or 1 if the node could not start.
     """
     wake_read, wake_write = os.pipe()
+    # Written by the system's handler itself: Python's own runs between two instructions, and one
+    # that the signal finds just before the read below would wait for the next signal.
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os.write(wake_write, b"s"))
     try:
