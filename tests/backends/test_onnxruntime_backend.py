@@ -253,7 +253,7 @@ def test_output_of_another_shape_is_refused(tmp_path: Path) -> None:
             "inputs",
             1,
             {"shape": [4, 1, SIZE, SIZE]},
-            r"prior_masks: .* has float32 \['?', 1",
+            r"prior_masks: .* has float32 \['[^']+', 1",
         ),
         ("suffix", "inputs", 2, {"shape": ["N", 1]}, r"adapter_gain: the manifest says"),
         ("prefix", "inputs", 0, {"shape": ["N", 3, SIZE, SIZE]}, r"image: the manifest says"),

@@ -85,9 +85,10 @@ def test_colcon_build_installs_the_package(
     check_installation(root / "install")
     location = "python3 -c 'import amodal_ros; print(amodal_ros.__file__)'"
     assert Path(shell(root / "install", location).strip()).is_relative_to(root / "install")
-    helped = shell(
-        root / "install", f"{root}/install/amodal_ros/lib/amodal_ros/amodal_demo --help"
-    )
+    # With an interpreter in a folder with spaces, as this environment's may be, the executables
+    # that setuptools writes name it in a line that the system does not read. ROS's own is not.
+    demo = f"{root}/install/amodal_ros/lib/amodal_ros/amodal_demo"
+    helped = shell(root / "install", f'"$COLCON_PYTHON_EXECUTABLE" {demo} --help')
     assert "--source" in helped
 
 

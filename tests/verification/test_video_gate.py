@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.verification.gate import run_gate
+from amodal_ros.verification.measures import Limits
 from amodal_ros.verification.scenes import Scene
 from amodal_ros.verification.video_gate import FRAMES, VIDEO, compare_video
 from tests.verification.fake_video import MANIFEST, MEMORY, FakeVideoBackend
@@ -40,7 +41,7 @@ def test_equal_engines_agree_in_masks_of_something(max_batch: int) -> None:
     rows = video_rows(FakeVideoBackend(), max_batch)
     assert [row.part for row in rows] == [*MEMORY.graphs, VIDEO]
     for row in rows:
-        assert row.comparison.passes(1.0, 0.0, 1.0), str(row)
+        assert row.comparison.passes(Limits(1.0, 1.0, 1.0, 1.0, 0.0)), str(row)
         assert row.not_finite == ()
     assert [row.logit_error for row in rows] == [0.0, 0.0, 0.0, None]
     # Were the masks empty, the next one would pass as well.

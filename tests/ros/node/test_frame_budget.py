@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.ros.ros_rig import Camera, PerceptionRig, picture
@@ -20,10 +22,12 @@ def rig(context):
 
 def answered(camera: Camera, objects: int) -> list:
     """Sends pictures until one is answered with so many objects, and returns these."""
-    for _ in range(40):
+    end = time.monotonic() + 30.0
+    while time.monotonic() < end:
         message = camera.wait_answer(camera.send(picture(), BOXES))
         if len(message.masks) == objects:
             return list(message.masks)
+        time.sleep(0.02)  # answers come at once: the model needs the time
     raise AssertionError(f"no picture was answered with {objects} objects")
 
 
