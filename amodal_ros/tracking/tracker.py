@@ -16,7 +16,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
 from amodal_ros.tracking.association import associate, hold_several, repeat_others
 from amodal_ros.tracking.camera_motion import choose_camera, common_change
-from amodal_ros.tracking.carrying import carried_objects, carried_track, settled_track
+from amodal_ros.tracking.carrying import aligned, carried_objects, carried_track, settled_track
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.judgement import Outcome, judge
 from amodal_ros.tracking.plan import (
@@ -225,6 +225,7 @@ class AmodalTracker:
                 f" got {prediction.raw_amodal_masks.shape}"
             )
         outcomes = judge(plan, prediction, self.config)
+        carried = None if carried is None else aligned(carried)
         objects = tuple(
             published(plan, row, outcome, float(prediction.predicted_iou[row]))
             for row, outcome in enumerate(outcomes)

@@ -291,3 +291,26 @@ def test_looks_in_a_thread() -> None:
     assert found is empty
     assert spent_s >= 0
     looks.close()
+
+
+def test_carried_masks_follow_the_detections() -> None:
+    """Nothing is measured without pictures: where the boxes go, the masks go."""
+    camera = Camera(0.25)
+    box = np.array([100.0, 30.0, 160.0, 80.0])
+    for number in range(16):
+        moved = box + np.array([2.0, 1.0, 3.0, 1.0]) * number
+        objects = camera.frame(number, [moved.tolist()])
+        for one in objects:
+            assert one.age_s > 0
+            assert np.abs(np.array(one.amodal_box_xyxy) - moved).max() <= 2.5
+    assert len(objects) == 1
+
+
+def test_what_covers_an_object_does_not_move_it() -> None:
+    camera = Camera(0.25)
+    for number in range(12):
+        right = 160.0 - 8 * max(number - 6, 0)  # from the seventh frame on it is covered
+        objects = camera.frame(number, [[100.0, 30.0, right, 80.0]])
+        if number in (7, 8):
+            assert abs(objects[0].amodal_box_xyxy[0] - 100) <= 1
+            assert abs(objects[0].amodal_box_xyxy[2] - 160) <= 1
