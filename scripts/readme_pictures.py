@@ -2,8 +2,9 @@
 """Draws the README's pictures: the demo clip's frames with the shipped model's masks.
 
 ``python -m scripts.readme_pictures`` writes ``docs/images/masks.jpg`` (a frame, its visible and
-its amodal masks) and ``docs/images/clip.webp`` (the whole clip). Boxes are those of the visible
-parts, as a detector gives them; an object hidden further than a tenth has none. Pillow is needed.
+its amodal masks) and ``docs/images/clip.webp`` (the whole clip). Classes and boxes are those of
+the visible parts, as a detector gives them; an object hidden further than a tenth has none. Pillow
+is needed.
 """
 
 from __future__ import annotations
@@ -34,16 +35,19 @@ WIDTH_OF_PANEL, WIDTH_OF_CLIP = 480, 448
 Answer = tuple[np.ndarray, Sequence[TrackedObject]]
 
 
-def boxes_by_frame(annotations: Path) -> dict[int, list[list[float]]]:
-    """Boxes (x0, y0, x1, y1) of what is seen, by the number of the frame."""
+def boxes_by_frame(annotations: Path) -> dict[int, list[tuple[str, list[float]]]]:
+    """Class and box (x0, y0, x1, y1) of what is seen, by the number of the frame."""
     content = json.loads(annotations.read_text(encoding="utf-8"))
-    boxes: dict[int, list[list[float]]] = {image["frame"]: [] for image in content["images"]}
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    boxes: dict[int, list[tuple[str, list[float]]]]
+    boxes = {image["frame"]: [] for image in content["images"]}
     frames = {image["id"]: image["frame"] for image in content["images"]}
     for one in content["annotations"]:
         seen = np.count_nonzero(decode_rle(one["visible_mask"]))
         if seen >= LEAST_VISIBLE * one["area"]:
             x, y, width, height = one["visible_bbox"]
-            boxes[frames[one["image_id"]]].append([x, y, x + width, y + height])
+            box = [x, y, x + width, y + height]
+            boxes[frames[one["image_id"]]].append((names[one["category_id"]], box))
     return boxes
 
 
@@ -56,16 +60,21 @@ def answers() -> Iterator[Answer]:
     for frame in sorted(boxes):
         _, bgr = video.read()
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        found = np.array(boxes[frame], np.float32).reshape(-1, 4)
+        found = np.array([box for _, box in boxes[frame]], np.float32).reshape(-1, 4)
         detections = Detections(
             boxes_xyxy=found,
             scores=np.ones(len(found), np.float32),
-            class_ids=("",) * len(found),
+            class_ids=tuple(name for name, _ in boxes[frame]),
             detection_ids=("",) * len(found),
             track_ids=np.full(len(found), -1, np.int32),
         )
         plan = tracker.plan(detections, frame / FRAMES_PER_SECOND, rgb.shape[:2], rgb)
-        given = predictor.predict(predictor.encode(rgb), plan.boxes_xyxy, plan.prior_masks)
+        features = predictor.encode(rgb)
+        given = predictor.predict(features, plan.boxes_xyxy, plan.prior_masks)
+        again = tracker.look_again(plan, given)
+        if again is not None:
+            second = predictor.predict(features, again.boxes_xyxy)
+            plan, given = again.plan, again.joined(given, second)
         yield rgb, tracker.update(plan, given)
 
 
