@@ -14,7 +14,7 @@ from skimage import data
 
 from amodal_ros.image.masks import mask_iou
 from amodal_ros.image.rle import decode_rle
-from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import EngineOptions, load_predictor
 from tests.web.browser import SCREENSHOTS, Visitor
 from web.__main__ import MODEL
 
@@ -58,7 +58,8 @@ def test_masks_of_ten_pictures(visitor_of_the_shipped_model: Visitor, tmp_path: 
     visitor = visitor_of_the_shipped_model
     pictures = clip_pictures(5) + photos()
     assert len(pictures) == 10
-    predictor = AmodalPredictor.from_model_dir(MODEL)
+    # The page runs ONNX Runtime too.
+    predictor = load_predictor(MODEL, EngineOptions(backend="onnxruntime"))
     visitor.visit()
     agreements = []
     for index, (image, box) in enumerate(pictures):
