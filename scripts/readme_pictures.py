@@ -2,14 +2,15 @@
 """Draws the README's pictures: the demo clip's frames with the shipped model's masks.
 
 ``python -m scripts.readme_pictures`` writes ``docs/images/masks.jpg`` (a frame, its visible and
-its amodal masks) and ``docs/images/clip.webp`` (the whole clip). Classes and boxes are those of
-the visible parts, as a detector gives them; an object hidden further than a tenth has none. Pillow
-is needed.
+its amodal masks) and ``docs/images/clip.webp`` (the clip's first ``--frames``). Classes and boxes
+are those of the visible parts, as a detector gives them; an object hidden further than a tenth has
+none. Pillow is needed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -92,9 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--frame", type=int, default=6, help="of the picture (default: 6)")
+    parser.add_argument("--frames", type=int, default=21, help="of the clip (default: 21)")
     options = parser.parse_args(argv)
     shown = []
-    for frame, (rgb, objects) in enumerate(answers()):
+    for frame, (rgb, objects) in enumerate(itertools.islice(answers(), options.frames)):
         amodal = drawn(rgb, objects, amodal=True)
         if frame == options.frame:
             panels = np.hstack([rgb, drawn(rgb, objects, amodal=False), amodal])
