@@ -74,8 +74,10 @@ class Forecast:
         low, high = np.maximum(detected[:2], place[:2]), np.minimum(detected[2:], place[2:])
         area = float((detected[2:] - detected[:2]).prod())
         inside = float((high - low).clip(0).prod()) >= _PART_INSIDE * area
-        is_part = inside and area < _PART_AREA * float((place[2:] - place[:2]).prod())
-        return place if is_part else detected
+        # Less than the last detection too: a mask that went astray must not outvote detections.
+        last = self.boxes_xyxy[0]
+        before = min(float((box[2:] - box[:2]).clip(0).prod()) for box in (place, last))
+        return place if inside and area < _PART_AREA * before else detected
 
     def advance(self) -> None:
         """Brings the track to the present frame."""
