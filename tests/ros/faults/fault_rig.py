@@ -16,6 +16,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import GetState
 from rclpy.context import Context
+from rclpy.qos import ReliabilityPolicy
 from std_msgs.msg import Header
 
 from amodal_ros.ros.convert.stamps import ns_to_stamp, stamp_to_ns
@@ -149,6 +150,23 @@ class FaultRig:
             assert time.monotonic() < deadline, self.process.output
             self.camera.send(picture(), [])
             self.camera.spin_for(0.2)
+
+    def settle(self) -> None:
+        """Wait until the node has found that the camera is reliable, and has changed over to it.
+
+        Until then its subscriptions are best effort, and a burst may lose any of its messages.
+        """
+        graph = self.camera.node
+
+        def changed_over() -> bool:
+            offers = [
+                [info.qos_profile.reliability for info in graph.get_subscriptions_info_by_topic(t)]
+                for t in ("camera/image_raw", "detections")
+            ]
+            return all(offer == [ReliabilityPolicy.RELIABLE] for offer in offers)
+
+        self.camera.wait(changed_over, "reliable subscriptions")
+        self.connect()
 
     def stamp(self) -> int:
         """A stamp in nanoseconds: now, but later than the last by a frame at least."""

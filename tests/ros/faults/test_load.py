@@ -36,6 +36,7 @@ def flood(rig, bursts):
 
 
 def test_of_a_burst_the_newest_is_answered_and_none_waits(rig):
+    rig.settle()
     before = rig.counters()
     rig.process.tell(f"delay {ENGINE_S}")
     answered = burst(rig)
