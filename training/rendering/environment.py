@@ -37,6 +37,8 @@ def look_up(squares: Float, directions: Float, level: Float | None = None) -> Fl
         directions: (..., 3) unit vectors.
         level: (...) number of the square, whole; None: there is one.
     """
+    if not directions.size:  # OpenCV refuses an empty table
+        return np.zeros(directions.shape, np.float32)
     size = np.abs(directions).sum(axis=-1, keepdims=True)
     flat = directions[..., :2] / np.maximum(size, np.float32(1e-6))
     folded = (1 - np.abs(flat[..., ::-1])) * np.where(flat >= 0, np.float32(1), np.float32(-1))

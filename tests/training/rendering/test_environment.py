@@ -65,6 +65,11 @@ def test_mirrors_show_the_room_above_and_the_ground_below() -> None:
     assert environment.mirrors.shape == (4 * SIDE, SIDE, 3)
 
 
+def test_a_scene_without_a_shiny_pixel_mirrors_nothing() -> None:
+    squares = np.ones((SIDE, SIDE, 3), np.float32)
+    assert look_up(squares, np.zeros((0, 3), np.float32)).shape == (0, 3)
+
+
 def test_a_panorama_is_seen_where_it_lies() -> None:
     environment = make_environment(white_room_with_lamp(16, 32), 0.0, GROUND)
     ways = np.array([[[0, 1, 1], [0, -1, 1]]], np.float32) / np.sqrt(np.float32(2))
