@@ -141,6 +141,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = default_model_dir() if options.model_dir is None else options.model_dir
+    if options.json is not None and not options.json.parent.is_dir():
+        logger.error("%s: cannot be written: its folder does not exist", options.json)
+        return 1
     try:
         engine = EngineOptions(
             options.backend,

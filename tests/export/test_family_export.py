@@ -70,7 +70,11 @@ def _check_gate(source, out, mode):
 
 
 @pytest.mark.parametrize(
-    "base", ["sam_vit_b", "mobile_sam", pytest.param("sam2.1_hiera_t", marks=pytest.mark.slow)]
+    "base",
+    [
+        "mobile_sam",
+        *(pytest.param(b, marks=pytest.mark.slow) for b in ("sam_vit_b", "sam2.1_hiera_t")),
+    ],
 )
 def test_one_pass_of_any_member_gives_both_masks(base, tmp_path):
     source = random_source(base, narrow=True, visible=True)

@@ -113,7 +113,7 @@ def _crop_by_crop(model: AmodalMobileSam, sam, image: np.ndarray, manifest, boxe
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "size", [384, *(pytest.param(size, marks=pytest.mark.slow) for size in (448, 512))]
+    "size", [224, *(pytest.param(size, marks=pytest.mark.slow) for size in (384, 448, 512))]
 )
 def test_masks_of_crops_equal_those_of_the_official_modules(base_weights, tmp_path, size):
     options = _options(base_weights, tmp_path, size)

@@ -26,7 +26,14 @@ from tests.export.fake_builder import FakeBuilderTrt
 pytestmark = pytest.mark.xdist_group("exported_members")
 
 
-@pytest.mark.parametrize("base", ["sam_vit_b", "sam2.1_hiera_t", "mobile_sam"])
+# Compiling all of SAM 2's graphs takes a minute and a half.
+@pytest.mark.parametrize(
+    "base",
+    [
+        "mobile_sam",
+        *(pytest.param(b, marks=pytest.mark.slow) for b in ("sam_vit_b", "sam2.1_hiera_t")),
+    ],
+)
 def test_narrow_member_of_each_family_builds(base: str, tmp_path) -> None:
     folder = export_member(base, tmp_path / "model", narrow=True)
     options = EngineOptions(model=folder, flavor="tensorrt_rtx", target="SM89")
