@@ -57,7 +57,8 @@ class PriorConfig:
     Attributes:
         kind: `noisy` (boxes and masks as imperfect as inference gives them), `clean` (the exact
             visible box, expanded) or `none` (an empty M_spec: the ablation without guidance).
-        kind_weights: of jittered boxes, noisy boxes, amodal masks, visible masks.
+        kind_weights: of jittered boxes, noisy boxes, amodal masks, visible masks and, where a
+            fifth is given, of masks as a tracker hands them on from an earlier frame.
         expand: factor on width and height of a box that becomes M_spec (paper 4.1).
     """
 

@@ -52,12 +52,10 @@ def prompt_object(
     seen = masks.visible if config.prompt_box == "visible" else masks.amodal
     hw = (seen.shape[0], seen.shape[1])
     if config.prior.kind == "noisy":
-        weights = config.prior.kind_weights
         settings = PriorSamplingConfig(
-            kind_weights=(weights[0], weights[1], weights[2], weights[3]),
-            expand=config.prior.expand,
+            kind_weights=tuple(config.prior.kind_weights), expand=config.prior.expand
         )
-        drawn = sample_prior(masks.amodal, seen, rng, settings)
+        drawn = sample_prior(masks.amodal, seen, rng, settings, masks.others)
         prior, box = drawn.prior_mask, drawn.box_xyxy
     else:
         box = np.array(mask_box(seen), dtype=np.float32)

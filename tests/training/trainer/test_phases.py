@@ -10,6 +10,7 @@ import torch
 from amodal_ros.errors import CheckpointError, InvalidInputError
 from tests.training.trainer.synthetic import SyntheticConfig, write_config
 from tests.training.trainer.test_resume import assert_same, lines, train, weights
+from training.data import DataConfig
 from training.keep import keep
 from training.trainer.config_files import load_config
 from training.trainer.kept_state import write_kept
@@ -51,6 +52,15 @@ def test_phases_follow_one_another_in_steps_and_items(tmp_path):
     assert [p.config.model["image_size"] for p in (first, second, third)] == [64, 128, 64]
     assert (second.config.loss.occlusion, third.config.loss.occlusion) == (2.0, 0.0)
     assert [phase_at((first, second, third), step) for step in (0, 1, 2, 4, 5)] == [0, 0, 1, 1, 2]
+
+
+def test_the_recipe_learns_time_after_its_first_phase():
+    recipe = Path("training/configs/embedded/recipe.yaml")
+    config = load_config(recipe, data_schema=DataConfig)
+    weights = [phase.config.data.prior.kind_weights for phase in phases_of(config)]
+    assert weights[0] == [0.5, 0.2, 0.2, 0.1]
+    assert [len(one) for one in weights] == [4, 5, 5, 5]
+    assert all(one[4] > 0 for one in weights[1:])
 
 
 @pytest.mark.parametrize(
