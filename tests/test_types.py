@@ -102,7 +102,7 @@ def prediction() -> AmodalPrediction:
     visible[0, 1:5, 3:5] = True
     visible[0, 0, 0:2] = True
     raw[1, 2, 2] = True  # fully hidden
-    return AmodalPrediction(raw, visible, np.zeros(3, np.float32))
+    return AmodalPrediction.from_masks(raw, visible, np.zeros(3, np.float32))
 
 
 def test_derived_masks() -> None:
@@ -129,8 +129,8 @@ def test_predictions_refuse_arrays_that_do_not_fit() -> None:
     masks = np.zeros((2, 3, 4), bool)
     iou = np.zeros(2, np.float32)
     with pytest.raises(InvalidInputError, match="raw_amodal_masks: expected a bool array"):
-        AmodalPrediction(masks.astype(np.uint8), masks, iou)
+        AmodalPrediction.from_masks(masks.astype(np.uint8), masks, iou)
     with pytest.raises(InvalidInputError, match=r"visible_masks: .* \(2, 3, 4\), got bool"):
-        AmodalPrediction(masks, masks[:1], iou)
-    with pytest.raises(InvalidInputError, match="predicted_iou"):
-        AmodalPrediction(masks, masks, iou[:1])
+        AmodalPrediction.from_masks(masks, masks[:1], iou)
+    with pytest.raises(InvalidInputError, match="raw_amodal: expected 1 masks"):
+        AmodalPrediction.from_masks(masks, masks, iou[:1])

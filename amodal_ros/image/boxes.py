@@ -151,20 +151,29 @@ def boxes_to_masks(boxes_xyxy: ArrayLike, hw: tuple[int, int]) -> np.ndarray:
 
     A box that overlaps the image but holds no pixel centre marks the one pixel under its centre.
     """
-    height, width = check_hw("hw", hw)
+    hw = check_hw("hw", hw)
     boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
-    masks = np.zeros((len(boxes), height, width), dtype=bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
-        if x0 < width and y0 < height and x1 > 0 and y1 > 0:
-            mask[_covered_pixels(y0, y1, height), _covered_pixels(x0, x1, width)] = True
+    masks = np.zeros((len(boxes), *hw), dtype=bool)
+    for mask, box in zip(masks, boxes, strict=True):
+        x0, y0, x1, y1 = covered_pixels(box, hw)
+        mask[y0:y1, x0:x1] = True
     return masks
 
 
-def _covered_pixels(low: float, high: float, size: int) -> slice:
+def covered_pixels(box_xyxy: ArrayLike, hw: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Half-open box of the pixels that `boxes_to_masks` marks; zeros outside the image."""
+    (height, width), (x0, y0, x1, y1) = hw, np.asarray(box_xyxy, dtype=np.float64)
+    if not (x0 < width and y0 < height and x1 > 0 and y1 > 0):
+        return 0, 0, 0, 0
+    (left, right), (top, bottom) = _covered(x0, x1, width), _covered(y0, y1, height)
+    return left, top, right, bottom
+
+
+def _covered(low: float, high: float, size: int) -> tuple[int, int]:
     """The pixels of an axis of `size` whose centres lie in [low, high), at least one."""
     low, high = max(low, 0.0), min(high, float(size))
     first, last = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
     if first < last:
-        return slice(first, last)
+        return first, last
     pixel = min(int((low + high) / 2), size - 1)
-    return slice(pixel, pixel + 1)
+    return pixel, pixel + 1

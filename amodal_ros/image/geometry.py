@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from amodal_ros.checks import check_array, check_hw
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import box_iou, boxes_to_masks, check_boxes, clip_boxes, expand_boxes
+from amodal_ros.image.cropped import CroppedMask, full_masks
 from amodal_ros.image.masks import dilate_mask, mask_boxes
 from amodal_ros.image.resample import AxisMap, nearest_mask, threshold_logits
 
@@ -158,11 +159,11 @@ class ResizeGeometry:
         masks = check_array("masks", masks, np.bool_, (None, *self.original_hw))
         carried = np.zeros((len(masks), 1, *self.input_hw), dtype=np.float32)
         for mask, target in zip(masks, carried[:, 0], strict=True):
-            self.mask_into(mask, target)
+            self.mask_into(CroppedMask.of(mask), target)
         return carried
 
-    def mask_into(self, mask: np.ndarray, target: np.ndarray) -> None:
-        """Does `masks_to_input` for one mask (H, W) bool into an array (S, S), 0 on entry."""
+    def mask_into(self, mask: CroppedMask, target: np.ndarray) -> None:
+        """Does `masks_to_input` for one mask of the original into an array (S, S), 0 on entry."""
         rows, columns = self._original_under_input()
         nearest_mask(mask, rows, columns, target)
 
@@ -180,15 +181,13 @@ class ResizeGeometry:
             InvalidInputError: for another dtype or rank.
         """
         logits = check_array("logits", logits, np.float32, (None, 1, None, None))
-        masks = np.zeros((len(logits), *self.original_hw), dtype=bool)
-        for low_res, mask in zip(logits[:, 0], masks, strict=True):
-            self.logits_into(low_res, threshold, mask)
-        return masks
+        masks = [self.mask_of_logits(low_res, threshold) for low_res in logits[:, 0]]
+        return full_masks(masks, self.original_hw)
 
-    def logits_into(self, logits: np.ndarray, threshold: float, mask: np.ndarray) -> None:
-        """Does `logits_to_original` for one map (s, s) into a mask (H, W), False on entry."""
+    def mask_of_logits(self, logits: np.ndarray, threshold: float) -> CroppedMask:
+        """Does `logits_to_original` for one map (s, s) float32."""
         rows, columns = self._logits_under_original(*logits.shape)
-        threshold_logits(logits, rows, columns, threshold, mask)
+        return threshold_logits(logits, rows, columns, threshold)
 
     def _original_under_input(self) -> tuple[AxisMap, AxisMap]:
         """Where input rows and columns fall in the original image."""

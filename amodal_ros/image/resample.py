@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_box
 
 _ROWS_PER_BLOCK = 48  # keeps the work arrays of a full-width block within the L2 cache
@@ -37,21 +38,22 @@ class AxisMap:
         return (np.arange(self.target_size) + 0.5) * self.scale + self.offset
 
 
-def nearest_mask(mask: np.ndarray, rows: AxisMap, columns: AxisMap, out: np.ndarray) -> None:
+def nearest_mask(mask: CroppedMask, rows: AxisMap, columns: AxisMap, out: np.ndarray) -> None:
     """Writes 1 into `out` where the source pixel under a target pixel's centre is set.
 
     Args:
-        mask: the source (H, W) bool.
+        mask: the source.
         rows: target rows to source rows.
         columns: target columns to source columns.
         out: the target (h, w), all zero on entry; any number type.
     """
-    x0, y0, x1, y1 = mask_box(mask)
-    if x1 == 0:
+    if mask.is_empty:
         return
+    x0, y0, x1, y1 = mask.box_xyxy
     target_rows, source_rows = _nearest_within(rows, y0, y1)
     target_columns, source_columns = _nearest_within(columns, x0, x1)
-    out[target_rows, target_columns] = mask.take(source_rows, axis=0).take(source_columns, axis=1)
+    part = mask.crop.take(source_rows - y0, axis=0).take(source_columns - x0, axis=1)
+    out[target_rows, target_columns] = part
 
 
 def _nearest_within(axis: AxisMap, low: int, high: int) -> tuple[slice, np.ndarray]:
@@ -62,16 +64,11 @@ def _nearest_within(axis: AxisMap, low: int, high: int) -> tuple[slice, np.ndarr
 
 
 def threshold_logits(
-    logits: np.ndarray,
-    rows: AxisMap,
-    columns: AxisMap,
-    threshold: float,
-    out: np.ndarray,
-    whole: bool = False,
-) -> None:
-    """Writes where bilinearly interpolated logits exceed a threshold.
+    logits: np.ndarray, rows: AxisMap, columns: AxisMap, threshold: float, whole: bool = False
+) -> CroppedMask:
+    """Where bilinearly interpolated logits exceed a threshold.
 
-    A target pixel whose centre falls outside the source stays False; inside, the border pixels are
+    A target pixel whose centre falls outside the source is not set; inside, the border pixels are
     repeated, as in torch's `interpolate(align_corners=False)`.
 
     Args:
@@ -79,21 +76,26 @@ def threshold_logits(
         rows: target rows to source rows.
         columns: target columns to source columns.
         threshold: a pixel is set where its logit is greater.
-        out: the target (H, W) bool, all False on entry.
         whole: interpolate the whole map rather than the part that can exceed the threshold; the
             result is the same.
+
+    Returns:
+        The mask of the target.
     """
+    target_hw = rows.target_size, columns.target_size
     box = (0, 0, logits.shape[1], logits.shape[0])
     if not whole:
         box = mask_box(logits > threshold)
         if box[2] == 0:
-            return
+            return CroppedMask.empty(target_hw)
     target_rows, low_rows, row_weights = _linear_within(rows, box[1], box[3])
     target_columns, low_columns, column_weights = _linear_within(columns, box[0], box[2])
     if target_rows.start >= target_rows.stop or target_columns.start >= target_columns.stop:
-        return
+        return CroppedMask.empty(target_hw)
     wide = _mix_columns(logits, low_columns, column_weights)
-    _mix_rows_above(wide, low_rows, row_weights, threshold, out[target_rows, target_columns])
+    part = np.empty((len(low_rows), len(low_columns)), bool)
+    _mix_rows_above(wide, low_rows, row_weights, threshold, part)
+    return CroppedMask.at(target_hw, (target_columns.start, target_rows.start), part)
 
 
 def _linear_within(axis: AxisMap, low: int, high: int) -> tuple[slice, np.ndarray, np.ndarray]:

@@ -9,12 +9,13 @@ import numpy as np
 
 from amodal_ros.checks import check_array
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 
 
 def masks_from_logits(
     logits: np.ndarray, geometries: Sequence[ResizeGeometry], threshold: float = 0.0
-) -> np.ndarray:
+) -> tuple[CroppedMask, ...]:
     """Carries each object's logits through its own geometry to a mask of the original image.
 
     Args:
@@ -23,7 +24,7 @@ def masks_from_logits(
         threshold: a pixel belongs to the mask where its interpolated logit is greater.
 
     Returns:
-        (N, H, W) bool.
+        N masks.
 
     Raises:
         InvalidInputError: for no object, another dtype or rank, or differing lengths or sizes.
@@ -32,7 +33,7 @@ def masks_from_logits(
     sizes = {geometry.original_hw for geometry in geometries}
     if len(sizes) != 1:
         raise InvalidInputError(f"geometries: expected one original size, got {sorted(sizes)}")
-    masks = np.zeros((len(logits), *sizes.pop()), dtype=bool)
-    for low_res, geometry, mask in zip(logits[:, 0], geometries, masks, strict=True):
-        geometry.logits_into(low_res, threshold, mask)
-    return masks
+    return tuple(
+        geometry.mask_of_logits(low_res, threshold)
+        for low_res, geometry in zip(logits[:, 0], geometries, strict=True)
+    )

@@ -12,6 +12,7 @@ from amodal_ros.backends.base import Backend
 from amodal_ros.backends.row_blocks import joined
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import (
     Embeddings,
@@ -98,7 +99,7 @@ class AmodalPredictor:
         self,
         features: ImageFeatures,
         boxes_xyxy: ArrayLike | None = None,
-        prior_masks: Sequence[np.ndarray | None] | None = None,
+        prior_masks: Sequence[np.ndarray | CroppedMask | None] | None = None,
         *,
         points: Sequence[PointPrompt | None] | None = None,
     ) -> AmodalPrediction:
@@ -107,7 +108,7 @@ class AmodalPredictor:
         Args:
             features: of the image, from `encode`.
             boxes_xyxy: (N, 4), original pixels, each overlapping the image; None: points only.
-            prior_masks: M_spec of each object, (H, W) bool with at least one pixel. None: as the
+            prior_masks: M_spec of each object, cropped or (H, W) bool, not empty. None: as the
                 manifest's `prior_from` says, its visible mask; or its box, with points only that
                 of its visible mask, times `prior_expand`.
             points: point prompt of each object; None: the object has none.
@@ -122,12 +123,11 @@ class AmodalPredictor:
         if not len(queries):
             return AmodalPrediction.empty(features.original_hw, watch.timings_ms)
         parts, surroundings = self._parts(features, queries, self._segmenter(watch))
-        with watch.measure("postprocess"):
-            raw, visible, iou = (
-                values[0] if len(values) == 1 else np.concatenate(values)
-                for values in zip(*parts, strict=True)
-            )
-        return AmodalPrediction(raw, visible, iou, watch.timings_ms, surroundings)
+        raw = tuple(mask for masks, _, _ in parts for mask in masks)
+        visible = tuple(mask for _, masks, _ in parts for mask in masks)
+        iou = np.concatenate([values for _, _, values in parts])
+        hw = features.original_hw
+        return AmodalPrediction(hw, raw, visible, iou, watch.timings_ms, surroundings)
 
     def warm_up(self, objects: int = 1) -> None:
         """Runs the whole chain once on a grey image, so that the first real frame is not slower.

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from amodal_ros.checks import check_array, describe
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.boxes import boxes_to_masks, check_boxes, expand_boxes
+from amodal_ros.image.boxes import check_boxes, covered_pixels, expand_boxes
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.types import PointPrompt
 
@@ -43,13 +44,13 @@ class ObjectQueries:
         image_hw: (height, width) of the image.
         boxes_xyxy: (N, 4) float32, original pixels, or None when every object has points only.
         points: N point prompts; None: the object has none.
-        prior_masks: N masks (H, W) bool (M_spec); None: made from the box.
+        prior_masks: N masks of the image (M_spec); None: made from the box.
     """
 
     image_hw: tuple[int, int]
     boxes_xyxy: np.ndarray | None
     points: tuple[PointPrompt | None, ...]
-    prior_masks: tuple[np.ndarray | None, ...]
+    prior_masks: tuple[CroppedMask | None, ...]
 
     def __len__(self) -> int:
         """Number of objects N."""
@@ -64,7 +65,7 @@ class ObjectQueries:
 def check_queries(
     image_hw: tuple[int, int],
     boxes_xyxy: ArrayLike | None,
-    prior_masks: Sequence[np.ndarray | None] | None,
+    prior_masks: Sequence[np.ndarray | CroppedMask | None] | None,
     points: Sequence[PointPrompt | None] | None,
 ) -> ObjectQueries:
     """Checks what was asked of `AmodalPredictor.predict`.
@@ -85,15 +86,24 @@ def check_queries(
             raise InvalidInputError(f"{name}: expected {count} entries, got {len(values)}")
     for index, prompt in enumerate(prompts):
         _check_points(f"points[{index}]", prompt, image_hw, needed=boxes is None)
-    for index, prior in enumerate(priors):
-        if (
-            prior is not None
-            and not check_array(f"prior_masks[{index}]", prior, np.bool_, image_hw).any()
-        ):
-            raise InvalidInputError(
-                f"prior_masks[{index}]: expected at least one pixel, got an empty mask"
-            )
-    return ObjectQueries(image_hw, boxes, prompts, priors)
+    masks = tuple(
+        _checked_prior(f"prior_masks[{index}]", prior, image_hw)
+        for index, prior in enumerate(priors)
+    )
+    return ObjectQueries(image_hw, boxes, prompts, masks)
+
+
+def _checked_prior(name: str, prior: object, image_hw: tuple[int, int]) -> CroppedMask | None:
+    """An M_spec cropped; raises InvalidInputError for an empty one or one of another size."""
+    if prior is None:
+        return None
+    if not isinstance(prior, CroppedMask):
+        prior = CroppedMask.of(check_array(name, prior, np.bool_, image_hw))
+    if prior.image_hw != tuple(image_hw):
+        raise InvalidInputError(f"{name}: expected a mask of {image_hw}, got {prior.image_hw}")
+    if prior.is_empty:
+        raise InvalidInputError(f"{name}: expected at least one pixel, got an empty mask")
+    return prior
 
 
 def _check_points(name: str, prompt: object, image_hw: tuple[int, int], needed: bool) -> None:
@@ -142,7 +152,8 @@ def prior_tensor(
                 raise InvalidInputError(
                     f"default_boxes: expected boxes, object {row} has no prior"
                 )
-            mask = boxes_to_masks(default_boxes[row : row + 1], queries.image_hw)[0]
+            place = covered_pixels(default_boxes[row], queries.image_hw)
+            mask = CroppedMask.filled(queries.image_hw, place)
         geometry.mask_into(mask, tensor[blank_rows + row, 0])
     return tensor
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.image.masks import mask_box
 from amodal_ros.inference.prompts import ObjectQueries
 
 # What `training/data/config.py` samples: squares of 1.5 to 2.2 times the longer side of the box,
@@ -43,13 +43,13 @@ def object_regions(
     ]
 
 
-def _region(box: np.ndarray, prior: np.ndarray | None, factor: float) -> np.ndarray:
+def _region(box: np.ndarray, prior: CroppedMask | None, factor: float) -> np.ndarray:
     """The square (4,) float64 of one object, original pixels."""
     corners = np.asarray(box, dtype=np.float64).reshape(2, 2)
     longer = float((corners[1] - corners[0]).max())
     centre, side = corners.mean(axis=0), factor * longer
     if prior is not None:
-        wanted = np.array(mask_box(prior), dtype=np.float64).reshape(2, 2)
+        wanted = np.array(prior.box_xyxy, dtype=np.float64).reshape(2, 2)
         wanted = np.stack([np.minimum(wanted[0], corners[0]), np.maximum(wanted[1], corners[1])])
         centre = _moved(centre, side, corners, wanted)
         reach = np.maximum(centre - wanted[0], wanted[1] - centre).max()

@@ -11,8 +11,8 @@ import numpy as np
 from amodal_ros.backends.row_blocks import RowRuns
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import clip_boxes
+from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.image.masks import mask_boxes
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner, gives_visible
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.preprocess import preprocess_image
@@ -27,8 +27,8 @@ from amodal_ros.inference.regions import object_regions
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.types import ImageFeatures, ObjectFeatures
 
-# Raw amodal masks (n, H, W) bool, visible masks (n, H, W) bool, predicted IoU (n,) float32.
-Masks = tuple[np.ndarray, np.ndarray, np.ndarray]
+# n raw amodal masks, n visible masks, predicted IoU (n,) float32.
+Masks = tuple[tuple[CroppedMask, ...], tuple[CroppedMask, ...], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class ObjectSegmenter:
         geometries = [geometry] * len(queries)
         with self.runner.watch.measure("prior"):
             prompts = decoder_prompts(queries, geometries, self.manifest.family)
-        visible: np.ndarray | None = None
+        visible: tuple[CroppedMask, ...] | None = None
         if self._priors_known(queries):
             blank = 0 if unadapted or self._in_one_pass else 1
             priors = self._priors(queries, queries.boxes_xyxy, geometries, blank)
@@ -104,7 +104,7 @@ class ObjectSegmenter:
             asked = queries if given is not None else replace(queries, boxes_xyxy=None)
             prompts = decoder_prompts(asked, geometries, self.manifest.family)
         features = self.runner.prefix(self.preprocess(image, geometries))
-        visible: np.ndarray | None = None
+        visible: tuple[CroppedMask, ...] | None = None
         unadapted: Embeddings | None = None
         if not self._priors_known(queries):
             unadapted = self._unadapted(features, geometries[0], count)
@@ -132,7 +132,7 @@ class ObjectSegmenter:
         self,
         adapted: Embeddings,
         unadapted: Embeddings | None,
-        visible: np.ndarray | None,
+        visible: tuple[CroppedMask, ...] | None,
         prompts: Sequence[DecoderPrompts],
         geometries: Sequence[ResizeGeometry],
     ) -> tuple[Masks, ObjectFeatures]:
@@ -141,7 +141,7 @@ class ObjectSegmenter:
         Args:
             adapted: n rows.
             unadapted: 1 or n rows; None with a model that gives both masks in one pass.
-            visible: (n, H, W) bool, where it is decoded already: what the base model sees.
+            visible: n masks, where they are decoded already: what the base model sees.
             prompts: of the objects.
             geometries: likewise.
 
@@ -168,17 +168,17 @@ class ObjectSegmenter:
         return from_boxes or all(mask is not None for mask in queries.prior_masks)
 
     def _with_visible(
-        self, queries: ObjectQueries, visible: np.ndarray
+        self, queries: ObjectQueries, visible: Sequence[CroppedMask]
     ) -> tuple[ObjectQueries, np.ndarray]:
-        """What M_spec is made from once visible masks (N, H, W) are known.
+        """What M_spec is made from once N visible masks are known.
 
         Returns:
             The objects, with the priors that are masks, and boxes (N, 4) for those without.
         """
-        boxes = mask_boxes(visible) if queries.boxes_xyxy is None else queries.boxes_xyxy
+        boxes = tight_boxes(visible) if queries.boxes_xyxy is None else queries.boxes_xyxy
         if self.manifest.prior_from == "visible_mask":
             given = zip(queries.prior_masks, visible, strict=True)
-            masks = [seen if mask is None and seen.any() else mask for mask, seen in given]
+            masks = [seen if mask is None and not seen.is_empty else mask for mask, seen in given]
             queries = replace(queries, prior_masks=tuple(masks))
         return queries, boxes
 
@@ -195,8 +195,8 @@ class ObjectSegmenter:
         geometries = [geometry] * len(queries)
         prompts = decoder_prompts(queries, geometries, self.manifest.family)
         found = self._decode(embeddings, prompts, geometries)[0]
-        boxes = mask_boxes(found).astype(np.float32)
-        boxes[~found.any(axis=(1, 2))] = whole
+        boxes = tight_boxes(found).astype(np.float32)
+        boxes[[mask.is_empty for mask in found]] = whole
         return boxes
 
     def _priors(
@@ -217,8 +217,8 @@ class ObjectSegmenter:
         embeddings: Embeddings,
         prompts: Sequence[DecoderPrompts],
         geometries: Sequence[ResizeGeometry],
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Masks (n, H, W) bool of the original image, predicted IoU (n,), and visible masks."""
+    ) -> tuple[tuple[CroppedMask, ...], np.ndarray, tuple[CroppedMask, ...] | None]:
+        """N masks of the original image, predicted IoU (n,), and n visible masks."""
         found = self.runner.decoder(embeddings, prompts)
         threshold = self.manifest.mask_threshold
         with self.runner.watch.measure("postprocess"):

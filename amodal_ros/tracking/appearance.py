@@ -9,6 +9,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.types import ObjectFeatures
 
 _REACH = 2.0  # so many sides of its box around an object are looked at, where all is encoded
@@ -114,16 +115,10 @@ class Surroundings:
         """(2,) width and height of a cell, original pixels."""
         return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.scale.shape[::-1]
 
-    def cover(self, mask: np.ndarray) -> np.ndarray:
-        """(h, w) float32: the share of each cell that a mask (H, W) bool covers."""
-        height, width = self.image_hw
-        x0, y0, x1, y1 = np.round(self.box_xyxy).astype(int)
-        crop = mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)].view(np.uint8) * np.uint8(
-            255
-        )
-        edges = max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0)
-        if any(edges):
-            crop = cv2.copyMakeBorder(crop, *edges, cv2.BORDER_CONSTANT, value=0)
+    def cover(self, mask: CroppedMask) -> np.ndarray:
+        """(h, w) float32: the share of each cell that a mask covers."""
+        x0, y0, x1, y1 = np.round(self.box_xyxy).astype(int).tolist()
+        crop = mask.cut((x0, y0, x1, y1)).view(np.uint8) * np.uint8(255)
         size = self.scale.shape[::-1]
         return cv2.resize(crop, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
@@ -179,8 +174,8 @@ class Likeness:
             return None
         return cls(surroundings, memory, surroundings.margin(memory))
 
-    def shows(self, mask: np.ndarray) -> bool:
-        """Whether a mask (H, W) bool shows the object: most of it, and its mean, look like it."""
+    def shows(self, mask: CroppedMask) -> bool:
+        """Whether a mask shows the object: most of it, and its mean, look like it."""
         cover = self.surroundings.cover(mask)
         look = self.surroundings.look(cover)
         return look is not None and self.matches(cover, look)
@@ -192,7 +187,7 @@ class Likeness:
         far = float((self.memory.off @ look.on).max())
         return share >= _LIKE_CELLS and near >= _LIKE_MEAN and near > far
 
-    def reach(self, mask: np.ndarray) -> np.ndarray:
+    def reach(self, mask: CroppedMask) -> np.ndarray:
         """Box (4,) of the cells like the object, joined to those under a mask; zeros for none."""
         like = ((self.margin > 0) & self.surroundings.inside).astype(np.uint8)
         _, parts = cv2.connectedComponents(like, connectivity=4)

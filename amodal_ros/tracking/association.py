@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from amodal_ros.image.boxes import box_iou, expand_boxes
-from amodal_ros.image.masks import mask_box
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.types import Detections
 
 # Least share of a part's box inside the box of the whole object, and filled by the object.
@@ -33,14 +33,14 @@ class TrackCandidate:
         track_id: ours.
         detection_id: the detector's identity for it; empty: none.
         boxes_xyxy: (K, 4) original pixels, where it may be found: visible part, whole shape.
-        whole: (H, W) bool, where the whole object should be; None: not known.
+        whole: where the whole object should be; None: not known.
         is_young: it rests on few boxes: of two tracks the other one is preferred.
     """
 
     track_id: int
     detection_id: str
     boxes_xyxy: np.ndarray
-    whole: np.ndarray | None = None
+    whole: CroppedMask | None = None
     is_young: bool = False
 
 
@@ -166,15 +166,15 @@ def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -
     shares = np.zeros(len(boxes))
     if candidate.whole is None:
         return shares
-    x0, y0, x1, y1 = expand_boxes([mask_box(candidate.whole)], _ROOM)[0].tolist()
+    x0, y0, x1, y1 = expand_boxes([candidate.whole.box_xyxy], _ROOM)[0].tolist()
     for row, box in enumerate(boxes):
         left, top = np.floor(np.maximum(box[:2], 0)).astype(int)
         right, bottom = np.ceil(box[2:]).astype(int)
         inside = max(min(right, x1) - max(left, x0), 0) * max(min(bottom, y1) - max(top, y0), 0)
         if inside >= _BOX_INSIDE * (right - left) * (bottom - top):
-            filled = float(candidate.whole[top:bottom, left:right].mean())
+            filled = candidate.whole.filled_share((left, top, right, bottom))
             # Of two objects behind which it may be, the part is that of the smaller one.
-            size = (right - left) * (bottom - top) / np.count_nonzero(candidate.whole)
+            size = (right - left) * (bottom - top) / candidate.whole.area
             shares[row] = filled * math.sqrt(size) if filled >= _FILLED else 0.0
     return shares
 

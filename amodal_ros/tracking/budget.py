@@ -157,7 +157,7 @@ class FrameBudget:
         )
 
     def _need(self, plan: TrackPlan, row: int, one: Forecast | None) -> float:
-        if one is None or one.amodal_mask is None or one.track.restart or one.track.given:
+        if one is None or one.amodal is None or one.track.restart or one.track.given:
             return math.inf
         box = plan.boxes_xyxy[row]
         length = max(float((box[2:] - box[:2]).max()), 1.0)

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.stream import SceneMotion
-from amodal_ros.tracking.track import IDENTITY, Silhouette, Track, move_points
+from amodal_ros.tracking.track import IDENTITY, Track, move_points
 
 _FEWEST_POINTS = 4
 _MANY_POINTS = 8
@@ -87,7 +88,7 @@ def common_change(
 
 
 def own_motion(
-    seen: Silhouette | None, scene: SceneMotion, camera: np.ndarray
+    seen: CroppedMask | None, scene: SceneMotion, camera: np.ndarray
 ) -> np.ndarray | None:
     """(2,) pixels beside the camera's motion, from the points on its visible part; None: too few.
 

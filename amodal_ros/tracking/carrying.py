@@ -9,16 +9,18 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.judgement import Judgement, Outcome
 from amodal_ros.tracking.remembering import published, remembered
 from amodal_ros.tracking.track import (
     IDENTITY,
-    Silhouette,
     Track,
     compose,
     move_boxes,
+    move_mask,
     move_points,
+    or_none,
 )
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 from amodal_ros.types import PointPrompt
@@ -48,8 +50,8 @@ def _aligned(plan: TrackPlan, row: int) -> Forecast | None:
     return replace(
         one,
         step=step,
-        amodal_mask=None if shape is None else shape.moved(pose, plan.image_hw),
-        visible_mask=None if seen is None else seen.moved(step, plan.image_hw),
+        amodal=None if shape is None else move_mask(shape, pose),
+        visible=None if seen is None else move_mask(seen, step),
     )
 
 
@@ -73,10 +75,10 @@ def carried_objects(plan: TrackPlan) -> tuple[TrackedObject, ...]:
 
 def _carried_object(plan: TrackPlan, row: int) -> TrackedObject | None:
     one = plan.forecasts[row]
-    if one is None or one.amodal_mask is None:
+    if one is None or one.amodal is None:
         return None
-    amodal = one.amodal_mask
-    visible = np.zeros_like(amodal) if one.visible_mask is None else one.visible_mask & amodal
+    amodal = one.amodal
+    visible = amodal.empty(amodal.image_hw) if one.visible is None else one.visible & amodal
     # A detection shows that it is there; else what the last look showed still counts.
     confirmed = not plan.coasting[row] or one.track.missed == 0
     judgement = Judgement(amodal, visible, trusted=False, drifted=False, confirmed=confirmed)
@@ -93,9 +95,9 @@ def carried_track(plan: TrackPlan, row: int) -> Track:
         track = one.track
         one.advance()
         if track.given and track.points is not None:
-            moved = move_points(track.points.coords_xy, one.step).astype(np.float32)
-            track.points = PointPrompt(moved, track.points.labels)
-        track.seen = None if one.visible_mask is None else Silhouette.of(one.visible_mask)
+            points = move_points(track.points.coords_xy, one.step).astype(np.float32)
+            track.points = PointPrompt(points, track.points.labels)
+        track.seen = None if one.visible is None else or_none(one.visible)
         track.place = None if one.place is None else one.place.astype(np.float64)
         track.evidence = one.evidence
     if plan.detection_index[row] >= 0:
@@ -109,7 +111,7 @@ def settled_track(
     plan: TrackPlan,
     row: int,
     outcome: Outcome,
-    others: Sequence[np.ndarray],
+    others: Sequence[CroppedMask],
     track: Track,
     pose: np.ndarray,
 ) -> Track:
@@ -121,7 +123,7 @@ def settled_track(
         plan: of that frame.
         row: of the object.
         outcome: of the answer.
-        others: masks (H, W) bool of what is visible of the other objects.
+        others: what is visible of the other objects.
         track: as of now.
         pose: (2, 3), the track's when that frame had been planned.
     """
@@ -138,7 +140,7 @@ def settled_track(
     if outcome.judgement.trusted:
         after.pose = since
     if after.seen is not None:
-        after.seen = Silhouette.of(after.seen.moved(since, plan.image_hw))
+        after.seen = or_none(move_mask(after.seen, since))
     if after.place is not None:
         after.place = move_boxes(after.place, since)[0]
     return after

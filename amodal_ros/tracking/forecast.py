@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.image.boxes import box_faults
-from amodal_ros.image.masks import mask_box
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
 from amodal_ros.tracking.stream import SceneMotion
-from amodal_ros.tracking.track import Track, compose, move_boxes, move_points
+from amodal_ros.tracking.track import Track, compose, move_boxes, move_mask, move_points
 
 _SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
 _FORGET_S = 4.0  # what was seen of an object counts half after so long
@@ -33,8 +33,8 @@ class Forecast:
         step: (2, 3), its motion since the last frame.
         velocity: (2,) float64, its own, pixels per second.
         is_measured: that is new in this frame.
-        amodal_mask: (H, W) bool, its last trusted mask, moved; None: there was none.
-        visible_mask: (H, W) bool, what was visible of it, moved; None: nothing was.
+        amodal: its last trusted mask, moved; None: there was none.
+        visible: what was visible of it, moved; None: nothing was.
         boxes_xyxy: (3, 4) float32: last detection, visible part, whole shape; zeros where unknown.
         evidence: see `Track`, faded.
         place: (4,) float32, where to look for it while no detection says, moved; None: where
@@ -47,8 +47,8 @@ class Forecast:
     step: np.ndarray
     velocity: np.ndarray
     is_measured: bool
-    amodal_mask: np.ndarray | None
-    visible_mask: np.ndarray | None
+    amodal: CroppedMask | None
+    visible: CroppedMask | None
     boxes_xyxy: np.ndarray
     evidence: float
     place: np.ndarray | None
@@ -60,7 +60,7 @@ class Forecast:
         """(4,) float32: where to look for it while no detection says."""
         if self.place is not None:
             return self.place
-        return self.boxes_xyxy[0] if self.amodal_mask is None else self.boxes_xyxy[2]
+        return self.boxes_xyxy[0] if self.amodal is None else self.boxes_xyxy[2]
 
     def whole_box(self, detected: np.ndarray) -> np.ndarray:
         """The box (4,) that a detection's stands for: of a sudden part of it that of the object.
@@ -91,7 +91,7 @@ class Forecast:
         """What detections are compared with."""
         track = self.track
         return TrackCandidate(
-            *(track.track_id, track.identity, self.boxes_xyxy, self.amodal_mask, track.is_young)
+            *(track.track_id, track.identity, self.boxes_xyxy, self.amodal, track.is_young)
         )
 
 
@@ -132,10 +132,8 @@ def forecast(
     linear = camera[:, :2]
     target = move_points(middle[None], camera)[0] + own
     step = np.concatenate([linear, (target - linear @ middle)[:, None]], axis=1)
-    amodal = (
-        None if track.shape is None else track.shape.moved(compose(step, track.pose), image_hw)
-    )
-    visible = None if track.seen is None else track.seen.moved(step, image_hw)
+    amodal = None if track.shape is None else move_mask(track.shape, compose(step, track.pose))
+    visible = None if track.seen is None else move_mask(track.seen, step)
     boxes = np.concatenate(
         [move_boxes(track.detected_box, step), _mask_box(visible), _mask_box(amodal)]
     )
@@ -169,6 +167,6 @@ def _middle(track: Track) -> np.ndarray:
     return (box[:2] + box[2:]) / 2
 
 
-def _mask_box(mask: np.ndarray | None) -> np.ndarray:
+def _mask_box(mask: CroppedMask | None) -> np.ndarray:
     """Box (1, 4) of a mask; zeros for none."""
-    return np.array([(0, 0, 0, 0) if mask is None else mask_box(mask)], np.float64)
+    return np.array([(0, 0, 0, 0) if mask is None else mask.box_xyxy], np.float64)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.image.masks import mask_box, mask_iou
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness, Surroundings
 from amodal_ros.tracking.settings import TrackerConfig
-from amodal_ros.tracking.track import Silhouette
+from amodal_ros.tracking.track import move_mask
 from amodal_ros.tracking.types import TrackPlan
 from amodal_ros.types import AmodalPrediction
 
@@ -28,22 +28,22 @@ class Answer:
     """What the predictor said of one object, and what had been expected.
 
     Attributes:
-        raw: (H, W) bool, amodal mask as decoded.
-        visible: (H, W) bool, mask of the unadapted pass.
+        raw: amodal mask as decoded.
+        visible: mask of the unadapted pass.
         predicted_iou: the decoder's estimate for `raw`.
-        expected: (H, W) bool, the last trusted amodal mask, moved; None: there was none.
-        expected_visible: (H, W) bool, what was visible before, moved; None: nothing was.
-        prior: (H, W) bool, M_spec where it was the previous mask; None: it was the box.
+        expected: the last trusted amodal mask, moved; None: there was none.
+        expected_visible: what was visible before, moved; None: nothing was.
+        prior: M_spec where it was the previous mask; None: it was the box.
         evidence: how many pixels of the object were visible when `expected` was seen best.
         likeness: the frame compared with what is known of the object; None: nothing is known.
     """
 
-    raw: np.ndarray
-    visible: np.ndarray
+    raw: CroppedMask
+    visible: CroppedMask
     predicted_iou: float
-    expected: np.ndarray | None
-    expected_visible: np.ndarray | None
-    prior: np.ndarray | None
+    expected: CroppedMask | None
+    expected_visible: CroppedMask | None
+    prior: CroppedMask | None
     evidence: float
     likeness: Likeness | None
 
@@ -53,16 +53,16 @@ class Judgement:
     """What is published and kept of an object.
 
     Attributes:
-        amodal: (H, W) bool.
-        visible: (H, W) bool, inside it.
+        amodal: whole.
+        visible: inside it.
         trusted: the amodal mask may guide the next frames.
         drifted: the next M_spec is the box.
         confirmed: a detection or what is visible shows that the object is there.
         repeats: what is visible is just what another object shows.
     """
 
-    amodal: np.ndarray
-    visible: np.ndarray
+    amodal: CroppedMask
+    visible: CroppedMask
     trusted: bool
     drifted: bool
     confirmed: bool
@@ -93,7 +93,7 @@ def judge(plan: TrackPlan, prediction: AmodalPrediction, config: TrackerConfig) 
     detected, then those that were seen in the frame before, best those that show what they did.
     """
     outcomes: dict[int, Outcome] = {}
-    claimed: list[np.ndarray] = []
+    claimed: list[CroppedMask] = []
     answers = [_answer(plan, row, prediction) for row in range(len(plan))]
     for row in sorted(range(len(plan)), key=lambda row: _rank(plan, row, answers[row][0])):
         answer, around = answers[row]
@@ -101,7 +101,7 @@ def judge(plan: TrackPlan, prediction: AmodalPrediction, config: TrackerConfig) 
             judgement = judge_coasting(answer, claimed, config)
         else:
             judgement = judge_detected(answer, config)
-        if judgement.visible.any():
+        if not judgement.visible.is_empty:
             claimed.append(judgement.visible)
         outcomes[row] = Outcome(judgement, around, answer.likeness, plan.boxes_xyxy[row])
     return [outcomes[row] for row in range(len(plan))]
@@ -123,11 +123,11 @@ def _answer(
     one = plan.forecasts[row]
     around = Surroundings.of(prediction.features, row, plan.boxes_xyxy[row])
     answer = Answer(
-        raw=prediction.raw_amodal_masks[row],
-        visible=prediction.visible_masks[row],
+        raw=prediction.raw_amodal[row],
+        visible=prediction.visible[row],
         predicted_iou=float(prediction.predicted_iou[row]),
-        expected=None if one is None else one.amodal_mask,
-        expected_visible=None if one is None else one.visible_mask,
+        expected=None if one is None else one.amodal,
+        expected_visible=None if one is None else one.visible,
         prior=plan.prior_masks[row],
         evidence=0.0 if one is None else one.evidence,
         likeness=Likeness.of(around, None if one is None else one.track.memory),
@@ -146,7 +146,7 @@ def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
     came from the box is the best there is, so it always counts if it is not empty.
     """
     amodal = answer.raw | answer.visible
-    if not amodal.any():
+    if amodal.is_empty:
         return Judgement(amodal, answer.visible, trusted=False, drifted=True, confirmed=True)
     if answer.expected is not None and _is_less(answer):
         if _is_covered(answer, answer.expected):
@@ -160,7 +160,7 @@ def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
 
 
 def judge_coasting(
-    answer: Answer, claimed: Sequence[np.ndarray], config: TrackerConfig
+    answer: Answer, claimed: Sequence[CroppedMask], config: TrackerConfig
 ) -> Judgement:
     """An object that no detection supports: seen all the same, hidden, or gone.
 
@@ -173,14 +173,14 @@ def judge_coasting(
 
     Args:
         answer: for it.
-        claimed: masks (H, W) bool of what is visible of other objects.
+        claimed: what is visible of other objects.
         config: of the tracker.
     """
     expected = answer.raw if answer.expected is None else answer.expected
     overlaps = _overlaps(answer.visible, claimed)
     taken = any(share >= _ANOTHERS for share, _ in overlaps)
-    if taken or not answer.visible.any() or not _shows(answer, expected, config):
-        hidden = np.zeros_like(answer.visible)
+    if taken or answer.visible.is_empty or not _shows(answer, expected, config):
+        hidden = CroppedMask.empty(answer.visible.image_hw)
         same = any(iou >= _SAME for _, iou in overlaps)
         return Judgement(expected, hidden, False, False, confirmed=False, repeats=same)
     if answer.likeness is None:
@@ -188,31 +188,30 @@ def judge_coasting(
     if answer.expected is not None and _is_less(answer):
         if _is_covered(answer, expected):
             return Judgement(expected | answer.visible, answer.visible, False, False, True)
-        moved = _moved_over(expected, answer.visible)
-        if moved is not None:
-            return Judgement(moved, answer.visible, True, False, True)
+        beside = _moved_over(expected, answer.visible)
+        if beside is not None:
+            return Judgement(beside, answer.visible, True, False, True)
     drifted = answer.prior is not None and _has_drifted(answer, config)
     amodal = answer.visible if drifted else answer.raw | answer.visible
     return Judgement(amodal, answer.visible, trusted=True, drifted=drifted, confirmed=True)
 
 
-def _shows(answer: Answer, expected: np.ndarray, config: TrackerConfig) -> bool:
+def _shows(answer: Answer, expected: CroppedMask, config: TrackerConfig) -> bool:
     """Whether the visible mask, not empty, shows the object."""
     if answer.likeness is None:
         continues = (
             answer.expected_visible is not None
-            and mask_iou(answer.visible, answer.expected_visible) >= config.agreement_iou
-            and _share(answer.visible, expected) >= _INSIDE
+            and answer.visible.iou(answer.expected_visible) >= config.agreement_iou
+            and answer.visible.share_in(expected) >= _INSIDE
         )
-        return continues or mask_iou(answer.visible, expected) >= config.agreement_iou
-    size = np.count_nonzero(answer.visible)
-    known = max(answer.evidence, float(np.count_nonzero(expected)))
-    return bool(size <= _LARGER * known) and answer.likeness.shows(answer.visible)
+        return continues or answer.visible.iou(expected) >= config.agreement_iou
+    known = max(answer.evidence, float(expected.area))
+    return answer.visible.area <= _LARGER * known and answer.likeness.shows(answer.visible)
 
 
-def _seen_by_outline(answer: Answer, expected: np.ndarray, config: TrackerConfig) -> Judgement:
+def _seen_by_outline(answer: Answer, expected: CroppedMask, config: TrackerConfig) -> Judgement:
     """An object whose look is not known: the decoder's mask counts if it is like the expected."""
-    follows = mask_iou(answer.raw, expected) >= config.coast_iou
+    follows = answer.raw.iou(expected) >= config.coast_iou
     trusted = (
         follows
         and answer.predicted_iou >= config.min_predicted_iou
@@ -226,30 +225,29 @@ def _has_drifted(answer: Answer, config: TrackerConfig) -> bool:
     return (
         answer.predicted_iou < config.min_predicted_iou
         or _area_jumped(answer.raw, answer.expected, config.max_area_jump)
-        or _share(answer.visible, answer.raw) < _COVERED
+        or answer.visible.share_in(answer.raw) < _COVERED
     )
 
 
 def _is_less(answer: Answer) -> bool:
     """Whether much less is visible than was."""
-    return int(np.count_nonzero(answer.visible)) < _LESS * answer.evidence
+    return answer.visible.area < _LESS * answer.evidence
 
 
-def _is_covered(answer: Answer, expected: np.ndarray) -> bool:
+def _is_covered(answer: Answer, expected: CroppedMask) -> bool:
     """Whether much less is visible than was, and that where the object is expected."""
     place = expected if answer.prior is None else answer.prior
-    return _is_less(answer) and _share(answer.visible, place) >= _INSIDE
+    return _is_less(answer) and answer.visible.share_in(place) >= _INSIDE
 
 
-def _moved_over(expected: np.ndarray, visible: np.ndarray) -> np.ndarray | None:
+def _moved_over(expected: CroppedMask, visible: CroppedMask) -> CroppedMask | None:
     """The mask moved as little as its box needs to hold what is visible, united with that.
 
     None where that does not fit in, or lies further off than half the box.
     """
-    whole = Silhouette.of(expected)
-    if whole is None:
+    if expected.is_empty:
         return None
-    box, part = np.array(whole.box_xyxy), np.array(mask_box(visible))
+    box, part = np.array(expected.box_xyxy), np.array(visible.box_xyxy)
     sides = box[2:] - box[:2]
     if (part[2:] - part[:2] > sides).any():
         return None
@@ -257,33 +255,19 @@ def _moved_over(expected: np.ndarray, visible: np.ndarray) -> np.ndarray | None:
     if (2 * np.abs(shift) > sides).any():
         return None
     motion = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
-    hw = (expected.shape[0], expected.shape[1])
-    return whole.moved(motion, hw) | visible
+    return move_mask(expected, motion) | visible
 
 
-def _area_jumped(mask: np.ndarray, expected: np.ndarray | None, limit: float) -> bool:
+def _area_jumped(mask: CroppedMask, expected: CroppedMask | None, limit: float) -> bool:
     """Whether the area changed by more than a factor of `limit`, up or down."""
-    if expected is None or not expected.any():
+    if expected is None or expected.is_empty:
         return False
-    ratio = np.count_nonzero(mask) / np.count_nonzero(expected)
+    ratio = mask.area / expected.area
     return not 1 / limit <= ratio <= limit
 
 
-def _overlaps(mask: np.ndarray, others: Sequence[np.ndarray]) -> list[tuple[float, float]]:
+def _overlaps(mask: CroppedMask, others: Sequence[CroppedMask]) -> list[tuple[float, float]]:
     """Share of a mask that lies in each of others, and IoU with it; of an empty mask 1 and 0."""
-    x0, y0, x1, y1 = mask_box(mask)
-    crop = mask[y0:y1, x0:x1]
-    area = np.count_nonzero(crop)
-    if not area:
+    if mask.is_empty:
         return [(1.0, 0.0)] * len(others)
-    shared = [np.count_nonzero(crop & one[y0:y1, x0:x1]) for one in others]
-    areas = [np.count_nonzero(one) for one in others]
-    return [(k / area, k / (area + n - k)) for k, n in zip(shared, areas, strict=True)]
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> float:
-    """Share of a mask's pixels that lie in another; 1 for an empty one."""
-    x0, y0, x1, y1 = mask_box(part)
-    part, whole = part[y0:y1, x0:x1], whole[y0:y1, x0:x1]
-    area = np.count_nonzero(part)
-    return np.count_nonzero(part & whole) / area if area else 1.0
+    return [(mask.share_in(one), mask.iou(one)) for one in others]

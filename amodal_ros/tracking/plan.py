@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.image.boxes import expand_boxes
-from amodal_ros.image.masks import dilate_mask
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.association import own_ids
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.settings import TrackerConfig
@@ -191,7 +191,7 @@ def _points(one: Forecast | None, image_hw: tuple[int, int]) -> PointPrompt | No
     return PointPrompt(coords[inside], moved.labels[inside])
 
 
-def _prior(one: Forecast | None, box: np.ndarray, dilation: float) -> np.ndarray | None:
+def _prior(one: Forecast | None, box: np.ndarray, dilation: float) -> CroppedMask | None:
     """M_spec from the moved amodal mask; None, so the box, after drift or where they lie apart.
 
     Args:
@@ -199,10 +199,9 @@ def _prior(one: Forecast | None, box: np.ndarray, dilation: float) -> np.ndarray
         box: (4,) of the prompt.
         dilation: growth, relative to the square root of the area (paper 3.5: a coarse region).
     """
-    if one is None or one.amodal_mask is None or one.track.restart:
+    if one is None or one.amodal is None or one.track.restart:
         return None
-    area = np.count_nonzero(one.amodal_mask)
-    prior = dilate_mask(one.amodal_mask, dilation * math.sqrt(area))
+    prior = one.amodal.dilated(dilation * math.sqrt(one.amodal.area))
     x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
     x1, y1 = np.ceil(box[2:]).astype(int)
-    return prior if prior[y0:y1, x0:x1].any() else None
+    return prior if prior.area_in((x0, y0, x1, y1)) else None

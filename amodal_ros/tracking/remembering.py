@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from amodal_ros.image.boxes import expand_boxes
-from amodal_ros.image.masks import mask_box
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness, Memory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.judgement import Outcome
 from amodal_ros.tracking.search import GROWTH, found_place
-from amodal_ros.tracking.track import Silhouette, Track, move_boxes
+from amodal_ros.tracking.track import Track, move_boxes, or_none
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
 _SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
@@ -43,20 +43,22 @@ def published(plan: TrackPlan, row: int, outcome: Outcome, predicted_iou: float)
         coasting=coasting,
         coasting_s=float(plan.coasting_s[row]) if coasting else 0.0,
         pinned=bool(plan.pinned[row]),
-        visible_mask=judgement.visible,
-        amodal_mask=judgement.amodal,
-        position_sigma_px=_SPREAD * math.sqrt(np.count_nonzero(judgement.amodal)) * unseen_s,
+        visible=judgement.visible,
+        amodal=judgement.amodal,
+        position_sigma_px=_SPREAD * math.sqrt(judgement.amodal.area) * unseen_s,
     )
 
 
-def remembered(plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[np.ndarray]) -> Track:
+def remembered(
+    plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[CroppedMask]
+) -> Track:
     """The track of a row, brought to the plan's frame; a new one where the plan begins one.
 
     Args:
         plan: of the frame.
         row: of the plan.
         outcome: of the row.
-        others: masks (H, W) bool of what is visible of the other objects.
+        others: what is visible of the other objects.
     """
     one, stamp_s, judgement = plan.forecasts[row], plan.stamp_s, outcome.judgement
     box = plan.boxes_xyxy[row].astype(np.float64)
@@ -76,10 +78,10 @@ def remembered(plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[np.
         track.trusted_s = stamp_s
     if judgement.trusted:
         track.confirm(judgement.amodal, stamp_s)
-        track.evidence = max(track.evidence, float(np.count_nonzero(judgement.visible)))
+        track.evidence = max(track.evidence, float(judgement.visible.area))
         track.memory = _learnt(track.memory, outcome)
         track.extent = np.maximum(track.extent, _sides(track))
-    track.seen = Silhouette.of(judgement.visible)
+    track.seen = or_none(judgement.visible)
     if one is not None and plan.scene is not None:
         track.velocity = _corrected(one, judgement.visible)
     track.place = _next_place(track, outcome, others)
@@ -90,7 +92,7 @@ def remembered(plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[np.
 def _learnt(memory: Memory | None, outcome: Outcome) -> Memory | None:
     """What the object looks like, after what was seen of it in this frame."""
     around, visible = outcome.surroundings, outcome.judgement.visible
-    if around is None or not visible.any():
+    if around is None or visible.is_empty:
         return memory
     cover = around.cover(visible)
     look = around.look(cover)
@@ -101,7 +103,9 @@ def _learnt(memory: Memory | None, outcome: Outcome) -> Memory | None:
     return memory.after(look) if outcome.likeness.matches(cover, look) else memory
 
 
-def _next_place(track: Track, outcome: Outcome, others: Sequence[np.ndarray]) -> np.ndarray | None:
+def _next_place(
+    track: Track, outcome: Outcome, others: Sequence[CroppedMask]
+) -> np.ndarray | None:
     """Box (4,) float64 of the prompt in the next frame, as of this one.
 
     Of an object that is seen: the box of what is visible, and of what looks like it and is joined
@@ -110,7 +114,7 @@ def _next_place(track: Track, outcome: Outcome, others: Sequence[np.ndarray]) ->
     Args:
         track: as of this frame.
         outcome: of this frame.
-        others: masks (H, W) bool of what is visible of other objects.
+        others: what is visible of other objects.
 
     Returns:
         None where its mask should be, or where nothing is known of its look.
@@ -119,8 +123,8 @@ def _next_place(track: Track, outcome: Outcome, others: Sequence[np.ndarray]) ->
         return None
     visible, likeness = outcome.judgement.visible, outcome.likeness
     known = np.maximum(track.extent, _sides(track))
-    if visible.any():
-        box = expand_boxes([mask_box(visible)], GROWTH)[0].astype(np.float64)
+    if not visible.is_empty:
+        box = expand_boxes([visible.box_xyxy], GROWTH)[0].astype(np.float64)
         return box if likeness is None else _reaching(box, visible, likeness, known)
     if likeness is None:
         return None
@@ -134,20 +138,21 @@ def _middle(box: np.ndarray) -> np.ndarray:
     return np.asarray((box[:2] + box[2:]) / 2)
 
 
-def _corrected(one: Forecast, visible: np.ndarray) -> np.ndarray:
-    """The object's own velocity (2,) after it was seen (H, W), where points on it told nothing."""
-    before = one.visible_mask
+def _corrected(one: Forecast, visible: CroppedMask) -> np.ndarray:
+    """The object's own velocity (2,) after it was seen, where points on it told nothing."""
+    before = one.visible
     if (
         one.is_measured
         or before is None
         or one.passed_s <= 0
-        or not (before.any() and visible.any())
+        or before.is_empty
+        or visible.is_empty
     ):
         return one.velocity
-    ratio = np.count_nonzero(visible) / np.count_nonzero(before)
+    ratio = visible.area / before.area
     if not 1 / _SAME_AREA <= ratio <= _SAME_AREA:
         return one.velocity
-    off = _middle(np.array(mask_box(visible))) - _middle(np.array(mask_box(before)))
+    off = _middle(np.array(visible.box_xyxy)) - _middle(np.array(before.box_xyxy))
     return np.asarray(one.velocity + off / one.passed_s)
 
 
@@ -160,9 +165,9 @@ def _sides(track: Track) -> np.ndarray:
 
 
 def _reaching(
-    box: np.ndarray, visible: np.ndarray, likeness: Likeness, known: np.ndarray
+    box: np.ndarray, visible: CroppedMask, likeness: Likeness, known: np.ndarray
 ) -> np.ndarray:
-    """A box (4,) about a visible mask (H, W), cut to what looks like the object, or grown to it.
+    """A box (4,) about a visible mask, cut to what looks like the object, or grown to it.
 
     It is cut where much of the mask lies beyond: a hand that holds the object. It grows on no axis
     beyond the known length (2,).
@@ -180,7 +185,7 @@ def _reaching(
     return np.concatenate([box[:2] - share * (box[:2] - low), box[2:] + share * (high - box[2:])])
 
 
-def _share_in(mask: np.ndarray, box: np.ndarray) -> float:
-    """Share of a mask (H, W) bool, not empty, that lies in a box (4,)."""
+def _share_in(mask: CroppedMask, box: np.ndarray) -> float:
+    """Share of a mask, not empty, that lies in a box (4,)."""
     x0, y0, x1, y1 = np.round(np.maximum(box, 0)).astype(int)
-    return float(np.count_nonzero(mask[y0:y1, x0:x1]) / np.count_nonzero(mask))
+    return mask.area_in((x0, y0, x1, y1)) / mask.area

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from amodal_ros.image.boxes import box_iou, expand_boxes
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.judgement import Outcome
 from amodal_ros.tracking.types import TrackPlan
@@ -73,14 +74,14 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
 
 
 def found_place(
-    likeness: Likeness, known: np.ndarray, others: Sequence[np.ndarray]
+    likeness: Likeness, known: np.ndarray, others: Sequence[CroppedMask]
 ) -> np.ndarray | None:
     """Box (4,) float64 of the likeliest place of an object; None: there is none.
 
     Args:
         likeness: of what is around the place where it was looked for.
         known: (2,) width and height of the object.
-        others: masks (H, W) bool of what is visible of other objects.
+        others: what is visible of other objects.
     """
     for box in likeness.places():
         area = float((box[2:] - box[:2]).prod() / max(known.prod(), 1.0))
@@ -89,9 +90,8 @@ def found_place(
     return None
 
 
-def _fills(mask: np.ndarray, box: np.ndarray) -> bool:
-    """Whether a mask (H, W) bool fills much of a box (4,)."""
+def _fills(mask: CroppedMask, box: np.ndarray) -> bool:
+    """Whether a mask fills much of a box (4,)."""
     x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
     x1, y1 = np.ceil(np.maximum(box[2:], 1)).astype(int)
-    part = mask[y0:y1, x0:x1]
-    return bool(part.size and np.count_nonzero(part) >= _TAKEN * part.size)
+    return mask.filled_share((x0, y0, x1, y1)) >= _TAKEN

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from amodal_ros.checks import check_array
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
-from amodal_ros.image.masks import mask_box
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.inference.prompts import check_points_inside
 from amodal_ros.tracking.appearance import Memory
 from amodal_ros.types import PointPrompt
@@ -26,55 +26,24 @@ _STILL_PX = 1e-3
 _HALF = 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class Silhouette:
-    """A mask, kept as the content of its box: small, and cheap to move.
-
-    Attributes:
-        box_xyxy: tight half-open box, whole original pixels.
-        crop: (h, w) bool, the mask inside the box; a copy.
-    """
-
-    box_xyxy: tuple[int, int, int, int]
-    crop: np.ndarray
-
-    @classmethod
-    def of(cls, mask: np.ndarray) -> Silhouette | None:
-        """That of a mask (H, W) bool; None for an empty one."""
-        x0, y0, x1, y1 = mask_box(mask)
-        return cls((x0, y0, x1, y1), mask[y0:y1, x0:x1].copy()) if x1 else None
-
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int(np.count_nonzero(self.crop))
-
-    def contains(self, points_xy: np.ndarray) -> np.ndarray:
-        """Which of the points (K, 2) lie on it: (K,) bool."""
-        x0, y0, x1, y1 = self.box_xyxy
-        pixels = np.floor(points_xy).astype(np.int64).reshape(-1, 2)
-        inside = ((pixels >= (x0, y0)) & (pixels < (x1, y1))).all(axis=1)
-        inside[inside] = self.crop[pixels[inside, 1] - y0, pixels[inside, 0] - x0]
-        return inside
-
-    def moved(self, motion: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
-        """The mask (H, W) bool after a motion, cut off at the image's border; it may be empty."""
-        mask = np.zeros(image_hw, dtype=bool)
-        x0, y0, x1, y1 = _pixels_around(self.box_xyxy, motion, image_hw)
-        if x0 >= x1 or y0 >= y1:
-            return mask
-        if np.abs(motion - IDENTITY).max() < _STILL_PX:
-            left, top = self.box_xyxy[:2]
-            mask[y0:y1, x0:x1] = self.crop[y0 - top : y1 - top, x0 - left : x1 - left]
-            return mask
-        # OpenCV's coordinates are 0 at the middle of the first pixel, and those of the crops.
-        shift = motion.copy()
-        corner = np.array(self.box_xyxy[:2]) + _HALF
-        shift[:, 2] += motion[:, :2] @ corner - (x0 + _HALF, y0 + _HALF)
-        size = (x1 - x0, y1 - y0)
-        levels = cv2.warpAffine(self.crop.view(np.uint8) * np.uint8(255), shift, size)
-        mask[y0:y1, x0:x1] = levels > 127
+def move_mask(mask: CroppedMask, motion: np.ndarray) -> CroppedMask:
+    """A mask after a motion, cut off at the image's border; it may be empty."""
+    x0, y0, x1, y1 = _pixels_around(mask.box_xyxy, motion, mask.image_hw)
+    if mask.is_empty or x0 >= x1 or y0 >= y1:
+        return mask.empty(mask.image_hw)
+    if np.abs(motion - IDENTITY).max() < _STILL_PX:
         return mask
+    # OpenCV's coordinates are 0 at the middle of the first pixel, and those of the crops.
+    shift = motion.copy()
+    corner = np.array(mask.box_xyxy[:2]) + _HALF
+    shift[:, 2] += motion[:, :2] @ corner - (x0 + _HALF, y0 + _HALF)
+    levels = cv2.warpAffine(mask.crop.view(np.uint8) * np.uint8(255), shift, (x1 - x0, y1 - y0))
+    return CroppedMask.at(mask.image_hw, (x0, y0), levels > 127)
+
+
+def or_none(mask: CroppedMask) -> CroppedMask | None:
+    """None for an empty mask."""
+    return None if mask.is_empty else mask
 
 
 def move_points(points_xy: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -149,10 +118,10 @@ class Track:
     last_seen_s: float
     trusted_s: float
     detected_box: np.ndarray
-    shape: Silhouette | None = None
+    shape: CroppedMask | None = None
     evidence: float = 0.0
     pose: np.ndarray = field(default_factory=IDENTITY.copy)
-    seen: Silhouette | None = None
+    seen: CroppedMask | None = None
     memory: Memory | None = None
     place: np.ndarray | None = None
     extent: np.ndarray = field(default_factory=lambda: np.zeros(2))
@@ -170,9 +139,9 @@ class Track:
         """Whether it rests on few boxes, and may be another one's twin."""
         return self.detections < _STEADY_DETECTIONS and not self.pinned
 
-    def confirm(self, amodal_mask: np.ndarray, stamp_s: float) -> None:
-        """Takes over a mask (H, W) bool, not empty, of the present frame."""
-        self.shape, self.pose, self.trusted_s = Silhouette.of(amodal_mask), IDENTITY, stamp_s
+    def confirm(self, amodal: CroppedMask, stamp_s: float) -> None:
+        """Takes over a mask of the present frame."""
+        self.shape, self.pose, self.trusted_s = or_none(amodal), IDENTITY, stamp_s
 
 
 def given_track(
@@ -207,7 +176,9 @@ def given_track(
     if amodal_mask is not None:
         if image_hw is None:
             raise InvalidInputError("amodal_mask: expected none before the first frame")
-        shape = Silhouette.of(check_array("amodal_mask", amodal_mask, np.bool_, image_hw))
+        shape = or_none(
+            CroppedMask.of(check_array("amodal_mask", amodal_mask, np.bool_, image_hw))
+        )
         if shape is None:
             raise InvalidInputError("amodal_mask: expected at least one pixel, got none")
     return Track(

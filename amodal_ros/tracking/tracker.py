@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from amodal_ros.checks import check_hw, check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.association import associate, hold_several, repeat_others
 from amodal_ros.tracking.camera_motion import choose_camera, common_change
 from amodal_ros.tracking.carrying import aligned, carried_objects, carried_track, settled_track
@@ -218,12 +219,9 @@ class AmodalTracker:
         Raises:
             InvalidInputError: when number or size of the masks are not the plan's.
         """
-        expected = (len(plan), *plan.image_hw)
-        if prediction.raw_amodal_masks.shape != expected:
-            raise InvalidInputError(
-                f"prediction: expected masks of shape {expected},"
-                f" got {prediction.raw_amodal_masks.shape}"
-            )
+        expected, got = (len(plan), *plan.image_hw), (len(prediction), *prediction.image_hw)
+        if got != expected:
+            raise InvalidInputError(f"prediction: expected masks of shape {expected}, got {got}")
         outcomes = judge(plan, prediction, self.config)
         carried = None if carried is None else aligned(carried)
         objects = tuple(
@@ -376,7 +374,7 @@ class AmodalTracker:
         return self._next_id - 1
 
     def _remember(
-        self, plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[np.ndarray]
+        self, plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[CroppedMask]
     ) -> None:
         """Keeps what the next frame needs of an object."""
         one, track_id = plan.forecasts[row], int(plan.track_ids[row])

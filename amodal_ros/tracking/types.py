@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from amodal_ros.image.masks import mask_box
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.stream import SceneView
 from amodal_ros.types import PointPrompt
@@ -39,7 +39,7 @@ class TrackPlan:
 
     Attributes:
         boxes_xyxy: (N, 4) float32, original pixels: the prompt boxes.
-        prior_masks: N masks (H, W) bool, the M_spec of each object; None: to be made from its box.
+        prior_masks: N masks, the M_spec of each object; None: to be made from its box.
         points: N point prompts beside the boxes, of objects just given by a user; None: none.
         track_ids: (N,) int32.
         detection_index: (N,) int32 into the frame's detections; -1: coasting.
@@ -62,7 +62,7 @@ class TrackPlan:
     """
 
     boxes_xyxy: np.ndarray
-    prior_masks: tuple[np.ndarray | None, ...]
+    prior_masks: tuple[CroppedMask | None, ...]
     points: tuple[PointPrompt | None, ...]
     track_ids: np.ndarray
     detection_index: np.ndarray
@@ -99,8 +99,8 @@ class TrackedObject:
         predicted_iou: the decoder's estimate for the amodal mask.
         coasting: no detection supported it in this frame; of a given object: nor did what is
             visible confirm it.
-        visible_mask: (H, W) bool, inside the amodal mask.
-        amodal_mask: (H, W) bool; empty when the decoder found nothing.
+        visible: its visible mask, inside the amodal one.
+        amodal: its amodal mask; empty when the decoder found nothing.
         coasting_s: for how many seconds it coasts; 0 where it does not.
         pinned: given by a user; it does not end by age.
         position_sigma_px: how far off it may be, as a standard deviation in original pixels; 0
@@ -115,27 +115,35 @@ class TrackedObject:
     score: float
     predicted_iou: float
     coasting: bool
-    visible_mask: np.ndarray
-    amodal_mask: np.ndarray
+    visible: CroppedMask
+    amodal: CroppedMask
     coasting_s: float = 0.0
     pinned: bool = False
     position_sigma_px: float = 0.0
     age_s: float = 0.0
 
     @cached_property
-    def visible_box_xyxy(self) -> tuple[int, int, int, int]:
-        """Tight half-open box of the visible mask, whole original pixels; zeros when empty."""
-        return mask_box(self.visible_mask)
+    def visible_mask(self) -> np.ndarray:
+        """(H, W) bool of `visible`, made when it is first asked for."""
+        return self.visible.full()
 
     @cached_property
-    def amodal_box_xyxy(self) -> tuple[int, int, int, int]:
+    def amodal_mask(self) -> np.ndarray:
+        """(H, W) bool of `amodal`, made when it is first asked for."""
+        return self.amodal.full()
+
+    @property
+    def visible_box_xyxy(self) -> BoxXyxy:
+        """Tight half-open box of the visible mask, whole original pixels; zeros when empty."""
+        return self.visible.box_xyxy
+
+    @property
+    def amodal_box_xyxy(self) -> BoxXyxy:
         """Tight half-open box of the amodal mask, whole original pixels; zeros when empty."""
-        return mask_box(self.amodal_mask)
+        return self.amodal.box_xyxy
 
     @cached_property
     def occlusion_rate(self) -> float:
         """1 - |visible| / |amodal|, in [0, 1]; 0 for an empty amodal mask."""
-        x0, y0, x1, y1 = self.amodal_box_xyxy
-        amodal = np.count_nonzero(self.amodal_mask[y0:y1, x0:x1])
-        visible = np.count_nonzero(self.visible_mask[y0:y1, x0:x1])
-        return 1 - visible / amodal if amodal else 0.0
+        seen = self.visible.area_in(self.amodal.box_xyxy)
+        return 1 - seen / self.amodal.area if self.amodal.area else 0.0

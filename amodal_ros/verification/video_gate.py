@@ -154,7 +154,8 @@ def _follow(
         )
         for values in (logits[:, :count], logits[:, count:])
     )
-    return AmodalPrediction(adapted, base, iou[:, count:].ravel())
+    hw = objects.geometry.original_hw
+    return AmodalPrediction(hw, adapted, base, iou[:, count:].ravel())
 
 
 def _follow_rows(

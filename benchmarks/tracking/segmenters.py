@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.image.boxes import box_iou
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_boxes
 from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.types import AmodalPrediction, ImageFeatures
 from benchmarks.tracking.clips import ClipFrame, TrueObject
+
+Prior = NDArray[np.bool_] | CroppedMask
 
 TRUTH_LIKE = "the truth with small errors (no network)"
 
@@ -30,7 +33,9 @@ class FrameSegmenter(Protocol):
         """Turns to a frame."""
 
     def segment(
-        self, boxes_xyxy: NDArray[np.float32], priors: Sequence[NDArray[np.bool_] | None]
+        self,
+        boxes_xyxy: NDArray[np.float32],
+        priors: Sequence[Prior | None],
     ) -> AmodalPrediction:
         """Segments N objects in it, given by boxes (N, 4) and M_spec, None: the box."""
 
@@ -100,7 +105,9 @@ class ModelSegmenter:
         self._frame, self._features = frame, None
 
     def segment(
-        self, boxes_xyxy: NDArray[np.float32], priors: Sequence[NDArray[np.bool_] | None]
+        self,
+        boxes_xyxy: NDArray[np.float32],
+        priors: Sequence[Prior | None],
     ) -> AmodalPrediction:
         """See `FrameSegmenter`."""
         if self._frame is None:
@@ -132,7 +139,9 @@ class TruthLikeSegmenter:
         self._frame = frame
 
     def segment(
-        self, boxes_xyxy: NDArray[np.float32], priors: Sequence[NDArray[np.bool_] | None]
+        self,
+        boxes_xyxy: NDArray[np.float32],
+        priors: Sequence[Prior | None],
     ) -> AmodalPrediction:
         """See `FrameSegmenter`."""
         if self._frame is None:
@@ -142,7 +151,7 @@ class TruthLikeSegmenter:
         samples = self._frame.objects
         visible_boxes = mask_boxes(np.stack([sample.visible_mask for sample in samples]))
         best = box_iou(boxes_xyxy, visible_boxes).argmax(axis=1)
-        return AmodalPrediction(
+        return AmodalPrediction.from_masks(
             np.stack([self._with_errors(samples[k]) for k in best]),
             np.stack([samples[k].visible_mask for k in best]),
             np.full(len(best), 0.9, np.float32),

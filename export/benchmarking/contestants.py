@@ -14,6 +14,7 @@ from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.session import import_onnxruntime, session_options
 from amodal_ros.backends.openvino.compiling import core_of, import_openvino
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.cropped import full_masks
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
 from amodal_ros.inference.postprocess import masks_from_logits
@@ -202,7 +203,8 @@ class Naive:
     ) -> np.ndarray:
         prompts = decoder_prompts(queries, geometries, self._manifest.family)
         logits = runner.decoder(embeddings, prompts).logits
-        return masks_from_logits(logits, geometries, self._manifest.mask_threshold)
+        masks = masks_from_logits(logits, geometries, self._manifest.mask_threshold)
+        return full_masks(masks, geometries[0].original_hw)
 
 
 Call = Callable[[dict[str, np.ndarray]], np.ndarray]

@@ -134,10 +134,9 @@ def test_warp_of_the_region_equals_that_of_the_whole(
     geometry: ResizeGeometry, seed: int, size: int, offset: float, threshold: float
 ) -> None:
     logits = smooth_logits(seed, size, offset)
-    whole = np.zeros(geometry.original_hw, bool)
     rows, columns = geometry._logits_under_original(size, size)
-    threshold_logits(logits[0, 0], rows, columns, threshold, whole, whole=True)
-    assert np.array_equal(geometry.logits_to_original(logits, threshold)[0], whole)
+    whole = threshold_logits(logits[0, 0], rows, columns, threshold, whole=True)
+    assert np.array_equal(geometry.logits_to_original(logits, threshold)[0], whole.full())
 
 
 @given(sizes, st.integers(0, 2**32 - 1), st.sampled_from([4, 16]))

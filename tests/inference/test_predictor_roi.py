@@ -40,10 +40,8 @@ def image() -> np.ndarray:
 
 def paste_slowly(logits: np.ndarray, geometry: ResizeGeometry) -> np.ndarray:
     """Interpolates every pixel of the image, in the region or not."""
-    mask = np.zeros(HW, bool)
     rows, columns = geometry._logits_under_original(*logits.shape)
-    threshold_logits(logits, rows, columns, 0.0, mask, whole=True)
-    return mask
+    return threshold_logits(logits, rows, columns, 0.0, whole=True).full()
 
 
 @pytest.mark.parametrize("max_batch", [1, 2, 4, 8])

@@ -84,7 +84,7 @@ class FakePredictor:
             visible[row, y0:y1, x0 : (x0 + x1) // 2] = True
         iou = np.full(len(boxes_xyxy), 0.75, np.float32)
         timings = {"prior": 0.5, "suffix": 3.0, "decoder": 1.5, "postprocess": 0.25}
-        return AmodalPrediction(amodal, visible, iou, timings)
+        return AmodalPrediction.from_masks(amodal, visible, iou, timings)
 
 
 def picture(height: int = 120, width: int = 160, seed: int = 0) -> np.ndarray:

@@ -21,6 +21,7 @@ from amodal_msgs.msg import AmodalMaskArray
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.outputs.printer import lines
 from amodal_ros.tracking.tracker import TrackedObject
@@ -38,12 +39,12 @@ EXPECTED = [
 def message() -> AmodalMaskArray:
     """A cup whose lower half is hidden, and something that is hidden wholly."""
 
-    def mask(rows: slice, columns: slice) -> np.ndarray:
+    def mask(rows: slice, columns: slice) -> CroppedMask:
         full = np.zeros(IMAGE_HW, bool)
         full[rows, columns] = True
-        return full
+        return CroppedMask.of(full)
 
-    nothing = np.zeros(IMAGE_HW, bool)
+    nothing = CroppedMask.empty(IMAGE_HW)
     cup, hidden = mask(slice(20, 50), slice(10, 30)), mask(slice(50, 60), slice(70, 80))
     upper = mask(slice(20, 35), slice(10, 30))
     objects = [

@@ -6,14 +6,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.tracking.appearance import Likeness, Memory, Surroundings
 from amodal_ros.types import ObjectFeatures
-from tests.tracking.tracker_support import filled
+from tests.tracking.tracker_support import Box, filled
 
 HW = (80, 120)
 OBJECT, TABLE, HAND = np.eye(8, dtype=np.float32)[:3]
 BOX = (40, 30, 60, 50)
+
+
+def mask(box: Box) -> CroppedMask:
+    return CroppedMask.of(filled(box, HW))
 
 
 def surroundings(
@@ -46,7 +51,7 @@ def surroundings(
 
 def known(shared: bool = False) -> Memory:
     around = surroundings({BOX: OBJECT}, shared=shared)
-    look = around.look(around.cover(filled(BOX, HW)))
+    look = around.look(around.cover(mask(BOX)))
     assert look is not None
     return Memory(look, look)
 
@@ -58,18 +63,18 @@ def test_object_is_known_wherever_it_is_and_its_occluder_is_not(shared: bool) ->
     around = surroundings({moved: OBJECT}, shared=shared)
     likeness = Likeness.of(around, memory)
     assert likeness is not None
-    assert likeness.shows(filled(moved, HW))
-    assert likeness.shows(filled((46, 34, 56, 54), HW))  # a part
-    assert not likeness.shows(filled((20, 10, 46, 34), HW))  # the table
-    assert not likeness.shows(np.zeros(HW, bool))
+    assert likeness.shows(mask(moved))
+    assert likeness.shows(mask((46, 34, 56, 54)))  # a part
+    assert not likeness.shows(mask((20, 10, 46, 34)))  # the table
+    assert not likeness.shows(CroppedMask.empty(HW))
     hidden = Likeness.of(surroundings({BOX: HAND}, shared=shared), memory)
     assert hidden is not None
-    assert not hidden.shows(filled(BOX, HW))
+    assert not hidden.shows(mask(BOX))
 
 
 def test_cover_is_the_share_of_each_cell_also_beyond_the_image() -> None:
     around = surroundings({}, box=(100, 60, 120, 80))
-    cover = around.cover(filled((100, 60, 120, 80), HW))
+    cover = around.cover(mask((100, 60, 120, 80)))
     assert float(cover.sum() * around.cell_px.prod()) == pytest.approx(400, rel=0.02)
     assert 0.4 < around.inside.mean() < 0.7  # the rest lies outside
 
@@ -87,14 +92,14 @@ def test_a_mask_that_was_cut_off_reaches_to_what_is_joined_to_it() -> None:
     around = surroundings({(40, 30, 66, 50): OBJECT, (32, 22, 36, 58): OBJECT})
     likeness = Likeness.of(around, known())
     assert likeness is not None
-    assert likeness.reach(filled((44, 32, 52, 48), HW)).tolist() == [40, 30, 66, 50]
-    assert not likeness.reach(filled((60, 52, 68, 58), HW)).any()
+    assert likeness.reach(mask((44, 32, 52, 48))).tolist() == [40, 30, 66, 50]
+    assert not likeness.reach(mask((60, 52, 68, 58))).any()
 
 
 def test_memory_keeps_the_first_view_and_follows_slowly() -> None:
     memory = known()
     other = surroundings({BOX: 0.8 * OBJECT + 0.6 * HAND})
-    look = other.look(other.cover(filled(BOX, HW)))
+    look = other.look(other.cover(mask(BOX)))
     assert look is not None
     once = memory.after(look)
     assert once.first is memory.first
@@ -108,14 +113,14 @@ def test_memory_keeps_the_first_view_and_follows_slowly() -> None:
 def test_a_view_unlike_the_first_is_not_learnt() -> None:
     memory = known()
     other = surroundings({BOX: 0.5 * OBJECT + HAND})
-    look = other.look(other.cover(filled(BOX, HW)))
+    look = other.look(other.cover(mask(BOX)))
     assert look is not None
     assert memory.after(look) is memory
 
 
 def test_what_is_around_is_told_apart_by_side() -> None:
     around = surroundings({(30, 20, 70, 30): HAND, BOX: OBJECT})
-    look = around.look(around.cover(filled(BOX, HW)))
+    look = around.look(around.cover(mask(BOX)))
     assert look is not None
     above, below, left, right = look.off
     assert float(above @ HAND) > 0.9

@@ -80,7 +80,7 @@ class Camera:
         def look(part: TrackPlan) -> AmodalPrediction:
             asked.extend(part.track_ids.tolist())
             masks = np.array([box_mask(box) for box in part.boxes_xyxy], bool)
-            return AmodalPrediction(masks, masks, np.full(len(part), 0.75, np.float32))
+            return AmodalPrediction.from_masks(masks, masks, np.full(len(part), 0.75, np.float32))
 
         objects, _ = self.frames.answer(plan, look, INTERVAL_S, begun_s)
         self.looks.now_s += CARRY_S
@@ -136,7 +136,9 @@ def test_with_time_for_all_it_is_as_without_a_budget() -> None:
         objects = camera.frame(number, boxes)
         plan = tracker.plan(Detections.from_boxes(boxes), number * INTERVAL_S, HW)
         masks = np.array([box_mask(box) for box in plan.boxes_xyxy], bool)
-        wanted = tracker.update(plan, AmodalPrediction(masks, masks, np.full(5, 0.75, np.float32)))
+        wanted = tracker.update(
+            plan, AmodalPrediction.from_masks(masks, masks, np.full(5, 0.75, np.float32))
+        )
         if number == 0:
             continue  # what a look costs is not known yet: one is tried
         assert [one.track_id for one in objects] == [one.track_id for one in wanted]

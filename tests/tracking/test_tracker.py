@@ -35,7 +35,7 @@ def test_previous_amodal_mask_grown_is_the_next_m_spec() -> None:
     plan, _ = step(tracker, 0.1, see(A), [A])
     radius = 0.2 * np.sqrt(20 * 30)
     assert plan.prior_masks[0] is not None
-    assert np.array_equal(plan.prior_masks[0], dilate_mask(filled(A), radius))
+    assert np.array_equal(plan.prior_masks[0].full(), dilate_mask(filled(A), radius))
     assert plan.track_ids.tolist() == [0]
 
 

@@ -41,7 +41,7 @@ def test_given_mask_is_the_first_m_spec() -> None:
     step(tracker, 0.0, Detections.empty(), [])
     tracker.add_object(A, amodal_mask=filled(A))
     plan = tracker.plan(Detections.empty(), 0.1, HW)
-    assert np.array_equal(plan.prior_masks[0], filled(A))
+    assert np.array_equal(plan.prior_masks[0].full(), filled(A))
 
 
 def test_given_points_are_a_prompt_of_the_first_frame_that_is_answered() -> None:

@@ -55,7 +55,9 @@ def predicted(boxes: np.ndarray, picture: np.ndarray, owner: np.ndarray) -> Amod
     values = np.zeros((1, 8, 50, 50), np.float32)
     values[0, :, :30] = picture[2::4, 2::4].transpose(2, 0, 1)
     features = ObjectFeatures(values, (ResizeGeometry.letterbox(HW, 200),) * len(boxes))
-    return AmodalPrediction(masks, masks, np.full(len(boxes), 0.9, np.float32), {}, features)
+    return AmodalPrediction.from_masks(
+        masks, masks, np.full(len(boxes), 0.9, np.float32), {}, features
+    )
 
 
 def moved(box: Box, right: int, down: int = 0) -> Box:

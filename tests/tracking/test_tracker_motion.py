@@ -36,7 +36,9 @@ def with_object(background: np.ndarray, box: Box) -> np.ndarray:
 
 def answer(amodal: Box, visible: Box | None = None) -> AmodalPrediction:
     seen = filled(visible, SIZE) if visible else np.zeros(SIZE, bool)
-    return AmodalPrediction(filled(amodal, SIZE)[None], seen[None], np.array([0.9], np.float32))
+    return AmodalPrediction.from_masks(
+        filled(amodal, SIZE)[None], seen[None], np.array([0.9], np.float32)
+    )
 
 
 def run(
@@ -57,7 +59,7 @@ def test_m_spec_moves_with_the_object() -> None:
     run(tracker, 0.0, with_object(background, OBJECT), OBJECT, answer(OBJECT, OBJECT))
     there = shifted(OBJECT, 8, 3)
     plan, _ = run(tracker, 0.1, with_object(background, there), there, answer(there, there))
-    assert mask_iou(plan.prior_masks[0], filled(there, SIZE)) > 0.95
+    assert mask_iou(plan.prior_masks[0].full(), filled(there, SIZE)) > 0.95
 
 
 def test_hidden_object_moves_with_the_camera_and_its_own_motion() -> None:

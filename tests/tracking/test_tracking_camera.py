@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.camera_motion import choose_camera, common_change, own_motion
 from amodal_ros.tracking.forecast import forecast
 from amodal_ros.tracking.stream import SceneMotion, Stream, shared_motions
-from amodal_ros.tracking.track import IDENTITY, Silhouette, Track
+from amodal_ros.tracking.track import IDENTITY, Track
 from tests.tracking.tracker_support import Box, filled
 
 HW = (480, 640)
@@ -38,7 +39,7 @@ def track(box: Box, velocity: tuple[float, float] = (0, 0), measured: int = 9) -
     """An object seen in a box; velocity in pixels per frame."""
     return Track(
         *(0, "", "", 1.0, 0.0, 0.0, np.array(box, float)),
-        seen=Silhouette.of(filled(box, HW)),
+        seen=CroppedMask.of(filled(box, HW)),
         velocity=np.array(velocity) / FRAME_S,
         measured=measured,
     )
@@ -124,7 +125,7 @@ def test_motion_of_an_object_that_is_carried_fast_and_comes_closer() -> None:
     seen = scene((box, 30, (120, 0)))
     grown = seen.after_xy + (seen.before_xy - (300, 200)) * 0.05
     seen = replace(seen, after_xy=grown)
-    own = own_motion(Silhouette.of(filled(box, HW)), seen, IDENTITY)
+    own = own_motion(CroppedMask.of(filled(box, HW)), seen, IDENTITY)
     assert own is not None
     assert np.linalg.norm(own - (120, 0)) < 2
 

@@ -17,7 +17,7 @@ PART: Box = (10, 10, 30, 20)
 
 def doubtful(box: Box, iou: float) -> AmodalPrediction:
     mask = filled(box)[None]
-    return AmodalPrediction(mask, mask, np.array([iou], np.float32))
+    return AmodalPrediction.from_masks(mask, mask, np.array([iou], np.float32))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_drift_restarts_m_spec_from_the_box(bad: AmodalPrediction) -> None:
     assert plan.prior_masks == (None,)
     assert plan.track_ids.tolist() == [0]
     plan, _ = step(tracker, 0.3, see(A), [A])
-    assert np.array_equal(plan.prior_masks[0], filled(A))
+    assert np.array_equal(plan.prior_masks[0].full(), filled(A))
 
 
 def test_mask_that_drifted_is_not_what_the_track_coasts_on() -> None:
@@ -57,7 +57,7 @@ def test_what_came_from_the_box_counts_whatever_its_size() -> None:
     for stamp in (0.1, 0.2):  # drift, then from the box again: so large it is
         tracker.update(tracker.plan(see(A), stamp, HW), answer([large], [A]))
     plan = tracker.plan(see(A), 0.3, HW)
-    assert np.array_equal(plan.prior_masks[0], filled(large))
+    assert np.array_equal(plan.prior_masks[0].full(), filled(large))
 
 
 def test_hidden_object_does_not_turn_into_its_occluder_step_by_step() -> None:

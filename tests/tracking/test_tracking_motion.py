@@ -7,13 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.stream import SceneView, scene_motion
 from amodal_ros.tracking.track import (
     IDENTITY,
-    Silhouette,
     compose,
     move_boxes,
+    move_mask,
     move_points,
+    or_none,
 )
 from tests.tracking.tracker_support import HW, filled
 
@@ -86,30 +88,30 @@ def test_any_size_of_image(hw: tuple[int, int]) -> None:
     assert max(SceneView.of(image).grey.shape) <= 320
 
 
-def test_silhouette_moves_by_whole_pixels_exactly() -> None:
+def test_mask_moves_by_whole_pixels_exactly() -> None:
     mask = np.random.default_rng(0).random(HW) > 0.5
     mask[:10] = mask[-10:] = mask[:, :10] = mask[:, -10:] = False
-    shape = Silhouette.of(mask)
-    assert np.array_equal(shape.moved(IDENTITY, HW), mask)
+    shape = CroppedMask.of(mask)
+    assert np.array_equal(move_mask(shape, IDENTITY).full(), mask)
     shift = np.array([[1.0, 0, 4], [0, 1.0, -3]])
-    assert np.array_equal(shape.moved(shift, HW), np.roll(mask, (-3, 4), axis=(0, 1)))
-    assert Silhouette.of(np.zeros(HW, bool)) is None
+    assert np.array_equal(move_mask(shape, shift).full(), np.roll(mask, (-3, 4), axis=(0, 1)))
+    assert or_none(CroppedMask.of(np.zeros(HW, bool))) is None
 
 
-def test_silhouette_is_cut_at_the_border_and_may_vanish() -> None:
-    shape = Silhouette.of(filled((10, 10, 30, 40)))
+def test_mask_is_cut_at_the_border_and_may_vanish() -> None:
+    shape = CroppedMask.of(filled((10, 10, 30, 40)))
     out = np.array([[1.0, 0, -20], [0, 1.0, 0]])
-    assert np.array_equal(shape.moved(out, HW), filled((0, 10, 10, 40)))
-    assert not shape.moved(np.array([[1.0, 0, 500], [0, 1.0, 0]]), HW).any()
+    assert np.array_equal(move_mask(shape, out).full(), filled((0, 10, 10, 40)))
+    assert not move_mask(shape, np.array([[1.0, 0, 500], [0, 1.0, 0]])).full().any()
 
 
-def test_silhouette_grows_and_turns() -> None:
-    shape = Silhouette.of(filled((20, 20, 60, 30)))
+def test_mask_grows_and_turns() -> None:
+    shape = CroppedMask.of(filled((20, 20, 60, 30)))
     double = np.array([[2.0, 0, -30], [0, 2.0, -30]])
-    grown = shape.moved(double, HW)
+    grown = move_mask(shape, double).full()
     assert np.count_nonzero(grown ^ filled((10, 10, 90, 30))) < 0.05 * 80 * 20
     quarter = np.array([[0.0, -1, 70], [1.0, 0, -10]])
-    turned = shape.moved(quarter, HW)
+    turned = move_mask(shape, quarter).full()
     assert np.array_equal(turned, filled((40, 10, 50, 50)))
 
 

@@ -27,7 +27,9 @@ def answer(raw: list[Box], visible: list[Box] | None = None) -> AmodalPrediction
         np.array([filled(box) for box in boxes], bool).reshape(-1, *HW)
         for boxes in (raw, visible or raw)
     )
-    return AmodalPrediction(raw_masks, visible_masks, np.full(len(raw), 0.8, np.float32))
+    return AmodalPrediction.from_masks(
+        raw_masks, visible_masks, np.full(len(raw), 0.8, np.float32)
+    )
 
 
 def step(

@@ -225,7 +225,7 @@ def test_mask_from_logits(
         for box, values in zip(boxes, logits, strict=True)
     ]
     for got, values in zip(port.call_many("maskFromLogits", given), expected, strict=True):
-        np.testing.assert_array_equal(pixels(got, HW), values)
+        np.testing.assert_array_equal(pixels(got, HW), values.full())
 
 
 def test_run_lengths_as_pycocotools_writes_them(port: Port, rng: np.random.Generator) -> None:

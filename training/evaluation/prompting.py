@@ -104,6 +104,7 @@ class Prompter:
         plan = self._tracker.plan(
             detections, float(samples[0].frame or 0) * _FRAME_S, samples[0].image.hw
         )
+        priors = [None if one is None else one.full() for one in plan.prior_masks]
         row_of = {name: k for k, name in enumerate(names)}
         targets = [row_of.get(identity, -1) for identity in plan.identities]
         with_points = [r for r, k in enumerate(targets) if self._kind == "points" and k in seen]
@@ -115,7 +116,7 @@ class Prompter:
                     features,
                     [samples[targets[r]] for r in rows] if rows is with_points else None,
                     plan.boxes_xyxy[rows],
-                    [plan.prior_masks[r] for r in rows],
+                    [priors[r] for r in rows],
                 ),
             )
             for rows in (with_points, with_boxes)
@@ -162,7 +163,7 @@ def _scatter(
 
 def _select(prediction: AmodalPrediction, rows: Sequence[int]) -> AmodalPrediction:
     index = np.asarray(rows, dtype=np.intp)
-    return AmodalPrediction(
+    return AmodalPrediction.from_masks(
         prediction.raw_amodal_masks[index],
         prediction.visible_masks[index],
         prediction.predicted_iou[index],
@@ -176,7 +177,7 @@ def _ordered(
     if not parts:
         return AmodalPrediction.empty(hw)
     order = np.argsort([row for rows, _ in parts for row in rows])
-    return AmodalPrediction(
+    return AmodalPrediction.from_masks(
         np.concatenate([p.raw_amodal_masks for _, p in parts])[order],
         np.concatenate([p.visible_masks for _, p in parts])[order],
         np.concatenate([p.predicted_iou for _, p in parts])[order],

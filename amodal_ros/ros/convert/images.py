@@ -8,6 +8,7 @@ agree, otherwise the error says what came and what was expected.
 from __future__ import annotations
 
 import array
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,16 +159,30 @@ def pack_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
         encoding: the message's encoding; it must describe ``pixels``.
         header: header of the message.
     """
+    message, memory = blank_image(pixels.shape, encoding, header)
+    memory[...] = pixels
+    return message
+
+
+def blank_image(shape: tuple[int, ...], encoding: str, header: Header) -> tuple[Image, np.ndarray]:
+    """Build an image message without padding, to be filled in place.
+
+    Args:
+        shape: (H, W) or (H, W, C).
+        encoding: the message's encoding; it must describe such pixels.
+        header: header of the message.
+
+    Returns:
+        The message, and its memory as an array uint8 of that shape.
+    """
     message = Image()
     message.header = header
     message.encoding = encoding
-    message.height, message.width = pixels.shape[:2]
-    message.step = pixels.nbytes // max(pixels.shape[0], 1)
+    message.height, message.width = shape[:2]
+    message.step = math.prod(shape[1:])
     # array.array is the only type that rclpy neither checks nor converts item by item.
-    data = array.array("B")
-    data.frombytes(np.ascontiguousarray(pixels).reshape(-1).data)
-    message.data = data
-    return message
+    message.data = array.array("B", bytes(math.prod(shape)))
+    return message, np.frombuffer(message.data, np.uint8).reshape(shape)
 
 
 def view_pixels(

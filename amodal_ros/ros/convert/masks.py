@@ -17,10 +17,9 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.convert.images import pack_image
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask
+from amodal_ros.ros.convert.images import blank_image
 from amodal_ros.tracking.tracker import TrackedObject
-
-_BoxXyxy = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def encode_masks(
     """Build the message of one image.
 
     Args:
-        objects: masks (H, W) bool of the image's size.
+        objects: with masks of the image's size.
         header: the source image's header; it becomes that of the array and of every mask.
         image_hw: height and width of the source image in pixels.
 
@@ -86,7 +85,7 @@ def decode_masks(message: AmodalMaskArray) -> tuple[TrackedObject, ...]:
     image_hw = (message.height, message.width)
     objects = []
     for mask in message.masks:
-        visible, amodal = decode_mask(mask, image_hw)
+        visible, amodal = decode_cropped(mask, image_hw)
         objects.append(
             TrackedObject(
                 track_id=mask.track_id,
@@ -95,8 +94,8 @@ def decode_masks(message: AmodalMaskArray) -> tuple[TrackedObject, ...]:
                 score=mask.score,
                 predicted_iou=mask.predicted_iou,
                 coasting=mask.coasting,
-                visible_mask=visible,
-                amodal_mask=amodal,
+                visible=visible,
+                amodal=amodal,
                 age_s=mask.age,
                 position_sigma_px=mask.position_sigma,
             )
@@ -105,6 +104,15 @@ def decode_masks(message: AmodalMaskArray) -> tuple[TrackedObject, ...]:
 
 
 def decode_mask(mask: AmodalMask, image_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Read one object of a mask message: visible and amodal mask, each (H, W) bool.
+
+    See `decode_cropped`, which needs no more memory than the object.
+    """
+    visible, amodal = decode_cropped(mask, image_hw)
+    return visible.full(), amodal.full()
+
+
+def decode_cropped(mask: AmodalMask, image_hw: tuple[int, int]) -> tuple[CroppedMask, CroppedMask]:
     """Read one object of a mask message.
 
     Args:
@@ -112,23 +120,20 @@ def decode_mask(mask: AmodalMask, image_hw: tuple[int, int]) -> tuple[np.ndarray
         image_hw: the array's ``height`` and ``width``.
 
     Returns:
-        Visible and amodal mask, each (H, W) bool.
+        Visible and amodal mask.
 
     Raises:
         InvalidInputError: if box, picture and image do not fit together.
     """
     crop = decode_crop(mask)
     box = mask.amodal_box
-    rows = slice(box.y_offset, box.y_offset + box.height)
-    columns = slice(box.x_offset, box.x_offset + box.width)
-    if rows.stop > image_hw[0] or columns.stop > image_hw[1]:
+    corner = box.x_offset, box.y_offset
+    if corner[0] + box.width > image_hw[1] or corner[1] + box.height > image_hw[0]:
         raise InvalidInputError(
             f"amodal_box {_describe(box)} is not inside of the image {image_hw[1]}x{image_hw[0]}"
         )
-    visible, amodal = np.zeros(image_hw, bool), np.zeros(image_hw, bool)
-    visible[rows, columns] = crop == AmodalMask.VISIBLE
-    amodal[rows, columns] = crop != AmodalMask.BACKGROUND
-    return visible, amodal
+    visible = CroppedMask.at(image_hw, corner, crop == AmodalMask.VISIBLE)
+    return visible, CroppedMask.at(image_hw, corner, crop != AmodalMask.BACKGROUND)
 
 
 def decode_crop(mask: AmodalMask) -> np.ndarray:
@@ -159,23 +164,21 @@ def decode_crop(mask: AmodalMask) -> np.ndarray:
 def _encode_object(
     tracked: TrackedObject, header: Header, image_hw: tuple[int, int]
 ) -> AmodalMask | None:
-    for mask in (tracked.visible_mask, tracked.amodal_mask):
-        if mask.shape != image_hw or mask.dtype != np.bool_:
-            raise InvalidInputError(
-                f"expected masks {image_hw} bool, got {mask.shape} {mask.dtype}"
-            )
+    for mask in (tracked.visible, tracked.amodal):
+        if mask.image_hw != image_hw:
+            raise InvalidInputError(f"expected masks of {image_hw}, got {mask.image_hw}")
     amodal_box, visible_box = tracked.amodal_box_xyxy, tracked.visible_box_xyxy
-    if _is_empty(amodal_box) and _is_empty(visible_box):
+    if tracked.amodal.is_empty and tracked.visible.is_empty:
         return None
-    if not (_is_empty(visible_box) or _contains(amodal_box, visible_box)):
+    if not (tracked.visible.is_empty or _contains(amodal_box, visible_box)):
         raise InvalidInputError(
             f"visible box {visible_box} of object {tracked.track_id} is not inside of its "
             f"amodal box {amodal_box}"
         )
-    x0, y0, x1, y1 = amodal_box
-    amodal, visible = tracked.amodal_mask[y0:y1, x0:x1], tracked.visible_mask[y0:y1, x0:x1]
-    crop = amodal.view(np.uint8) * np.uint8(AmodalMask.OCCLUDED)
+    picture, crop = blank_image(tracked.amodal.crop.shape, "mono8", header)
+    np.multiply(tracked.amodal.crop.view(np.uint8), np.uint8(AmodalMask.OCCLUDED), out=crop)
     # All bits where it is visible: 200 times faster than to pick those pixels.
+    visible = tracked.visible.cut(amodal_box)
     np.bitwise_or(crop, np.negative(visible.view(np.uint8)), out=crop)
     return AmodalMask(
         track_id=int(tracked.track_id),
@@ -187,17 +190,13 @@ def _encode_object(
         coasting=bool(tracked.coasting),
         visible_box=_region(visible_box),
         amodal_box=_region(amodal_box),
-        mask=pack_image(crop, "mono8", header),
+        mask=picture,
         age=float(tracked.age_s),
         position_sigma=float(tracked.position_sigma_px),
     )
 
 
-def _is_empty(box: _BoxXyxy) -> bool:
-    return box[0] == box[2]
-
-
-def _contains(outer: _BoxXyxy, inner: _BoxXyxy) -> bool:
+def _contains(outer: BoxXyxy, inner: BoxXyxy) -> bool:
     return (
         outer[0] <= inner[0]
         and outer[1] <= inner[1]
@@ -206,7 +205,7 @@ def _contains(outer: _BoxXyxy, inner: _BoxXyxy) -> bool:
     )
 
 
-def _region(box: _BoxXyxy) -> RegionOfInterest:
+def _region(box: BoxXyxy) -> RegionOfInterest:
     x0, y0, x1, y1 = box
     return RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0)
 

@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from amodal_ros.errors import AmodalError, BackendError
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Fault, FaultLog
 from amodal_ros.tracking.tracker import AmodalTracker
@@ -42,7 +43,7 @@ class Predictor(Protocol):
         self,
         features: ImageFeatures,
         boxes_xyxy: np.ndarray | None = None,
-        prior_masks: Sequence[np.ndarray | None] | None = None,
+        prior_masks: Sequence[CroppedMask | None] | None = None,
         *,
         points: Sequence[PointPrompt | None] | None = None,
     ) -> AmodalPrediction:
@@ -293,7 +294,7 @@ def warm_up(predictor: Predictor) -> None:
     picture[::8, ::8] = 255  # corners, whose motion is followed
     mask = np.zeros((1, *image_hw), bool)
     mask[:, 16:48, 16:48] = True
-    prediction = AmodalPrediction(mask, mask, np.ones(1, np.float32))
+    prediction = AmodalPrediction.from_masks(mask, mask, np.ones(1, np.float32))
     for stamp_s in (1.0, 2.0):  # the second one continues a track
         found = Detections.from_boxes([[16.0, 16.0, 48.0, 48.0]])
         tracker.update(tracker.plan(found, stamp_s, image_hw, picture), prediction)

@@ -144,8 +144,8 @@ def _objects(prediction: AmodalPrediction, first: int) -> list[TrackedObject]:
             score=1.0,
             predicted_iou=float(prediction.predicted_iou[row]),
             coasting=False,
-            visible_mask=prediction.visible_masks[row],
-            amodal_mask=prediction.amodal_masks[row],
+            visible=prediction.visible[row],
+            amodal=prediction.amodal[row],
         )
         for row in range(len(prediction))
     ]

@@ -14,6 +14,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.ros.convert.masks import decode_crop, decode_mask, decode_masks, encode_masks
 from amodal_ros.tracking.tracker import TrackedObject
 
@@ -30,7 +31,9 @@ def make_object(visible_mask: np.ndarray, amodal_mask: np.ndarray, **fields) -> 
         "coasting": False,
         **fields,
     }
-    return TrackedObject(visible_mask=visible_mask, amodal_mask=amodal_mask, **named)
+    return TrackedObject(
+        visible=CroppedMask.of(visible_mask), amodal=CroppedMask.of(amodal_mask), **named
+    )
 
 
 def header() -> Header:

@@ -65,7 +65,7 @@ def test_a_track_goes_on_and_coasts(rig):
     assert first.track_id == second.track_id == coasting.track_id
     assert [mask.coasting for mask in (first, second, coasting)] == [False, False, True]
     assert rig.predictor.priors[0] == (None,)
-    assert rig.predictor.priors[1][0].sum() > 40 * 50
+    assert rig.predictor.priors[1][0].area > 40 * 50
 
 
 def wrong_images():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.ros.outputs.overlay import PALETTE, draw_overlay, label_of, object_colour
 from amodal_ros.tracking.tracker import TrackedObject
 
@@ -23,7 +24,9 @@ def make_object(visible_mask: np.ndarray, amodal_mask: np.ndarray, **fields) -> 
         "coasting": False,
         **fields,
     }
-    return TrackedObject(visible_mask=visible_mask, amodal_mask=amodal_mask, **named)
+    return TrackedObject(
+        visible=CroppedMask.of(visible_mask), amodal=CroppedMask.of(amodal_mask), **named
+    )
 
 
 def rectangle(x0, y0, x1, y1):

@@ -56,7 +56,7 @@ class Oracle:
         found = [self._matching(box) for box in boxes_xyxy]
         if not found:
             return AmodalPrediction.empty(features)
-        return AmodalPrediction(
+        return AmodalPrediction.from_masks(
             np.stack([s.amodal_mask for s in found]),
             np.stack([s.visible_mask for s in found]),
             np.ones(len(found), np.float32),

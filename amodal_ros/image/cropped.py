@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mask kept as the content of its box: what is compared and moved is as small as its object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from amodal_ros.checks import check_array
+from amodal_ros.image.masks import dilate_mask, mask_box
+
+BoxXyxy = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class CroppedMask:
+    """A mask (H, W) bool of an image; build it with `of` or `at`.
+
+    `a | b`, `a & b` and `a - b` are masks of one image, as with sets.
+
+    Attributes:
+        image_hw: (height, width) of the image.
+        box_xyxy: tight half-open box, whole original pixels; zeros when the mask is empty.
+        crop: (h, w) bool, C-contiguous, the mask inside the box; nobody writes into it.
+    """
+
+    image_hw: tuple[int, int]
+    box_xyxy: BoxXyxy
+    crop: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> CroppedMask:
+        """That of a mask (H, W) bool, which is copied from.
+
+        Raises:
+            InvalidInputError: for another dtype or rank.
+        """
+        mask = check_array("mask", mask, np.bool_, (None, None))
+        return cls.at((mask.shape[0], mask.shape[1]), (0, 0), mask, copy=True)
+
+    @classmethod
+    def at(
+        cls,
+        image_hw: tuple[int, int],
+        corner_xy: tuple[int, int],
+        part: np.ndarray,
+        copy: bool = False,
+    ) -> CroppedMask:
+        """A mask that is set in a part of the image alone.
+
+        Args:
+            image_hw: (height, width) of the image.
+            corner_xy: the original pixel of the part's first; all of it lies in the image.
+            part: (h, w) bool.
+            copy: also where the part is as small as it can be.
+        """
+        x0, y0, x1, y1 = mask_box(part) if part.size else (0, 0, 0, 0)
+        if x1 == 0:
+            return cls.empty(image_hw)
+        tight = part[y0:y1, x0:x1]
+        left, top = corner_xy
+        box = left + x0, top + y0, left + x1, top + y1
+        return cls(image_hw, box, tight.copy() if copy else np.ascontiguousarray(tight))
+
+    @classmethod
+    def empty(cls, image_hw: tuple[int, int]) -> CroppedMask:
+        """The mask without a pixel."""
+        return cls(image_hw, (0, 0, 0, 0), np.zeros((0, 0), bool))
+
+    @classmethod
+    def filled(cls, image_hw: tuple[int, int], box_xyxy: BoxXyxy) -> CroppedMask:
+        """All pixels of a box that lies in the image and is not empty."""
+        x0, y0, x1, y1 = box_xyxy
+        return cls(image_hw, box_xyxy, np.ones((y1 - y0, x1 - x0), bool))
+
+    @cached_property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.crop))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no pixel."""
+        return self.box_xyxy[2] == 0
+
+    def full(self) -> np.ndarray:
+        """The mask (H, W) bool, a new array."""
+        mask = np.zeros(self.image_hw, dtype=bool)
+        x0, y0, x1, y1 = self.box_xyxy
+        mask[y0:y1, x0:x1] = self.crop
+        return mask
+
+    def cut(self, box_xyxy: BoxXyxy) -> np.ndarray:
+        """(h, w) bool: the mask in a box of whole pixels, which may leave the image.
+
+        It may be a view of `crop`; nothing is written into it.
+        """
+        left, top, right, bottom = box_xyxy
+        x0, y0, x1, y1 = common = _common(self.box_xyxy, box_xyxy)
+        if x0 < x1 and y0 < y1 and common == box_xyxy:
+            return self._view(common)
+        window = np.zeros((max(bottom - top, 0), max(right - left, 0)), bool)
+        if x0 < x1 and y0 < y1:
+            window[y0 - top : y1 - top, x0 - left : x1 - left] = self._view(common)
+        return window
+
+    def area_in(self, box_xyxy: BoxXyxy) -> int:
+        """Number of its pixels in a box of whole pixels."""
+        common = _common(self.box_xyxy, box_xyxy)
+        if common[0] >= common[2] or common[1] >= common[3]:
+            return 0
+        return int(np.count_nonzero(self._view(common)))
+
+    def filled_share(self, box_xyxy: BoxXyxy) -> float:
+        """Share of the image's pixels in a box that it has; 0 where the box has none."""
+        height, width = self.image_hw
+        x0, y0, x1, y1 = _common(box_xyxy, (0, 0, width, height))
+        if x0 >= x1 or y0 >= y1:
+            return 0.0
+        return self.area_in(box_xyxy) / ((x1 - x0) * (y1 - y0))
+
+    def contains(self, points_xy: ArrayLike) -> np.ndarray:
+        """Which of the points (K, 2) lie on it: (K,) bool."""
+        x0, y0, x1, y1 = self.box_xyxy
+        pixels = np.floor(points_xy).astype(np.int64).reshape(-1, 2)
+        inside = np.asarray(((pixels >= (x0, y0)) & (pixels < (x1, y1))).all(axis=1))
+        inside[inside] = self.crop[pixels[inside, 1] - y0, pixels[inside, 0] - x0]
+        return inside
+
+    def shared(self, other: CroppedMask) -> int:
+        """Number of pixels that both have."""
+        common = _common(self.box_xyxy, other.box_xyxy)
+        if common[0] >= common[2] or common[1] >= common[3]:
+            return 0
+        return int(np.count_nonzero(self._view(common) & other._view(common)))
+
+    def iou(self, other: CroppedMask) -> float:
+        """Intersection over union; 0 when both are empty."""
+        common = self.shared(other)
+        union = self.area + other.area - common
+        return common / union if union else 0.0
+
+    def share_in(self, other: CroppedMask) -> float:
+        """Share of its pixels that the other has too; 1 when it is empty."""
+        return self.shared(other) / self.area if self.area else 1.0
+
+    def dilated(self, radius: float) -> CroppedMask:
+        """See `amodal_ros.image.masks.dilate_mask`."""
+        if self.is_empty:
+            return self
+        margin, (height, width) = int(np.floor(radius)), self.image_hw
+        x0, y0, x1, y1 = self.box_xyxy
+        left, top = max(x0 - margin, 0), max(y0 - margin, 0)
+        window = left, top, min(x1 + margin, width), min(y1 + margin, height)
+        return self.at(self.image_hw, (left, top), dilate_mask(self.cut(window), radius))
+
+    def __or__(self, other: CroppedMask) -> CroppedMask:
+        """The pixels that one of both has."""
+        if self.is_empty or other.is_empty:
+            return other if self.is_empty else self
+        a, b = self.box_xyxy, other.box_xyxy
+        box = min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+        if box == a == b:
+            return CroppedMask(self.image_hw, box, self.crop | other.crop)
+        union = np.zeros((box[3] - box[1], box[2] - box[0]), bool)
+        for one in (self, other):
+            x0, y0, x1, y1 = one.box_xyxy
+            union[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]] |= one.crop
+        return CroppedMask(self.image_hw, box, union)
+
+    def __and__(self, other: CroppedMask) -> CroppedMask:
+        """The pixels that both have."""
+        common = _common(self.box_xyxy, other.box_xyxy)
+        if common[0] >= common[2] or common[1] >= common[3]:
+            return self.empty(self.image_hw)
+        return self.at(self.image_hw, common[:2], self._view(common) & other._view(common))
+
+    def __sub__(self, other: CroppedMask) -> CroppedMask:
+        """The pixels that the other does not have."""
+        rest = self.crop & ~other.cut(self.box_xyxy)
+        return self.at(self.image_hw, self.box_xyxy[:2], rest)
+
+    def _view(self, box: BoxXyxy) -> np.ndarray:
+        """The crop in a box inside its own."""
+        left, top = self.box_xyxy[:2]
+        return self.crop[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
+
+
+def full_masks(masks: Sequence[CroppedMask], image_hw: tuple[int, int]) -> np.ndarray:
+    """(N, H, W) bool of N masks of one image."""
+    stack = np.zeros((len(masks), *image_hw), dtype=bool)
+    for one, mask in zip(masks, stack, strict=True):
+        x0, y0, x1, y1 = one.box_xyxy
+        mask[y0:y1, x0:x1] = one.crop
+    return stack
+
+
+def tight_boxes(masks: Sequence[CroppedMask]) -> np.ndarray:
+    """(N, 4) int32, their tight half-open boxes; zeros of empty ones."""
+    return np.array([one.box_xyxy for one in masks], np.int32).reshape(-1, 4)
+
+
+def _common(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
+    """What two boxes share; of none the first corner is not before the last."""
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
