@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -37,23 +40,23 @@ def box_faults(boxes_xyxy: ArrayLike, image_hw: tuple[int, int] | None = None) -
     Returns:
         For each box None, `"not finite"`, `"inverted"`, `"zero area"` or `"outside"`.
     """
-    boxes = as_boxes("boxes_xyxy", boxes_xyxy)
-    x0, y0, x1, y1 = boxes.T
-    with np.errstate(invalid="ignore"):
-        tests = [
-            ("not finite", ~np.isfinite(boxes).all(axis=1)),
-            ("inverted", (x1 < x0) | (y1 < y0)),
-            ("zero area", (x1 == x0) | (y1 == y0)),
-        ]
-        if image_hw is not None:
-            height, width = image_hw
-            outside = (x1 <= 0) | (y1 <= 0) | (x0 >= width) | (y0 >= height)
-            tests.append(("outside", outside))
-    faults: list[str | None] = [None] * len(boxes)
-    for reason, bad in reversed(tests):
-        for index in np.flatnonzero(bad):
-            faults[index] = reason
-    return faults
+    boxes = as_boxes("boxes_xyxy", boxes_xyxy).tolist()
+    return [box_fault(box, image_hw) for box in boxes]
+
+
+def box_fault(box_xyxy: Sequence[float], image_hw: tuple[int, int] | None = None) -> str | None:
+    """Does `box_faults` for one box of plain numbers: numpy costs more for a few of them."""
+    x0, y0, x1, y1 = box_xyxy
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        return "not finite"
+    if x1 < x0 or y1 < y0:
+        return "inverted"
+    if x1 == x0 or y1 == y0:
+        return "zero area"
+    if image_hw is None:
+        return None
+    height, width = image_hw
+    return "outside" if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height else None
 
 
 def check_boxes(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.backends.row_blocks import joined
+from amodal_ros.backends.row_blocks import RowRuns
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
@@ -172,7 +172,8 @@ class AmodalPredictor:
         geometries = tuple(geometry for one in seen for geometry in one.geometries)
         if len(seen) > 1 and len(seen[0].values) == 1 and unadapted is not None:
             return parts, ObjectFeatures(seen[0].values, geometries)  # of the image, not of a part
-        return parts, ObjectFeatures(joined([one.values for one in seen]), geometries)
+        # Where they lie: the tracker asks for single rows.
+        return parts, ObjectFeatures(RowRuns([one.values for one in seen]), geometries)
 
     def _whole_image(self, image_hw: tuple[int, int]) -> ResizeGeometry:
         """With mode `full`: how an image lies in the input."""

@@ -35,19 +35,41 @@ def preprocess_image(
     Raises:
         InvalidInputError: for another dtype, rank or size, or an unusable mean or std.
     """
+    return preprocess_regions(image_rgb, [geometry], mean, std)
+
+
+def preprocess_regions(
+    image_rgb: np.ndarray,
+    geometries: Sequence[ResizeGeometry],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> np.ndarray:
+    """Does `preprocess_image` for n geometries of one input size: (n, 3, S, S) float32."""
     image = check_image(image_rgb)
-    if image.shape[:2] != geometry.original_hw:
-        raise InvalidInputError(
-            f"image_rgb: expected the geometry's {geometry.original_hw}, got {image.shape[:2]}"
-        )
+    for geometry in geometries:
+        if image.shape[:2] != geometry.original_hw:
+            raise InvalidInputError(
+                f"image_rgb: expected the geometry's {geometry.original_hw},"
+                f" got {image.shape[:2]}"
+            )
     tables = _normalisation_tables(mean, std)
+    tensor = np.empty((len(geometries), 3, *geometries[0].input_hw), dtype=np.float32)
+    for target, geometry in zip(tensor, geometries, strict=True):
+        _fill(target, image, geometry, tables)
+    return tensor
+
+
+def _fill(
+    target: np.ndarray, image: np.ndarray, geometry: ResizeGeometry, tables: np.ndarray
+) -> None:
+    """Writes one input (3, S, S): the resized content, 0 elsewhere."""
     content = resize_image(np.ascontiguousarray(_cut(image, geometry)), geometry.content_hw)
     height, width = geometry.content_hw
-    tensor = np.zeros((1, 3, *geometry.input_hw), dtype=np.float32)
-    for channel, (plane, table) in enumerate(zip(cv2.split(content), tables, strict=True)):
-        cv2.LUT(plane, table, dst=tensor[0, channel, :height, :width])
-    _clear_outside(tensor, geometry)
-    return tensor
+    for plane, table, values in zip(cv2.split(content), tables, target, strict=True):
+        cv2.LUT(plane, table, dst=values[:height, :width])
+    target[:, height:] = 0
+    target[:, :height, width:] = 0
+    _clear_outside(target, geometry)
 
 
 def _normalisation_tables(mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
@@ -81,7 +103,7 @@ def _clear_outside(tensor: np.ndarray, geometry: ResizeGeometry) -> None:
     (left, top), (right, bottom) = geometry.points_to_input(np.array([[0, 0], [width, height]]))
     first_x, last_x = max(int(np.ceil(left - 0.5)), 0), int(np.ceil(right - 0.5))
     first_y, last_y = max(int(np.ceil(top - 0.5)), 0), int(np.ceil(bottom - 0.5))
-    tensor[:, :, :first_y] = 0
-    tensor[:, :, max(last_y, 0) :] = 0
+    tensor[:, :first_y] = 0
+    tensor[:, max(last_y, 0) :] = 0
     tensor[..., :first_x] = 0
     tensor[..., max(last_x, 0) :] = 0

@@ -15,7 +15,7 @@ from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner, gives_visible
 from amodal_ros.inference.postprocess import masks_from_logits
-from amodal_ros.inference.preprocess import preprocess_image
+from amodal_ros.inference.preprocess import preprocess_regions
 from amodal_ros.inference.prompts import (
     DecoderPrompts,
     ObjectQueries,
@@ -46,11 +46,7 @@ class ObjectSegmenter:
     def preprocess(self, image: np.ndarray, geometries: Sequence[ResizeGeometry]) -> np.ndarray:
         """One input (n, 3, S, S) float32 for each geometry of an image (H, W, 3) uint8."""
         with self.runner.watch.measure("preprocess"):
-            tensors = [
-                preprocess_image(image, geometry, self.manifest.mean, self.manifest.std)
-                for geometry in geometries
-            ]
-            return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+            return preprocess_regions(image, geometries, self.manifest.mean, self.manifest.std)
 
     def in_image(
         self, features: ImageFeatures, queries: ObjectQueries, unadapted: Embeddings | None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.image.boxes import box_faults
+from amodal_ros.image.boxes import box_fault
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
@@ -139,10 +139,10 @@ def forecast(
     )
     boxes = boxes.astype(np.float32)
     place = None if track.place is None else move_boxes(track.place, step)[0].astype(np.float32)
-    if place is not None and box_faults(place[None], image_hw)[0] is not None:
+    if place is not None and box_fault(place.tolist(), image_hw) is not None:
         place = None
     last = boxes[0 if amodal is None else 2]
-    has_left = place is None and box_faults(last[None], image_hw)[0] is not None
+    has_left = place is None and box_fault(last.tolist(), image_hw) is not None
     return Forecast(
         *(track, step, velocity, is_measured, amodal, visible, boxes),
         evidence=track.evidence * 0.5 ** (passed_s / _FORGET_S),
