@@ -82,8 +82,10 @@ def test_what_is_not_sure_comes_back():
 
 
 def test_holes_are_background():
-    tracked = half_hidden()
-    tracked.amodal_mask[8:10, 22:25] = False
+    whole = half_hidden()
+    holed = whole.amodal_mask.copy()
+    holed[8:10, 22:25] = False
+    tracked = make_object(whole.visible_mask, holed)
     (mask,) = encode_masks([tracked], header(), HW).message.masks
     assert (decode_crop(mask)[3:5, 12:15] == AmodalMask.BACKGROUND).all()
 
@@ -122,9 +124,9 @@ def test_visible_outside_of_amodal_is_refused():
         encode_masks([make_object(rectangle(0, 0, 5, 5), np.zeros(HW, bool))], header(), HW)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((40, 61), bool), np.zeros(HW, np.uint8)])
-def test_mask_of_another_size_or_type_is_refused(wrong):
-    with pytest.raises(InvalidInputError, match=r"expected masks \(40, 60\) bool"):
+def test_mask_of_another_size_is_refused():
+    wrong = np.zeros((40, 61), bool)
+    with pytest.raises(InvalidInputError, match=r"masks of \(40, 60\), got \(40, 61\)"):
         encode_masks([make_object(wrong, wrong)], header(), HW)
 
 
