@@ -49,8 +49,7 @@ def preprocess_regions(
     for geometry in geometries:
         if image.shape[:2] != geometry.original_hw:
             raise InvalidInputError(
-                f"image_rgb: expected the geometry's {geometry.original_hw},"
-                f" got {image.shape[:2]}"
+                f"image_rgb: expected the geometry's {geometry.original_hw}, got {image.shape[:2]}"
             )
     tables = _normalisation_tables(mean, std)
     tensor = np.empty((len(geometries), 3, *geometries[0].input_hw), dtype=np.float32)
