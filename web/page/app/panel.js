@@ -102,9 +102,10 @@ export class Panel {
   renderOrder() {
     const pairs = this.store.hiding;
     byId("order-section").hidden = this.store.done.length < 2;
-    byId("order").replaceChildren(...(pairs.length ? pairs.map(({ front, back, share }) =>
+    byId("order").replaceChildren(...(pairs.length ? pairs.map(({ front, back, share, mutual }) =>
       element("li", {}, swatch(front), `Object ${front} hides ${percent(share)} of `, swatch(back),
-        `object ${back}`)) : [element("li", { className: "empty" }, "Nobody hides another one.")]));
+        `object ${back}${mutual ? ", and is hidden by it elsewhere" : ""}`))
+      : [element("li", { className: "empty" }, "Nobody hides another one.")]));
   }
 
   renderTimings() {

@@ -8,41 +8,68 @@ export function occlusionRate(visible, amodal) {
 }
 
 /**
- * Which object hides which.
+ * Two objects hide each other where the weaker side hides this share of what both hide, and each of
+ * them that share of the other's amodal mask.
+ */
+const [MUTUAL, MUTUAL_LEAST] = [0.25, 0.03];
+
+/** How much a foot that is lower by half of the smaller object's height counts. */
+const FOOT = 0.5;
+
+/** A thing lies on another that claims this share of its amodal mask as seen, and it does too. */
+const LIES_ON = 0.9;
+
+/**
+ * Which object hides which: the rule of `amodal_ros/occlusion/pairs.py`, without depth.
  *
- * Where two amodal masks overlap, one object lies in front of the other: the one whose visible
- * mask covers more of the overlap. It hides what of the overlap is its own visible part and not
- * the other's. Equal cover, or nothing hidden, says nothing.
+ * Where two amodal masks overlap, the object in front is the one of which more is seen there and
+ * not of the other. The fewer pixels show it, and the more both claim, the more it counts whose
+ * foot is lower in the picture. What another claims nearly whole, though both show it, lies on
+ * that. What both claim belongs to the one in front.
  *
  * @param {{id: number, visible: Mask, amodal: Mask}[]} objects
  * @param {number} least share of the hidden object's amodal mask, below which a pair is left out:
  *   masks are not exact at borders.
- * @returns {{front: number, back: number, share: number}[]} share: hidden part of `back`.
+ * @returns {{front: number, back: number, share: number, mutual: boolean}[]} share: of `back`, that
+ *   lies under what is seen of `front`; mutual: `back` hides a part of `front` too.
  */
 export function occlusionOrder(objects, least = 0.01) {
-  const areas = objects.map(({ amodal }) => amodal.area);
+  const [areas, boxes] = ["area", "box"].map((what) => objects.map(({ amodal }) => amodal[what]));
   const pairs = [];
-  objects.forEach((a, i) => objects.slice(i + 1).forEach((b, j) => {
-    const [ofA, ofB, ofBoth] = overlapCounts(a, b);
-    if (ofA === ofB) return;
-    const [front, back, area] = ofA > ofB ? [a, b, areas[i + 1 + j]] : [b, a, areas[i]];
-    const share = (Math.max(ofA, ofB) - ofBoth) / area;
-    if (share >= least) pairs.push({ front: front.id, back: back.id, share });
+  objects.forEach((a, i) => objects.slice(i + 1).forEach((b, k) => {
+    const [areaA, areaB, boxA, boxB] = [areas, boxes].flatMap((of) => [of[i], of[i + 1 + k]]);
+    const { ofA, ofB, ofBoth, overlap } = overlapCounts(a, b);
+    if (!overlap) return;
+    const smaller = Math.min(areaA, areaB);
+    const reach = Math.min(boxA[3] - boxA[1], boxB[3] - boxB[1]) / 2;
+    const drop = Math.max(-1, Math.min((boxA[3] - boxB[3]) / reach, 1));
+    const towards = ofBoth >= LIES_ON * smaller ? areaB - areaA
+      : (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller)) + FOOT * drop;
+    if (!towards) return;
+    const [front, back, own, others, frontArea, backArea] = towards > 0
+      ? [a, b, ofA, ofB, areaA, areaB] : [b, a, ofB, ofA, areaB, areaA];
+    // Where neither is seen, something else lies over both.
+    const share = (own + ofBoth || (others ? 0 : overlap)) / backArea;
+    if (share < least) return;
+    const mutual = Math.min(own, others) > MUTUAL * (own + others)
+      && own > MUTUAL_LEAST * backArea && others > MUTUAL_LEAST * frontArea;
+    pairs.push({ front: front.id, back: back.id, share, mutual });
   }));
   return pairs;
 }
 
-/** Pixels of the overlap of two amodal masks that are visible of a, of b, and of both. */
+/** Pixels of two amodal masks' overlap, and of it those seen of a alone, of b alone, of both. */
 function overlapCounts(a, b) {
-  let [ofA, ofB, ofBoth] = [0, 0, 0];
+  let [ofA, ofB, ofBoth, overlap] = [0, 0, 0, 0];
   for (let y = Math.max(a.amodal.y0, b.amodal.y0); y < Math.min(a.amodal.y1, b.amodal.y1); y++) {
     for (let x = Math.max(a.amodal.x0, b.amodal.x0); x < Math.min(a.amodal.x1, b.amodal.x1); x++) {
       if (!(a.amodal.at(x, y) && b.amodal.at(x, y))) continue;
       const [seenA, seenB] = [a.visible.at(x, y), b.visible.at(x, y)];
-      ofA += seenA;
-      ofB += seenB;
+      overlap += 1;
+      ofA += seenA & ~seenB;
+      ofB += seenB & ~seenA;
       ofBoth += seenA & seenB;
     }
   }
-  return [ofA, ofB, ofBoth];
+  return { ofA, ofB, ofBoth, overlap };
 }

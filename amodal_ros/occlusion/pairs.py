@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of two overlapping objects lies in front.
+
+Where the amodal masks of two objects overlap, the one in front is that of which more is seen there
+and not of the other. Both completions say the same: a pixel that is seen of the one and hidden of
+the other is one where the latter was completed beneath the former. The fewer pixels show it, and
+the more of them both claim as seen, the less it counts. Then it counts too who reaches lower in
+the image: of things that stand on something, an upright camera sees the nearer one's foot lower.
+A thing that another claims nearly whole, though both show it, lies on that: food on its plate.
+
+A depth image decides wherever it tells the two apart.
+
+`web/page/core/occlusion.js` has the same rule, without depth.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from amodal_ros.occlusion.depth_steps import depth_step
+from amodal_ros.occlusion.shapes import Shape, common_box
+
+# Share of an object's amodal mask of which less does not count as hidden: masks are not exact at
+# borders.
+LEAST_HIDDEN = 0.01
+# Two objects hide each other where the weaker side hides this share of what both hide, and each of
+# them that share of the other's amodal mask. What is interlaced is close, too.
+_MUTUAL, _MUTUAL_LEAST, _MUTUAL_STEP_M = 0.25, 0.03, 0.05
+# How much a foot that is lower by half of the smaller object's height counts. 1: as much as masks
+# of which every pixel agrees.
+_FOOT = 0.5
+# A thing lies on another that claims this share of its amodal mask as seen, and it does too.
+_LIES_ON = 0.9
+_DEPTH = 2.0  # more than masks and feet together
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two objects whose amodal masks overlap, or nearly do, by their indices.
+
+    Attributes:
+        front: lies in front.
+        back: lies behind.
+        overlap: pixels that both amodal masks have; 0 where they nearly meet.
+        hidden: pixels of the overlap that are seen of `front` and not of `back`.
+        against: pixels of the overlap that are seen of `back` and not of `front`.
+        claimed: pixels of the overlap that both claim as seen; they are given to `front`.
+        step_m: by how much `back` is farther than `front` about the overlap, as the depth image
+            says, in metres; 0: it does not tell.
+        strength: how sure the order is, to compare pairs; above 0.
+        hides: whether so much of `back` is hidden by `front` that it counts.
+        mutual: whether `back` hides a part of `front` too, as a cup and the spoon in it do.
+        contradicted: whether the depth image decided and the masks say clearly the contrary.
+    """
+
+    front: int
+    back: int
+    overlap: int
+    hidden: int
+    against: int
+    claimed: int
+    step_m: float
+    strength: float
+    hides: bool
+    mutual: bool
+    contradicted: bool
+
+
+@dataclass(frozen=True)
+class _Overlap:
+    """What is seen where two objects overlap, in pixels.
+
+    Attributes:
+        area: of the overlap.
+        own: seen of the first alone.
+        others: seen of the second alone.
+        claimed: seen of both.
+    """
+
+    area: int
+    own: int
+    others: int
+    claimed: int
+
+    @classmethod
+    def of(cls, first: Shape, second: Shape) -> _Overlap:
+        window = common_box(first.box_xyxy, second.box_xyxy)
+        if window[0] >= window[2] or window[1] >= window[3]:
+            return cls(0, 0, 0, 0)
+        (whole, seen), (other_whole, other_seen) = first.within(window), second.within(window)
+        claimed = int(np.count_nonzero(seen & other_seen))
+        return cls(
+            area=int(np.count_nonzero(whole & other_whole)),
+            own=int(np.count_nonzero(seen & other_whole)) - claimed,
+            others=int(np.count_nonzero(other_seen & whole)) - claimed,
+            claimed=claimed,
+        )
+
+    def turned(self) -> _Overlap:
+        """With the two objects exchanged."""
+        return _Overlap(self.area, self.others, self.own, self.claimed)
+
+
+def decide(
+    shapes: tuple[Shape, Shape],
+    indices: tuple[int, int],
+    depth_m: np.ndarray | None,
+    upright: bool,
+) -> Pair | None:
+    """Who of two objects that meet, or nearly, lies in front; None: nothing tells.
+
+    Args:
+        shapes: of both.
+        indices: of both, for the answer.
+        depth_m: (H, W) float32 of the same image, metres, NaN where unknown; None: there is none.
+        upright: whether the image's lower side is the ground's.
+    """
+    first, second = shapes
+    overlap = _Overlap.of(first, second)
+    step_m = 0.0 if depth_m is None else depth_step(shapes, depth_m)
+    towards = _towards_first(shapes, overlap, upright) + _DEPTH * float(np.sign(step_m))
+    if not towards:
+        return None
+    if towards < 0:
+        first, second, indices = second, first, indices[::-1]
+        overlap, step_m = overlap.turned(), 0.0 - step_m
+    return _pair(first, second, indices, overlap, step_m, abs(towards))
+
+
+def _towards_first(shapes: tuple[Shape, Shape], overlap: _Overlap, upright: bool) -> float:
+    """Above 0: the first lies in front. Masks say at most 1, feet at most `_FOOT`."""
+    first, second = shapes
+    if overlap.claimed >= _LIES_ON * min(first.area, second.area):
+        return float(np.sign(second.area - first.area))
+    # Masks are not exact along their borders, which are about as long.
+    border = math.sqrt(min(first.area, second.area))
+    seen = overlap.own + overlap.others + overlap.claimed
+    towards = (overlap.own - overlap.others) / (seen + border)
+    if upright:
+        drop = first.box_xyxy[3] - second.box_xyxy[3]
+        reach = min(first.height, second.height) / 2
+        towards += _FOOT * min(max(drop / reach, -1.0), 1.0)
+    return towards
+
+
+def _pair(
+    front: Shape,
+    back: Shape,
+    indices: tuple[int, int],
+    overlap: _Overlap,
+    step_m: float,
+    strength: float,
+) -> Pair:
+    covered = overlap.own + overlap.claimed
+    if not covered and not overlap.others:  # something else lies over both
+        covered = overlap.area
+    return Pair(
+        front=indices[0],
+        back=indices[1],
+        overlap=overlap.area,
+        hidden=overlap.own,
+        against=overlap.others,
+        claimed=overlap.claimed,
+        step_m=step_m,
+        strength=strength,
+        hides=covered > 0 and covered >= LEAST_HIDDEN * back.area,
+        mutual=step_m < _MUTUAL_STEP_M and _hide_each_other(front, back, overlap),
+        contradicted=step_m > 0 and overlap.others - overlap.own >= LEAST_HIDDEN * front.area,
+    )
+
+
+def _hide_each_other(front: Shape, back: Shape, overlap: _Overlap) -> bool:
+    sides = sorted((overlap.own, overlap.others))
+    return (
+        sides[0] > _MUTUAL * sum(sides)
+        and overlap.own > _MUTUAL_LEAST * back.area
+        and overlap.others > _MUTUAL_LEAST * front.area
+    )

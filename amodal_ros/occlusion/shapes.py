@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both masks of an object, in one box, so that a pair is compared where its boxes meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask
+
+_GROWTH = 4 / 3  # of width and height
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """An object.
+
+    Attributes:
+        box_xyxy: half-open box of the amodal mask, whole original pixels; zeros: it is empty.
+        amodal: (h, w) bool in that box.
+        visible: (h, w) bool, inside the amodal mask.
+        area: pixels of the amodal mask.
+    """
+
+    box_xyxy: BoxXyxy
+    amodal: np.ndarray
+    visible: np.ndarray
+    area: int
+
+    @classmethod
+    def of(cls, visible: CroppedMask, amodal: CroppedMask) -> Shape:
+        """Of masks of one image; what is seen beyond the amodal mask is left out."""
+        seen = visible.cut(amodal.box_xyxy) & amodal.crop
+        return cls(amodal.box_xyxy, amodal.crop, seen, amodal.area)
+
+    @property
+    def height(self) -> int:
+        """Pixels from its top to its foot."""
+        return self.box_xyxy[3] - self.box_xyxy[1]
+
+    def within(self, window: BoxXyxy) -> tuple[np.ndarray, np.ndarray]:
+        """Views of the amodal and the visible mask in a window inside of the box."""
+        left, top = self.box_xyxy[:2]
+        part = np.s_[window[1] - top : window[3] - top, window[0] - left : window[2] - left]
+        return self.amodal[part], self.visible[part]
+
+    def seen_in(self, box: BoxXyxy) -> np.ndarray:
+        """What is seen of it in any box, (h, w) bool, a new array."""
+        seen = np.zeros((box[3] - box[1], box[2] - box[0]), bool)
+        window = common_box(self.box_xyxy, box)
+        x0, y0, x1, y1 = window
+        if x0 < x1 and y0 < y1:
+            place = np.s_[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
+            seen[place] = self.within(window)[1]
+        return seen
+
+
+def meeting_pairs(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
+    """Indices of objects whose boxes share area once they are grown, the lower one first.
+
+    Grown, as a completion may fall short of the place where two objects overlap.
+    """
+    boxes = np.array([shape.box_xyxy for shape in shapes], np.float64).reshape(-1, 4)
+    margin = (boxes[:, 2:] - boxes[:, :2]) * ((_GROWTH - 1) / 2)
+    low, high = boxes[:, :2] - margin, boxes[:, 2:] + margin
+    shared = np.maximum(low[:, None], low[None]) < np.minimum(high[:, None], high[None])
+    return [(int(one), int(other)) for one, other in np.argwhere(np.triu(shared.all(axis=2), k=1))]
+
+
+def common_box(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
+    """What two boxes share; of none, the first corner is not before the last on some axis."""
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
