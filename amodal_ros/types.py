@@ -15,6 +15,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import as_boxes, check_boxes
 from amodal_ros.image.cropped import CroppedMask, full_masks, tight_boxes
 from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.occlusion.graph import OcclusionGraph, occlusion_graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -379,6 +380,15 @@ class AmodalPrediction:
             for masks in (self.amodal, self.visible)
         )
         return ((amodal - visible) / np.maximum(amodal, 1)).astype(np.float32)
+
+    def occlusion(self, depth_m: np.ndarray | None = None, upright: bool = True) -> OcclusionGraph:
+        """Who hides whom; its visible masks share no pixel, as those here may.
+
+        Args:
+            depth_m: (H, W) float32 of the image, metres, NaN where unknown; None: there is none.
+            upright: whether the image's lower side is the ground's.
+        """
+        return occlusion_graph(self.visible, self.amodal, depth_m, upright)
 
     @cached_property
     def amodal_boxes_xyxy(self) -> np.ndarray:

@@ -11,7 +11,7 @@ from amodal_ros.occlusion.shapes import Shape, common_box
 
 _NEAR_PX = 12  # so far around the overlap: farther off, surfaces lean away
 _LEAST_DEPTHS = 10
-_MOST_DEPTHS = 2000
+_MOST_DEPTHS = 500
 _LEAST_STEP_M, _LEAST_STEP_OF_DEPTH = 0.01, 0.01  # smaller ones are noise and slant
 
 
@@ -54,16 +54,20 @@ def _depth_about(
 
     None: too little is known.
     """
-    seen = shape.visible & ~other.seen_in(shape.box_xyxy)
-    x0, y0, x1, y1 = shape.box_xyxy
-    depths = np.where(seen, depth_m[y0:y1, x0:x1], np.nan)
-    left, top = max(meeting[0] - _NEAR_PX - x0, 0), max(meeting[1] - _NEAR_PX - y0, 0)
-    right, bottom = meeting[2] + _NEAR_PX - x0, meeting[3] + _NEAR_PX - y0
-    near = _median(depths[top : max(bottom, 0), left : max(right, 0)])
-    return _median(depths) if near is None else near
+    left, top, right, bottom = meeting
+    about = left - _NEAR_PX, top - _NEAR_PX, right + _NEAR_PX, bottom + _NEAR_PX
+    near = _median(shape, other, common_box(about, shape.box_xyxy), depth_m)
+    return _median(shape, other, shape.box_xyxy, depth_m) if near is None else near
 
 
-def _median(depths: np.ndarray) -> float | None:
+def _median(shape: Shape, other: Shape, box: BoxXyxy, depth_m: np.ndarray) -> float | None:
+    """Median depth of what is seen of an object alone in a box inside of its own."""
+    x0, y0, x1, y1 = box
+    if x0 >= x1 or y0 >= y1:
+        return None
+    depths = depth_m[y0:y1, x0:x1][shape.within(box)[1] & ~other.seen_in(box)]
     known = depths[~np.isnan(depths)]
     known = known[:: max(len(known) // _MOST_DEPTHS, 1)]
-    return float(np.median(known)) if len(known) >= _LEAST_DEPTHS else None
+    if len(known) < _LEAST_DEPTHS:
+        return None
+    return float(np.partition(known, len(known) // 2)[len(known) // 2])

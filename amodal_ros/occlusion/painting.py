@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.occlusion.shapes import Shape
 
 _NOBODY = -1
@@ -54,13 +54,16 @@ def paint(
         front_to_back: indices of those that are painted.
         image_hw: (height, width) of the image.
     """
-    seen = np.full(image_hw, _NOBODY, np.int16)
-    for index in reversed(front_to_back):
-        x0, y0, x1, y1 = shapes[index].box_xyxy
-        np.copyto(seen[y0:y1, x0:x1], np.int16(index), where=shapes[index].visible)
-    top = np.full(image_hw, _NOBODY, np.int16)
-    for index in reversed(front_to_back):
-        x0, y0, x1, y1 = shapes[index].box_xyxy
-        np.copyto(top[y0:y1, x0:x1], np.int16(index), where=shapes[index].amodal)
-    np.copyto(top, seen, where=seen != _NOBODY)
+    seen, top = (np.full(image_hw, _NOBODY, np.int16) for _ in range(2))
+    back_to_front = front_to_back[::-1]
+    for index in back_to_front:
+        _fill(top, shapes[index].box_xyxy, shapes[index].amodal, index)
+    for canvas in (seen, top):
+        for index in back_to_front:
+            _fill(canvas, shapes[index].box_xyxy, shapes[index].visible, index)
     return Painted(len(shapes), seen, top)
+
+
+def _fill(canvas: np.ndarray, box: BoxXyxy, mask: np.ndarray, index: int) -> None:
+    x0, y0, x1, y1 = box
+    np.copyto(canvas[y0:y1, x0:x1], np.int16(index), where=mask)

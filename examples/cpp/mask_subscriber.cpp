@@ -20,9 +20,10 @@ int main(int argc, char ** argv)
         const int amodal = std::accumulate(mask.amodal.begin(), mask.amodal.end(), 0);
         const int visible = std::accumulate(mask.visible.begin(), mask.visible.end(), 0);
         std::printf(
-          "track %d %s at (%u, %u): %d px, %d visible, %.0f%% hidden\n", object.track_id,
+          "track %d %s at (%u, %u): %d px, %d visible, %.0f%% hidden%s\n", object.track_id,
           object.class_id.empty() ? "?" : object.class_id.c_str(), object.amodal_box.x_offset,
-          object.amodal_box.y_offset, amodal, visible, 100.0 * object.occlusion_rate);
+          object.amodal_box.y_offset, amodal, visible, 100.0 * object.occlusion_rate,
+          hidden_by(object, *message).c_str());
       }
       std::fflush(stdout);
     });

@@ -21,6 +21,7 @@ _REQUIRED_PACKAGES = (
     "sensor_msgs",
     "std_srvs",
     "vision_msgs",
+    "visualization_msgs",
 )
 # The middleware that comes with the wheels.
 WHEELS_RMW = "rmw_fastrtps_cpp"

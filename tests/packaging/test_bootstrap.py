@@ -61,9 +61,9 @@ def test_no_wheels_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("plain_user")
 def test_sourced_ros_without_vision_msgs(tmp_path: Path) -> None:
-    for package in ("diagnostic_msgs", "lifecycle_msgs", "sensor_msgs", "std_srvs"):
-        make_package(tmp_path, package)
-    make_package(tmp_path, "rosidl_default_generators")
+    for package in ros._REQUIRED_PACKAGES:
+        if package != "vision_msgs":
+            make_package(tmp_path, package)
     environ = {"ROS_DISTRO": "humble", "AMENT_PREFIX_PATH": f"/nowhere:{tmp_path}"}
     with pytest.raises(BootstrapError) as caught:
         ros.detect(environ)

@@ -30,14 +30,16 @@ from tests.ros.ros_rig import START_S
 ROOT = Path(__file__).parents[2]
 IMAGE_HW = (60, 80)
 PREFIXES = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
+CUP_HIDDEN = " (67% by track 5 board, 33% by something unknown)"
 EXPECTED = [
-    "track 3 cup at (10, 20): 600 px, 300 visible, 50% hidden",
-    "track 7 ? at (70, 50): 100 px, 0 visible, 100% hidden",
+    f"track 3 cup at (10, 20): 600 px, 300 visible, 50% hidden{CUP_HIDDEN}",
+    "track 7 ? at (70, 50): 100 px, 0 visible, 100% hidden (100% by something unknown)",
+    "track 5 board at (10, 35): 200 px, 200 visible, 0% hidden",
 ]
 
 
 def message() -> AmodalMaskArray:
-    """A cup whose lower half is hidden, and something that is hidden wholly."""
+    """A cup whose lower half is hidden by a board and a hand, and something hidden wholly."""
 
     def mask(rows: slice, columns: slice) -> CroppedMask:
         full = np.zeros(IMAGE_HW, bool)
@@ -47,9 +49,11 @@ def message() -> AmodalMaskArray:
     nothing = CroppedMask.empty(IMAGE_HW)
     cup, hidden = mask(slice(20, 50), slice(10, 30)), mask(slice(50, 60), slice(70, 80))
     upper = mask(slice(20, 35), slice(10, 30))
+    board = mask(slice(35, 45), slice(10, 30))
     objects = [
         TrackedObject(3, "cup", "", 1.0, 0.9, False, upper, cup),
         TrackedObject(7, "", "", 1.0, 0.9, True, nothing, hidden),
+        TrackedObject(5, "board", "", 1.0, 0.9, False, board, board),
     ]
     return encode_masks(objects, Header(frame_id="camera"), IMAGE_HW).message
 
@@ -84,7 +88,7 @@ def check_output(
         process.kill()
         process.wait()
     written = log.read_text().splitlines()
-    assert written[:2] == expected
+    assert written[: len(expected)] == expected
     assert set(written) == set(expected), "no traceback at its end"
 
 
@@ -99,9 +103,11 @@ def test_the_printer(make_node, tmp_path, end):
     """`ros2 run amodal_ros amodal_masks`: a line per object."""
     code = "import sys; from amodal_ros.ros.node.executables import masks; sys.exit(masks())"
     expected = [
-        "0.000000000 track 3 cup: 20x30 px at (10, 20), whole 600 px, visible 300 px, 50% hidden",
-        "0.000000000 track 7 ?: 10x10 px at (70, 50), whole 100 px, visible 0 px, 100% hidden, "
-        "not seen by the detector",
+        "0.000000000 track 3 cup: 20x30 px at (10, 20), whole 600 px, visible 300 px, 50% hidden"
+        f"{CUP_HIDDEN}",
+        "0.000000000 track 7 ?: 10x10 px at (70, 50), whole 100 px, visible 0 px, 100% hidden "
+        "(100% by something unknown), not seen by the detector",
+        "0.000000000 track 5 board: 20x10 px at (10, 35), whole 200 px, visible 200 px, 0% hidden",
     ]
     check_output([sys.executable, "-c", code], make_node, tmp_path, expected, end)
 
@@ -109,9 +115,13 @@ def test_the_printer(make_node, tmp_path, end):
 def test_the_printer_says_what_it_cannot_read_and_where_nothing_is():
     broken = message()
     broken.masks[0].mask.data = broken.masks[0].mask.data[:-1]
-    first, second = lines(broken)
+    broken.masks[1].occluder_indices, broken.masks[1].occluder_shares = [9], [0.5]
+    broken.cycle_indices, broken.cycle_sizes = [2, 0], [2]
+    first, second, _, cycle = lines(broken)
     assert "track 3 cup: not to be decoded: " in first
     assert "track 7 ?: 10x10 px" in second
+    assert "50% by object 9, which is not there" in second
+    assert cycle == "0.000000000 hide one another: track 5 board, track 3 cup"
     assert list(lines(AmodalMaskArray(header=Header()))) == ["0.000000000 no object"]
 
 
@@ -133,7 +143,9 @@ def test_the_cpp_decoder_reads_what_python_wrote(tmp_path):
     decoded = subprocess.run([program], input=serialize_message(sent), capture_output=True)
     assert decoded.returncode == 0, decoded.stderr
     for line, mask in zip(decoded.stdout.decode().splitlines(), sent.masks, strict=True):
-        track_id, height, width, digits = line.split()
+        track_id, height, width, rest = line.split(" ", 3)
+        digits, _, hidden_by = rest.partition(" ")
+        assert hidden_by == (CUP_HIDDEN.strip() if mask.track_id == 3 else hidden_by)
         picture = np.frombuffer(mask.mask.data, np.uint8)
         shape = (mask.amodal_box.height, mask.amodal_box.width)
         assert (int(track_id), int(height), int(width)) == (mask.track_id, *shape)

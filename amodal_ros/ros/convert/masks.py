@@ -2,13 +2,13 @@
 """Tracked objects to ``AmodalMaskArray`` and boxes, and mask messages back to objects.
 
 One mono8 picture carries both masks, cropped to the amodal box: ``VISIBLE``, ``OCCLUDED`` or
-``BACKGROUND`` in each pixel.
+``BACKGROUND`` in each pixel. Who hides whom goes along, by the objects' places in the message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from amodal_msgs.msg import AmodalMask, AmodalMaskArray
@@ -18,38 +18,63 @@ from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithP
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
+from amodal_ros.occlusion.graph import Hiding, OcclusionGraph, occlusion_graph
 from amodal_ros.ros.convert.images import blank_image
 from amodal_ros.tracking.tracker import TrackedObject
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EncodedMasks:
-    """The message of one image, and how many objects were left out as their mask is empty."""
+    """What is said of one image.
+
+    Attributes:
+        message: with an entry for each of the objects.
+        objects: whose amodal masks are not empty; no two see the same pixel.
+        graph: who hides whom, by the objects' indices.
+        empty: how many objects were left out as their mask is empty.
+    """
 
     message: AmodalMaskArray
+    objects: tuple[TrackedObject, ...]
+    graph: OcclusionGraph
     empty: int
 
 
 def encode_masks(
-    objects: Sequence[TrackedObject], header: Header, image_hw: tuple[int, int]
+    objects: Sequence[TrackedObject],
+    header: Header,
+    image_hw: tuple[int, int],
+    depth_m: np.ndarray | None = None,
+    upright: bool = True,
 ) -> EncodedMasks:
-    """Build the message of one image.
+    """Find out who hides whom in one image, and build its message.
 
     Args:
         objects: with masks of the image's size.
         header: the source image's header; it becomes that of the array and of every mask.
         image_hw: height and width of the source image in pixels.
+        depth_m: (H, W) float32 of the same pixels, metres, NaN where unknown; None: there is none.
+        upright: whether the image's lower side is the ground's.
 
     Raises:
         InvalidInputError: if a mask has another size, or shows a visible pixel outside of its
             amodal mask's box.
     """
-    message = AmodalMaskArray()
-    message.header = header
+    found = [tracked for tracked in objects if _holds_something(tracked, image_hw)]
+    visible, amodal = [one.visible for one in found], [one.amodal for one in found]
+    graph = occlusion_graph(visible, amodal, depth_m, upright)
+    own = tuple(replace(one, visible=seen) for one, seen in zip(found, graph.visible, strict=True))
+    message = AmodalMaskArray(header=header)
     message.height, message.width = image_hw
-    encoded = [_encode_object(tracked, header, image_hw) for tracked in objects]
-    message.masks = [mask for mask in encoded if mask is not None]
-    return EncodedMasks(message, empty=len(objects) - len(message.masks))
+    ids = [int(one.track_id) for one in own]
+    message.masks = [
+        _encode_object(tracked, header, hiding, ids)
+        for tracked, hiding in zip(own, graph.hidings, strict=True)
+    ]
+    message.cycle_indices = [index for cycle in graph.cycles for index in cycle]
+    message.cycle_sizes = [len(cycle) for cycle in graph.cycles]
+    message.contradiction_indices = [index for pair in graph.contradictions for index in pair]
+    return EncodedMasks(message, own, graph, empty=len(objects) - len(found))
 
 
 def amodal_boxes_message(objects: Sequence[TrackedObject], header: Header) -> Detection2DArray:
@@ -161,24 +186,27 @@ def decode_crop(mask: AmodalMask) -> np.ndarray:
     return rows[:, : picture.width]
 
 
-def _encode_object(
-    tracked: TrackedObject, header: Header, image_hw: tuple[int, int]
-) -> AmodalMask | None:
+def _holds_something(tracked: TrackedObject, image_hw: tuple[int, int]) -> bool:
+    """Whether an object is published; raises InvalidInputError for one that cannot be."""
     for mask in (tracked.visible, tracked.amodal):
         if mask.image_hw != image_hw:
             raise InvalidInputError(f"expected masks of {image_hw}, got {mask.image_hw}")
     amodal_box, visible_box = tracked.amodal_box_xyxy, tracked.visible_box_xyxy
-    if tracked.amodal.is_empty and tracked.visible.is_empty:
-        return None
     if not (tracked.visible.is_empty or _contains(amodal_box, visible_box)):
         raise InvalidInputError(
             f"visible box {visible_box} of object {tracked.track_id} is not inside of its "
             f"amodal box {amodal_box}"
         )
+    return not tracked.amodal.is_empty
+
+
+def _encode_object(
+    tracked: TrackedObject, header: Header, hiding: Hiding, track_ids: Sequence[int]
+) -> AmodalMask:
     picture, crop = blank_image(tracked.amodal.crop.shape, "mono8", header)
     np.multiply(tracked.amodal.crop.view(np.uint8), np.uint8(AmodalMask.OCCLUDED), out=crop)
     # All bits where it is visible: 200 times faster than to pick those pixels.
-    visible = tracked.visible.cut(amodal_box)
+    visible = tracked.visible.cut(tracked.amodal_box_xyxy)
     np.bitwise_or(crop, np.negative(visible.view(np.uint8)), out=crop)
     return AmodalMask(
         track_id=int(tracked.track_id),
@@ -188,11 +216,16 @@ def _encode_object(
         predicted_iou=float(tracked.predicted_iou),
         occlusion_rate=float(1.0 - np.count_nonzero(visible) / np.count_nonzero(crop)),
         coasting=bool(tracked.coasting),
-        visible_box=_region(visible_box),
-        amodal_box=_region(amodal_box),
+        visible_box=_region(tracked.visible_box_xyxy),
+        amodal_box=_region(tracked.amodal_box_xyxy),
         mask=picture,
         age=float(tracked.age_s),
         position_sigma=float(tracked.position_sigma_px),
+        occluder_indices=hiding.occluders,
+        occluder_track_ids=[track_ids[index] for index in hiding.occluders],
+        occluder_shares=hiding.shares,
+        unknown_share=hiding.unknown_share,
+        layer=hiding.layer,
     )
 
 

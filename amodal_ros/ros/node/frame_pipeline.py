@@ -233,10 +233,14 @@ class FramePipeline:
             return None
         with begun.watch.measure("message"):
             header = begun.frame.image.header
-            encoded = encode_masks(objects, header, begun.rgb.shape[:2])
+            encoded = encode_masks(
+                objects, header, begun.rgb.shape[:2], upright=self._parameters.upright
+            )
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
+        self._faults.count(Fault.CYCLE, len(encoded.graph.cycles))
+        self._faults.count(Fault.CONTRADICTION, len(encoded.graph.contradictions))
         timings_ms = {**engine_ms, **begun.watch.timings_ms}
-        return FrameAnswer(encoded.message, objects, begun.rgb, timings_ms)
+        return FrameAnswer(encoded.message, encoded.objects, begun.rgb, timings_ms)
 
     def _budget_s(self) -> float:
         """Seconds of a frame that the model may take; 0: no budget, or none is known yet."""

@@ -88,7 +88,8 @@ class PerceptionServices:
         with self._host.lend() as predictor:
             answered = segment(predictor, image_rgb, objects)
         image_hw = image_rgb.shape[:2]
-        encoded = encode_masks(answered, request.image.header, image_hw)
+        upright = self._parameters().upright
+        encoded = encode_masks(answered, request.image.header, image_hw, upright=upright)
         empty = [entry.detection_id for entry in answered if not entry.amodal_mask.any()]
         response.success, response.masks = True, encoded.message
         found = len(answered) - len(empty)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 
 import cv2
@@ -12,7 +13,8 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import mask_box
 from amodal_ros.tracking.tracker import TrackedObject
 
-# Well apart for neighbours in number, readable on dark and bright pictures. RGB.
+# Well apart for neighbours in number, readable on dark and bright pictures. RGB. Beyond it hues go
+# on by the golden angle, which never comes back to one.
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (230, 80, 60),
     (60, 150, 240),
@@ -23,6 +25,8 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
     (240, 110, 180),
     (150, 150, 60),
 )
+_GOLDEN = (5**0.5 - 1) / 2
+_SATURATION_AND_VALUE = 0.7, 0.9
 _VISIBLE_OPACITY = 0.45
 _HIDDEN_OPACITY = 0.20
 _HATCH_OPACITY = 0.85
@@ -32,8 +36,12 @@ _OUTLINE_PX = 2
 
 
 def object_colour(track_id: int) -> tuple[int, int, int]:
-    """RGB colour of a track: the same in every frame."""
-    return PALETTE[track_id % len(PALETTE)]
+    """RGB colour of a track: the same in every frame, and in every run."""
+    if track_id < len(PALETTE):
+        return PALETTE[track_id % len(PALETTE)]
+    hue = track_id * _GOLDEN % 1
+    red, green, blue = colorsys.hsv_to_rgb(hue, *_SATURATION_AND_VALUE)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def draw_overlay(image_rgb: np.ndarray, objects: Sequence[TrackedObject]) -> np.ndarray:

@@ -17,7 +17,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.utilities import remove_ros_args
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.convert.masks import decode_mask
+from amodal_ros.ros.convert.masks import decode_cropped
 
 TOPIC = "amodal/masks"
 
@@ -29,22 +29,52 @@ def lines(message: AmodalMaskArray) -> Iterator[str]:
     if not message.masks:
         yield f"{head} no object"
     for mask in message.masks:
-        yield f"{head} {_object(mask, (message.height, message.width))}"
+        yield f"{head} {_object(mask, message)}"
+    yield from (f"{head} {line}" for line in _cycles(message))
 
 
-def _object(mask: AmodalMask, image_hw: tuple[int, int]) -> str:
-    name = mask.class_id or mask.detection_id or "?"
+def _object(mask: AmodalMask, message: AmodalMaskArray) -> str:
     try:
-        visible, amodal = decode_mask(mask, image_hw)
+        visible, amodal = decode_cropped(mask, (message.height, message.width))
     except InvalidInputError as error:
-        return f"track {mask.track_id} {name}: not to be decoded: {error}"
+        return f"{_name(mask)}: not to be decoded: {error}"
     box = mask.amodal_box
     coasting = ", not seen by the detector" if mask.coasting else ""
     return (
-        f"track {mask.track_id} {name}: {box.width}x{box.height} px at ({box.x_offset}, "
-        f"{box.y_offset}), whole {int(amodal.sum())} px, visible {int(visible.sum())} px, "
-        f"{mask.occlusion_rate:.0%} hidden{coasting}"
+        f"{_name(mask)}: {box.width}x{box.height} px at ({box.x_offset}, "
+        f"{box.y_offset}), whole {amodal.area} px, visible {visible.area} px, "
+        f"{mask.occlusion_rate:.0%} hidden{_occluders(mask, message)}{coasting}"
     )
+
+
+def _name(mask: AmodalMask) -> str:
+    return f"track {mask.track_id} {mask.class_id or mask.detection_id or '?'}"
+
+
+def _occluders(mask: AmodalMask, message: AmodalMaskArray) -> str:
+    """By whom, and how much of its hidden part each covers."""
+    parts = [
+        f"{share:.0%} by {_named(index, message)}"
+        for index, share in zip(mask.occluder_indices, mask.occluder_shares, strict=False)
+    ]
+    if mask.unknown_share:
+        parts.append(f"{mask.unknown_share:.0%} by something unknown")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _cycles(message: AmodalMaskArray) -> Iterator[str]:
+    first = 0
+    for size in message.cycle_sizes:
+        indices = message.cycle_indices[first : first + size]
+        first += size
+        yield f"hide one another: {', '.join(_named(index, message) for index in indices)}"
+
+
+def _named(index: int, message: AmodalMaskArray) -> str:
+    """An object by its place in a message, which may be wrong."""
+    if index >= len(message.masks):
+        return f"object {index}, which is not there"
+    return _name(message.masks[index])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,7 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.masks import amodal_boxes_message
 from amodal_ros.ros.convert.stamps import stamp_to_ns
+from amodal_ros.ros.outputs.label_outputs import LabelOutputs
 from amodal_ros.ros.outputs.overlay import draw_overlay
 from amodal_ros.ros.parameters.topic_names import of_camera
 from amodal_ros.ros.watch.faults import FaultLog
@@ -80,6 +81,7 @@ class Outputs:
         self._boxes = publisher(Detection2DArray, "detections")
         self._overlay = publisher(Image, "overlay")
         self._timing = publisher(DiagnosticArray, "timing")
+        self._labels = LabelOutputs(node, camera)
 
     def publish(
         self, answer: FrameAnswer, waited_ms: dict[str, float], faults: FaultLog
@@ -108,12 +110,14 @@ class Outputs:
         if self._overlay.get_subscription_count():
             picture = draw_overlay(answer.image_rgb, answer.objects)
             self._overlay.publish(rgb_to_image(picture, header))
+        self._labels.publish(answer.objects, header, answer.image_rgb.shape[:2])
         return timings_ms
 
     def destroy(self) -> None:
         """Destroy the publishers."""
         for publisher in (self._masks, self._boxes, self._overlay, self._timing):
             self._node.destroy_lifecycle_publisher(publisher)
+        self._labels.destroy()
 
 
 def timing_message(

@@ -198,6 +198,12 @@ class PerceptionParameters:
     coast_iou: float = _of_tracker("coast_iou")
     min_predicted_iou: float = _of_tracker("min_predicted_iou")
     max_area_jump: float = _of_tracker("max_area_jump")
+    upright: bool = parameter(
+        True,
+        Effect.NEXT_FRAME,
+        "Whether the image's lower side is the ground's: where masks tell little of who hides "
+        "whom, the object that reaches lower in the image is taken as the nearer one",
+    )
     point_stride: int = parameter(
         2, Effect.NEXT_FRAME, "Every so many pixels of a row and of a column give a point", 1, 16
     )

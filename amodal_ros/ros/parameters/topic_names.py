@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 from amodal_ros.ros.parameters.table import PerceptionParameters
 
-OUTPUTS = ("masks", "detections", "overlay", "timing", "detections_3d", "points")
+OUTPUTS = (
+    "masks",
+    "detections",
+    "overlay",
+    "timing",
+    "label_image",
+    "label_info",
+    "semantic_image",
+    "semantic_info",
+    "outlines",
+    "detections_3d",
+    "points",
+)
 
 
 def of_camera(camera: str, name: str) -> str:

@@ -25,13 +25,15 @@ from amodal_ros.tracking.tracker import TrackerStatus
 _PERIOD_S = 1.0
 _RECENT = 5  # periods
 # A model that is slower than its camera, images before the detector's first boxes, and boxes that
-# a threshold leaves out are no faults.
+# a threshold leaves out are no faults; nor are things that are woven.
 _HARMLESS = frozenset(
     fault.value
     for fault in (
         Fault.SUPERSEDED,
         Fault.IMAGE_WITHOUT_DETECTIONS,
         Fault.EMPTY_MASK,
+        Fault.CYCLE,
+        Fault.CONTRADICTION,
         Fault.BOX_LOW_SCORE,
         Fault.BOX_STAMPS,
     )

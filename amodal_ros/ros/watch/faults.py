@@ -31,6 +31,8 @@ class Fault(str, Enum):
     DETECTOR_SILENT = "detector_silences"
     ENGINE_GAVE_UP = "engine_gave_up"
     EMPTY_MASK = "objects_with_empty_mask"
+    CYCLE = "occlusion_cycles"
+    CONTRADICTION = "occlusion_contradictions"
     BOX_NOT_FINITE = "boxes_not_finite"
     BOX_NO_SIZE = "boxes_no_size"
     BOX_OUTSIDE = "boxes_outside"

@@ -31,7 +31,7 @@ int main()
     for (std::size_t index = 0; index < mask.amodal.size(); ++index) {
       std::cout << mask.amodal[index] + mask.visible[index];
     }
-    std::cout << '\n';
+    std::cout << hidden_by(object, message) << '\n';
   }
   return 0;
 }

@@ -174,3 +174,47 @@ def test_decode_refuses_what_does_not_fit(change, text):
     change(mask)
     with pytest.raises(InvalidInputError, match=text):
         decode_mask(mask, HW)
+
+
+def test_who_hides_whom_by_index_and_by_track():
+    """A mug behind a lid without a track and something unknown; before both an empty one."""
+    empty = make_object(np.zeros(HW, bool), np.zeros(HW, bool), track_id=9)
+    mug = make_object(rectangle(10, 5, 20, 15), rectangle(10, 5, 40, 15), track_id=4)
+    lid = make_object(rectangle(20, 0, 30, 15), rectangle(20, 0, 30, 15), track_id=-1)
+    encoded = encode_masks([empty, mug, lid], header(), HW)
+    back, front = deserialize_message(
+        serialize_message(encoded.message), type(encoded.message)
+    ).masks
+    assert list(back.occluder_indices) == [1]
+    assert list(back.occluder_track_ids) == [-1]
+    assert list(back.occluder_shares) == [0.5]
+    assert (back.unknown_share, back.layer) == (0.5, 1)
+    assert (list(front.occluder_indices), front.unknown_share, front.layer) == ([], 0, 0)
+    assert list(encoded.message.cycle_indices) == []
+
+
+def test_pixels_that_two_claim_are_seen_of_one():
+    front = make_object(rectangle(10, 5, 30, 15), rectangle(10, 5, 30, 15), track_id=1)
+    back = make_object(rectangle(25, 5, 50, 15), rectangle(15, 5, 50, 15), track_id=2)
+    encoded = encode_masks([back, front], header(), HW)
+    decoded = decode_masks(encoded.message)
+    np.testing.assert_array_equal(decoded[0].visible_mask, rectangle(30, 5, 50, 15))
+    np.testing.assert_array_equal(decoded[1].visible_mask, rectangle(10, 5, 30, 15))
+    assert encoded.objects[0].visible_box_xyxy == (30, 5, 50, 15)
+
+
+def test_cycles_and_contradictions_by_index():
+    cup, spoon = rectangle(0, 10, 30, 30), rectangle(10, 0, 16, 40)
+    upper = spoon & rectangle(0, 0, 60, 18)
+    objects = [
+        make_object(rectangle(50, 0, 60, 9), rectangle(50, 0, 60, 9)),
+        make_object(cup & ~upper, cup, track_id=1),
+        make_object(spoon & ~(cup & ~upper), spoon, track_id=2),
+    ]
+    message = encode_masks(objects, header(), HW).message
+    assert (list(message.cycle_indices), list(message.cycle_sizes)) == ([1, 2], [2])
+    front, back = rectangle(0, 5, 20, 35), rectangle(10, 5, 40, 35)
+    depth = np.where(front, 1.0, 0.5).astype(np.float32)
+    objects = [make_object(back & ~front, back), make_object(front, front)]
+    message = encode_masks(objects, header(), HW, depth).message
+    assert list(message.contradiction_indices) == [1, 0]
