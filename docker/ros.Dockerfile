@@ -12,7 +12,7 @@ ARG ROS_DISTRO=jazzy
 FROM ros:${ROS_DISTRO}-ros-base
 
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# onnxruntime (by rosdep) and openvino (which has no rosdep key) come with pip, beside apt's
+# onnxruntime (by rosdep), openvino and what reads recordings (no rosdep keys) come with pip, beside apt's
 # Python packages.
 ENV PIP_BREAK_SYSTEM_PACKAGES=1 \
     PIP_CONSTRAINT=/opt/amodal_ws/constraints.txt \
@@ -31,7 +31,7 @@ RUN apt-get update \
     && rosdep install -y --rosdistro "$ROS_DISTRO" --ignore-src --dependency-types=buildtool \
       --dependency-types=build --dependency-types=exec \
       --from-paths src/amodal_ros src/amodal_ros/msg \
-    && pip3 install "openvino>=2024.4" \
+    && pip3 install "openvino>=2024.4" "rosbags>=0.11" "mcap-ros2-support>=0.5.5" \
     && rm -rf /var/lib/apt/lists/*
 
 COPY . src/amodal_ros/

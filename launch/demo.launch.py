@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Camera file, perception and overlay: ``ros2 launch amodal_ros demo.launch.py``.
+"""The demo's camera, the node and, with ``out``, its recorder, as scripts/demo starts them.
 
-Publishes the pictures and boxes of a video, an image, a folder of images or a webcam as a camera
-and a detector would, and answers them. Look at ``/amodal/overlay`` with ``view:=true``, or with
-``ros2 run rqt_image_view rqt_image_view /amodal/overlay``.
+``ros2 launch amodal_ros demo.launch.py`` plays the pictures and boxes of a video, an image, a
+folder of images, a recording or a webcam. Look at ``/amodal/overlay`` with ``view:=true``, or with
+``ros2 run rqt_image_view rqt_image_view /amodal/overlay``. Parts, arguments and parameters are
+those of ``amodal_ros.ros.demo.cast``.
 """
 
 from __future__ import annotations
 
 import shlex
 import shutil
+from pathlib import Path
 
 from launch import LaunchDescription  # type: ignore[attr-defined]  # mypy sees this folder
 from launch.actions import (
@@ -25,23 +27,27 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from amodal_ros.ros.demo.arguments import FOR_EVER_S
+from amodal_ros.ros.demo.camera import parse_arguments
+from amodal_ros.ros.demo.cast import cast_of
+from amodal_ros.ros.demo.run import prepare_folder
+from amodal_ros.ros.demo.stage import load_stage
 
 # Arguments that become options of the demo camera, with their descriptions.
 _CAMERA_OPTIONS = (
     (
         "source",
-        "Video file, image, folder of images or camera index. Left empty: the clip that comes "
-        "along, with its true boxes",
+        "Video file, image, folder of images, recording or camera index. Left empty: the clip "
+        "that comes along, with its true boxes",
     ),
     ("boxes", "JSON file with the boxes of each frame, for a source of your own"),
-    ("box", "An object in the first frame as X0,Y0,X1,Y1 in pixels; it never expires"),
+    ("box", "An object in the first frame as X0,Y0,X1,Y1 in pixels, given by ~/add_object"),
     (
         "rate",
         "Pictures a second. Left empty: each picture waits for the answer to the one before",
     ),
     ("frames", "Stop after so many pictures. Left empty: all"),
 )
+_WRITING_TIMEOUT_S = "120"
 
 
 def _end_all(event, context):
@@ -55,33 +61,48 @@ def _options(context):
         value = LaunchConfiguration(name).perform(context)
         if value:
             options += [f"--{name}", value]
-    options += shlex.split(LaunchConfiguration("camera_arguments").perform(context))
-    return options
+    return options + shlex.split(LaunchConfiguration("camera_arguments").perform(context))
 
 
-def _coasting(context):
-    """As in scripts/demo, hidden objects live on; unless max_coast is given."""
-    options = _options(context)
-    if LaunchConfiguration("max_coast", default="").perform(context):
-        return []
-    if "--box" in options or "--source" not in options:
-        return [SetLaunchConfiguration("max_coast", str(FOR_EVER_S))]
-    return []
+def _cast(context):
+    """The parts that scripts/demo would start, checked before anything is started."""
+    arguments = parse_arguments(_options(context))
+    out = LaunchConfiguration("out").perform(context)
+    if out:
+        prepare_folder(Path(out))
+    return cast_of(arguments, load_stage(arguments), Path(out) if out else None)
 
 
-def _camera(context):
+def _text(value):
+    """As perception.launch.py reads it; the empty text is given in quotes."""
+    return "''" if value == "" else str(value)
+
+
+def _begin(context):
+    """The node's parameters, unless they are given, and the parts beside the node."""
+    cast = _cast(context)
+    settings = [
+        SetLaunchConfiguration(name, _text(value))
+        for name, value in cast.perception.parameters.items()
+        if not LaunchConfiguration(name, default="").perform(context)
+    ]
+    camera = _node(cast.camera, on_exit=_end_all)
+    recorder = cast.recorder and _node(cast.recorder, sigterm_timeout=_WRITING_TIMEOUT_S)
+    return [*settings, *([recorder] if recorder else []), camera]
+
+
+def _node(part, **options):
     setpriv = shutil.which("setpriv")  # see perception.launch.py
-    camera = Node(
+    return Node(
         package="amodal_ros",
-        executable="amodal_demo_camera",
-        exec_name="amodal_demo_camera",
+        executable=part.executable,
+        exec_name=part.executable,
         namespace=LaunchConfiguration("namespace"),
-        arguments=_options(context),
+        arguments=list(part.arguments),
         prefix=f"{setpriv} --pdeathsig TERM" if setpriv else "",
         output="screen",
-        on_exit=_end_all,
+        **options,
     )
-    return [camera]
 
 
 def generate_launch_description():
@@ -94,6 +115,12 @@ def generate_launch_description():
             "camera_arguments",
             default_value="",
             description="Further options of amodal_demo_camera; its --help lists them",
+        ),
+        DeclareLaunchArgument(
+            "out",
+            default_value="",
+            description="Folder for overlay.mp4, contact_sheet.png, masks.json and summary.json. "
+            "Left empty: nothing is written",
         ),
         DeclareLaunchArgument(
             "view",
@@ -120,5 +147,4 @@ def generate_launch_description():
         arguments=["amodal/overlay"],
         condition=IfCondition(LaunchConfiguration("view")),
     )
-    coasting, camera = OpaqueFunction(function=_coasting), OpaqueFunction(function=_camera)
-    return LaunchDescription([*arguments, coasting, perception, camera, viewer])
+    return LaunchDescription([*arguments, OpaqueFunction(function=_begin), perception, viewer])

@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -61,6 +62,15 @@ class AmodalTracker:
         self._restarts = 0
         self._stream = Stream()
         self._crowded = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock: a run over a recording keeps its tracks, and goes on later."""
+        with self._lock:
+            return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._lock = threading.Lock()
+        vars(self).update(state)
 
     def __len__(self) -> int:
         """Number of objects followed."""

@@ -171,7 +171,7 @@ def _install_ros(env: Environment) -> None:
 
 def _install_demo(env: Environment) -> None:
     title = "amodal_ros and what it runs on: OpenVINO, ONNX Runtime, OpenCV, ... (about 30 s)"
-    _pip(env, title, "pip-demo", "--no-build-isolation", "-e", ".[openvino]")
+    _pip(env, title, "pip-demo", "--no-build-isolation", "-e", ".[bags,openvino]")
 
 
 def _install_test(env: Environment) -> None:

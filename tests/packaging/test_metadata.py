@@ -98,7 +98,7 @@ def test_runtime_requirements_stay_light(setup_cfg: configparser.ConfigParser) -
 
 
 def test_extras_are_of_what_the_wheel_holds(setup_cfg: configparser.ConfigParser) -> None:
-    extras = {"openvino", "torch", "sam2", "tensorrt", "tensorrt_rtx"}
+    extras = {"bags", "openvino", "torch", "sam2", "tensorrt", "tensorrt_rtx"}
     assert set(setup_cfg["options.extras_require"]) == extras
 
 

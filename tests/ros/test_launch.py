@@ -8,6 +8,7 @@ what they declare and start. Where the real one is importable it launches the no
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import runpy
 import subprocess
@@ -16,8 +17,11 @@ import types
 from configparser import ConfigParser
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.demo.camera import parse_arguments
 from amodal_ros.ros.parameters.table import PARAMETERS
 
@@ -115,47 +119,67 @@ def check_described(declared):
 def test_the_demo_describes_its_arguments_and_includes_perception(demo_file):
     (listed,) = demo_file["generate_launch_description"]().args
     kinds = [type(entry).__name__ for entry in listed]
-    assert kinds[-4:] == ["OpaqueFunction", "IncludeLaunchDescription", "OpaqueFunction", "Node"]
-    declared = {entry.args[0]: entry for entry in listed[:-4]}
+    assert kinds[-3:] == ["OpaqueFunction", "IncludeLaunchDescription", "Node"]
+    declared = {entry.args[0]: entry for entry in listed[:-3]}
     check_described(declared)
-    (source,) = listed[-3].args
+    (source,) = listed[-2].args
     assert source.args[0].args[0][1:] == ["launch", "perception.launch.py"]
     assert (ROOT / "launch" / "perception.launch.py").is_file()
 
 
+@pytest.fixture
+def begun(demo_file, tmp_path):
+    """What the demo's launch file starts beside the node, and what it sets for the node."""
+    cv2.imwrite(str(tmp_path / "a still.png"), np.zeros((120, 160, 3), np.uint8))
+    boxes = [{"frame": 0, "boxes": [{"box": [1, 2, 3, 4]}]}]
+    (tmp_path / "b.json").write_text(json.dumps({"frames": boxes}))
+
+    def begin(**given):
+        names = (*(name for name, _ in demo_file["_CAMERA_OPTIONS"]), "camera_arguments", "out")
+        places = {"still": str(tmp_path / "a still.png"), "b.json": str(tmp_path / "b.json")}
+        given = {name: places.get(value, value) for name, value in given.items()}
+        actions = demo_file["_begin"]({**dict.fromkeys(names, ""), **given})
+        settings = dict(a.args for a in actions if type(a).__name__ == "SetLaunchConfiguration")
+        return settings, [a.kwargs for a in actions if type(a).__name__ == "Node"]
+
+    return begin
+
+
 @pytest.mark.parametrize(
-    ("given", "seconds"),
+    ("given", "settings"),
     [
-        ({}, "-1.0"),
-        ({"source": "a.mp4", "box": "1,2,3,4"}, "-1.0"),
-        ({"source": "a.mp4", "camera_arguments": "--box 1,2,3,4 --box 5,6,7,8"}, "-1.0"),
-        ({"source": "a.mp4", "boxes": "b.json"}, None),
-        ({"source": "a.mp4", "boxes": "b.json", "rate": "5"}, None),
-        ({"source": "a.mp4", "box": "1,2,3,4", "max_coast": "3"}, None),
+        ({}, {"max_coast": "-1.0"}),
+        ({"source": "still", "box": "1,2,3,4"}, {"detections_topic": "''"}),
+        (
+            {"source": "still", "camera_arguments": "--box 1,2,3,4 --box 5,6,7,8"},
+            {"detections_topic": "''"},
+        ),
+        ({"source": "still", "boxes": "b.json", "rate": "5"}, {}),
+        ({"max_coast": "3"}, {}),
     ],
 )
-def test_hidden_objects_of_the_demo_live_as_long_as_in_the_script(demo_file, given, seconds):
-    options = dict.fromkeys((name for name, _ in demo_file["_CAMERA_OPTIONS"]), "")
-    actions = demo_file["_coasting"]({**options, "camera_arguments": "", **given})
-    assert [action.args for action in actions] == ([("max_coast", seconds)] if seconds else [])
+def test_the_demo_sets_what_the_script_sets(begun, given, settings):
+    always = {"image_reliability": "reliable", "frame_budget": "0.0"}
+    assert begun(**given)[0] == {**always, **settings}
 
 
-def test_the_demo_hands_its_options_to_the_camera(demo_file):
-    context = dict.fromkeys(
-        (*(name for name, _ in demo_file["_CAMERA_OPTIONS"]), "camera_arguments"), ""
-    )
-    context |= {"source": "a clip.mp4", "rate": "5", "camera_arguments": "--timeout '7'"}
-    (node,) = demo_file["_camera"](context)
-    arguments = node.kwargs["arguments"]
-    assert arguments == ["--source", "a clip.mp4", "--rate", "5", "--timeout", "7"]
-    parse_arguments(arguments)
-    on_exit = node.kwargs["on_exit"]
-    (action,) = on_exit(None, types.SimpleNamespace(is_shutdown=False))
+def test_the_demo_starts_the_parts_of_the_script(begun, tmp_path):
+    options = {"source": "still", "boxes": "b.json", "rate": "5"}
+    _, (camera,) = begun(**options, camera_arguments="--timeout '7'")
+    assert camera["executable"] == "amodal_demo_camera"
+    read = parse_arguments(camera["arguments"])
+    assert (read.source, read.rate, read.timeout) == (str(tmp_path / "a still.png"), 5.0, 7.0)
+    (action,) = camera["on_exit"](None, types.SimpleNamespace(is_shutdown=False))
     assert type(action).__name__ == "Shutdown"
-    assert on_exit(None, types.SimpleNamespace(is_shutdown=True)) == []
-    context["frames"] = "0"
+    assert camera["on_exit"](None, types.SimpleNamespace(is_shutdown=True)) == []
+    _, (recorder, camera) = begun(**options, out=str(tmp_path / "out"))
+    assert recorder["executable"] == "amodal_demo_recorder"
+    assert "--out" in recorder["arguments"]
+    assert parse_arguments(camera["arguments"]).image_subscribers == 2
     with pytest.raises(SystemExit):
-        parse_arguments(demo_file["_camera"](context)[0].kwargs["arguments"])
+        begun(frames="0")
+    with pytest.raises(InvalidInputError, match="does not exist"):
+        begun(source="nowhere.mp4", box="1,2,3,4")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setpriv is of Linux alone")

@@ -7,24 +7,29 @@ import argparse
 import math
 from pathlib import Path
 
-# The node's `max_coast` where boxes are given for the first frame alone, or are the true ones.
-FOR_EVER_S = -1.0
-
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what says which pictures and boxes are published, and how fast."""
     parser.add_argument(
         "--source",
         metavar="PATH|INDEX",
-        help="video file, image, folder of images or camera index (default: the clip that comes "
-        "along, with its true boxes)",
+        help="video file, image, folder of images, recording (.mcap, .db3 or a folder of rosbag2, "
+        "with its boxes) or camera index (default: the clip that comes along, with its true "
+        "boxes)",
     )
+    for what in ("image", "detections"):
+        parser.add_argument(
+            f"--{what}-topic",
+            metavar="TOPIC",
+            help=f"of a recording: the topic of its {what} (default: the only one that it has)",
+        )
     parser.add_argument(
         "--box",
         action="append",
         default=[],
         metavar="X0,Y0,X1,Y1",
-        help="an object in the first frame, in pixels; may be repeated; it never expires",
+        help="an object in the first frame, in pixels, given to the node by ~/add_object; may be "
+        "repeated",
     )
     parser.add_argument(
         "--boxes",

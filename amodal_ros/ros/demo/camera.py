@@ -2,13 +2,13 @@
 """The node `demo_camera`: publishes pictures and boxes as a camera and a detector would.
 
 `camera/image_raw` (sensor_msgs/Image, rgb8) and `detections` (vision_msgs/Detection2DArray with
-the image's header; one for each image, empty where the frame has no box).
+the image's header; one for each image, empty where the frame has no box). Objects of `--box` are
+given to the node by its service `~/add_object` instead, before the first image.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -17,44 +17,55 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from amodal_msgs.msg import AmodalMaskArray
-from rclpy.node import Node
+from amodal_msgs.srv import AddObject
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import Detection2DArray
 
-from amodal_ros.errors import AmodalError
+from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.ros.convert.box_plan import PromptBox, detections_message
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.stamps import ns_to_stamp, stamp_to_ns
 from amodal_ros.ros.demo.arguments import add_source_arguments
-from amodal_ros.ros.demo.boxes import PromptBox
 from amodal_ros.ros.demo.events import send_event
+from amodal_ros.ros.demo.program import (
+    DETECTIONS_TOPIC,
+    IMAGE_TOPIC,
+    MASKS_TOPIC,
+    DemoNode,
+    run_node,
+)
 from amodal_ros.ros.demo.results import CameraReport, SentFrame
 from amodal_ros.ros.demo.sources import limited
 from amodal_ros.ros.demo.stage import Stage, load_stage
 
-IMAGE_TOPIC = "camera/image_raw"
-DETECTIONS_TOPIC = "detections"
-MASKS_TOPIC = "amodal/masks"
+ADD_OBJECT_SERVICE = "amodal_perception/add_object"
 FRAME_ID = "demo_camera"
 _DEPTH = 10
 _SETTLE_S = 1.5  # between finding the others and the first picture: they must find us too
 
 
-class DemoCamera(Node):
-    """Publishes one frame at a time and notices which ones are answered."""
+class DemoCamera(DemoNode):
+    """Publishes one frame at a time and notices which ones are answered.
 
-    def __init__(self) -> None:
+    Args:
+        given: objects are given to the node by hand; no boxes are published.
+    """
+
+    def __init__(self, given: bool = False) -> None:
         super().__init__("demo_camera")
         qos = QoSProfile(depth=_DEPTH)  # reliable: fits subscribers of either kind
         self._images = self.create_publisher(Image, IMAGE_TOPIC, qos)
-        self._detections = self.create_publisher(Detection2DArray, DETECTIONS_TOPIC, qos)
+        self._detections, self._adding = None, None
+        if given:
+            self._adding = self.create_client(AddObject, ADD_OBJECT_SERVICE)
+        else:
+            self._detections = self.create_publisher(Detection2DArray, DETECTIONS_TOPIC, qos)
         self.create_subscription(AmodalMaskArray, MASKS_TOPIC, self._on_masks, qos)
         self.report = CameraReport()
         self._by_stamp: dict[int, SentFrame] = {}
-        self.stopping = False
 
     def wait_for_partners(
         self, image_subscribers: int, ready_file: Path | None, timeout_s: float
@@ -70,7 +81,7 @@ class DemoCamera(Node):
         while time.monotonic() < deadline and not self.stopping:
             ready = (
                 self._images.get_subscription_count() >= image_subscribers
-                and self._detections.get_subscription_count() >= 1
+                and self._boxes_are_taken()
                 and self.count_publishers(MASKS_TOPIC) >= 1
                 and (ready_file is None or ready_file.exists())
             )
@@ -79,6 +90,27 @@ class DemoCamera(Node):
                 return True
             rclpy.spin_once(self, timeout_sec=0.05)
         return False
+
+    def give(self, boxes: Sequence[PromptBox], timeout_s: float) -> None:
+        """Gives the objects of the first frame to the node.
+
+        Args:
+            boxes: Of the objects, in pixels of the frame that comes next.
+            timeout_s: Seconds to wait for an answer.
+
+        Raises:
+            InvalidInputError: The node refused one, or did not answer.
+        """
+        if self._adding is None:
+            return
+        for prompt in boxes:
+            request = AddObject.Request(box_xyxy=list(prompt.box_xyxy), class_id=prompt.class_id)
+            answer = self._adding.call_async(request)
+            rclpy.spin_until_future_complete(self, answer, timeout_sec=timeout_s)
+            response = answer.result()
+            if response is None or not response.success:
+                reason = "no answer" if response is None else response.message
+                raise InvalidInputError(f"box {prompt.box_xyxy} is not taken: {reason}")
 
     def now_ns(self) -> int:
         """The clock's time."""
@@ -92,7 +124,7 @@ class DemoCamera(Node):
 
         Args:
             image_rgb: The picture.
-            boxes: Its boxes.
+            boxes: Its boxes; not published where objects are given.
             stamp_ns: When it was taken; None: now.
         """
         sent_ns = self.now_ns()
@@ -102,7 +134,8 @@ class DemoCamera(Node):
         self.report.frames.append(sent)
         self._by_stamp[stamp_ns] = sent
         self._images.publish(rgb_to_image(image_rgb, header))
-        self._detections.publish(detections_message(boxes, header))
+        if self._detections is not None:
+            self._detections.publish(detections_message(boxes, header))
         return sent
 
     def wait_for_answer(self, sent: SentFrame, timeout_s: float) -> bool:
@@ -118,27 +151,15 @@ class DemoCamera(Node):
         while (left := deadline - time.monotonic()) > 0 and not self.stopping:
             rclpy.spin_once(self, timeout_sec=left)
 
+    def _boxes_are_taken(self) -> bool:
+        if self._adding is not None:
+            return bool(self._adding.service_is_ready())
+        return self._detections is not None and bool(self._detections.get_subscription_count())
+
     def _on_masks(self, message: AmodalMaskArray) -> None:
         sent = self._by_stamp.get(stamp_to_ns(message.header.stamp))
         if sent is not None:
             sent.answered = True
-
-
-def detections_message(boxes: Sequence[PromptBox], header: Header) -> Detection2DArray:
-    """Boxes as a detector publishes them."""
-    message = Detection2DArray(header=header)
-    for prompt in boxes:
-        x0, y0, x1, y1 = prompt.box_xyxy
-        detection = Detection2D(header=header, id=prompt.detection_id)
-        detection.bbox.center.position.x = (x0 + x1) / 2
-        detection.bbox.center.position.y = (y0 + y1) / 2
-        detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
-        hypothesis = ObjectHypothesisWithPose()
-        hypothesis.hypothesis.class_id = prompt.class_id
-        hypothesis.hypothesis.score = prompt.score
-        detection.results = [hypothesis]
-        message.detections.append(detection)
-    return message
 
 
 def play(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int:
@@ -158,6 +179,8 @@ def play(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int
         if camera.stopping:
             break
         stage.plan.check_frame(frame, picture.shape[:2])
+        if frame == 0:
+            camera.give(stage.plan.of(frame), arguments.timeout)
         if arguments.rate:
             stamp_ns = None
             camera.spin_for(started + frame / arguments.rate - time.monotonic())
@@ -221,39 +244,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AmodalError as error:
         print(f"amodal_demo_camera: {error}", file=sys.stderr)
         return 2
-    rclpy.init(args=list(command_line), signal_handler_options=SignalHandlerOptions.NO)
-    camera = DemoCamera()
-    try:
+
+    def work(camera: DemoCamera) -> int:
         try:
             return _run(camera, stage, arguments)
         finally:
             if arguments.report is not None:
                 camera.report.save(arguments.report)
-    except AmodalError as error:
-        camera.get_logger().error(str(error))
-        return 1
-    except OSError as error:
-        camera.get_logger().error(f"the report of the frames cannot be written: {error}")
-        return 1
-    finally:
-        camera.destroy_node()
-        rclpy.try_shutdown()
+
+    return run_node(
+        command_line, lambda: DemoCamera(stage.given), work, "the report of the frames"
+    )
 
 
 def _run(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int:
-    def stop(*_: object) -> None:
-        camera.stopping = True
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     if not camera.wait_for_partners(
         arguments.image_subscribers, arguments.wait_for, arguments.start_timeout
     ):
         if camera.stopping:
             return 0
+        boxes = ADD_OBJECT_SERVICE if stage.given else DETECTIONS_TOPIC
         camera.get_logger().error(
             f"no perception node within {arguments.start_timeout:g} s: expected subscribers of "
-            f"{IMAGE_TOPIC} and {DETECTIONS_TOPIC} and a publisher of {MASKS_TOPIC}"
+            f"{IMAGE_TOPIC}, one that takes boxes by {boxes}, and a publisher of {MASKS_TOPIC}"
         )
         return 1
     if arguments.events:

@@ -8,7 +8,6 @@ Subscribes `camera/image_raw`, `amodal/masks` and `amodal/timing`; on SIGINT it 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -17,9 +16,7 @@ from pathlib import Path
 import rclpy
 from amodal_msgs.msg import AmodalMask, AmodalMaskArray
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 
@@ -27,27 +24,25 @@ from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import decode_mask
 from amodal_ros.ros.convert.stamps import stamp_to_ns
-from amodal_ros.ros.demo.camera import IMAGE_TOPIC, MASKS_TOPIC
 from amodal_ros.ros.demo.events import send_event
+from amodal_ros.ros.demo.program import IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC, DemoNode, run_node
 from amodal_ros.ros.demo.recording import Recording
 from amodal_ros.ros.demo.results import CameraReport, PublishedObject, print_summary
 from amodal_ros.ros.demo.truth import Truth, load_annotations
 from amodal_ros.ros.outputs.publishers import read_timing
 
-TIMING_TOPIC = "amodal/timing"
 TOPICS = (IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC)
 _DEPTH = 100
 _QUIET_S = 0.7  # after the end is asked for: nothing has arrived for so long
 
 
-class DemoRecorder(Node):
+class DemoRecorder(DemoNode):
     """Hands messages to a `Recording`."""
 
     def __init__(self, recording: Recording) -> None:
         super().__init__("demo_recorder")
         self._recording = recording
         self.last_message_s = time.monotonic()
-        self.signals = 0
         qos = QoSProfile(depth=_DEPTH)  # reliable
         self.create_subscription(Image, IMAGE_TOPIC, self._on_image, qos)
         self.create_subscription(AmodalMaskArray, MASKS_TOPIC, self._on_masks, qos)
@@ -140,33 +135,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"amodal_demo_recorder: {error}", file=sys.stderr)
         return 2
     recording = Recording(arguments.out, arguments.video_rate, arguments.title)
-    rclpy.init(args=list(command_line), signal_handler_options=SignalHandlerOptions.NO)
-    recorder = DemoRecorder(recording)
 
-    def stop(*_: object) -> None:
-        recorder.signals += 1
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    try:
+    def work(recorder: DemoRecorder) -> int:
         recorder.get_logger().info("recording until SIGINT or SIGTERM")
         recorder.record(arguments.ready)
         report = None if arguments.report is None else CameraReport.load(arguments.report)
         summary = recording.finish(report, truth)
-    except AmodalError as error:
-        recorder.get_logger().error(str(error))
-        return 1
-    except OSError as error:
-        recorder.get_logger().error(f"the results cannot be written: {error}")
-        return 1
-    finally:
-        recorder.destroy_node()
-        rclpy.try_shutdown()
-    if arguments.events:
-        send_event("written")
-    else:
-        print_summary(summary)
-    return 0
+        if arguments.events:
+            send_event("written")
+        else:
+            print_summary(summary)
+        return 0
+
+    return run_node(command_line, lambda: DemoRecorder(recording), work, "the results")
 
 
 if __name__ == "__main__":

@@ -25,15 +25,13 @@ from rich.progress import (
 )
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.demo.arguments import FOR_EVER_S
+from amodal_ros.ros.demo.cast import READY, REPORT, Part, cast_of
 from amodal_ros.ros.demo.events import parse_event
 from amodal_ros.ros.demo.processes import Child, ChildError, Family, ros_environment
 from amodal_ros.ros.demo.results import print_summary
 from amodal_ros.ros.demo.stage import Stage
 
 FILES = ("overlay.mp4", "contact_sheet.png", "masks.json", "summary.json")
-_REPORT = "logs/camera.json"  # the camera tells the recorder what it sent
-_READY = "logs/recorder.ready"  # the recorder tells the camera that it listens
 _WRITING_TIMEOUT_S = 120.0
 _LEAST_FREE_BYTES = 2 * 2**20
 _WORTH_SHOWING = ("[WARN]", "[ERROR]", "[FATAL]")
@@ -68,7 +66,7 @@ def prepare_folder(out: Path) -> Path:
     """
     logs = out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    for name in (*FILES, _REPORT, _READY):
+    for name in (*FILES, REPORT, READY):
         (out / name).unlink(missing_ok=True)
     with tempfile.TemporaryFile(dir=out) as probe:
         probe.write(bytes(_LEAST_FREE_BYTES))
@@ -78,14 +76,11 @@ def prepare_folder(out: Path) -> Path:
 def _play(
     arguments: argparse.Namespace, stage: Stage, out: Path, family: Family, console: Console
 ) -> None:
+    cast = cast_of(arguments, stage, out, events=True)
+    parts = {"perception": cast.perception, "recorder": cast.recorder, "camera": cast.camera}
+    commands = {name: command_of(part) for name, part in parts.items() if part is not None}
     with family:
-        perception, recorder, camera = family.start(
-            {
-                "perception": perception_command(arguments, stage),
-                "recorder": recorder_command(arguments, stage, out),
-                "camera": camera_command(arguments, out),
-            }
-        )
+        perception, recorder, camera = family.start(commands)
         try:
             _follow(family, stage, console, perception, recorder, camera)
         except KeyboardInterrupt:
@@ -101,45 +96,13 @@ def _play(
         raise ChildError(f"{', '.join(missing)} of the results are missing in {out}")
 
 
-def perception_command(arguments: argparse.Namespace, stage: Stage) -> list[str]:
-    """The perception node as users run it, with the package's parameter file."""
-    command = [sys.executable, "-m", "amodal_ros.ros.node.perception_node", "--ros-args"]
-    command += ["--params-file", str(find_parameter_file())]
-    # Each picture is answered by the model, however long that takes: there is no robot waiting.
-    parameters: dict[str, object] = {"image_reliability": "reliable", "frame_budget": 0.0}
-    if arguments.box or stage.annotations is not None:
-        parameters["max_coast"] = FOR_EVER_S
-    if arguments.model is not None:
-        parameters["model_dir"] = str(arguments.model.resolve())
-    for name, value in parameters.items():
-        command += ["-p", f"{name}:={value}"]
-    return command
-
-
-def recorder_command(arguments: argparse.Namespace, stage: Stage, out: Path) -> list[str]:
-    """The recorder's command line."""
-    info = stage.source.info
-    command = [sys.executable, "-m", "amodal_ros.ros.demo.recorder", "--events"]
-    command += ["--out", str(out), "--report", str(out / _REPORT)]
-    command += ["--ready", str(out / _READY)]
-    command += ["--video-rate", str(arguments.rate or info.frame_rate)]
-    command += ["--title", f"{info.name}: visible and amodal masks"]
-    if stage.annotations is not None:
-        command += ["--annotations", str(stage.annotations)]
-    return command
-
-
-def camera_command(arguments: argparse.Namespace, out: Path) -> list[str]:
-    """The camera's command line; the perception node and the recorder take its pictures."""
-    command = [sys.executable, "-m", "amodal_ros.ros.demo.camera", "--events"]
-    command += ["--image-subscribers", "2", "--report", str(out / _REPORT)]
-    command += ["--wait-for", str(out / _READY)]
-    for name in ("source", "boxes", "rate", "frames", "timeout"):
-        value = getattr(arguments, name)
-        if value is not None:
-            command += [f"--{name}", str(value)]
-    for box in arguments.box:
-        command += [f"--box={box}"]
+def command_of(part: Part) -> list[str]:
+    """A part's command line; a node with parameters has the package's parameter file as well."""
+    command = [sys.executable, "-m", part.module, *part.arguments]
+    if part.parameters:
+        command += ["--ros-args", "--params-file", str(find_parameter_file())]
+    for name, value in part.parameters.items():
+        command += ["-p", f"{name}:={json.dumps(value)}"]
     return command
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the demo camera's pictures come from: video file, image, folder of images, camera."""
+"""Where the demo camera's pictures come from: video file, image, folder of images, camera.
+
+Recordings: see `bag_source`.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,7 @@ def _open_path(path: Path, text: str) -> FrameSource:
     if not path.exists():
         raise InvalidInputError(
             f"source {text!r} does not exist: expected a video file, an image, a folder of "
-            "images or the index of a camera"
+            "images, a recording (.mcap, .db3) or the index of a camera"
         )
     if path.is_dir():
         return FolderSource(path)

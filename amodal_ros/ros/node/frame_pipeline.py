@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from time import monotonic, perf_counter
+from typing import Protocol
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -22,7 +23,7 @@ from amodal_ros.ros.inputs.camera_inputs import Frame
 from amodal_ros.ros.inputs.depth_input import DepthImage
 from amodal_ros.ros.node.model_host import ModelHost, Predictor
 from amodal_ros.ros.outputs.outputs_3d import Outputs3D
-from amodal_ros.ros.outputs.publishers import FrameAnswer, Outputs
+from amodal_ros.ros.outputs.publishers import FrameAnswer
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
 from amodal_ros.ros.watch.frame_statistics import FrameStatistics
@@ -64,6 +65,15 @@ class BegunFrame:
     ready_s: float
 
 
+class AnswerTaker(Protocol):
+    """Where answers go: ``Outputs`` publishes them."""
+
+    def publish(
+        self, answer: FrameAnswer, waited_ms: dict[str, float], faults: FaultLog
+    ) -> dict[str, float]:
+        """Take one answer; returns all times of the frame in milliseconds."""
+
+
 class FramePipeline:
     """Answers a camera's frames in their order; holds the tracks between them.
 
@@ -73,19 +83,21 @@ class FramePipeline:
         host: lends the model.
         parameters: limits and tracking.
         outputs: where answers go.
-        outputs_3d: where go those with depth.
+        outputs_3d: where go those with depth; None: there is no depth.
         statistics: counts the answers.
         faults: what is lost and left out is counted there.
+        tracker: goes on with its tracks; None: begin without any.
     """
 
     def __init__(
         self,
         host: ModelHost,
         parameters: PerceptionParameters,
-        outputs: Outputs,
-        outputs_3d: Outputs3D,
+        outputs: AnswerTaker,
+        outputs_3d: Outputs3D | None,
         statistics: FrameStatistics,
         faults: FaultLog,
+        tracker: AmodalTracker | None = None,
     ) -> None:
         self._host = host
         self._engine = host.health(faults)
@@ -96,7 +108,7 @@ class FramePipeline:
         self._exposure = Doubt(faults, Fault.EXPOSURE, begin=3)
         self._boxes = BoxReader(faults, BoxUnits.parse(parameters.box_units))
         self._cancelled = False
-        self.tracker = AmodalTracker(tracker_config(parameters))
+        self.tracker = AmodalTracker(tracker_config(parameters)) if tracker is None else tracker
         self._frames = BudgetedFrames(self.tracker)
         self._parameters = parameters
 
@@ -114,7 +126,8 @@ class FramePipeline:
         """End what is told of images, boxes and depth; after the last frame."""
         self._frames.close()
         for told in (self._boxes, self._exposure, self._outputs_3d):
-            told.clear()
+            if told is not None:
+                told.clear()
 
     @property
     def budget(self) -> BudgetStatus:
@@ -179,7 +192,7 @@ class FramePipeline:
         timings_ms = self._outputs.publish(answer, waited_ms, self._faults)
         self._statistics.answered((monotonic() - frame.received_s) * 1e3, timings_ms["total"])
         self._engine.answered()
-        if frame.depth is not None:
+        if frame.depth is not None and self._outputs_3d is not None:
             depth = begun.depth or frame.depth.at(frame.stamp_ns)
             header, parameters = frame.image.header, self._parameters
             self._outputs_3d.publish(

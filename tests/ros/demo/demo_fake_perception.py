@@ -12,6 +12,7 @@ import sys
 
 from amodal_ros.ros.demo import __main__ as demo
 from amodal_ros.ros.demo import run as demo_run
+from amodal_ros.ros.demo.cast import Part
 
 
 def perceive(command_line: list[str]) -> int:
@@ -31,16 +32,13 @@ def perceive(command_line: list[str]) -> int:
 
 def run_demo_command(arguments: list[str]) -> int:
     """The demo's own `main`."""
-    real_command = demo_run.perception_command
+    real_command = demo_run.command_of
+    real, fake = "amodal_ros.ros.node.perception_node", "tests.ros.demo.demo_fake_perception"
 
-    def fake_command(*given: object) -> list[str]:
-        command = real_command(*given)
-        command[command.index("amodal_ros.ros.node.perception_node")] = (
-            "tests.ros.demo.demo_fake_perception"
-        )
-        return command
+    def fake_command(part: Part) -> list[str]:
+        return [fake if word == real else word for word in real_command(part)]
 
-    demo_run.perception_command = fake_command
+    demo_run.command_of = fake_command
     return demo.main(arguments)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -23,6 +24,7 @@ from amodal_ros.ros.demo import processes as demo_processes
 from amodal_ros.ros.demo.domain import NoFreeDomainError, claim_domain
 from amodal_ros.ros.demo.sources import open_source
 from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS
+from tests.ros.bag.bag_rig import IMAGES, entries, write_mcap
 
 TIMEOUT_S = 180.0
 PROCESSES = ("demo_fake_perception", "demo.recorder", "demo.camera")
@@ -160,8 +162,24 @@ def test_a_box_lives_on_without_detections(start, tmp_path, still):
     assert (summary["frames_answered"], summary["objects_published"]) == (3, 3)
     assert "miou_full" not in summary
     records = json.loads((tmp_path / "out" / "masks.json").read_text())
-    assert [record["coasting"] for record in records] == [False, True, True]
+    assert not any(record["coasting"] for record in records)  # given, and still seen
     assert len({record["track_id"] for record in records}) == 1
+
+
+def test_a_recording_is_played_with_its_own_boxes(start, tmp_path):
+    source = write_mcap(tmp_path / "recorded.mcap", entries(4))
+    out = tmp_path / "out"
+    code, output = start("--source", source, "--image-topic", IMAGES, "--out", out).finish()
+    assert code == 0, output
+    records = json.loads((out / "masks.json").read_text())
+    assert [record["frame"] for record in records] == [0, 1, 2, 3]
+    assert {record["detection_id"] for record in records} == {"cup1"}
+    assert [record["amodal_bbox"] for record in records] == [
+        [20 + f, 30, 60, 60] for f in range(4)
+    ]
+    stamps = [record["stamp"] for record in records]
+    times = [stamp["sec"] * 10**9 + stamp["nanosec"] for stamp in stamps]
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == [10**8] * 3
 
 
 def test_real_time_counts_what_a_slow_node_drops(start, tmp_path, still):
@@ -188,12 +206,16 @@ def test_real_time_counts_what_a_slow_node_drops(start, tmp_path, still):
         (["--source", "STILL", "--box", "9,9"], "expected x0,y0,x1,y1"),
         (["--model", "no_such_model"], "no_such_model"),
         (["--source", "STILL", "--boxes", "LATE"], "frames from 7 on, but only 1 frames are"),
+        (["--source", "STILL", "--image-topic", "/a"], "--image-topic is for recordings"),
+        (["--source", "BAG"], "no boxes are recorded in"),
+        (["--source", "BAG", "--box", "1,2,9,9", "--image-topic", "/a"], "has no topic /a"),
     ],
 )
 def test_wrong_input_is_one_line_and_starts_nothing(start, tmp_path, still, arguments, message):
     late = tmp_path / "late.json"
     late.write_text('{"frames": [{"frame": 7, "boxes": [{"box": [20, 30, 80, 90]}]}]}')
-    files = {"STILL": str(still), "LATE": str(late)}
+    bag = write_mcap(tmp_path / "a.mcap", entries(1, boxes_topic=""))
+    files = {"STILL": str(still), "LATE": str(late), "BAG": str(bag)}
     given = [files.get(text, text) for text in arguments]
     code, output = start(*given, "--out", tmp_path / "out").finish()
     assert code == 2

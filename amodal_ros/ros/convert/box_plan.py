@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The boxes that the demo camera publishes: given by hand, from a file, or from annotations.
+"""Boxes that stand for a detector's: given by hand, from a file, or from annotations.
 
 A boxes file is JSON. Frames count from 0; a frame that is not named has no boxes; `box` is
 x0, y0, x1, y1 in pixels; `id`, `class` and `score` may be left out:
@@ -16,6 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.rle import decode_rle
@@ -164,6 +167,23 @@ def plan_from_annotations(annotations: Mapping[str, Any]) -> BoxPlan:
         prompt = PromptBox(box, record["name"], names[record["category_id"]])
         frames[index_of[record["image_id"]]].append(prompt)
     return BoxPlan(frames)
+
+
+def detections_message(boxes: Sequence[PromptBox], header: Header) -> Detection2DArray:
+    """Boxes as a detector publishes them."""
+    message = Detection2DArray(header=header)
+    for prompt in boxes:
+        x0, y0, x1, y1 = prompt.box_xyxy
+        detection = Detection2D(header=header, id=prompt.detection_id)
+        detection.bbox.center.position.x = (x0 + x1) / 2
+        detection.bbox.center.position.y = (y0 + y1) / 2
+        detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
+        hypothesis = ObjectHypothesisWithPose()
+        hypothesis.hypothesis.class_id = prompt.class_id
+        hypothesis.hypothesis.score = prompt.score
+        detection.results = [hypothesis]
+        message.detections.append(detection)
+    return message
 
 
 def _load_json(path: Path) -> Any:

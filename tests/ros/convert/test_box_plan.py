@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.demo.boxes import BoxPlan, PromptBox, first_frame_boxes, load_boxes, parse_box
+from amodal_ros.ros.convert.box_plan import (
+    BoxPlan,
+    PromptBox,
+    first_frame_boxes,
+    load_boxes,
+    parse_box,
+)
 from amodal_ros.ros.demo.camera import parse_arguments
 from amodal_ros.ros.demo.stage import load_stage
 from amodal_ros.ros.demo.truth import CLIP_VIDEO

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers a whole recording: ``python -m amodal_ros.ros.bag in.mcap out.mcap``.
+
+Every image is answered, in order, by the node's own pipeline; nothing is dropped as the node
+must when the camera is faster than the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from amodal_ros.ros.bag.arguments import node_parameters, parse_arguments
+
+MakePredictor = Callable[[Any], Any]
+
+
+def main(argv: Sequence[str] | None = None, make_predictor: MakePredictor | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: the command line; None: this process's.
+        make_predictor: loads the model; None: as the node does.
+
+    Returns:
+        0; 2: wrong arguments or input; 1: the engine or the disk failed; 130: interrupted.
+    """
+    arguments = parse_arguments(argv)
+    from amodal_ros.errors import AmodalError, InvalidInputError
+
+    try:
+        with ExitStack() as stack:
+            return _run(arguments, make_predictor, stack)
+    except InvalidInputError as error:
+        print(f"amodal_bag: {error}", file=sys.stderr)
+        return 2
+    except (AmodalError, OSError) as error:
+        print(f"amodal_bag: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("amodal_bag: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(
+    arguments: argparse.Namespace, make_predictor: MakePredictor | None, stack: ExitStack
+) -> int:
+    from rich.console import Console
+
+    from amodal_ros.ros.bag.checkpoint import Checkpoints
+    from amodal_ros.ros.bag.inputs import open_inputs
+    from amodal_ros.ros.bag.offline import OfflineCamera
+    from amodal_ros.ros.bag.run import AnswerTopics, BagRun, StopSwitch, topics_to_copy
+    from amodal_ros.ros.node.model_loading import load_predictor
+
+    console = Console(stderr=True)
+    _check_out(arguments)
+    parameters = node_parameters(arguments)
+    topics = AnswerTopics.within(arguments.namespace)
+    frames = open_inputs(arguments, stack)
+    copied = topics_to_copy(frames.bag, arguments.copy, topics)
+    for line in frames.findings():
+        console.print(line, markup=False, highlight=False)
+    checkpoints = Checkpoints(arguments.out, _identity(arguments, frames, parameters))
+    progress = checkpoints.begin(anew=arguments.restart)
+    if progress.frames:
+        console.print(f"going on after frame {progress.frames} of {len(frames)}")
+
+    with _progress_bar(console) as bar:
+        task = bar.add_task("frames", total=_total(arguments, len(frames)))
+        bar.update(task, completed=progress.frames)
+        camera = OfflineCamera(
+            parameters,
+            make_predictor or load_predictor,
+            lambda text: bar.console.print(text, markup=False, highlight=False),
+            progress.tracker,
+        )
+        stack.callback(camera.close)
+        run = BagRun(
+            *(frames, checkpoints, progress, topics),
+            lambda done: bar.update(task, completed=done),
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, StopSwitch(run)))
+        whole = run.answer_all(camera, arguments.frames)
+    if not whole:
+        print(
+            f"amodal_bag: interrupted after {progress.frames} of {len(frames)} frames; the same "
+            "command goes on from there",
+            file=sys.stderr,
+        )
+        return 130
+    notes = {"source": str(arguments.source), "model": camera.model_name()}
+    run.write_result(arguments.out, copied, notes)
+    _tell_end(console, arguments, frames, progress)
+    return 0
+
+
+def _check_out(arguments: argparse.Namespace) -> None:
+    from amodal_ros.errors import InvalidInputError
+
+    out: Path = arguments.out
+    if out.suffix != ".mcap":
+        raise InvalidInputError(f"OUT is {out}, expected a name that ends in .mcap")
+    if out.exists() and arguments.source.exists() and out.samefile(arguments.source):
+        raise InvalidInputError(f"OUT is the recording itself: {out}")
+    if out.exists() and not arguments.restart:
+        raise InvalidInputError(f"{out} is there already: choose another name, or --restart")
+    if not out.resolve().parent.is_dir():
+        raise InvalidInputError(f"the folder of OUT does not exist: {out.resolve().parent}")
+    if arguments.frames is not None and arguments.frames < 1:
+        raise InvalidInputError(f"--frames is {arguments.frames}, expected 1 or more")
+
+
+def _identity(arguments: argparse.Namespace, frames: Any, parameters: Any) -> Mapping[str, Any]:
+    """What an interrupted run and the one that goes on must have in common."""
+    import amodal_ros
+    from amodal_ros.files import file_sha256
+    from amodal_ros.model_folder.manifest import default_model_dir
+
+    manifest = Path(parameters.model_dir or default_model_dir()) / "manifest.json"
+    return {
+        "version": amodal_ros.__version__,
+        "source": _facts(arguments.source),
+        "boxes": None if arguments.boxes is None else _facts(arguments.boxes),
+        "image_topic": frames.images.name,
+        "detections_topic": arguments.detections_topic,
+        "slop": arguments.slop,
+        "namespace": arguments.namespace,
+        "model": file_sha256(manifest) if manifest.is_file() else None,
+        "parameters": asdict(parameters),
+    }
+
+
+def _facts(path: Path) -> list[Any]:
+    """Name, size and time of change of a file, or of the files of a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def _total(arguments: argparse.Namespace, frames: int) -> int:
+    return frames if arguments.frames is None else min(frames, arguments.frames)
+
+
+def _progress_bar(console: Any) -> Any:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _tell_end(console: Any, arguments: argparse.Namespace, frames: Any, progress: Any) -> None:
+    lost = progress.frames - progress.answered
+    text = f"{progress.answered} of {progress.frames} frames answered, {progress.objects} masks"
+    if lost:
+        text += f"; {lost} images cannot be read"
+    console.print(text, highlight=False)
+    for line in frames.unreadable[:3]:
+        console.print(line, markup=False, highlight=False)
+    found = {name: count for name, count in progress.counts.items() if count}
+    if found:
+        listed = ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
+        console.print(f"counted: {listed}", highlight=False)
+    console.print(f"wrote {arguments.out}", highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

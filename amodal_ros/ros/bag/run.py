@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run over a recording: reads frames, has them answered, writes the answers."""
+
+from __future__ import annotations
+
+import heapq
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+
+from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.files import whole_file
+from amodal_ros.ros.bag.checkpoint import Checkpoints, Progress
+from amodal_ros.ros.bag.frames import BagFrames, RecordedFrame
+from amodal_ros.ros.bag.offline import REREAD_FRAMES, OfflineCamera
+from amodal_ros.ros.bag.reader import Bag
+from amodal_ros.ros.bag.storage import BagTopic
+from amodal_ros.ros.bag.writer import BagWriter
+from amodal_ros.ros.convert.masks import amodal_boxes_message
+from amodal_ros.ros.outputs.publishers import FrameAnswer
+
+# So much work is lost at most by a kill.
+_SAVE_EVERY_S = 20.0
+
+
+@dataclass(frozen=True)
+class AnswerTopics:
+    """Names of the topics that are written."""
+
+    masks: str
+    boxes: str
+
+    @classmethod
+    def within(cls, namespace: str) -> AnswerTopics:
+        """The node's names in a namespace; empty: in none."""
+        prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+        return cls(f"{prefix}/amodal/masks", f"{prefix}/amodal/detections")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.masks, self.boxes)
+
+
+class _Segment:
+    """A file of answers that is not written yet."""
+
+    def __init__(self) -> None:
+        self._buffer = io.BytesIO()
+        self.writer = BagWriter(self._buffer)
+
+    def finished(self) -> bytes:
+        """The whole file."""
+        self.writer.finish()
+        return self._buffer.getvalue()
+
+
+class BagRun:
+    """Answers the frames of a recording, from where an earlier run was interrupted.
+
+    Args:
+        frames: of the recording.
+        checkpoints: keep what is done.
+        progress: of an earlier run, or none.
+        topics: that are written.
+        on_frame: told after each frame how many are done.
+    """
+
+    def __init__(
+        self,
+        frames: BagFrames,
+        checkpoints: Checkpoints,
+        progress: Progress,
+        topics: AnswerTopics,
+        on_frame: Callable[[int], object],
+    ) -> None:
+        self._frames = frames
+        self._checkpoints = checkpoints
+        self.progress = progress
+        self._topics = topics
+        self._on_frame = on_frame
+        self._counts_before = Counter(progress.counts)
+        self.stopping = False
+
+    def answer_all(self, camera: OfflineCamera, limit: int | None = None) -> bool:
+        """Answers all frames that are left; returns False if `stopping` was set meanwhile.
+
+        Args:
+            camera: answers; with the tracks of `progress`.
+            limit: answer no frame from this number on; None: all.
+
+        Raises:
+            AmodalError: the engine failed; what was done is kept.
+            OSError: the answers cannot be written.
+        """
+        done = self.progress.frames
+        frames: Iterator[RecordedFrame] = islice(self._frames, limit)
+        segment, saved_s = _Segment(), monotonic()
+        for frame in self._after_reread(frames, camera, done) if done else frames:
+            if self.stopping:
+                self._save(camera, segment)
+                return False
+            try:
+                answer = camera.answer(frame)
+            except AmodalError:
+                self._save(camera, segment)
+                raise
+            if answer is not None:
+                self._write(segment.writer, frame, answer)
+            self.progress.frames = frame.number + 1
+            self._on_frame(self.progress.frames)
+            if monotonic() - saved_s >= _SAVE_EVERY_S:
+                self._save(camera, segment)
+                segment, saved_s = _Segment(), monotonic()
+        self.progress.frames = min(len(self._frames), limit or len(self._frames))
+        self._save(camera, segment)
+        return True
+
+    def write_result(self, out: Path, copied: list[BagTopic], notes: dict[str, str]) -> None:
+        """Writes the answers, with topics of the recording between them, and ends the run.
+
+        Args:
+            out: the file.
+            copied: topics of the recording that are copied.
+            notes: of the file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with whole_file(out) as unfinished, unfinished.open("wb") as file:
+            writer = BagWriter(file, notes)
+            originals = self._originals(copied)
+            for _, log_ns, topic, data in heapq.merge(
+                originals, self._answers(), key=lambda entry: entry[:2]
+            ):
+                writer.write(topic, log_ns, data)
+            writer.finish()
+        self._checkpoints.remove()
+
+    def _after_reread(
+        self, frames: Iterator[RecordedFrame], camera: OfflineCamera, done: int
+    ) -> Iterator[RecordedFrame]:
+        first: list[RecordedFrame] = []
+
+        def seen() -> Iterator[RecordedFrame]:
+            for frame in frames:
+                if frame.number >= done:
+                    first.append(frame)
+                    return
+                if frame.number >= done - REREAD_FRAMES:
+                    yield frame
+
+        camera.reread(seen())
+        yield from first
+        yield from frames
+
+    def _save(self, camera: OfflineCamera, segment: _Segment) -> None:
+        self.progress.tracker = camera.tracker
+        self.progress.counts = dict(self._counts_before + Counter(camera.counts()))
+        self._checkpoints.save(self.progress, segment.finished())
+
+    def _write(self, writer: BagWriter, frame: RecordedFrame, answer: FrameAnswer) -> None:
+        boxes = amodal_boxes_message(answer.objects, answer.masks.header)
+        writer.write_message(self._topics.masks, frame.log_ns, answer.masks)
+        writer.write_message(self._topics.boxes, frame.log_ns, boxes)
+        self.progress.answered += 1
+        self.progress.objects += len(answer.masks.masks)
+
+    def _originals(self, copied: list[BagTopic]) -> Iterator[tuple[int, int, BagTopic, bytes]]:
+        topics = {topic.name: topic for topic in copied}
+        for message in self._frames.bag.messages(topics) if topics else ():
+            yield message.log_ns, message.log_ns, topics[message.topic], message.data
+
+    def _answers(self) -> Iterator[tuple[int, int, BagTopic, bytes]]:
+        """Times rise for the merging even where images were put in order."""
+        last_ns = 0
+        for segment in self._checkpoints.segments(self.progress):
+            with Bag(segment) as bag:
+                topics = {topic.name: topic for topic in bag.topics}
+                for message in bag.messages(self._topics.names):
+                    last_ns = max(last_ns, message.log_ns)
+                    yield last_ns, message.log_ns, topics[message.topic], message.data
+
+
+def topics_to_copy(bag: Bag, wanted: list[str], written: AnswerTopics) -> list[BagTopic]:
+    """The topics that `--copy` names.
+
+    Args:
+        bag: the recording.
+        wanted: names, or `all` or `none` alone.
+        written: topics of the answers, which replace those of the recording.
+
+    Raises:
+        InvalidInputError: a name is of no topic.
+    """
+    known = {topic.name: topic for topic in bag.topics}
+    if wanted in ([], ["none"]):
+        return []
+    names = list(known) if wanted == ["all"] else [f"/{name.lstrip('/')}" for name in wanted]
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise InvalidInputError(
+            f"--copy {missing[0]}: {bag.path} has no such topic, expected all, none or some of "
+            f"{', '.join(known)}"
+        )
+    return [known[name] for name in names if name not in written.names]
+
+
+class StopSwitch:
+    """Ends a run after the frame in work; a second signal ends it at once."""
+
+    def __init__(self, run: BagRun) -> None:
+        self._run = run
+
+    def __call__(self, *_: object) -> None:
+        """Handles a signal."""
+        if self._run.stopping:
+            raise KeyboardInterrupt
+        self._run.stopping = True
