@@ -12,7 +12,7 @@ from pathlib import Path
 from launch import LaunchDescription  # type: ignore[attr-defined]  # mypy sees this folder
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -23,6 +23,10 @@ _OVERRIDES = (
     *((spec.name, type(spec.default), spec.description, spec.expected) for spec in PARAMETERS),
     ("use_sim_time", bool, "Take the time from /clock, as with a bag", "true or false"),
 )
+# demo.launch.py, which includes this file, has an argument of the same name for its own viewer.
+_NO_RVIZ = ("", "true", "false")
+# Topics that perception.rviz shows.
+_SHOWN = ("overlay", "label_image", "box_markers", "points")
 # The command line takes no argument without a value.
 _EMPTY = ("''", '""')
 _READ = {bool: lambda text: {"true": True, "false": False}[text.lower()], int: int, float: float}
@@ -70,6 +74,29 @@ def _perception_node(context):
     return [node]
 
 
+def _rviz(context):
+    """RViz on the node's topics, where that was asked for."""
+    view = LaunchConfiguration("view").perform(context)
+    if view in _NO_RVIZ:
+        return []
+    if view != "rviz":
+        raise ValueError(f"argument view is {view!r}, expected rviz or nothing")
+    config = PathJoinSubstitution([FindPackageShare("amodal_ros"), "config", "perception.rviz"])
+    frame = LaunchConfiguration("view_frame").perform(context)
+    namespace = LaunchConfiguration("namespace").perform(context).strip("/")
+    node = Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz",
+        arguments=["-d", config, *(["-f", frame] if frame else [])],
+        remappings=[
+            (f"/amodal/{name}", f"/{namespace}/amodal/{name}") for name in _SHOWN if namespace
+        ],
+        prefix=_end_with_launch(),
+    )
+    return [node]
+
+
 def generate_launch_description():
     arguments = [
         DeclareLaunchArgument(
@@ -99,5 +126,20 @@ def generate_launch_description():
             description="Least severity that is logged",
             choices=["debug", "info", "warn", "error", "fatal"],
         ),
+        DeclareLaunchArgument(
+            "view",
+            default_value="",
+            description="rviz: show overlay, labels, boxes and points in RViz, which must be "
+            "installed. Left empty: no viewer",
+        ),
+        DeclareLaunchArgument(
+            "view_frame",
+            default_value="",
+            description="RViz's fixed frame, as base_link. Left empty: as config/perception.rviz "
+            "says, camera_color_optical_frame",
+        ),
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=_perception_node)])
+    functions = (_perception_node, _rviz)
+    return LaunchDescription(
+        [*arguments, *(OpaqueFunction(function=function) for function in functions)]
+    )

@@ -49,9 +49,9 @@ def render_clip(
     """
     from rich.progress import track as progress
 
+    from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
     from benchmarks.rendering import demo_scene
     from benchmarks.rendering.renderer import Lighting, SceneRenderer
-    from training.datasets.amodal_coco import AmodalCocoWriter
 
     objects = demo_scene.load_objects(library)
     backdrop = demo_scene.backdrop(SEED)

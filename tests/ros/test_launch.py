@@ -20,10 +20,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.demo.camera import parse_arguments
 from amodal_ros.ros.parameters.table import PARAMETERS
+from amodal_ros.ros.parameters.topic_names import OUTPUTS
 
 ROOT = Path(__file__).parents[2]
 LAUNCH_FILE = ROOT / "launch" / "perception.launch.py"
@@ -82,17 +84,17 @@ def demo_file(on_recorders):
 
 
 def entities(launch_file) -> dict[str, Recorder]:
-    """Declared arguments by name, and the function that makes the node under ``node``."""
+    """Declared arguments by name; the functions that make the nodes as ``node`` and ``rviz``."""
     (listed,) = launch_file["generate_launch_description"]().args
     arguments = {e.args[0]: e for e in listed if type(e).__name__ == "DeclareLaunchArgument"}
-    (function,) = (e for e in listed if type(e).__name__ == "OpaqueFunction")
-    return {**arguments, "node": function}
+    functions = (e for e in listed if type(e).__name__ == "OpaqueFunction")
+    return {**arguments, **dict(zip(("node", "rviz"), functions, strict=True))}
 
 
 def start(launch_file, **given: str) -> dict:
     """What the node action is made with."""
     declared = entities(launch_file)
-    context = {name: "" for name in declared if name != "node"}
+    context = {name: "" for name in declared if name not in ("node", "rviz")}
     context["params_file"] = str(ROOT / "config" / "perception.yaml")
     (node,) = declared["node"].kwargs["function"]({**context, **given})
     return node.kwargs
@@ -100,7 +102,7 @@ def start(launch_file, **given: str) -> dict:
 
 def test_every_parameter_is_an_argument_of_its_type_and_described(launch_file):
     declared = entities(launch_file)
-    del declared["node"]
+    del declared["node"], declared["rviz"]
     assert {"params_file", "namespace", "log_level", "use_sim_time"} <= set(declared)
     check_described(declared)
     types_of = {name: kind for name, kind, _, _ in launch_file["_OVERRIDES"]}
@@ -236,6 +238,39 @@ def test_a_value_of_another_type_is_refused_by_name(launch_file, name, text):
 def test_a_parameter_file_that_is_not_there_is_refused(launch_file):
     with pytest.raises(FileNotFoundError, match=r"params_file /no/such\.yaml: no such"):
         start(launch_file, params_file="/no/such.yaml")
+
+
+def view(launch_file, **given: str) -> list[dict]:
+    """What RViz is started with."""
+    context = {"view": "", "view_frame": "", "namespace": "", **given}
+    nodes = entities(launch_file)["rviz"].kwargs["function"](context)
+    return [node.kwargs for node in nodes]
+
+
+@pytest.mark.parametrize("value", ["", "true", "false"])
+def test_without_rviz_nothing_is_shown(launch_file, value):
+    assert view(launch_file, view=value) == []
+
+
+def test_rviz_opens_the_file_that_comes_along(launch_file):
+    (rviz,) = view(launch_file, view="rviz")
+    assert (rviz["package"], rviz["executable"], rviz["remappings"]) == ("rviz2", "rviz2", [])
+    option, config = rviz["arguments"]
+    assert option == "-d"
+    assert config.args[0][1:] == ["config", "perception.rviz"]
+    (rviz,) = view(launch_file, view="rviz", view_frame="base_link", namespace="left")
+    assert rviz["arguments"][2:] == ["-f", "base_link"]
+    assert ("/amodal/overlay", "/left/amodal/overlay") in rviz["remappings"]
+    with pytest.raises(ValueError, match="argument view is 'foxglove', expected rviz or nothing"):
+        view(launch_file, view="foxglove")
+
+
+def test_rviz_shows_topics_of_the_node(launch_file):
+    displays = yaml.safe_load((ROOT / "config" / "perception.rviz").read_text())
+    displays = displays["Visualization Manager"]["Displays"]
+    topics = {display["Topic"]["Value"] for display in displays if "Topic" in display}
+    assert topics == {f"/amodal/{name}" for name in launch_file["_SHOWN"]}
+    assert set(launch_file["_SHOWN"]) - {"box_markers"} <= set(OUTPUTS)
 
 
 def test_the_executable_is_the_packages(launch_file):

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.datasets.amodal_coco import AmodalCocoDataset, AmodalCocoWriter
+from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
+from training.datasets.amodal_coco import AmodalCocoDataset
 from training.datasets.base import AmodalDataset, FrameKey
 from training.datasets.cocoa import CocoaDataset, Mp3dAmodalDataset
 from training.datasets.cocoa_cls import CocoaClsDataset

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
 from amodal_ros.files import whole_folder
-from training.datasets.amodal_coco import AmodalCocoWriter
 from training.rendering.environment import Lights
 from training.rendering.sh3f import CatalogueModel
 from training.scenes.dressing import PropMaker

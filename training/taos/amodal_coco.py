@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from training.datasets.amodal_coco import AmodalCocoWriter
+from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
 from training.taos.shards import read_shard, sample_key
 
 _CATEGORY = "object"
