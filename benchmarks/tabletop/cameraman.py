@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from amodal_ros.depth.camera import PinholeCamera, RigidTransform
 from benchmarks.tabletop.stage import ROOM_GROUP, VISUAL_GROUP, Stage
 from benchmarks.tabletop.standing import Standing
 from training.rendering.canvas import Canvas, current_context
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,17 @@ class Picture:
         image: (H, W, 3) uint8 RGB.
         visible: (N, H, W) bool, what is seen of each object.
         amodal: (N, H, W) bool, the same camera with everything else hidden; up to the border.
+        depth_m: (H, W) float32 along the optical axis, metres.
+        camera: intrinsics.
+        world_from_camera: of the optical frame.
     """
 
     image: NDArray[np.uint8]
     visible: NDArray[np.bool_]
     amodal: NDArray[np.bool_]
+    depth_m: NDArray[np.float32]
+    camera: PinholeCamera
+    world_from_camera: RigidTransform
 
 
 class Cameraman:
@@ -84,14 +95,40 @@ class Cameraman:
         with self._standing.lifted():
             return self._shoot(camera)
 
+    def while_standing(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask something of the stage while the objects are where they are rendered."""
+        with self._standing.lifted():
+            return ask()
+
     def _shoot(self, camera: mujoco.MjvCamera) -> Picture:
         canvas, count = self._canvas, len(self._stage.body_ids)
         canvas.update(camera)
         image = canvas.colours().copy()
+        depth_m = canvas.depth()
         owners = self._owner[canvas.geom_numbers()]
         visible = np.stack([owners == number for number in range(count)])
         amodal = np.empty_like(visible)
         for number in range(count):
             with canvas.only(self._owner[:-1] == number):
                 amodal[number] = canvas.silhouette()
-        return Picture(image=image, visible=visible, amodal=amodal | visible)
+        return Picture(
+            image=image,
+            visible=visible,
+            amodal=amodal | visible,
+            depth_m=depth_m,
+            camera=_intrinsics(self._stage.model.vis.global_.fovy, canvas.hw),
+            world_from_camera=_pose(canvas),
+        )
+
+
+def _intrinsics(fovy: float, hw: tuple[int, int]) -> PinholeCamera:
+    focal = hw[0] / 2 / float(np.tan(np.radians(fovy) / 2))
+    return PinholeCamera(focal, focal, (hw[1] - 1) / 2, (hw[0] - 1) / 2)
+
+
+def _pose(canvas: Canvas) -> RigidTransform:
+    """The optical frame in the world: between the two eyes, x right, y down, z forward."""
+    left, right = canvas.scene.camera
+    forward, up = np.array(left.forward, np.float64), np.array(left.up, np.float64)
+    axes = np.stack([np.cross(forward, up), -up, forward], axis=1)
+    return RigidTransform(axes, (np.array(left.pos) + np.array(right.pos)).astype(float) / 2)

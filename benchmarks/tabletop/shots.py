@@ -25,7 +25,7 @@ def render_shot(shot: Shot) -> list[FrameRecord]:
     """Render a shot and write its pictures."""
     rng = np.random.default_rng([shot.seed, 0 if shot.kind == "still" else 1, shot.number])
     stage = build_stage(shot.assets, shot.objects, rng, HW)
-    view = _view(stage, rng)
+    view = view_of(stage, rng)
     records = []
     with Cameraman(stage, HW) as cameraman:
         for frame, moment in enumerate(_moments(stage, view, shot.frames, rng)):
@@ -50,7 +50,7 @@ def _record(
             amodal = visible
         if not amodal.any():
             left_out["outside"] += 1
-        elif _touches_border(amodal):
+        elif touches_border(amodal):
             left_out["cut by the border"] += 1
         elif not keep_hidden and np.count_nonzero(visible) < MIN_VISIBLE_PX:
             left_out["hidden"] += 1
@@ -59,12 +59,14 @@ def _record(
     return FrameRecord(name, HW, frame, tuple(objects), left_out)
 
 
-def _touches_border(mask: NDArray[np.bool_]) -> bool:
+def touches_border(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask (H, W) reaches the picture's border."""
     edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
     return any(bool(edge.any()) for edge in edges)
 
 
-def _view(stage: Stage, rng: np.random.Generator) -> View:
+def view_of(stage: Stage, rng: np.random.Generator) -> View:
+    """A camera somewhere round the objects, looking down at them."""
     lookat = stage.centre + rng.normal(0, 0.02, size=3)
     return View(
         lookat=(float(lookat[0]), float(lookat[1]), float(lookat[2])),

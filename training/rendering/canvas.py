@@ -85,7 +85,6 @@ class Canvas:
 
     def aim(self, camera: Camera, hw: tuple[int, int]) -> None:
         """Look through a camera; pictures have `hw` pixels (height, width) from now on."""
-        self._camera = camera
         self._resize(hw)
         half = camera.fovy / 2
         if not camera.orthographic:
@@ -132,12 +131,11 @@ class Canvas:
     def depth(self) -> Float:
         """(H, W) metres along the optical axis of what the last drawing showed; far: nothing."""
         mujoco.mjr_readPixels(None, self._depth, self._rect, self._context)
-        share, camera = self._depth[::-1], self._camera
-        if camera.orthographic:
-            return np.float32(camera.far) + share * np.float32(camera.near - camera.far)
-        return np.float32(1) / (
-            share * np.float32(1 / camera.near - 1 / camera.far) + np.float32(1 / camera.far)
-        )
+        share, eye = self._depth[::-1], self.scene.camera[0]
+        near, far = float(eye.frustum_near), float(eye.frustum_far)
+        if eye.orthographic:
+            return np.float32(far) + share * np.float32(near - far)
+        return np.float32(1) / (share * np.float32(1 / near - 1 / far) + np.float32(1 / far))
 
     def albedo(self) -> Image:
         """(H, W, 3) uint8 RGB of materials and textures without light; nothing is black."""

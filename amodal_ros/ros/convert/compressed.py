@@ -11,6 +11,7 @@ from sensor_msgs.msg import CompressedImage
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.images import samples_to_8_bits
+from amodal_ros.ros.convert.rvl import decode_rvl
 
 # A few damaged bytes of a header can promise gigabytes of pixels.
 LARGEST_IMAGE_PX = 100_000_000
@@ -75,33 +76,39 @@ def compressed_depth_pixels(message: CompressedImage) -> tuple[np.ndarray, str]:
         and the encoding, ``16UC1`` or ``32FC1``.
 
     Raises:
-        InvalidInputError: if it is none, of another codec than PNG, damaged or too large.
+        InvalidInputError: if it is none, of another codec than PNG and RVL, damaged or too large.
     """
     size = f"compressed depth image (format {message.format!r}, {len(message.data)} bytes)"
     encoding, _, codec = message.format.partition(";")
     encoding = encoding.strip()
-    if encoding not in ("16UC1", "32FC1") or "compressedDepth" not in codec or "rvl" in codec:
+    if encoding not in ("16UC1", "32FC1") or "compressedDepth" not in codec:
         raise InvalidInputError(
             f"{size}: expected format '16UC1; compressedDepth png' or '32FC1; compressedDepth "
-            "png'; the publisher's parameter for it is format:=png"
+            "png', or rvl in the place of png"
         )
     data = np.frombuffer(message.data, np.uint8)
     if len(data) <= _DEPTH_HEADER.size:
         raise InvalidInputError(f"{size} is too short")
     _, a, b = _DEPTH_HEADER.unpack(data[: _DEPTH_HEADER.size].tobytes())
-    png = data[_DEPTH_HEADER.size :]
-    width, height = _stored_size(png, size)
-    if not 0 < width * height <= min(LARGEST_IMAGE_PX, _MOST_PIXELS_OF_A_BYTE * len(png)):
-        raise InvalidInputError(f"{size} claims {width}x{height} pixels")
-    pixels = _decode(png, cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 2 or pixels.dtype != np.uint16:
-        raise InvalidInputError(f"{size} cannot be decoded: expected a grey PNG of 16 bits")
+    coded = data[_DEPTH_HEADER.size :]
+    pixels = decode_rvl(coded.tobytes()) if "rvl" in codec else _png_pixels(coded, size)
     if encoding == "16UC1":
         return pixels, encoding
     with np.errstate(divide="ignore", invalid="ignore"):
         metres = np.float32(a) / (pixels.astype(np.float32) - np.float32(b))
     metres[pixels == 0] = np.nan
     return metres, encoding
+
+
+def _png_pixels(png: np.ndarray, size: str) -> np.ndarray:
+    """(H, W) uint16 of a grey PNG of 16 bits."""
+    width, height = _stored_size(png, size)
+    if not 0 < width * height <= min(LARGEST_IMAGE_PX, _MOST_PIXELS_OF_A_BYTE * len(png)):
+        raise InvalidInputError(f"{size} claims {width}x{height} pixels")
+    pixels = _decode(png, cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 2 or pixels.dtype != np.uint16:
+        raise InvalidInputError(f"{size} cannot be decoded: expected a grey PNG of 16 bits")
+    return pixels
 
 
 def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:

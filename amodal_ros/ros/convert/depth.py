@@ -1,33 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth images and intrinsics from messages; 3D boxes and point clouds to messages."""
+"""Depth images and intrinsics from messages."""
 
 from __future__ import annotations
 
-import array
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
-from std_msgs.msg import Header
-from vision_msgs.msg import (
-    Detection3D,
-    Detection3DArray,
-    ObjectHypothesisWithPose,
-)
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from amodal_ros.depth import (
-    AmodalExtent,
-    ObjectCloud,
-    PinholeCamera,
-    depth_in_metres,
-)
+from amodal_ros.depth.camera import PinholeCamera
+from amodal_ros.depth.pixels import depth_in_metres
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.compressed import compressed_depth_pixels
 from amodal_ros.ros.convert.images import view_pixels
 from amodal_ros.ros.watch.plausibility import intrinsics
-from amodal_ros.tracking.tracker import TrackedObject
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "16UC1": np.dtype("u2"),
@@ -36,23 +22,6 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 _NO_DEPTH = 65535  # beside 0: what some drivers send where they measured nothing
 _REP_118_INTEGER_M = 0.001
-POINT = np.dtype(
-    {
-        "names": ["x", "y", "z", "track_id", "occluded"],
-        "formats": ["<f4", "<f4", "<f4", "<i4", "u1"],
-        "offsets": [0, 4, 8, 12, 16],
-        "itemsize": 20,
-    }
-)
-_FIELD_TYPES = {"f4": PointField.FLOAT32, "i4": PointField.INT32, "u1": PointField.UINT8}
-
-
-@dataclass(frozen=True)
-class LocatedObject:
-    """An object and where it is; ``extent`` is None where its depth is not known."""
-
-    tracked: TrackedObject
-    extent: AmodalExtent | None
 
 
 def depth_from_message(message: Image | CompressedImage, scale: float = 0.0) -> np.ndarray:
@@ -121,54 +90,3 @@ def camera_from_info(info: CameraInfo, image_hw: tuple[int, int]) -> PinholeCame
     if implausible is not None:
         raise InvalidInputError(implausible)
     return camera
-
-
-def boxes_3d_message(located: Sequence[LocatedObject], header: Header) -> Detection3DArray:
-    """The boxes of all objects whose depth is known; ``id`` is the track's."""
-    message = Detection3DArray(header=header)
-    for entry in located:
-        if entry.extent is None:
-            continue
-        detection = Detection3D(header=header, id=str(entry.tracked.track_id))
-        box = detection.bbox
-        position, size = box.center.position, box.size
-        position.x, position.y, position.z = map(float, entry.extent.centre_xyz)
-        size.x, size.y, size.z = map(float, entry.extent.size_xyz)
-        hypothesis = ObjectHypothesisWithPose()
-        hypothesis.hypothesis.class_id = entry.tracked.class_id
-        hypothesis.hypothesis.score = float(entry.tracked.score)
-        hypothesis.pose.pose = box.center
-        detection.results = [hypothesis]
-        message.detections.append(detection)
-    return message
-
-
-def cloud_message(clouds: Sequence[tuple[int, ObjectCloud]], header: Header) -> PointCloud2:
-    """One cloud of all objects, each given with its track id; fields as ``POINT``."""
-    points = np.zeros(sum(len(cloud.points_xyz) for _, cloud in clouds), POINT)
-    start = 0
-    for track_id, cloud in clouds:
-        rows = points[start : start + len(cloud.points_xyz)]
-        for axis, name in enumerate("xyz"):
-            rows[name] = cloud.points_xyz[:, axis]
-        rows["track_id"] = track_id
-        rows["occluded"] = cloud.occluded
-        start += len(rows)
-    data = array.array("B")
-    data.frombytes(points.tobytes())
-    return PointCloud2(
-        header=header,
-        height=1,
-        width=len(points),
-        fields=[_field(name) for name in POINT.names or ()],
-        is_bigendian=False,
-        point_step=POINT.itemsize,
-        row_step=POINT.itemsize * len(points),
-        data=data,
-        is_dense=True,
-    )
-
-
-def _field(name: str) -> PointField:
-    kind, offset = POINT.fields[name][:2]  # type: ignore[index]
-    return PointField(name=name, offset=offset, datatype=_FIELD_TYPES[kind.str[1:]], count=1)

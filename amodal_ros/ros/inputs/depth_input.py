@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the last depth images of a camera and its intrinsics, to be found by stamp."""
+"""Keeps what 3D needs: the last depth images, to be found by stamp, intrinsics, transforms."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.ros.inputs.subscription import InputSubscription
+from amodal_ros.ros.inputs.transforms import Transforms, open_transforms
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import depth_topic, of_camera
 from amodal_ros.ros.watch.graph import silence_cause
@@ -22,10 +23,17 @@ DepthImage: TypeAlias = Image | CompressedImage
 class DepthInput:
     """Receives in the node's executor, is asked by the worker.
 
+    Attributes:
+        separate: depth is another camera's, and not aligned with the images.
+        transforms: of the robot's frames; None where no parameter asks for them.
+
     Args:
         node: owns the subscriptions.
         camera: name that prefixes the topics; empty: none.
         parameters: topics, reliability, slop, how many are kept (as many as images).
+
+    Raises:
+        InvalidInputError: if transforms are needed, and their messages are not installed.
     """
 
     def __init__(self, node: Node, camera: str, parameters: PerceptionParameters) -> None:
@@ -35,6 +43,11 @@ class DepthInput:
         self._lock = threading.Lock()
         self._images: OrderedDict[int, DepthImage] = OrderedDict()
         self._info: CameraInfo | None = None
+        self._depth_info: CameraInfo | None = None
+        self.separate = bool(parameters.depth_camera_info_topic)
+        self.transforms: Transforms | None = None
+        if self.separate or parameters.target_frame:
+            self.transforms = open_transforms(node)
         self._depth = InputSubscription(
             node,
             Image if parameters.depth_transport == "raw" else CompressedImage,
@@ -45,11 +58,20 @@ class DepthInput:
         self._infos = InputSubscription(
             node, CameraInfo, of_camera(camera, parameters.camera_info_topic), self._on_info
         )
+        self._depth_infos: InputSubscription | None = None
+        if self.separate:
+            topic = of_camera(camera, parameters.depth_camera_info_topic)
+            self._depth_infos = InputSubscription(node, CameraInfo, topic, self._on_depth_info)
 
     @property
     def info(self) -> CameraInfo | None:
-        """The newest intrinsics."""
+        """The newest intrinsics of the images."""
         return self._info
+
+    @property
+    def depth_info(self) -> CameraInfo | None:
+        """The newest intrinsics of the depth camera; None where depth is aligned, too."""
+        return self._depth_info
 
     def at(self, stamp_ns: int) -> DepthImage | None:
         """The depth image of a stamp, or the nearest within the slop; None: there is none."""
@@ -74,18 +96,28 @@ class DepthInput:
 
     def why_no_info(self) -> str:
         """Why there are no intrinsics, and what to do."""
-        topic = self._infos.topic
+        infos = self._infos
+        if self._info is not None and self._depth_infos is not None:
+            infos = self._depth_infos
+        topic = infos.topic
         return f"no camera_info has come on {topic}: {silence_cause(self._node, topic, False)}"
 
     def check(self) -> None:
         """Follow what the publishers offer; call it now and then."""
-        self._depth.check()
-        self._infos.check()
+        for subscription in self._subscriptions:
+            subscription.check()
 
     def close(self) -> None:
         """Unsubscribe."""
-        self._depth.close()
-        self._infos.close()
+        for subscription in self._subscriptions:
+            subscription.close()
+        if self.transforms is not None:
+            self.transforms.close()
+
+    @property
+    def _subscriptions(self) -> list[InputSubscription]:
+        every = (self._depth, self._infos, self._depth_infos)
+        return [subscription for subscription in every if subscription is not None]
 
     def _on_depth(self, message: DepthImage) -> None:
         with self._lock:
@@ -95,3 +127,6 @@ class DepthInput:
 
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
+
+    def _on_depth_info(self, message: CameraInfo) -> None:
+        self._depth_info = message

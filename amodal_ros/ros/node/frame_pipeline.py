@@ -194,10 +194,9 @@ class FramePipeline:
         self._engine.answered()
         if frame.depth is not None and self._outputs_3d is not None:
             depth = begun.depth or frame.depth.at(frame.stamp_ns)
-            header, parameters = frame.image.header, self._parameters
             self._outputs_3d.publish(
-                *(answer.objects, header, depth, frame.depth),
-                *(parameters.point_stride, parameters.depth_scale),
+                *(answer.objects, frame.image.header, begun.rgb.shape[:2]),
+                *(depth, frame.depth, self._parameters),
             )
 
     def failed(self, error: Exception) -> None:

@@ -1,51 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publishers of what depth adds: 3D boxes of the whole objects, and a cloud of their points."""
+"""Publishers of what depth adds: 3D boxes of the whole objects, their points, markers."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import MarkerArray
 
-from amodal_ros.depth import PinholeCamera, amodal_extent, object_cloud
-from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.convert.depth import (
+from amodal_ros.depth.box import ObjectBox, box_along, median_depth_box, upright_box
+from amodal_ros.depth.plane import SupportPlane, find_support_plane
+from amodal_ros.depth.whole import WholeObject, complete_object
+from amodal_ros.ros.convert.space import (
     LocatedObject,
+    ObjectCloud,
     boxes_3d_message,
-    camera_from_info,
     cloud_message,
-    depth_from_message,
+    markers_message,
 )
-from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.inputs.depth_input import DepthImage, DepthInput
+from amodal_ros.ros.outputs.frame_geometry import (
+    LACKS,
+    MISSES_IN_A_ROW,
+    FrameGeometry,
+    GeometryReader,
+    MissingError,
+)
+from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import of_camera
 from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
-from amodal_ros.ros.watch.plausibility import depth_units, other_frame
 from amodal_ros.tracking.tracker import TrackedObject
 
 _DEPTH = 5
-# Names of the counters.
-WITHOUT_DEPTH = "frames_without_depth"
-WITHOUT_INFO = "frames_without_camera_info"
-BAD_DEPTH = "frames_with_bad_depth"
-BAD_INFO = "frames_with_bad_camera_info"
+# Names of counters, beside those of `LACKS`.
 OBJECTS_WITHOUT_DEPTH = "objects_without_depth"
-_COUNTERS = (WITHOUT_DEPTH, WITHOUT_INFO, BAD_DEPTH, BAD_INFO, OBJECTS_WITHOUT_DEPTH)
-_MISSES_IN_A_ROW = 3
-
-
-class _MissingError(Exception):
-    """A frame has no 3D output; the arguments are the counter's name and why."""
+LATE = "transforms_late"
+WITHOUT_PLANE = "frames_without_support_plane"
+_COUNTERS = (*LACKS, LATE, WITHOUT_PLANE, OBJECTS_WITHOUT_DEPTH)
+_POINTS_OF_A_BOX = 2500  # more make it no better
 
 
 class Outputs3D:
-    """Publishes 3D boxes and points while somebody subscribes.
+    """Publishes 3D boxes, points and markers while somebody subscribes.
 
     What is missing on every frame is an alarm.
 
@@ -63,22 +66,21 @@ class Outputs3D:
         self._points = node.create_lifecycle_publisher(
             PointCloud2, of_camera(camera, "amodal/points"), _DEPTH
         )
+        self._markers = node.create_lifecycle_publisher(
+            MarkerArray, of_camera(camera, "amodal/box_markers"), _DEPTH
+        )
+        self._reader = GeometryReader(faults)
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         # One for each cause: they may change while 3D is missing.
         self._missing = {
-            name: Doubt(faults, Fault.NO_3D, name, begin=_MISSES_IN_A_ROW, end=1)
-            for name in _COUNTERS
+            name: Doubt(faults, Fault.NO_3D, name, begin=MISSES_IN_A_ROW, end=1) for name in LACKS
         }
-        self._frames = {
-            what: Doubt(faults, Fault.FRAME_ID, what) for what in ("depth images", "camera_info")
-        }
-        self._units = Doubt(faults, Fault.DEPTH_UNITS, begin=_MISSES_IN_A_ROW)
 
     @property
     def wanted(self) -> bool:
         """Whether somebody subscribes."""
-        return bool(self._boxes.get_subscription_count() or self._points.get_subscription_count())
+        return any(publisher.get_subscription_count() for publisher in self._publishers)
 
     def counts(self) -> Mapping[str, int]:
         """What was missing so far, by name."""
@@ -89,110 +91,137 @@ class Outputs3D:
         self,
         objects: Sequence[TrackedObject],
         header: Header,
+        image_hw: tuple[int, int],
         depth: DepthImage | None,
         inputs: DepthInput,
-        stride: int,
-        scale: float,
+        parameters: PerceptionParameters,
     ) -> None:
         """Publish one frame's, if somebody subscribes; what is missing is counted and told.
 
         Args:
             objects: of the frame.
             header: of its image.
-            depth: of the same moment and pixels as the image; None: none has come.
-            inputs: knows the intrinsics, and why something has not come.
-            stride: every so many pixels give a point.
-            scale: metres of one unit of depth; 0: as its encoding says.
+            image_hw: height and width of its image.
+            depth: of the same moment as the image; None: none has come.
+            inputs: knows intrinsics and transforms, and why something has not come.
+            parameters: what boxes and points are like.
         """
         if not self.wanted:
             self.clear()
             return
         try:
-            depth_m, camera = self._read(header, depth, inputs, scale)
-            self._publish(objects, header, depth_m, camera, stride)
-            if not np.isfinite(depth_m).any():
-                raise _MissingError(BAD_DEPTH, "no pixel of the depth image has a depth")
-        except _MissingError as missing:
-            self._miss(*missing.args)
-        else:
-            self._note(None, "")
+            geometry = self._reader.read(header, image_hw, depth, inputs, parameters)
+        except MissingError as missing:
+            self._count(missing.counter)
+            self._note(missing.counter, f"no 3D output, though somebody subscribes: {missing}")
+            return
+        self._note(None, "")
+        if geometry.late:
+            self._count(LATE)
+        plane = self._plane(objects, geometry, parameters)
+        if self._boxes.get_subscription_count() or self._markers.get_subscription_count():
+            self._publish_boxes(objects, geometry, plane, parameters.box_axes == "plane")
+        if self._points.get_subscription_count():
+            clouds = [
+                _cloud(tracked, geometry, plane, parameters.point_stride) for tracked in objects
+            ]
+            self._points.publish(cloud_message(clouds, geometry.header))
 
     def clear(self) -> None:
         """End all alarms."""
-        for doubt in (*self._missing.values(), *self._frames.values(), self._units):
+        for doubt in self._missing.values():
             doubt.clear()
+        self._reader.clear()
 
     def destroy(self) -> None:
         """Destroy the publishers."""
-        for publisher in (self._boxes, self._points):
+        for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def _publish(
+    @property
+    def _publishers(self) -> tuple:
+        return self._boxes, self._points, self._markers
+
+    def _plane(
         self,
         objects: Sequence[TrackedObject],
-        header: Header,
-        depth_m: np.ndarray,
-        camera: PinholeCamera,
-        stride: int,
+        geometry: FrameGeometry,
+        parameters: PerceptionParameters,
+    ) -> SupportPlane | None:
+        if not objects:
+            return None
+        masks = [tracked.visible_mask for tracked in objects]
+        plane = None
+        if parameters.target_frame:
+            # Robots' frames have z up (REP 103); a tool's or a camera's has not.
+            up = geometry.to_published.rotation.T @ (0.0, 0.0, 1.0)
+            plane = find_support_plane(geometry.depth_m, masks, geometry.camera, up)
+        if plane is None:
+            plane = find_support_plane(geometry.depth_m, masks, geometry.camera)
+        if plane is None:
+            self._count(WITHOUT_PLANE)
+        return plane
+
+    def _publish_boxes(
+        self,
+        objects: Sequence[TrackedObject],
+        geometry: FrameGeometry,
+        plane: SupportPlane | None,
+        upright: bool,
     ) -> None:
-        if any(tracked.amodal_mask.shape != depth_m.shape for tracked in objects):
-            raise _MissingError(
-                BAD_DEPTH,
-                f"the depth image has {depth_m.shape[1]}x{depth_m.shape[0]} pixels, the image "
-                "another size: use depth that is aligned with the image",
-            )
+        located = [
+            LocatedObject(tracked, _box(tracked, geometry, plane, upright)) for tracked in objects
+        ]
+        self._count(OBJECTS_WITHOUT_DEPTH, sum(entry.box is None for entry in located))
         if self._boxes.get_subscription_count():
-            located = [
-                LocatedObject(
-                    tracked,
-                    amodal_extent(depth_m, tracked.visible_mask, tracked.amodal_box_xyxy, camera),
-                )
-                for tracked in objects
-            ]
-            missing = sum(entry.extent is None for entry in located)
-            with self._lock:
-                self._counts[OBJECTS_WITHOUT_DEPTH] += missing
-            self._boxes.publish(boxes_3d_message(located, header))
-        if self._points.get_subscription_count():
-            clouds = [
-                (
-                    tracked.track_id,
-                    object_cloud(
-                        depth_m, tracked.visible_mask, tracked.amodal_mask, camera, stride
-                    ),
-                )
-                for tracked in objects
-            ]
-            self._points.publish(cloud_message(clouds, header))
+            self._boxes.publish(boxes_3d_message(located, geometry.header))
+        if self._markers.get_subscription_count():
+            self._markers.publish(markers_message(located, geometry.header))
 
-    def _read(
-        self, header: Header, depth: DepthImage | None, inputs: DepthInput, scale: float
-    ) -> tuple[np.ndarray, PinholeCamera]:
-        """Depth (H, W) in metres and intrinsics; raises _MissingError."""
-        info = inputs.info
-        if depth is None:
-            raise _MissingError(WITHOUT_DEPTH, inputs.why_no_depth(stamp_to_ns(header.stamp)))
-        if info is None:
-            raise _MissingError(WITHOUT_INFO, inputs.why_no_info())
-        for what, other in (("depth images", depth.header), ("camera_info", info.header)):
-            self._frames[what].see(other_frame(what, other.frame_id, header.frame_id))
-        try:
-            depth_m = depth_from_message(depth, scale)
-        except InvalidInputError as error:
-            raise _MissingError(BAD_DEPTH, str(error)) from error
-        try:
-            camera = camera_from_info(info, depth_m.shape)
-        except InvalidInputError as error:
-            raise _MissingError(BAD_INFO, str(error)) from error
-        encoding = depth.encoding if isinstance(depth, Image) else depth.format[:5]
-        self._units.see(depth_units(depth_m, encoding, scale))
-        return depth_m, camera
-
-    def _miss(self, name: str, text: str) -> None:
+    def _count(self, name: str, times: int = 1) -> None:
         with self._lock:
-            self._counts[name] += 1
-        self._note(name, f"no 3D output, though somebody subscribes: {text}")
+            self._counts[name] += times
 
     def _note(self, missing: str | None, text: str) -> None:
         for name, doubt in self._missing.items():
             doubt.see(text if name == missing else None)
+
+
+def _box(
+    tracked: TrackedObject, geometry: FrameGeometry, plane: SupportPlane | None, upright: bool
+) -> ObjectBox | None:
+    """The box of an object in the published frame."""
+    stride = max(1, math.isqrt(np.count_nonzero(tracked.amodal_mask) // _POINTS_OF_A_BOX))
+    whole = _complete(tracked, geometry, plane, stride)
+    if whole is None:
+        return None
+    camera, sigma_px = geometry.camera, tracked.position_sigma_px
+    axes = geometry.to_published.rotation.T
+    if upright and plane is not None:
+        box = upright_box(whole, camera, sigma_px)
+    elif plane is None and np.array_equal(axes, np.eye(3)):
+        box = median_depth_box(whole, tracked.amodal_mask, camera, sigma_px)
+    else:
+        box = box_along(whole, axes, camera, sigma_px)
+    return box.moved(geometry.to_published)
+
+
+def _cloud(
+    tracked: TrackedObject, geometry: FrameGeometry, plane: SupportPlane | None, stride: int
+) -> ObjectCloud:
+    """The points of an object in the published frame; none where its depth is not known."""
+    whole = _complete(tracked, geometry, plane, stride)
+    if whole is None:
+        nothing = np.zeros((0, 3), np.float32)
+        return ObjectCloud(tracked.track_id, nothing, nothing)
+    moved = geometry.to_published.apply
+    return ObjectCloud(tracked.track_id, moved(whole.seen), moved(whole.hidden))
+
+
+def _complete(
+    tracked: TrackedObject, geometry: FrameGeometry, plane: SupportPlane | None, stride: int
+) -> WholeObject | None:
+    return complete_object(
+        *(geometry.depth_m, tracked.visible_mask, tracked.amodal_mask, geometry.camera),
+        *(plane, stride),
+    )

@@ -144,8 +144,8 @@ class PerceptionParameters:
     depth_topic: str = parameter(
         "",
         Effect.RECONNECT,
-        "Topic of depth images (16UC1 in mm, 32FC1 in m) that are aligned with the images; "
-        "empty: no 3D output",
+        "Topic of depth images (16UC1 in mm, 32FC1 in m), aligned with the images unless "
+        "depth_camera_info_topic is given; empty: no 3D output",
     )
     depth_transport: str = parameter(
         "raw",
@@ -162,10 +162,41 @@ class PerceptionParameters:
         0.0,
         1000.0,
     )
+    depth_min: float = parameter(
+        0.0, Effect.NEXT_FRAME, "Metres; nearer depths are unknown", 0.0, 1000.0
+    )
+    depth_max: float = parameter(
+        0.0, Effect.NEXT_FRAME, "Metres; farther depths are unknown, 0: none is", 0.0, 1000.0
+    )
     camera_info_topic: str = parameter(
         "camera/camera_info",
         Effect.RECONNECT,
         "Topic of the camera's intrinsics; read only with depth",
+    )
+    depth_camera_info_topic: str = parameter(
+        "",
+        Effect.RECONNECT,
+        "Topic of the depth camera's intrinsics where its depth is not aligned with the images: "
+        "depth is moved to their pixels by these and by TF; empty: it is aligned",
+    )
+    target_frame: str = parameter(
+        "",
+        Effect.RECONNECT,
+        "Frame of 3D boxes, points and markers, by TF at the image's stamp; empty: the image's",
+    )
+    transform_timeout: float = parameter(
+        0.1,
+        Effect.NEXT_FRAME,
+        "Seconds that a frame's 3D output waits for a transform that is late",
+        0.0,
+        5.0,
+    )
+    box_axes: str = parameter(
+        "frame",
+        Effect.NEXT_FRAME,
+        "Sides of 3D boxes. frame: along the axes of their frame; plane: upright on the plane "
+        "that the objects stand on and turned with them, where one is found",
+        choices=("frame", "plane"),
     )
     slop: float = parameter(
         0.0,
@@ -260,7 +291,10 @@ class PerceptionParameters:
                 f"parameter cameras is {self.cameras!r}, expected different names of letters, "
                 "digits and _ with commas between them"
             )
-        for name in ("image_topic", "detections_topic", "depth_topic", "camera_info_topic"):
+        for name in (
+            *("image_topic", "detections_topic", "depth_topic", "camera_info_topic"),
+            "depth_camera_info_topic",
+        ):
             if self.cameras and getattr(self, name).startswith(("/", "~")):
                 raise InvalidInputError(
                     f"parameter {name} is {getattr(self, name)!r}, expected a relative name: "

@@ -19,6 +19,7 @@ OUTPUTS = (
     "outlines",
     "detections_3d",
     "points",
+    "box_markers",
 )
 
 
@@ -60,6 +61,7 @@ def belongs_to(
         parameters.detections_topic,
         depth_topic(parameters),
         parameters.camera_info_topic,
+        parameters.depth_camera_info_topic,
         *(f"amodal/{output}" for output in OUTPUTS),
     ]
     owners = {

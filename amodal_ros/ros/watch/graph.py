@@ -20,6 +20,8 @@ from amodal_ros.ros.watch.faults import Fault, FaultLog
 
 # Made by rclpy for every node; nobody connects to them by hand.
 _INFRASTRUCTURE = ("/parameter_events", "/rosout", "/clock")
+# Topics that many nodes publish, by the end of their names.
+_OF_MANY = ("tf", "tf_static")
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _BOXES, _YOLO = "vision_msgs/msg/Detection2DArray", "yolo_msgs/msg/DetectionArray"
 # What to do, by the types published and subscribed.
@@ -125,6 +127,8 @@ class GraphWatch:
 
     def _shared(self) -> Iterator[tuple[tuple[Fault, str], str]]:
         for topic in self._subscribed():
+            if topic.rpartition("/")[2] in _OF_MANY:
+                continue
             names = _node_names(self._node.get_publishers_info_by_topic(topic))
             if sum(names.values()) > 1:
                 yield (Fault.INPUT_SHARED, topic), shared_input_text(topic, names)
