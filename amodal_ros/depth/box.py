@@ -13,7 +13,7 @@ from amodal_ros.depth.camera import PinholeCamera, RigidTransform
 from amodal_ros.depth.whole import WholeObject
 from amodal_ros.image.masks import mask_box
 
-_OUTER = (0.3, 99.7)  # percentiles of the points between which a box lies
+_OUTER = (0.5, 99.5)  # percentiles of the points between which a box lies
 # How far off the sides are, as standard deviations: set on rendered scenes so that 95 % of the
 # true centres lie within 95 % of the distribution (docs/space.md).
 _OUTLINE_PX = 3.5

@@ -18,7 +18,7 @@ from visualization_msgs.msg import MarkerArray
 from amodal_ros.depth.box import ObjectBox, box_along, median_depth_box, upright_box
 from amodal_ros.depth.plane import SupportPlane, find_support_plane
 from amodal_ros.depth.whole import WholeObject, complete_object
-from amodal_ros.ros.convert.space import (
+from amodal_ros.ros.outputs.messages_3d import (
     LocatedObject,
     ObjectCloud,
     boxes_3d_message,

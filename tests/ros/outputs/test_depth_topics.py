@@ -18,7 +18,7 @@ from vision_msgs.msg import Detection3DArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.depth import camera_from_info, depth_from_message
-from amodal_ros.ros.convert.space import POINT
+from amodal_ros.ros.outputs.messages_3d import POINT
 from tests.ros.ros_rig import boxes_message, image_message, picture
 
 HW = (120, 160)
