@@ -18,13 +18,6 @@ from visualization_msgs.msg import MarkerArray
 from amodal_ros.depth.box import ObjectBox, box_along, median_depth_box, upright_box
 from amodal_ros.depth.plane import SupportPlane, find_support_plane
 from amodal_ros.depth.whole import WholeObject, complete_object
-from amodal_ros.ros.outputs.messages_3d import (
-    LocatedObject,
-    ObjectCloud,
-    boxes_3d_message,
-    cloud_message,
-    markers_message,
-)
 from amodal_ros.ros.inputs.depth_input import DepthImage, DepthInput
 from amodal_ros.ros.outputs.frame_geometry import (
     LACKS,
@@ -32,6 +25,13 @@ from amodal_ros.ros.outputs.frame_geometry import (
     FrameGeometry,
     GeometryReader,
     MissingError,
+)
+from amodal_ros.ros.outputs.messages_3d import (
+    LocatedObject,
+    ObjectCloud,
+    boxes_3d_message,
+    cloud_message,
+    markers_message,
 )
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import of_camera
