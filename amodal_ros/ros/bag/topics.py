@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a recording hold the images and the boxes: named, or found by their types."""
+"""Which topics of a recording hold images, boxes and masks: named, or found by their types."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 BOXES = "vision_msgs/msg/Detection2DArray"
 YOLO_BOXES = "yolo_msgs/msg/DetectionArray"
 BOX_TYPES = (BOXES, YOLO_BOXES)
+MASKS = "amodal_msgs/msg/AmodalMaskArray"
 _COMPRESSED = "/compressed"
 
 
@@ -50,6 +51,22 @@ def box_topic(bag: Bag, name: str | None = None) -> BagTopic:
     if name is not None:
         return _named(bag, name, BOX_TYPES, "--detections-topic")
     return _only(bag, _of_types(bag, BOX_TYPES), "topic of boxes", BOX_TYPES, "--detections-topic")
+
+
+def mask_topic(bag: Bag, name: str | None = None) -> BagTopic:
+    """The topic of the masks.
+
+    Args:
+        bag: the recording.
+        name: of the topic; None: the only one that there is.
+
+    Raises:
+        InvalidInputError: there is none, or more than one; the message names the topics.
+    """
+    if name is not None:
+        return _named(bag, name, (MASKS,), "--masks-topic")
+    found = [topic for topic in bag.topics if topic.type == MASKS and topic.count]
+    return _only(bag, found, "topic of masks", (MASKS,), "--masks-topic")
 
 
 def has_boxes(bag: Bag) -> bool:

@@ -87,7 +87,7 @@ def plain(message: Any) -> Any:
     if isinstance(message, list):
         return [plain(entry) for entry in message]
     if isinstance(message, array.array):
-        return message.tobytes()
+        return message.tobytes() if message.typecode == "B" else message.tolist()
     return message.tolist() if hasattr(message, "tolist") else message
 
 
