@@ -22,6 +22,7 @@ from amodal_ros.ros.inputs.box_reader import BoxReader
 from amodal_ros.ros.inputs.camera_inputs import Frame
 from amodal_ros.ros.inputs.depth_input import DepthImage
 from amodal_ros.ros.node.model_host import ModelHost, Predictor
+from amodal_ros.ros.node.order_depth import OrderDepth
 from amodal_ros.ros.outputs.outputs_3d import Outputs3D
 from amodal_ros.ros.outputs.publishers import FrameAnswer
 from amodal_ros.ros.parameters.table import PerceptionParameters
@@ -107,6 +108,7 @@ class FramePipeline:
         self._faults = faults
         self._exposure = Doubt(faults, Fault.EXPOSURE, begin=3)
         self._boxes = BoxReader(faults, BoxUnits.parse(parameters.box_units))
+        self._depth = OrderDepth()
         self._cancelled = False
         self.tracker = AmodalTracker(tracker_config(parameters)) if tracker is None else tracker
         self._frames = BudgetedFrames(self.tracker)
@@ -245,9 +247,9 @@ class FramePipeline:
             return None
         with begun.watch.measure("message"):
             header = begun.frame.image.header
-            encoded = encode_masks(
-                objects, header, begun.rgb.shape[:2], upright=self._parameters.upright
-            )
+            image_hw, parameters = begun.rgb.shape[:2], self._parameters
+            depth_m = self._depth.of(begun.frame, begun.depth, image_hw, parameters)
+            encoded = encode_masks(objects, header, image_hw, depth_m, parameters.upright)
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
         self._faults.count(Fault.CYCLE, len(encoded.graph.cycles))
         self._faults.count(Fault.CONTRADICTION, len(encoded.graph.contradictions))

@@ -6,14 +6,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from amodal_msgs.srv import SegmentAmodal
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import ImageMarker
 
 from amodal_ros.ros.convert.masks import decode_masks
 from amodal_ros.ros.outputs import label_outputs
 from amodal_ros.types import AmodalPrediction
-from tests.ros.ros_rig import image_message, picture
+from tests.ros.outputs.test_depth_topics import depth_message, info_message
+from tests.ros.ros_rig import boxes_message, image_message, picture
 
 # Of a box the left half is seen: that of the second covers the right half of the first.
 BACK, FRONT = (20.0, 30.0, 60.0, 80.0), (40.0, 30.0, 80.0, 80.0)
@@ -59,6 +60,27 @@ def test_cycles_are_counted(rig):
     assert rig.counts("occlusion_contradictions") == 0
     values = rig.camera.diagnostics("camera", lambda status: True)
     assert values["occlusion_cycles"] == "1"
+
+
+def test_depth_decides_and_contradictions_are_counted(make_rig):
+    """Masks say that the second box lies in front, depth that the first does."""
+    rig = make_rig(depth_topic="camera/depth")
+    depths = rig.camera.node.create_publisher(Image, "camera/depth", 10)
+    infos = rig.camera.node.create_publisher(CameraInfo, "camera/camera_info", 10)
+    rig.camera.wait(depths.get_subscription_count, "the subscription of depth")
+    rig.camera.wait(infos.get_subscription_count, "the subscription of camera_info")
+    values = np.full(HW, 800, np.uint16)
+    values[:, :40] = 500
+    header = rig.camera.header()
+    infos.publish(info_message(header))
+    depths.publish(depth_message(header, values=values))
+    rig.camera.spin_for(0.3)
+    rig.camera.images.publish(image_message(picture(), header))
+    rig.camera.boxes.publish(boxes_message([BACK, FRONT], header))
+    answer = rig.camera.wait_answer(header)
+    assert list(answer.contradiction_indices) == [1, 0]
+    assert rig.counts("occlusion_contradictions") == 1
+    assert list(answer.masks[0].occluder_indices) == []
 
 
 def test_label_images_are_made_while_somebody_subscribes(rig, monkeypatch):
