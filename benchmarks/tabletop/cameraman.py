@@ -84,16 +84,23 @@ class Cameraman:
 
     def shoot(self, view: View) -> Picture:
         """Render the stage's present state."""
-        camera = mujoco.MjvCamera()
-        camera.lookat[:] = view.lookat
-        camera.distance, camera.azimuth, camera.elevation = (
-            view.distance,
-            view.azimuth,
-            view.elevation,
-        )
         self._stage.model.vis.global_.fovy = view.fovy
         with self._standing.lifted():
-            return self._shoot(camera)
+            return self._shoot(_free_camera(view))
+
+    def depths_alone(self, view: View) -> NDArray[np.float32]:
+        """(N, H, W) metres along the optical axis of each object with everything else taken away.
+
+        Where it is not, they are those of the far plane.
+        """
+        canvas, depths = self._canvas, []
+        with self._standing.lifted():
+            canvas.update(_free_camera(view))
+            for number in range(len(self._stage.body_ids)):
+                with canvas.only(self._owner[:-1] == number):
+                    canvas.silhouette()
+                    depths.append(canvas.depth().copy())
+        return np.stack(depths)
 
     def while_standing(self, ask: Callable[[], Answer]) -> Answer:
         """Ask something of the stage while the objects are where they are rendered."""
@@ -119,6 +126,17 @@ class Cameraman:
             camera=_intrinsics(self._stage.model.vis.global_.fovy, canvas.hw),
             world_from_camera=_pose(canvas),
         )
+
+
+def _free_camera(view: View) -> mujoco.MjvCamera:
+    camera = mujoco.MjvCamera()
+    camera.lookat[:] = view.lookat
+    camera.distance, camera.azimuth, camera.elevation = (
+        view.distance,
+        view.azimuth,
+        view.elevation,
+    )
+    return camera
 
 
 def _intrinsics(fovy: float, hw: tuple[int, int]) -> PinholeCamera:

@@ -105,3 +105,17 @@ def test_another_size_is_refused(grey):
     mask = np.ones((240, 321), bool)
     with pytest.raises(InvalidInputError, match=r"mask \(240, 321\) on a picture \(240, 320\)"):
         draw_overlay(grey, [make_object(mask, mask)])
+
+
+def test_a_track_keeps_its_colour_and_shares_it_with_none():
+    colours = [object_colour(track_id) for track_id in range(200)]
+    assert colours[: len(PALETTE)] == list(PALETTE)
+    assert colours == [object_colour(track_id) for track_id in range(200)]
+    assert len(set(colours)) > 190  # of 24 bits
+    near = [
+        np.abs(np.subtract(colours[k], colours[k + step])).max()
+        for k in range(len(PALETTE), 100)
+        for step in (1, 2, 3)
+    ]
+    assert min(near) > 60
+    assert all(0 <= value <= 255 for colour in colours for value in colour)
