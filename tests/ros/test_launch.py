@@ -7,15 +7,11 @@ what they declare and start. Where the real one is importable it launches the no
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import runpy
 import subprocess
 import sys
 import types
 from configparser import ConfigParser
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -26,49 +22,19 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.demo.camera import parse_arguments
 from amodal_ros.ros.parameters.table import PARAMETERS
 from amodal_ros.ros.parameters.topic_names import OUTPUTS
+from tests.ros.launch_rig import (
+    HAS_LAUNCH,
+    ROOT,
+    Recorder,
+    check_described,
+    on_recorders,
+    real_launch,
+)
 
-ROOT = Path(__file__).parents[2]
 LAUNCH_FILE = ROOT / "launch" / "perception.launch.py"
 DEMO_FILE = ROOT / "launch" / "demo.launch.py"
+__all__ = ["on_recorders"]
 SPECS = {spec.name: spec for spec in PARAMETERS}
-
-
-class Recorder:
-    """Stands for a class of ``launch``: keeps what it was constructed with."""
-
-    def __init__(self, *args, **kwargs):
-        self.args, self.kwargs = args, kwargs
-
-    def perform(self, context):
-        return context.get(self.args[0], self.kwargs.get("default"))
-
-
-@pytest.fixture
-def on_recorders(monkeypatch):
-    """Runs a launch file on recorders; returns its globals."""
-    names = {
-        "launch": ["LaunchDescription"],
-        "launch.actions": [
-            "DeclareLaunchArgument",
-            "IncludeLaunchDescription",
-            "OpaqueFunction",
-            "SetLaunchConfiguration",
-            "Shutdown",
-        ],
-        "launch.conditions": ["IfCondition"],
-        "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
-        "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
-        "launch_ros": [],
-        "launch_ros.actions": ["LifecycleNode", "Node"],
-        "launch_ros.parameter_descriptions": ["ParameterValue"],
-        "launch_ros.substitutions": ["FindPackageShare"],
-    }
-    for module, classes in names.items():
-        stand_in = types.ModuleType(module)
-        for name in classes:
-            setattr(stand_in, name, type(name, (Recorder,), {}))
-        monkeypatch.setitem(sys.modules, module, stand_in)
-    return lambda file: runpy.run_path(str(file))
 
 
 @pytest.fixture
@@ -110,12 +76,6 @@ def test_every_parameter_is_an_argument_of_its_type_and_described(launch_file):
     assert types_of == {name: type(spec.default) for name, spec in SPECS.items()}
     for name, spec in SPECS.items():
         assert spec.expected in declared[name].kwargs["description"]
-
-
-def check_described(declared):
-    for name, argument in declared.items():
-        assert len(argument.kwargs["description"]) > 15, name
-        assert "default_value" in argument.kwargs, name
 
 
 def test_the_demo_describes_its_arguments_and_includes_perception(demo_file):
@@ -283,28 +243,7 @@ def test_the_executable_is_the_packages(launch_file):
     assert (node["package"], node["name"]) == ("amodal_ros", "amodal_perception")
 
 
-if importlib.util.find_spec("launch") and importlib.util.find_spec("launch_ros"):
-
-    def real_launch(file, *arguments, **environment):
-        """Run a launch file until all that it starts has ended; its output."""
-        code = (
-            "import sys; from launch import LaunchService; "
-            "from launch.actions import IncludeLaunchDescription; "
-            "from launch.launch_description_sources import PythonLaunchDescriptionSource; "
-            "service = LaunchService(); source = PythonLaunchDescriptionSource(sys.argv[1]); "
-            "arguments = [a.split(':=') for a in sys.argv[2:]]; "
-            "service.include_launch_description(IncludeLaunchDescription("
-            "source, launch_arguments=arguments)); service.run()"
-        )
-        finished = subprocess.run(
-            [sys.executable, "-c", code, str(file), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={**os.environ, **environment},
-            check=False,
-        )
-        return finished.stdout + finished.stderr
+if HAS_LAUNCH:
 
     @pytest.mark.parametrize(
         ("argument", "text"),
@@ -318,34 +257,3 @@ if importlib.util.find_spec("launch") and importlib.util.find_spec("launch_ros")
     )
     def test_real_launch_hands_arguments_on(argument, text):
         assert text in real_launch(LAUNCH_FILE, argument)
-
-    def test_the_guide_s_example_keeps_the_detector_s_arguments_apart(tmp_path):
-        """Beside a detector whose launch file has arguments of the same names, as yolo_ros's."""
-        guide = (ROOT / "docs" / "node.md").read_text()
-        (example,) = (part for part in guide.split("```") if "yolo.launch.py" in part)
-        actions = "from launch.actions import GroupAction, IncludeLaunchDescription\n"
-        sources = "from launch.launch_description_sources import PythonLaunchDescriptionSource\n"
-        imports = "from launch import LaunchDescription\n" + actions + sources
-        imports += "from launch_ros.substitutions import FindPackageShare\n"
-        whole = f"[\n{example.removeprefix('python')}]"
-        (tmp_path / "both.launch.py").write_text(
-            f"{imports}def generate_launch_description():\n    return LaunchDescription({whole})\n"
-        )
-        prefix = tmp_path / "prefix"
-        index = prefix / "share" / "ament_index" / "resource_index" / "packages"
-        index.mkdir(parents=True)
-        (index / "yolo_bringup").touch()
-        detector = prefix / "share" / "yolo_bringup" / "launch" / "yolo.launch.py"
-        detector.parent.mkdir(parents=True)
-        detector.write_text(
-            "from launch import LaunchDescription\n"
-            "from launch.actions import DeclareLaunchArgument as Argument\n"
-            "def generate_launch_description():\n"
-            "    names = {'namespace': 'yolo', 'image_reliability': '1'}\n"
-            "    arguments = [Argument(n, default_value=v) for n, v in names.items()]\n"
-            "    return LaunchDescription(arguments)\n"
-        )
-        paths = os.pathsep.join((str(prefix), os.environ["AMENT_PREFIX_PATH"]))
-        output = real_launch(tmp_path / "both.launch.py", AMENT_PREFIX_PATH=paths)
-        refusal = "[amodal_perception]: cannot configure: parameter detections_type is 'yolo_msgs'"
-        assert refusal in output
