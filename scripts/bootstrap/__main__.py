@@ -49,7 +49,7 @@ def prepare(root: Path, kind: str) -> None:
             say("  Another run is making this environment: waiting for it ...")
             fcntl.flock(lock, fcntl.LOCK_EX)
         environment.prepare(env, kind)
-        workspace.prepare(env)
+        workspace.prepare(env, kind)
         if kind == "test":
             browser.provide(env)
         activation.write(env, rendering.provide(env) if kind == "test" else None)

@@ -87,7 +87,11 @@ def test_sourced_ros_is_used(tmp_path: Path) -> None:
     assert built["AMENT_PREFIX_PATH"] == str(tmp_path)
     assert built["PYTHONPATH"] == "/ros"
     env = environment.Environment(tmp_path, found, built)
-    assert [folder.name for folder in workspace._packages(env)] == ["msg"]
+    # ROS brings vision_msgs and tf2_msgs; what an example alone needs is built.
+    make_package(tmp_path, "tf2_msgs")
+    assert [folder.name for folder in workspace._packages(env, "demo")] == ["msg"]
+    examples = ["msg", "object_recognition_msgs", "moveit_msgs"]
+    assert [folder.name for folder in workspace._packages(env, "test")] == examples
 
 
 def test_wheels_see_no_other_ros(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_wheels_see_no_other_ros(tmp_path: Path) -> None:
     assert built["AMENT_PREFIX_PATH"] == str(tmp_path)
     assert "PYTHONPATH" not in built
     env = environment.Environment(tmp_path, WHEELS, built)
-    assert [folder.name for folder in workspace._packages(env)] == ["msg", "vision_msgs"]
+    assert [folder.name for folder in workspace._packages(env, "demo")] == ["msg", "vision_msgs"]
 
 
 def make_package(prefix: Path, name: str) -> None:
@@ -183,7 +187,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[environment.E
 def titles(env: environment.Environment, steps: list[str], kind: str = "demo") -> str:
     steps.clear()
     environment.prepare(env, kind)
-    workspace.prepare(env)
+    workspace.prepare(env, kind)
     return " ".join(step.split(" ")[0] for step in steps)
 
 
@@ -193,7 +197,7 @@ def test_only_what_changed_is_made_again(made: tuple[environment.Environment, li
     assert titles(env, steps) == ""
     (env.root / "msg" / "A.msg").write_text("y")
     assert titles(env, steps) == "Message"
-    assert titles(env, steps, "test") == "PyTorch, SAM OpenGL"
+    assert titles(env, steps, "test") == "PyTorch, SAM OpenGL Message"
     assert titles(env, steps, "test") == ""
     assert titles(env, steps, "demo") == ""
     (env.root / "setup.cfg").write_text("y")
@@ -208,7 +212,7 @@ def test_interrupted_installation_starts_anew(
     env, steps = made
     titles(env, steps)
     env.stamp.begin("test")
-    assert titles(env, steps, "test") == "Virtual ROS The amodal_ros PyTorch, SAM OpenGL"
+    assert titles(env, steps, "test") == "Virtual ROS The amodal_ros PyTorch, SAM OpenGL Message"
 
 
 def test_killed_installation_starts_anew_and_failed_one_does_not(
@@ -228,7 +232,7 @@ def test_killed_installation_starts_anew_and_failed_one_does_not(
         monkeypatch.setattr(environment, "run", note)
 
     fail_with(BootstrapError("no connection"))
-    assert titles(env, steps, "test") == "PyTorch, SAM OpenGL"
+    assert titles(env, steps, "test") == "PyTorch, SAM OpenGL Message"
     (env.root / "setup.py").write_text("changed")
     fail_with(StepKilledError("killed"))
     assert titles(env, steps, "test").startswith("Virtual ROS")

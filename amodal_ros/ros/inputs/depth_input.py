@@ -25,6 +25,7 @@ class DepthInput:
 
     Attributes:
         separate: depth is another camera's, and not aligned with the images.
+        target_frame: of what is published; empty: the image's.
         transforms: of the robot's frames; None where no parameter asks for them.
 
     Args:
@@ -45,6 +46,7 @@ class DepthInput:
         self._info: CameraInfo | None = None
         self._depth_info: CameraInfo | None = None
         self.separate = bool(parameters.depth_camera_info_topic)
+        self.target_frame = parameters.target_frame
         self.transforms: Transforms | None = None
         if self.separate or parameters.target_frame:
             self.transforms = open_transforms(node)

@@ -92,8 +92,8 @@ class GeometryReader:
             header: of its image.
             image_hw: height and width of its image.
             depth: of the same moment; None: none has come.
-            inputs: knows intrinsics and transforms, and why something has not come.
-            parameters: unit and range of depth, frame, patience.
+            inputs: knows frames, intrinsics and transforms, and why something has not come.
+            parameters: unit and range of depth, patience.
 
         Raises:
             MissingError: with what is missing, why, and what to do.
@@ -103,12 +103,12 @@ class GeometryReader:
             raise MissingError(WITHOUT_DEPTH, inputs.why_no_depth(stamp_ns))
         depth_m, camera, late = self._image_depth(header, image_hw, depth, inputs, parameters)
         to_published, published = RigidTransform.identity(), header
-        if parameters.target_frame:
+        if inputs.target_frame:
             to_published, waited = self._transform(
-                parameters.target_frame, header.frame_id, stamp_ns, inputs, parameters
+                inputs.target_frame, header.frame_id, stamp_ns, inputs, parameters
             )
             late |= waited
-            published = Header(stamp=header.stamp, frame_id=parameters.target_frame)
+            published = Header(stamp=header.stamp, frame_id=inputs.target_frame)
         if not np.isfinite(depth_m).any():
             raise MissingError(BAD_DEPTH, "no pixel of the depth image has a depth")
         return FrameGeometry(depth_m, camera, to_published, published, late)

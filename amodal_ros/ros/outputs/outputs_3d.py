@@ -118,7 +118,7 @@ class Outputs3D:
         self._note(None, "")
         if geometry.late:
             self._count(LATE)
-        plane = self._plane(objects, geometry, parameters)
+        plane = self._plane(objects, geometry, bool(inputs.target_frame))
         if self._boxes.get_subscription_count() or self._markers.get_subscription_count():
             self._publish_boxes(objects, geometry, plane, parameters.box_axes == "plane")
         if self._points.get_subscription_count():
@@ -146,13 +146,13 @@ class Outputs3D:
         self,
         objects: Sequence[TrackedObject],
         geometry: FrameGeometry,
-        parameters: PerceptionParameters,
+        of_robot: bool,
     ) -> SupportPlane | None:
         if not objects:
             return None
         masks = [tracked.visible_mask for tracked in objects]
         plane = None
-        if parameters.target_frame:
+        if of_robot:
             # Robots' frames have z up (REP 103); a tool's or a camera's has not.
             up = geometry.to_published.rotation.T @ (0.0, 0.0, 1.0)
             plane = find_support_plane(geometry.depth_m, masks, geometry.camera, up)

@@ -11,43 +11,21 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection3DArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.depth import camera_from_info, depth_from_message
 from amodal_ros.ros.outputs.messages_3d import POINT
-from tests.ros.ros_rig import boxes_message, image_message, picture
-
-HW = (120, 160)
-BOX = (20.0, 30.0, 60.0, 80.0)
-DEPTH_M = 1.5
-FOCAL_PX = 200.0
-CENTRE_PX = (80.0, 60.0)
-
-
-def depth_message(header, encoding="16UC1", padding=0, big_endian=False, values=None) -> Image:
-    dtype = {"16UC1": "u2", "32FC1": "f4"}[encoding]
-    if values is None:
-        values = DEPTH_M * (1000 if encoding == "16UC1" else 1)
-    values = np.full(HW, values)
-    pixels = values.astype((">" if big_endian else "<") + dtype)
-    rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(HW[0], -1)
-    rows = np.pad(rows, ((0, 0), (0, padding)))
-    message = Image(header=header, height=HW[0], width=HW[1], encoding=encoding)
-    message.step, message.is_bigendian = rows.shape[1], big_endian
-    message.data = array.array("B", rows.tobytes())
-    return message
-
-
-def info_message(header, p=True) -> CameraInfo:
-    info = CameraInfo(header=header, height=HW[0], width=HW[1])
-    info.k = [FOCAL_PX, 0.0, CENTRE_PX[0], 0.0, FOCAL_PX, CENTRE_PX[1], 0.0, 0.0, 1.0]
-    if p:
-        info.p = [FOCAL_PX, 0.0, CENTRE_PX[0], 0.0, 0.0, FOCAL_PX, CENTRE_PX[1], 0.0, *[0.0] * 4]
-    return info
+from tests.ros.outputs.depth_rig import (
+    CENTRE_PX,
+    DEPTH_M,
+    FOCAL_PX,
+    HW,
+    DepthCamera,
+    depth_message,
+    info_message,
+)
 
 
 @pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
@@ -169,56 +147,6 @@ def test_intrinsics(p):
         camera_from_info(info_message(Header()), (480, 640))
     with pytest.raises(InvalidInputError, match="camera: expected finite fx"):
         camera_from_info(CameraInfo(height=HW[0], width=HW[1]), HW)
-
-
-class DepthCamera:
-    """The rig's camera, with depth."""
-
-    def __init__(self, make_rig, latched_info=False, depth_transport="raw"):
-        self.rig = make_rig(
-            activate=False, depth_topic="camera/depth", depth_transport=depth_transport
-        )
-        camera = self.rig.camera
-        info_qos = QoSProfile(depth=10)
-        if latched_info:
-            info_qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
-        self.infos = camera.node.create_publisher(CameraInfo, "camera/camera_info", info_qos)
-        if latched_info:
-            self.infos.publish(info_message(camera.header()))
-        assert camera.change_state(1)
-        assert camera.change_state(3)
-        if depth_transport == "raw":
-            self.depths = camera.node.create_publisher(Image, "camera/depth", 10)
-        else:
-            self.depths = camera.node.create_publisher(
-                CompressedImage, "camera/depth/compressedDepth", 10
-            )
-        self.boxes = camera.subscribe(Detection3DArray, "amodal/detections_3d")
-        self.clouds = camera.subscribe(PointCloud2, "amodal/points")
-        self.rig.wait_connected(camera)
-        outputs = [p for p in self.rig.node.publishers if p.topic_name.startswith("/amodal/")]
-        wanted = ("/amodal/detections_3d", "/amodal/points")
-        camera.wait(
-            lambda: (
-                self.depths.get_subscription_count()
-                and self.infos.get_subscription_count()
-                and all(p.get_subscription_count() for p in outputs if p.topic_name in wanted)
-            ),
-            "the connection",
-        )
-
-    def ask(self, depth=depth_message, info=info_message):
-        camera = self.rig.camera
-        header = camera.header()
-        if info is not None:
-            self.infos.publish(info(header))
-        if depth is not None:
-            self.depths.publish(depth(header))
-        camera.spin_for(0.1)
-        camera.images.publish(image_message(picture(), header))
-        camera.boxes.publish(boxes_message([BOX], header))
-        camera.wait_answer(header)
-        return header
 
 
 @pytest.fixture
