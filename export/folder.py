@@ -128,7 +128,6 @@ def manifest_content(
         "std": list(PIXEL_STD),
         "mask_threshold": 0.0,
         "prior_expand": PRIOR_EXPAND,
-        "prior_from": options.prior_from or source.prior_from,
         **({"roi_factor": options.roi_factor} if options.mode == "roi" else {}),
         "weights_precision": options.precision,
         "compute_precision": "fp32",

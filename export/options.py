@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.model_folder.manifest import MANIFEST_NAME, PRIOR_SOURCES
+from amodal_ros.model_folder.manifest import MANIFEST_NAME
 from export.fetch_base_weights import DEFAULT_FOLDER
 
 UNTRAINED = "none"
@@ -31,8 +31,6 @@ class ExportOptions:
         mode: ``full``: the whole image is encoded once; ``roi``: a crop per object.
         image_size: Side of the input; None: the checkpoint's, or 1024.
         roi_factor: With mode ``roi``: side of the crop over the longer side of the box.
-        prior_from: What M_spec is made from, ``box`` or ``visible_mask``; None: as the checkpoint
-            was trained.
         positions: Of untrained adapters, as in ``AmodalConfig``; empty: the member's own.
         decoder_positions: Of untrained adapters in the decoder beside those, likewise.
         hidden_dim: Of untrained adapters; None: 64.
@@ -49,7 +47,6 @@ class ExportOptions:
     mode: str = "full"
     image_size: int | None = None
     roi_factor: float = DEFAULT_ROI_FACTOR
-    prior_from: str | None = None
     positions: tuple[int, ...] = ()
     decoder_positions: tuple[int, ...] = ()
     hidden_dim: int | None = None
@@ -124,12 +121,6 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
         help="with --mode roi: side of the crop over the longer side of the box (default: "
         "%(default)s)",
     )
-    parser.add_argument(
-        "--prior-from",
-        choices=PRIOR_SOURCES,
-        help="make M_spec from the box, or from the visible mask that the base model finds "
-        "(default: as the checkpoint was trained)",
-    )
     _add_untrained(parser)
     parser.add_argument("--name", help="in the manifest (default: amodal_ and the base's name)")
     parser.add_argument("--seed", type=int, default=0)
@@ -142,7 +133,6 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
         mode=given.mode,
         image_size=given.size,
         roi_factor=given.roi_factor,
-        prior_from=given.prior_from,
         positions=tuple(given.positions),
         decoder_positions=tuple(given.decoder_positions),
         hidden_dim=given.hidden_dim,

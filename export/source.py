@@ -31,14 +31,12 @@ class SourceModel:
         trained: Whether its adapters were trained.
         random_base: Whether its base was never trained.
         source: For the manifest.
-        prior_from: What M_spec was made from in training: ``box`` or ``visible_mask``.
     """
 
     model: AmodalModel
     trained: bool
     random_base: bool
     source: Mapping[str, Any]
-    prior_from: str = "box"
 
     @property
     def family(self) -> str:
@@ -87,8 +85,7 @@ def build_source(options: ExportOptions, weights: BaseWeights) -> SourceModel:
         load_checkpoint(options.checkpoint, model, weights.identity)
         source["adapter_sha256"] = file_sha256(options.checkpoint)
     trained = bool(header is not None and header.training)
-    prior_from = "box" if header is None else header.prior_from
-    return SourceModel(model, trained, source["random_weights"], source, prior_from)
+    return SourceModel(model, trained, source["random_weights"], source)
 
 
 def is_untrained(state: Mapping[str, torch.Tensor]) -> bool:

@@ -108,9 +108,8 @@ class AmodalPredictor:
         Args:
             features: of the image, from `encode`.
             boxes_xyxy: (N, 4), original pixels, each overlapping the image; None: points only.
-            prior_masks: M_spec of each object, cropped or (H, W) bool, not empty. None: as the
-                manifest's `prior_from` says, its visible mask; or its box, with points only that
-                of its visible mask, times `prior_expand`.
+            prior_masks: M_spec of each object, cropped or (H, W) bool, not empty. None: its box,
+                with points only that of its visible mask, times `prior_expand`.
             points: point prompt of each object; None: the object has none.
 
         Raises:

@@ -76,8 +76,7 @@ class ObjectSegmenter:
         else:
             unadapted = unadapted or self._unadapted(encoded, geometry, 1)
             visible = self._decode(unadapted, prompts, geometries)[0]
-            known, boxes = self._with_visible(queries, visible)
-            priors = self._priors(known, boxes, geometries, 0)
+            priors = self._priors(queries, tight_boxes(visible), geometries, 0)
             adapted = self.runner.suffix(encoded, priors, [1.0] * len(queries))
         masks, seen = self._masks(adapted, unadapted, visible, prompts, geometries)
         return masks, seen, unadapted
@@ -100,15 +99,8 @@ class ObjectSegmenter:
             asked = queries if given is not None else replace(queries, boxes_xyxy=None)
             prompts = decoder_prompts(asked, geometries, self.manifest.family)
         features = self.runner.prefix(self.preprocess(image, geometries))
-        visible: tuple[CroppedMask, ...] | None = None
         unadapted: Embeddings | None = None
-        if not self._priors_known(queries):
-            unadapted = self._unadapted(features, geometries[0], count)
-            visible = self._decode(unadapted, prompts, geometries)[0]
-            known, boxes = self._with_visible(queries, visible)
-            priors = self._priors(known, boxes, geometries, 0)
-            adapted = self.runner.suffix(features, priors, [1.0] * count)
-        elif self._in_one_pass:
+        if self._in_one_pass:
             priors = self._priors(queries, queries.boxes_xyxy, geometries, 0)
             adapted = self.runner.suffix(features, priors, [1.0] * count)
         else:
@@ -118,7 +110,7 @@ class ObjectSegmenter:
                 RowRuns([features, features]), priors, [0.0] * count + [1.0] * count
             )
             unadapted, adapted = _split(both, count)
-        return self._masks(adapted, unadapted, visible, prompts, geometries)
+        return self._masks(adapted, unadapted, None, prompts, geometries)
 
     @property
     def _in_one_pass(self) -> bool:
@@ -160,23 +152,9 @@ class ObjectSegmenter:
 
     def _priors_known(self, queries: ObjectQueries) -> bool:
         """Whether every M_spec can be made before anything has been segmented."""
-        from_boxes = self.manifest.prior_from == "box" and queries.boxes_xyxy is not None
-        return from_boxes or all(mask is not None for mask in queries.prior_masks)
-
-    def _with_visible(
-        self, queries: ObjectQueries, visible: Sequence[CroppedMask]
-    ) -> tuple[ObjectQueries, np.ndarray]:
-        """What M_spec is made from once N visible masks are known.
-
-        Returns:
-            The objects, with the priors that are masks, and boxes (N, 4) for those without.
-        """
-        boxes = tight_boxes(visible) if queries.boxes_xyxy is None else queries.boxes_xyxy
-        if self.manifest.prior_from == "visible_mask":
-            given = zip(queries.prior_masks, visible, strict=True)
-            masks = [seen if mask is None and not seen.is_empty else mask for mask, seen in given]
-            queries = replace(queries, prior_masks=tuple(masks))
-        return queries, boxes
+        if queries.boxes_xyxy is not None:
+            return True
+        return all(mask is not None for mask in queries.prior_masks)
 
     def _boxes_of_points(self, image: np.ndarray, queries: ObjectQueries) -> np.ndarray:
         """Boxes (N, 4) of what the points mark when all of the image is looked at.

@@ -15,11 +15,11 @@ from amodal_ros.files import file_sha256
 from amodal_ros.model_folder.fields import FieldReader
 
 SCHEMA_VERSION = 1
+_BOX = "box"
 PRIOR_EXPAND = 1.2  # of the width and height of a box, for M_spec (paper 4.1)
 MANIFEST_NAME = "manifest.json"
 MODES = ("full", "roi")
 GEOMETRIES = ("letterbox", "stretch", "roi")
-PRIOR_SOURCES = ("box", "visible_mask")
 GRAPHS = ("prefix", "suffix", "decoder")
 DTYPES = ("float32", "float16", "int64", "int32", "bool")
 
@@ -95,8 +95,6 @@ class ModelManifest:
         std: of each RGB channel, positive.
         mask_threshold: a pixel belongs to a mask where its logit is greater.
         prior_expand: factor of width and height from a box to its M_spec (paper 4.1: 1.2).
-        prior_from: what M_spec is made from where none is given: `box`, or `visible_mask`, the
-            unadapted mask of the object (its box where that is empty).
         roi_factor: with mode `roi`, the factor from a box to the region cropped; else None.
         weights_precision: of the stored weights, as `fp16`.
         compute_precision: of the arithmetic, as `fp32`.
@@ -119,7 +117,6 @@ class ModelManifest:
     std: tuple[float, float, float]
     mask_threshold: float
     prior_expand: float
-    prior_from: str
     roi_factor: float | None
     weights_precision: str
     compute_precision: str
@@ -169,6 +166,22 @@ def load_manifest(directory: str | Path) -> ModelManifest:
     return manifest
 
 
+def _check_prior_from(fields: FieldReader) -> None:
+    """Older manifests say what M_spec is made from where none is given; now it is the box.
+
+    Raises:
+        ManifestError: for a model that was trained with something else.
+    """
+    if "prior_from" not in fields.names():
+        return
+    found = fields.text("prior_from")
+    if found != _BOX:
+        raise ManifestError(
+            f"{fields.place}: prior_from: expected {_BOX!r} or none, got {found!r}; a model whose"
+            " M_spec is another mask is run by the release that exported it, and by no later one"
+        )
+
+
 def parse_manifest(content: object, directory: Path) -> ModelManifest:
     """Builds a manifest from the decoded JSON; touches no file.
 
@@ -190,6 +203,7 @@ def parse_manifest(content: object, directory: Path) -> ModelManifest:
             f"{fields.place}: geometry: expected 'roi' with mode 'roi' and only there,"
             f" got {geometry!r} with mode {mode!r}"
         )
+    _check_prior_from(fields)
     graphs = fields.section("graphs")
     manifest = ModelManifest(
         directory=directory,
@@ -204,9 +218,6 @@ def parse_manifest(content: object, directory: Path) -> ModelManifest:
         std=fields.triple("std", positive=True),
         mask_threshold=fields.number("mask_threshold"),
         prior_expand=fields.number("prior_expand", minimum=1.0),
-        prior_from=(
-            fields.choice("prior_from", PRIOR_SOURCES) if "prior_from" in fields.names() else "box"
-        ),
         roi_factor=fields.number("roi_factor", minimum=1.0) if mode == "roi" else None,
         weights_precision=fields.text("weights_precision"),
         compute_precision=fields.text("compute_precision"),

@@ -38,12 +38,6 @@ class CheckpointHeader:
     config: AmodalConfig
     training: Mapping[str, Any]
 
-    @property
-    def prior_from(self) -> str:
-        """What M_spec was made from in training: ``box`` or ``visible_mask``."""
-        share = self.training.get("config", {}).get("visible_prior_share") or 0.0
-        return "visible_mask" if share else "box"
-
 
 def save_checkpoint(
     path: Path | str,

@@ -90,15 +90,12 @@ class TorchBackend:
             outputs[VISIBLE_LOGITS] = found.visible_logits.cpu().numpy()
         return outputs
 
-    def manifest(
-        self, name: str, *, roi_factor: float | None = None, prior_from: str = "box"
-    ) -> ModelManifest:
+    def manifest(self, name: str, *, roi_factor: float | None = None) -> ModelManifest:
         """Describe the model as a model folder would, so that a predictor runs it.
 
         Args:
             name: For people.
             roi_factor: With regions of interest, their factor; None: the whole image is encoded.
-            prior_from: As in a manifest: ``box`` or ``visible_mask``.
         """
         config = self._model.config
         size, family = config.image_size, config.family
@@ -142,7 +139,6 @@ class TorchBackend:
             std=PIXEL_STD,
             mask_threshold=0.0,
             prior_expand=PRIOR_EXPAND,
-            prior_from=prior_from,
             roi_factor=roi_factor,
             weights_precision="fp32",
             compute_precision="fp32",

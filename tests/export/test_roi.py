@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +25,6 @@ from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into
 from amodal_ros.verify import verify_model_dir
 from export.fetch_base_weights import fetch_base_weights
-from export.folder import manifest_content
 from export.options import ExportOptions
 from export.source import read_source
 from export.to_onnx import export_model
@@ -148,7 +146,7 @@ def test_untrained_adapters_take_positions_and_width_and_a_checkpoint_does_not(
         read_source(replace(options, positions=(6, 12)))
 
 
-def test_adapters_in_the_decoder_and_m_spec_from_visible_masks(base_weights, tmp_path):
+def test_adapters_in_the_decoder(base_weights, tmp_path):
     """Exported and run by the predictor, they give what the checkpoint gives in torch."""
     config = AmodalConfig(
         base="mobile_sam", image_size=256, positions=(4, 12), decoder_positions=(2, 3)
@@ -156,7 +154,7 @@ def test_adapters_in_the_decoder_and_m_spec_from_visible_masks(base_weights, tmp
     model = random_adapters(AmodalMobileSam.from_state(config, base_weights.state))
     checkpoint = tmp_path / "adapters.safetensors"
     data_section = {"framing": "roi", "validation": {"roi_factor": FACTOR}}
-    training = {"config": {"visible_prior_share": 0.5, "data": data_section}}
+    training = {"config": {"data": data_section}}
     save_checkpoint(checkpoint, model, base_weights.identity, training=training)
     base = fetch_base_weights()
     options = ExportOptions(
@@ -164,7 +162,6 @@ def test_adapters_in_the_decoder_and_m_spec_from_visible_masks(base_weights, tmp
     )
     export_model(options)
     manifest = load_manifest(options.out)
-    assert manifest.prior_from == "visible_mask"
     maps = {t.name: t.shape for t in manifest.graphs["decoder"].inputs}
     assert maps["high_res_0"] == ("N", 32, 64, 64)
     assert maps["prior_masks"] == ("N", 1, 256, 256)
@@ -176,13 +173,3 @@ def test_adapters_in_the_decoder_and_m_spec_from_visible_masks(base_weights, tmp
     for name in ("raw_amodal_masks", "visible_masks"):
         for ours, torchs in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert mask_iou(ours, torchs) >= 0.98
-    # The same graphs with M_spec from the box: what the option says stands in the manifest, and
-    # what the manifest says is done.
-    boxed = replace(options, prior_from="box")
-    assert manifest_content({}, read_source(boxed), boxed)["prior_from"] == "box"
-    record = json.loads((options.out / "manifest.json").read_text())
-    (options.out / "manifest.json").write_text(json.dumps({**record, "prior_from": "box"}))
-    predictor = load_predictor(options.out, EngineOptions("onnxruntime"))
-    other = predictor.predict(predictor.encode(image), BOXES)
-    assert np.array_equal(other.visible_masks, found.visible_masks)
-    assert not np.array_equal(other.raw_amodal_masks, found.raw_amodal_masks)

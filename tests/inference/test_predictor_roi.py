@@ -13,7 +13,7 @@ from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.resample import threshold_logits
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.types import PointPrompt
-from tests.fakes import LOW, SIZE, FakeBackend, fake_manifest
+from tests.fakes import SIZE, FakeBackend, fake_manifest
 
 HW = (90, 120)
 BOXES = np.array(
@@ -169,79 +169,6 @@ def test_an_interruption_reaches_the_engine() -> None:
     predictor = make()
     predictor.interrupt()
     assert predictor.backend.interrupted
-
-
-def visible_first(mode: str = "roi", geometry: str = "roi") -> Any:
-    """A predictor whose M_spec is the visible mask."""
-    manifest = replace(fake_manifest(mode, geometry), prior_from="visible_mask")
-    return AmodalPredictor(manifest, FakeBackend(manifest))
-
-
-def test_m_spec_may_be_the_visible_mask_and_then_there_are_two_calls() -> None:
-    predictor = visible_first()
-    got = predictor.predict(predictor.encode(image()), BOXES)
-    calls = predictor.backend.calls
-    assert [name for name, _ in calls] == ["prefix", "suffix", "decoder", "suffix", "decoder"]
-    blank, seen = calls[1][1], calls[3][1]
-    assert blank["adapter_gain"].tolist() == [0] * 6
-    assert seen["adapter_gain"].tolist() == [1] * 6
-    assert not blank["prior_masks"].any()
-    for row in range(4):  # the region of each is twice the box
-        place = seen["prior_masks"][row, 0]
-        asked = calls[2][1]["point_coords"][row]
-        ys, xs = np.nonzero(place)
-        # Not 1.2 times the box, as without: the fake's visible mask is the box itself.
-        assert (xs.min(), ys.min()) == pytest.approx(tuple(asked[0]), abs=3)
-        assert (xs.max() + 1, ys.max() + 1) == pytest.approx(tuple(asked[1]), abs=3)
-    assert got.visible_masks[:4].any(axis=(1, 2)).all()
-
-
-def test_where_nothing_is_seen_m_spec_is_made_from_the_box_after_all() -> None:
-    predictor = visible_first()
-    run = predictor.backend.run
-
-    def blind(graph: str, inputs: dict) -> dict:
-        outputs = run(graph, inputs)
-        if graph == "decoder" and predictor.backend.graphs_run().count("decoder") == 1:
-            outputs = {**outputs, "low_res_logits": np.full((2, 1, LOW, LOW), -1, np.float32)}
-        return outputs
-
-    predictor.backend.run = blind
-    got = predictor.predict(predictor.encode(image()), BOXES[:2])
-    assert not got.visible_masks.any()
-    with_box = make()
-    with_box.predict(with_box.encode(image()), BOXES[:2])
-    seen, expected = (
-        next(i["prior_masks"] for _, i in p.backend.calls if 1 in i.get("adapter_gain", []))
-        for p in (predictor, with_box)
-    )
-    assert np.array_equal(seen, expected[2:])
-
-
-def test_priors_that_are_given_stay_and_cost_one_call() -> None:
-    predictor = visible_first()
-    prior = np.zeros(HW, bool)
-    prior[25:70, 38:76] = True
-    features = predictor.encode(image())
-    alone = predictor.predict(features, BOXES[:1], [prior])
-    assert predictor.backend.graphs_run() == ["prefix", "suffix", "decoder", "decoder"]
-    both = predictor.predict(features, BOXES[:2], [prior, None])
-    assert np.array_equal(both.raw_amodal_masks[0], alone.raw_amodal_masks[0])
-    assert np.array_equal(both.visible_masks[0], alone.visible_masks[0])
-    seen = visible_first()
-    other = seen.predict(seen.encode(image()), BOXES[1:2])
-    assert np.array_equal(both.raw_amodal_masks[1], other.raw_amodal_masks[0])
-
-
-def test_visible_masks_of_a_whole_image_become_m_spec() -> None:
-    predictor = visible_first("full", "letterbox")
-    got = predictor.predict(predictor.encode(image()), BOXES[:4])
-    calls = predictor.backend.calls
-    assert [name for name, _ in calls] == ["prefix", "suffix", "decoder", "suffix", "decoder"]
-    gains = [i["adapter_gain"].tolist() for name, i in calls if name == "suffix"]
-    assert gains == [[0], [1] * 4]
-    place = ResizeGeometry.letterbox(HW, SIZE)
-    assert np.array_equal(calls[3][1]["prior_masks"], place.masks_to_input(got.visible_masks))
 
 
 def test_a_decoder_with_adapters_gets_m_spec_and_gain_of_each_row() -> None:

@@ -191,11 +191,9 @@ def test_default_folder_is_in_the_package() -> None:
     assert default_model_dir().parent.parent == Path(amodal_ros.__file__).parent
 
 
-def test_m_spec_comes_from_the_box_unless_the_manifest_says_otherwise() -> None:
-    content = manifest_content()
-    assert parse_manifest(content, Path("nowhere")).prior_from == "box"
+def test_an_older_manifest_says_that_m_spec_comes_from_the_box() -> None:
+    content = manifest_content() | {"prior_from": "box"}
+    parse_manifest(content, Path("nowhere"))
     content["prior_from"] = "visible_mask"
-    assert parse_manifest(content, Path("nowhere")).prior_from == "visible_mask"
-    content["prior_from"] = "circle"
-    with pytest.raises(ManifestError, match="prior_from: expected one of box, visible_mask"):
+    with pytest.raises(ManifestError, match="prior_from: expected 'box' or none, got 'visible_"):
         parse_manifest(content, Path("nowhere"))

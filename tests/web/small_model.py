@@ -74,7 +74,7 @@ decoder (float[N,2,{SIZE},{SIZE}] embeddings, float[N,P,2] point_coords, float[N
 def write_small_model(folder: Path) -> None:
     """Writes graphs and manifest into a new folder."""
     folder.mkdir()
-    content = manifest_content("roi", "roi") | {"prior_from": "box"}
+    content = manifest_content("roi", "roi")
     for name, text in (("prefix", PREFIX), ("suffix", SUFFIX), ("decoder", DECODER)):
         model = onnx.parser.parse_model(text)
         onnx.checker.check_model(model, full_check=True)

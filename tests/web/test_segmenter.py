@@ -40,11 +40,10 @@ def by_python(
     return prediction, backend
 
 
-@pytest.mark.parametrize("prior_from", ["box", "visible_mask"])
 @pytest.mark.parametrize("with_prior", [False, True])
 @pytest.mark.parametrize("prompt", ["box", "points", "both"])
-def test_masks_and_calls(port: Port, prior_from: str, with_prior: bool, prompt: str) -> None:
-    content = {**manifest_content("roi", "roi"), "prior_from": prior_from}
+def test_masks_and_calls(port: Port, with_prior: bool, prompt: str) -> None:
+    content = manifest_content("roi", "roi")
     box = None if prompt == "points" else BOX
     marks = [] if prompt == "box" else [(44.0, 40.0, True), (90.0, 70.0, False)]
     points = None
@@ -79,24 +78,16 @@ def rows(calls: list[dict[str, Any]]) -> dict[str, int]:
     return total
 
 
-@pytest.mark.parametrize(
-    ("prior_from", "with_prior", "passes"),
-    [("box", True, 1), ("box", False, 1), ("visible_mask", True, 1), ("visible_mask", False, 2)],
-)
-def test_one_pass_gives_both_masks(
-    port: Port, prior_from: str, with_prior: bool, passes: int
-) -> None:
-    """A decoder with `visible_logits` is asked once, with M_spec and gain 1.
-
-    What M_spec is made from, where it is not given, is still the base model's visible mask.
-    """
-    content = manifest_content("roi", "roi", one_pass=True) | {"prior_from": prior_from}
+@pytest.mark.parametrize("with_prior", [False, True])
+def test_one_pass_gives_both_masks(port: Port, with_prior: bool) -> None:
+    """A decoder with `visible_logits` is asked once, with M_spec and gain 1."""
+    content = manifest_content("roi", "roi", one_pass=True)
     prior = PRIOR if with_prior else None
     expected, backend = by_python(content, BOX, None, prior)
     query = {"box": BOX, "points": [], "prior": None if prior is None else mask(prior)}
     got = port.call("segment", manifest=content, picture=picture(IMAGE), query=query)
-    assert rows(got["calls"]) == {"prefix": 1, "suffix": passes, "decoder": passes}
-    assert len(backend.calls) == 1 + 2 * passes
+    assert rows(got["calls"]) == {"prefix": 1, "suffix": 1, "decoder": 1}
+    assert len(backend.calls) == 3
     np.testing.assert_array_equal(pixels(got["amodal"], HW), expected.amodal_masks[0])
     np.testing.assert_array_equal(pixels(got["visible"], HW), expected.visible_masks[0])
 

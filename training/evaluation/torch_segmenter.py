@@ -49,14 +49,13 @@ def open_checkpoint(checkpoint: Path, base: Path, adapter_gain: float = 1.0) -> 
         },
     )
     roi_factor = trained_roi_factor(header.training)
-    return segmenter_of(model, description, roi_factor, header.prior_from)
+    return segmenter_of(model, description, roi_factor)
 
 
 def segmenter_of(
     model: AmodalModel,
     description: ModelDescription,
     roi_factor: float | None = None,
-    prior_from: str = "box",
 ) -> PredictorSegmenter:
     """Wrap a model in memory.
 
@@ -64,12 +63,9 @@ def segmenter_of(
         model: any member of the family, in evaluation mode.
         description: for reports; its `adapter_gain` is applied.
         roi_factor: of one that looks at regions of interest.
-        prior_from: as in a manifest: `box` or `visible_mask`.
     """
     torch_engine = TorchBackend(model)
-    manifest = torch_engine.manifest(
-        description.name, roi_factor=roi_factor, prior_from=prior_from
-    )
+    manifest = torch_engine.manifest(description.name, roi_factor=roi_factor)
     engine: Backend = torch_engine
     if description.adapter_gain != 1.0:
         engine = ScaledGainBackend(engine, description.adapter_gain)

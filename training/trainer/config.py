@@ -237,11 +237,6 @@ class TrainConfig:
         more_adapters: The model may have adapters at places where ``init_from`` has none; they
             start fresh, and so change nothing at first. Otherwise that is an error.
         init_without: Names of adapters that are not taken from ``init_from`` and start fresh.
-        visible_prior_share: Of the objects, those whose M_spec is the visible mask that the base
-            model finds, with its mistakes, in place of the one that the data source drew. For
-            models that are run in that way (``prior_from`` of the manifest); with images, not
-            with clips. Objects of which it finds nothing keep theirs. In validation it is all
-            objects or, if 0, none.
         gradient_checkpointing: Recompute the adapted blocks in the backward pass.
     """
 
@@ -254,7 +249,6 @@ class TrainConfig:
     init_from: str | None = None
     more_adapters: bool = False
     init_without: list[str] = field(default_factory=list)
-    visible_prior_share: float = 0.0
     gradient_checkpointing: bool = False
     loss: LossConfig = field(default_factory=LossConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -303,9 +297,5 @@ def check_config(config: TrainConfig) -> None:
     ):
         if number < least:
             raise InvalidInputError(f"{name} must be at least {least}, got {number}")
-    if not 0.0 <= config.visible_prior_share <= 1.0:
-        raise InvalidInputError(
-            f"visible_prior_share must be in [0, 1], got {config.visible_prior_share}"
-        )
     if not 0.0 <= config.ema.decay < 1.0:
         raise InvalidInputError(f"ema.decay must be in [0, 1), got {config.ema.decay}")

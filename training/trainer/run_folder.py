@@ -28,6 +28,8 @@ CONFIG, STARTS, LOSSES, VALIDATION = (
     "losses.jsonl",
     "validation.jsonl",
 )
+# Settings that are gone, and the value with which they did nothing: runs begun with it go on.
+_GONE = {"visible_prior_share": 0.0}
 _PACKAGES = ("torch", "lightning-fabric", "numpy", "timm", "sam2", "segment-anything")
 
 
@@ -80,6 +82,7 @@ class RunFolder:
         if not self.exists():
             raise InvalidInputError(f"{self.path} holds no run to resume")
         old, new = read_config_dict(self.path / CONFIG), config_to_dict(config)
+        old = {key: value for key, value in old.items() if _GONE.get(key, ...) != value}
         changes = changed_keys(old, new)
         harmless = ["devices.", "log.", "batch.num_workers:", "batch.prefetch:"]
         harmless += [f"checkpoint.{name}:" for name in ("every_steps", "every_minutes", "keep")]

@@ -107,9 +107,7 @@ class GradientStep:
             # Of the seed and the items alone: no random state has to survive a restart.
             torch.manual_seed(_mix(self._config.seed, first))
             with self._world.autocast():
-                frames = predict(
-                    self._model, batch, self._config.video, self._config.visible_prior_share
-                )
+                frames = predict(self._model, batch, self._config.video)
             self._backward(frames, step, counts, sums)
         self._world.sum_gradients(_trained(self._model))
         if self._discriminator is not None:

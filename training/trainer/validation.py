@@ -74,10 +74,9 @@ class Validator:
         seen: list[tuple[float, float]] = []
         shown: list[FramePrediction] = []
         wanted = self._config.validation.pictures
-        share = 1.0 if self._config.visible_prior_share else 0.0
         for batch in self._loader:
             with self._world.autocast():
-                frames = predict(model, batch.to(self._world.device), self._config.video, share)
+                frames = predict(model, batch.to(self._world.device), self._config.video)
             for frame in frames:
                 overlaps += measure_frame(frame)
                 seen += measure_visible(frame)

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import unfinished_name
-from tests.training.trainer.synthetic import SOURCE, write_config
+from tests.training.trainer.synthetic import SOURCE, SyntheticConfig, write_config
 from training.train import main
+from training.trainer.config_files import load_config
+from training.trainer.run_folder import CONFIG, RunFolder
 
 STEPS = 8
 DATA = {"validation": 4}
@@ -74,6 +77,20 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     assert train(config, folder / "run") == 0
     return folder / "run"
+
+
+def test_a_run_of_before_a_setting_was_gone_goes_on(tmp_path):
+    """`visible_prior_share` was 0 in every run that any release goes on with."""
+    config = load_config(write_config(tmp_path / "c.yaml"), data_schema=SyntheticConfig)
+    folder = RunFolder(tmp_path / "run")
+    folder.start(config)
+    file = folder.path / CONFIG
+    text = file.read_text()
+    file.write_text(text + "visible_prior_share: 0.0\n")
+    assert folder.check_resume(config, allow_changes=False) == []
+    file.write_text(text + "visible_prior_share: 0.5\n")
+    with pytest.raises(InvalidInputError, match=r"visible_prior_share: 0\.5 -> None"):
+        folder.check_resume(config, allow_changes=False)
 
 
 def test_killed_in_the_middle_it_continues_as_if_nothing_had_happened(uninterrupted, tmp_path):

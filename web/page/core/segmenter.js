@@ -35,7 +35,7 @@ export class Segmenter {
    *
    * @param picture {width, height, data}, data RGBA.
    * @param {{box: ?number[], points: object[], prior: ?Mask}} query original pixels; without a
-   *   box the points alone say what for; `prior`: M_spec, else it is made as the manifest says.
+   *   box the points alone say what for; `prior`: M_spec, else it is made from the box.
    * @returns {Promise<{visible: Mask, amodal: Mask, rawAmodal: Mask, prior: Mask, region: Region,
    *   predictedIou: number}>}
    */
@@ -50,19 +50,10 @@ export class Segmenter {
     const region = objectRegion(width, height, place, prior && prior.box, factor, size);
     const prompts = decoderPrompts(points, box && place, region, manifest.family);
     const features = await this.encode(picture, region);
-    const fromBox = () => Mask.ofBox(
-      priorBox(place, manifest.prior_expand, width, height), width, height,
-    );
-    if (!prior && manifest.prior_from === "box") prior = fromBox();
-    let visible = null;
-    if (!prior) {
-      ({ visible } = await this.decode(features, prompts, region, [null]));
-      prior = visible.box[2] ? visible : fromBox();
-    }
-    const passes = visible || this.onePass ? [prior] : [null, prior];
+    prior ??= Mask.ofBox(priorBox(place, manifest.prior_expand, width, height), width, height);
+    const passes = this.onePass ? [prior] : [null, prior];
     const found = await this.decode(features, prompts, region, passes);
-    visible = found.visible ?? visible;
-    return { ...found, visible, prior, region, amodal: found.rawAmodal.union(visible) };
+    return { ...found, prior, region, amodal: found.rawAmodal.union(found.visible) };
   }
 
   /** Where the points' object is when all of the picture is looked at; nowhere: the picture. */
