@@ -49,6 +49,8 @@ class TaosConfig:
         render_size: side of a rendered cut-out in pixels.
         licences: licences a 3D model may have.
         excluded_models: ids of 3D models that are left out (kept for evaluation, say).
+        part: of each source: all of it, what is not kept back, or what is.
+        held_share: of the objects of each source that are kept back.
         photos_grid: points per side with which the base model segments a photo.
         model_dir: model folder for the `photos` source; "" means the embedded one.
     """
@@ -83,6 +85,8 @@ class TaosConfig:
     render_size: int = 448
     licences: tuple[str, ...] = ("CC0-1.0", "CC-BY-3.0")
     excluded_models: tuple[str, ...] = ()
+    part: Literal["all", "train", "held"] = "all"
+    held_share: float = 0.2
     photos_grid: int = 12
     model_dir: str = ""
 
@@ -107,6 +111,7 @@ class TaosConfig:
             "min_solidity",
             "min_thin_solidity",
             "min_thin_area",
+            "held_share",
         ):
             _check_number(name, getattr(self, name), 0.0, 1.0)
         if self.touching_share + self.unoccluded_share > 1.0:
@@ -132,6 +137,8 @@ class TaosConfig:
             raise InvalidInputError(
                 f"blur_size: expected 0 (off) or an odd number from 3, got {self.blur_size}"
             )
+        if self.part not in ("all", "train", "held"):
+            raise InvalidInputError(f"part: expected all, train or held, got {self.part}")
         if self.image_format not in ("jpg", "png"):
             raise InvalidInputError(f"image_format: expected jpg or png, got {self.image_format}")
         if not self.occluder_counts or abs(sum(self.occluder_counts) - 1.0) > 1e-6:

@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--settings", default="{}", help="JSON of TaosConfig")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("OpenGL").setLevel(logging.WARNING)  # it tells what it could have used
 
     from training.taos.sources.render import RenderSource
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
 from training.taos.sources.base import CutOutSource, PhotoSource, Source
+from training.taos.sources.part import part_of
 
 __all__ = ["KINDS", "CutOutSource", "PhotoSource", "Source", "open_source"]
 
@@ -15,7 +16,7 @@ KINDS = ("coco", "yolo", "sa1b", "cutouts", "white", "render", "photos")
 
 
 def open_source(spec: str, config: TaosConfig, cache: Path) -> Source:
-    """Opens one source.
+    """Opens one source, or the part of it that the settings ask for.
 
     Args:
         spec: ``KIND:PATH``; for coco ``coco:annotations.json@images_folder``.
@@ -26,6 +27,10 @@ def open_source(spec: str, config: TaosConfig, cache: Path) -> Source:
         InvalidInputError: for an unknown kind or a path that does not exist.
         CorruptRecordError: for a file that is unusable as a whole.
     """
+    return part_of(_open(spec, config, cache), config.part, config.held_share)
+
+
+def _open(spec: str, config: TaosConfig, cache: Path) -> Source:
     kind, colon, path_text = spec.partition(":")
     if not colon or kind not in KINDS or not path_text:
         raise InvalidInputError(

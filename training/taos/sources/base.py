@@ -27,6 +27,10 @@ class PhotoSource(ABC):
     def pool(self, shard: int) -> Sequence[Hashable]:
         """Keys of the records that output shard `shard` draws from; never empty."""
 
+    def group(self, key: Any) -> str:
+        """What a record belongs to, of which all or nothing is kept back; itself by default."""
+        return str(key)
+
     @abstractmethod
     def photo(self, key: Any, long_side: int) -> Photo:
         """Loads one record at working size.
@@ -45,6 +49,10 @@ class CutOutSource(ABC):
     @abstractmethod
     def pool(self, shard: int) -> Sequence[Hashable]:
         """Keys of the records that output shard `shard` draws from; never empty."""
+
+    def group(self, key: Any) -> str:
+        """What a record belongs to, of which all or nothing is kept back; itself by default."""
+        return str(key)
 
     @abstractmethod
     def cut_out(self, key: Any) -> CutOut:

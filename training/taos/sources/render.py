@@ -14,8 +14,9 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import write_bytes
+from training.rendering.model_files import OWN, find_models, reader_of
 from training.rendering.obj_model import parse_obj, shape_reason
-from training.rendering.sh3f import CatalogueModel, model_reader, read_catalogue
+from training.rendering.sh3f import CatalogueModel
 from training.taos.config import TaosConfig
 from training.taos.sources.base import CutOutSource
 from training.taos.sources.cutouts import cut_out_from_rgba
@@ -28,7 +29,7 @@ Key = tuple[int, int]
 
 
 class RenderSource(CutOutSource):
-    """Models of ``.sh3f`` catalogues whose licence is listed, from seeded viewpoints.
+    """OBJ files, and models of catalogues whose licence is listed, from seeded viewpoints.
 
     All views of a model are rendered when the first of them is wanted.
     """
@@ -36,23 +37,23 @@ class RenderSource(CutOutSource):
     kind = "render"
 
     def __init__(self, spec: str, root: Path, config: TaosConfig, cache: Path) -> None:
-        """Reads the catalogues and sifts their models by licence.
+        """Finds the models and sifts those of catalogues by licence.
 
         Raises:
-            InvalidInputError: if no catalogue is there or no model has a listed licence.
+            InvalidInputError: if no model is there or none has a listed licence.
             CorruptRecordError: if a catalogue cannot be read.
         """
         self.spec = spec
         self._config = config
         self._cache = cache / "render"
-        catalogues = [root] if root.is_file() else sorted(root.rglob("*.sh3f"))
-        if not catalogues:
-            raise InvalidInputError(f"source {spec}: no .sh3f in {root}")
-        models = [model for path in catalogues for model in read_catalogue(path)]
+        models = find_models(root)
+        if not models:
+            raise InvalidInputError(f"source {spec}: no .obj and no .sh3f in {root}")
         self._models = [
             model
             for model in models
-            if model.licence in config.licences and model.model_id not in config.excluded_models
+            if model.licence in (*config.licences, OWN)
+            and model.model_id not in config.excluded_models
         ]
         if not self._models:
             found = sorted({model.licence for model in models})
@@ -64,6 +65,10 @@ class RenderSource(CutOutSource):
         """(model, view) for all models and views."""
         views = range(self._config.render_views)
         return [(model, view) for model in range(len(self._models)) for view in views]
+
+    def group(self, key: Key) -> str:
+        """The model: its views belong together."""
+        return self._models[key[0]].model_id
 
     def cut_out(self, key: Key) -> CutOut:
         """One view of one model (see `CutOutSource.cut_out`)."""
@@ -90,18 +95,23 @@ class RenderSource(CutOutSource):
 
     def prefill(self) -> tuple[int, int]:
         """Render what the cache lacks; returns how many models are usable, and how many not."""
-        unusable = 0
-        for number in range(len(self._models)):
+        unusable = len(self.refused())
+        return len(self._models) - unusable, unusable
+
+    def refused(self) -> dict[str, str]:
+        """Models that make no good object, each with the reason; renders what the cache lacks."""
+        reasons = {}
+        for number, model in enumerate(self._models):
             try:
                 self.cut_out((number, 0))
-            except RejectedError:
-                unusable += 1
-        return len(self._models) - unusable, unusable
+            except RejectedError as error:
+                reasons[model.model_id] = error.reason
+        return reasons
 
     def _render(self, model: CatalogueModel, stem: str) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
         archive = Path(model.catalogue)
-        read = model_reader(archive)
+        read = reader_of(model)
         try:
             meshes = parse_obj(model.member, read)
             if reason := shape_reason(meshes):
