@@ -126,13 +126,17 @@ def cpu_rows(threads: int) -> int:
 
 
 def load_predictor(
-    model_dir: str | Path | None = None, options: EngineOptions | None = None
+    model_dir: str | Path | None = None,
+    options: EngineOptions | None = None,
+    *,
+    second_look: bool = False,
 ) -> AmodalPredictor:
     """Loads and checks a model folder, and the engine that runs it.
 
     Args:
         model_dir: the folder with `manifest.json`; None: the one that comes along.
         options: which engine; None: the best one that this machine has.
+        second_look: see `AmodalPredictor`.
 
     Raises:
         ManifestError: for a missing, truncated or altered file, or an unusable manifest.
@@ -154,6 +158,7 @@ def load_predictor(
             engine.options.rows,
             parallel=not engine.options.on_cpu,
             notes=notes,
+            second_look=second_look,
         )
     except AmodalError:
         engine.backend.close()

@@ -271,6 +271,8 @@ class AmodalPrediction:
         timings_ms: what `predict` spent, in milliseconds: `prior`, `suffix`, `decoder`,
             `postprocess` (with mode `roi` also `preprocess` and `prefix`).
         features: of the objects' surroundings; None: not known.
+        second_looks: how many of the objects were looked at twice (`inference/second_look.py`);
+            `timings_ms` holds both looks.
     """
 
     image_hw: tuple[int, int]
@@ -279,6 +281,7 @@ class AmodalPrediction:
     predicted_iou: np.ndarray
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     features: ObjectFeatures | None = None
+    second_looks: int = 0
 
     def __post_init__(self) -> None:
         """Checks that number and sizes agree.
@@ -340,7 +343,10 @@ class AmodalPrediction:
         features = None
         if self.features is not None and other.features is not None:
             features = self.features.with_rows(rows, other.features)
-        return AmodalPrediction(self.image_hw, tuple(raw), tuple(visible), iou, times, features)
+        looks = self.second_looks + other.second_looks
+        return AmodalPrediction(
+            self.image_hw, tuple(raw), tuple(visible), iou, times, features, looks
+        )
 
     def __len__(self) -> int:
         """Number of objects N."""

@@ -43,7 +43,11 @@ def _run(arguments: argparse.Namespace) -> None:
 
     dataset = open_dataset(arguments.dataset, arguments.root, arguments.annotations)
     segmenter = open_segmenter(
-        arguments.model, arguments.adapter_gain, arguments.base, arguments.threads
+        arguments.model,
+        arguments.adapter_gain,
+        arguments.base,
+        arguments.threads,
+        second_look=arguments.second_look,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     bad = BadRecords()
@@ -127,6 +131,11 @@ def _parser() -> argparse.ArgumentParser:
         "--skip-bad", action="store_true", help="leave corrupt records out and list them"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the points (0)")
+    parser.add_argument(
+        "--second-look",
+        action="store_true",
+        help="with a model folder: look again where a mask reaches the border of its region",
+    )
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime (0: all cores)")
     return parser
 

@@ -21,6 +21,7 @@ from amodal_ros.inference.graph_runner import (
     even_slices,
 )
 from amodal_ros.inference.prompts import ObjectQueries, check_queries
+from amodal_ros.inference.second_look import cut_off, joined, wider_regions
 from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.model_folder.manifest import ModelManifest
@@ -41,6 +42,8 @@ class AmodalPredictor:
         max_batch: rows given to the engine in one call; more objects take several calls.
         parallel: the engine runs two graphs faster beside each other than one after the other.
         notes: what is known of the engine, for people (see `amodal_ros.loading`).
+        second_look: with mode `roi`, an object whose mask reaches the border of its region is
+            looked at once more in a wider one (`inference/second_look.py`).
 
     Raises:
         InvalidInputError: for `max_batch` below 1.
@@ -55,6 +58,7 @@ class AmodalPredictor:
         *,
         parallel: bool = False,
         notes: Mapping[str, str] | None = None,
+        second_look: bool = False,
     ) -> None:
         if max_batch < 1:
             raise InvalidInputError(f"max_batch: expected at least 1, got {max_batch}")
@@ -64,6 +68,7 @@ class AmodalPredictor:
         self.notes = dict(notes or {})
         self._max_batch = max_batch
         self._parallel = parallel
+        self._second_look = second_look
 
     @property
     def encodes_ahead(self) -> bool:
@@ -121,7 +126,25 @@ class AmodalPredictor:
         watch = Stopwatch(*steps)
         if not len(queries):
             return AmodalPrediction.empty(features.original_hw, watch.timings_ms)
-        parts, surroundings = self._parts(features, queries, self._segmenter(watch))
+        found = self._answer(features, queries, watch)
+        if not self._second_look or features.image is None or queries.boxes_xyxy is None:
+            return found
+        rows = cut_off(found)
+        if not len(rows):
+            return found
+        regions = wider_regions(found, rows, self.manifest.image_size)
+        again = self._answer(features, queries.guided(rows, found.raw_amodal), watch, regions)
+        return joined(found, rows, again)
+
+    def _answer(
+        self,
+        features: ImageFeatures,
+        queries: ObjectQueries,
+        watch: Stopwatch,
+        regions: Sequence[ResizeGeometry] | None = None,
+    ) -> AmodalPrediction:
+        """What the graphs say of N objects, at least one; with mode `roi` perhaps in N regions."""
+        parts, surroundings = self._parts(features, queries, self._segmenter(watch), regions)
         raw = tuple(mask for masks, _, _ in parts for mask in masks)
         visible = tuple(mask for _, masks, _ in parts for mask in masks)
         iou = np.concatenate([values for _, _, values in parts])
@@ -154,7 +177,11 @@ class AmodalPredictor:
         return ObjectSegmenter(self.manifest, runner)
 
     def _parts(
-        self, features: ImageFeatures, queries: ObjectQueries, segmenter: ObjectSegmenter
+        self,
+        features: ImageFeatures,
+        queries: ObjectQueries,
+        segmenter: ObjectSegmenter,
+        regions: Sequence[ResizeGeometry] | None,
     ) -> tuple[list[Masks], ObjectFeatures]:
         """Segments at most `max_batch` objects at a time, so that memory does not grow with N."""
         parts: list[Masks] = []
@@ -163,7 +190,8 @@ class AmodalPredictor:
         for rows in even_slices(len(queries), self._max_batch):
             part = queries.part(rows)
             if features.image is not None:
-                masks, one = segmenter.in_regions(features.image, part)
+                places = None if regions is None else regions[rows]
+                masks, one = segmenter.in_regions(features.image, part, places)
             else:
                 masks, one, unadapted = segmenter.in_image(features, part, unadapted)
             parts.append(masks)

@@ -61,6 +61,13 @@ class ObjectQueries:
         boxes = None if self.boxes_xyxy is None else self.boxes_xyxy[rows]
         return ObjectQueries(self.image_hw, boxes, self.points[rows], self.prior_masks[rows])
 
+    def guided(self, rows: np.ndarray, masks: Sequence[CroppedMask]) -> ObjectQueries:
+        """The objects of some rows (K,), each with its mask of N as M_spec."""
+        boxes = None if self.boxes_xyxy is None else self.boxes_xyxy[rows]
+        chosen = rows.tolist()
+        points = tuple(self.points[row] for row in chosen)
+        return ObjectQueries(self.image_hw, boxes, points, tuple(masks[row] for row in chosen))
+
 
 def check_queries(
     image_hw: tuple[int, int],

@@ -82,9 +82,17 @@ class ObjectSegmenter:
         return masks, seen, unadapted
 
     def in_regions(
-        self, image: np.ndarray, queries: ObjectQueries
+        self,
+        image: np.ndarray,
+        queries: ObjectQueries,
+        regions: Sequence[ResizeGeometry] | None = None,
     ) -> tuple[Masks, ObjectFeatures]:
         """Mode `roi`: a crop per object goes through all graphs.
+
+        Args:
+            image: (H, W, 3) uint8.
+            queries: the objects.
+            regions: where to look for each; None: see `object_regions`.
 
         Returns:
             The masks, and the embeddings of the crops.
@@ -94,7 +102,8 @@ class ObjectSegmenter:
         boxes = self._boxes_of_points(image, queries) if given is None else given
         queries = replace(queries, boxes_xyxy=clip_boxes(boxes, hw)[0])
         with self.runner.watch.measure("prior"):
-            geometries = object_regions(queries, self.manifest.roi_factor or 1.0, size)
+            chosen = object_regions(queries, self.manifest.roi_factor or 1.0, size)
+            geometries = chosen if regions is None else list(regions)
             # A box found by way of points says where to look; the points still say what for.
             asked = queries if given is not None else replace(queries, boxes_xyxy=None)
             prompts = decoder_prompts(asked, geometries, self.manifest.family)

@@ -10,7 +10,12 @@ from training.evaluation.segmenters import Segmenter, open_model_folder
 
 
 def open_segmenter(
-    model: Path, adapter_gain: float = 1.0, base: Path | None = None, threads: int = 0
+    model: Path,
+    adapter_gain: float = 1.0,
+    base: Path | None = None,
+    threads: int = 0,
+    *,
+    second_look: bool = False,
 ) -> Segmenter:
     """Open a model folder or a checkpoint.
 
@@ -20,6 +25,7 @@ def open_segmenter(
         base: base weights that a checkpoint belongs to: an official checkpoint, or a folder with
             the two ONNX files; needed for checkpoints only.
         threads: for ONNX; 0: the number of cores.
+        second_look: for ONNX; see `AmodalPredictor`.
 
     Raises:
         InvalidInputError: neither, or base weights are missing or not wanted.
@@ -28,7 +34,7 @@ def open_segmenter(
     if model.is_dir():
         if base is not None:
             raise InvalidInputError(f"{model} is a model folder and needs no base weights")
-        return open_model_folder(model, adapter_gain, threads)
+        return open_model_folder(model, adapter_gain, threads, second_look=second_look)
     if not model.is_file():
         raise InvalidInputError(f"{model}: no such model folder or checkpoint")
     if base is None:

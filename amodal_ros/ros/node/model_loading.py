@@ -29,7 +29,7 @@ def load_predictor(parameters: PerceptionParameters) -> Predictor:
         threads=parameters.threads,
         verify=parameters.verify,
     )
-    return load_model(parameters.model_dir or None, options)
+    return load_model(parameters.model_dir or None, options, second_look=parameters.second_look)
 
 
 def check_model_folder(parameters: PerceptionParameters) -> None:

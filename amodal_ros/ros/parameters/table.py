@@ -77,6 +77,12 @@ class PerceptionParameters:
     threads: int = parameter(
         0, Effect.MODEL, "Threads of the engine; 0: one for each core", 0, 256
     )
+    second_look: bool = parameter(
+        False,
+        Effect.MODEL,
+        "Look once more, in a wider region, at objects whose completed mask reaches the border of "
+        "its region; with a model of mode roi",
+    )
     frame_budget: float = parameter(
         -1.0,
         Effect.NEXT_FRAME,
