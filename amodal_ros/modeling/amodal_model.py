@@ -273,15 +273,15 @@ def build_adapter(
         InvalidInputError: A conventional adapter without a ``hidden_dim``.
     """
     if config.adapter == "conventional":
-        if config.hidden_dim is None:
+        width = config.conventional_dim or config.hidden_dim
+        if width is None:
             raise InvalidInputError("a conventional adapter needs a hidden_dim, got None")
-        return ConventionalAdapter(
-            channels, prior_stride=prior_stride, hidden_dim=config.hidden_dim
-        )
+        return ConventionalAdapter(channels, prior_stride=prior_stride, hidden_dim=width)
     return SpatialCompletionAdapter(
         channels,
         prior_stride=prior_stride,
         hidden_dim=config.hidden_dim,
         iterations=config.iterations,
         dilated=position in config.dilated_positions,
+        open_gates=config.open_gates,
     )

@@ -38,12 +38,16 @@ class AmodalConfig:
             before that layer of the two-way transformer, 2 after the last. Their number is the
             row of Table 5.
         hidden_dim: Width of the adapters' bottleneck; None for the literal full-width form.
+        conventional_dim: Width of conventional adapters, where it is not ``hidden_dim``: at 64
+            they cost what SCAs of 32 do.
         iterations: How often an SCA applies Eq. 5.
         decoder_positions: Adapters in the mask decoder beside those in the encoder, for
             ``mobile_sam``: 0, 1 and 2 as with ``place: decoder``, dilated and with gates that
             start open; 3 corrects the mask itself (``modeling/mask_adapter.py``).
         dilated_positions: Those of ``positions`` whose SCA has dilated kernels (the paper's has
             not): it looks as far as the features reach, for the same cost.
+        open_gates: Whether the gates of the other SCAs in the encoder start nearly open, as those
+            of dilated ones always do.
         visible_output: Whether one pass gives the visible mask beside the amodal one
             (``modeling/two_mask_head.py``). The paper's models give the amodal mask alone; what
             is seen takes them a second pass with the adapters switched off.
@@ -59,9 +63,11 @@ class AmodalConfig:
     place: str = "encoder"
     positions: tuple[int, ...] = ()
     hidden_dim: int | None = 64
+    conventional_dim: int | None = None
     iterations: int = 3
     dilated_positions: tuple[int, ...] = ()
     decoder_positions: tuple[int, ...] = ()
+    open_gates: bool = False
     visible_output: bool = False
     unfrozen: tuple[str, ...] = ()
     sam2_postprocessing: bool = False
@@ -104,8 +110,10 @@ class AmodalConfig:
             )
         if self.iterations < 1:
             raise InvalidInputError(f"iterations must be at least 1, got {self.iterations}")
-        if self.hidden_dim is not None and self.hidden_dim < 1:
-            raise InvalidInputError(f"hidden_dim must be at least 1, got {self.hidden_dim}")
+        for name in ("hidden_dim", "conventional_dim"):
+            width = getattr(self, name)
+            if width is not None and width < 1:
+                raise InvalidInputError(f"{name} must be at least 1, got {width}")
 
     def _check_decoder_positions(self) -> None:
         positions = self.decoder_positions
@@ -120,11 +128,8 @@ class AmodalConfig:
                 f"decoder_positions stand beside adapters in the encoder of mobile_sam, got "
                 f"{positions} with base {self.base!r} and place {self.place!r}"
             )
-        if self.adapter != "sca" or self.hidden_dim is None:
-            raise InvalidInputError(
-                f"decoder_positions {positions} need adapter 'sca' and a hidden_dim, got "
-                f"{self.adapter!r} and {self.hidden_dim}"
-            )
+        if self.hidden_dim is None:
+            raise InvalidInputError(f"decoder_positions {positions} need a hidden_dim, got None")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""

@@ -129,6 +129,7 @@ class SpatialCompletionAdapter(nn.Module):
         iterations: int = 3,
         kernel_size: int = 3,
         dilated: bool = False,
+        open_gates: bool = False,
     ) -> None:
         """Build the adapter; its output equals its input until it is trained.
 
@@ -139,6 +140,7 @@ class SpatialCompletionAdapter(nn.Module):
             iterations: How often Eq. 5 is applied.
             kernel_size: Odd side of the gate and feature kernels.
             dilated: Widen what the iterations see; see the class.
+            open_gates: Let the gates start nearly open though it is not dilated.
 
         Raises:
             InvalidInputError: A size is not positive, or the kernel's side is even.
@@ -163,7 +165,7 @@ class SpatialCompletionAdapter(nn.Module):
             )
             for index in range(iterations)
         )
-        if dilated:
+        if dilated or open_gates:
             for gated in self.gated:
                 gated.start_open()
         if hidden_dim is None:

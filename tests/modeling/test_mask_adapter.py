@@ -118,8 +118,7 @@ def test_cells_as_rows_are_reduced_as_in_an_image():
         ({"decoder_positions": (4,)}, "ascend without repetition from 0 to 3"),
         ({"decoder_positions": (3,), "place": "decoder"}, "beside adapters in the encoder"),
         ({"decoder_positions": (3,), "base": "sam_vit_b"}, "encoder of mobile_sam"),
-        ({"decoder_positions": (3,), "adapter": "conventional"}, "need adapter 'sca'"),
-        ({"decoder_positions": (3,), "hidden_dim": None}, "need adapter 'sca' and a hidden_dim"),
+        ({"decoder_positions": (3,), "hidden_dim": None}, "need a hidden_dim, got None"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_refused(options, message):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's ablations: which of ours stands beside which of its figures."""
+"""The series of ablations: their rows, and which stand beside which figures of the paper."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 REFERENCE = "reference"
+_CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "ablations"
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class Row:
 
     Attributes:
         group: What is varied, with the paper's table.
-        config: Name of the file in ``configs/ablations``.
+        config: Name of the file in the series' folder.
         label: For people.
         paper: The paper's mIoU_full / mIoU_occ with their data set; empty where it has none.
     """
@@ -73,7 +75,35 @@ ROWS = (
     Row(_REGION, "wide_region", "2.3"),
 )
 
+_ADAPTER = "Adapter of the encoder, at equal cost"
+_GUIDANCE = "M_spec"
+ONE_PASS_ROWS = (
+    Row(_ADAPTER, REFERENCE, "SCA, dilated, gates open (the recipe's)"),
+    Row(_ADAPTER, "open_gates", "SCA, gates open"),
+    Row(_ADAPTER, "papers_start", "SCA as PyTorch starts it, gates half open"),
+    Row(_ADAPTER, "conventional", "conventional"),
+    Row(_GUIDANCE, REFERENCE, "boxes and masks"),
+    Row(_GUIDANCE, "no_prior", "none"),
+)
 
-def config_names() -> tuple[str, ...]:
-    """Return every configuration of the table once, the reference first."""
-    return tuple(dict.fromkeys((REFERENCE, *(row.config for row in ROWS))))
+
+@dataclass(frozen=True)
+class Series:
+    """Ablations that share a reference.
+
+    Attributes:
+        rows: Of the table.
+        configs: Folder of the configurations.
+    """
+
+    rows: tuple[Row, ...]
+    configs: Path
+
+    def names(self) -> tuple[str, ...]:
+        """Return every configuration of the table once, the reference first."""
+        return tuple(dict.fromkeys((REFERENCE, *(row.config for row in self.rows))))
+
+
+PAPER = Series(ROWS, _CONFIGS)
+ONE_PASS = Series(ONE_PASS_ROWS, _CONFIGS / "one_pass")
+SERIES = {"paper": PAPER, "one_pass": ONE_PASS}

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import InvalidInputError
-from training.ablation.paper import REFERENCE, ROWS
+from training.ablation.paper import REFERENCE, Row
 from training.ablation.statistics import SeedNoise, Spread, verdict
 from training.trainer.config_files import read_config_dict
 from training.trainer.run_folder import CONFIG, RunFolder
 
 METRICS = ("miou_full", "miou_occ")
+VALIDATION = "validation"
 
 
 def run_path(out: Path, config: str, seed: int) -> Path:
@@ -42,12 +43,32 @@ def read_result(run: Path) -> dict[str, Any]:
     return RunFolder(run).validations()[-1]
 
 
-def collect(out: Path, configs: Sequence[str]) -> dict[str, Any]:
+def evaluation_path(run: Path, name: str) -> Path:
+    """Return the folder of a finished run's evaluation on a set."""
+    return run / "on" / name
+
+
+def read_evaluation(run: Path, name: str) -> dict[str, Any] | None:
+    """Return what ``training.evaluate`` found on a set, as fractions; None where it did not."""
+    report = evaluation_path(run, name) / "report.json"
+    if not report.is_file():
+        return None
+    metrics = json.loads(report.read_text(encoding="utf-8"))["metrics"]
+    found = {**metrics["c2f"], "visible": metrics["visible"]["iou"]}
+    names = (*METRICS, "visible")
+    return {key: None if found[key] is None else found[key] / 100.0 for key in names}
+
+
+def collect(
+    out: Path, configs: Sequence[str], read: Callable[[Path], dict[str, Any] | None] | None = None
+) -> dict[str, Any]:
     """Read all finished runs.
 
     Args:
         out: Folder of the ablations.
         configs: Names of configurations.
+        read: From a finished run's folder to its figures, None where they are missing; by default
+            its last validation.
 
     Returns:
         By configuration: the result of each finished seed, and mean and spread of each metric.
@@ -58,7 +79,8 @@ def collect(out: Path, configs: Sequence[str]) -> dict[str, Any]:
             int(run.name.removeprefix("seed_")) for run in (out / config).glob("seed_*")
         )
         runs = {seed: run_path(out, config, seed) for seed in seeds}
-        finished = {s: read_result(run) for s, run in runs.items() if is_finished(run)}
+        found = {s: (read or read_result)(run) for s, run in runs.items() if is_finished(run)}
+        finished = {s: result for s, result in found.items() if result is not None}
         if not finished:
             continue
         entry: dict[str, Any] = {"seeds": {str(s): result for s, result in finished.items()}}
@@ -69,7 +91,7 @@ def collect(out: Path, configs: Sequence[str]) -> dict[str, Any]:
     return results
 
 
-def table(results: Mapping[str, Any]) -> str:
+def table(results: Mapping[str, Any], rows: Sequence[Row]) -> str:
     """Write the results as one Markdown table, in percent, with the paper's beside them."""
     noise = {metric: _noise(results, metric) for metric in METRICS}
     lines = [
@@ -77,7 +99,7 @@ def table(results: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     group = ""
-    for row in ROWS:
+    for row in rows:
         if row.config not in results:
             continue
         if row.group != group:
@@ -91,22 +113,38 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_results(out: Path, results: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Write ``ablations.json`` and ``ablations.md``."""
-    document = {"about": dict(about), "results": dict(results)}
+def write_results(
+    out: Path, sets: Mapping[str, Mapping[str, Any]], rows: Sequence[Row], about: Mapping[str, Any]
+) -> None:
+    """Write ``ablations.json`` and ``ablations.md``.
+
+    Args:
+        out: Folder of the ablations.
+        sets: Results by the name of the set; ``validation`` first.
+        rows: Of the table.
+        about: What else the JSON says.
+    """
+    results = sets[VALIDATION]
+    document: dict[str, Any] = {"about": dict(about), "results": dict(results)}
+    if len(sets) > 1:
+        document["on"] = {name: found for name, found in sets.items() if name != VALIDATION}
     (out / "ablations.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    text = "# Ablations\n\n" + document_block(results)
+    text = "# Ablations\n\n" + document_block(sets, rows)
     (out / "ablations.md").write_text(text, encoding="utf-8")
 
 
-def document_block(results: Mapping[str, Any]) -> str:
-    """Say how to read the table, and write it."""
+def document_block(sets: Mapping[str, Mapping[str, Any]], rows: Sequence[Row]) -> str:
+    """Say how to read the tables, one for each set, and write them."""
     text = (
-        "Mean ± standard deviation over seeds, percent, definition `c2f`, on the validation set "
-        "of `training/configs/ablations/reference.yaml`; after it the mean difference from the "
-        "reference's runs of the same seeds, which saw the same items in the same order.\n"
+        "Mean ± standard deviation over seeds, percent, definition `c2f`; after it the mean "
+        "difference from the reference's runs of the same seeds, which saw the same items in the "
+        "same order.\n"
     )
-    return f"{text}{_noise_text(results)}\n{table(results)}"
+    parts = []
+    for name, results in sets.items():
+        place = "the reference's validation set" if name == VALIDATION else f"`{name}`"
+        parts.append(f"On {place}. {_noise_text(results)}\n{table(results, rows)}")
+    return text + "\n" + "\n".join(parts)
 
 
 def _differences(results: Mapping[str, Any], config: str, metric: str) -> list[float]:

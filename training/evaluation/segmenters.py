@@ -121,13 +121,42 @@ class ScaledGainBackend:
         self._engine.close()
 
 
-def open_model_folder(folder: Path, adapter_gain: float, threads: int = 0) -> PredictorSegmenter:
+class BlankPriorBackend:
+    """An engine whose graphs get an empty M_spec: that of a model which was trained without."""
+
+    def __init__(self, engine: Backend) -> None:
+        self._engine = engine
+
+    @property
+    def name(self) -> str:
+        """The engine's name, and that M_spec is empty."""
+        return f"{self._engine.name}, without M_spec"
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run one graph of the engine."""
+        if "prior_masks" in inputs:
+            inputs = {**inputs, "prior_masks": np.zeros_like(inputs["prior_masks"])}
+        return self._engine.run(graph, inputs)
+
+    def interrupt(self) -> None:
+        """Ask the engine to end."""
+        self._engine.interrupt()
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._engine.close()
+
+
+def open_model_folder(
+    folder: Path, adapter_gain: float, threads: int = 0, *, second_look: bool = False
+) -> PredictorSegmenter:
     """Open a model folder, to be run as the node runs it.
 
     Args:
         folder: with ``manifest.json``.
         adapter_gain: see `ModelDescription`.
         threads: within an operator; 0: the number of cores.
+        second_look: see `AmodalPredictor`.
 
     Raises:
         ManifestError: a file is missing, altered or unusable.
@@ -146,10 +175,11 @@ def open_model_folder(folder: Path, adapter_gain: float, threads: int = 0) -> Pr
         adapter_gain=adapter_gain,
         details={
             "mode": manifest.mode,
+            **({"second_look": True} if second_look else {}),
             "weights_precision": manifest.weights_precision,
             "graphs": {name: spec.file.sha256 for name, spec in manifest.graphs.items()},
             "source": dict(manifest.source),
         },
     )
-    predictor = AmodalPredictor(manifest, engine, cpu_rows(threads))
+    predictor = AmodalPredictor(manifest, engine, cpu_rows(threads), second_look=second_look)
     return PredictorSegmenter(predictor, description)

@@ -16,6 +16,7 @@ from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.build import load_amodal
 from amodal_ros.modeling.torch_backend import TorchBackend
 from training.evaluation.segmenters import (
+    BlankPriorBackend,
     ModelDescription,
     PredictorSegmenter,
     ScaledGainBackend,
@@ -49,13 +50,17 @@ def open_checkpoint(checkpoint: Path, base: Path, adapter_gain: float = 1.0) -> 
         },
     )
     roi_factor = trained_roi_factor(header.training)
-    return segmenter_of(model, description, roi_factor)
+    return segmenter_of(
+        model, description, roi_factor, with_prior=not trained_without_prior(header.training)
+    )
 
 
 def segmenter_of(
     model: AmodalModel,
     description: ModelDescription,
     roi_factor: float | None = None,
+    *,
+    with_prior: bool = True,
 ) -> PredictorSegmenter:
     """Wrap a model in memory.
 
@@ -63,14 +68,21 @@ def segmenter_of(
         model: any member of the family, in evaluation mode.
         description: for reports; its `adapter_gain` is applied.
         roi_factor: of one that looks at regions of interest.
+        with_prior: False empties M_spec, for a model that was trained without.
     """
     torch_engine = TorchBackend(model)
     manifest = torch_engine.manifest(description.name, roi_factor=roi_factor)
-    engine: Backend = torch_engine
+    engine: Backend = torch_engine if with_prior else BlankPriorBackend(torch_engine)
     if description.adapter_gain != 1.0:
         engine = ScaledGainBackend(engine, description.adapter_gain)
     manifest = replace(manifest, trained=description.trained)
     return PredictorSegmenter(AmodalPredictor(manifest, engine), description)
+
+
+def trained_without_prior(training: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint's header says that M_spec was empty in training."""
+    data = training.get("config", {}).get("data") or {}
+    return (data.get("prior") or {}).get("kind") == "none"
 
 
 def trained_roi_factor(training: Mapping[str, Any]) -> float | None:

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from amodal_ros.errors import InvalidInputError
-from training.ablation.paper import REFERENCE, config_names
+from amodal_ros.modeling.amodal_model import build_adapter
+from amodal_ros.modeling.config import AmodalConfig
+from amodal_ros.modeling.cost import count_flops
+from training.ablation.paper import ONE_PASS, PAPER, REFERENCE, Series
 from training.ablation.statistics import SeedNoise, verdict
 from training.ablations import main
-from training.trainer.config_files import CONFIGS
+from training.data import DataConfig
+from training.trainer.config_files import changed_keys, config_to_dict, load_config
 
 # "points" is plainly worse; "no_blur" differs by less than its differences vary.
 FULL = {REFERENCE: 0.80, "points": 0.70, "no_blur": 0.801}
@@ -76,10 +81,63 @@ def test_finished_runs_are_kept_and_an_unfinished_one_is_resumed(tmp_path):
     assert third.calls == []
 
 
-def test_every_row_has_its_configuration():
-    files = {path.stem for path in (CONFIGS / "ablations").glob("*.yaml")}
-    assert set(config_names()) == files
-    assert config_names()[0] == REFERENCE
+@pytest.mark.parametrize("series", [PAPER, ONE_PASS])
+def test_every_row_has_its_configuration(series: Series):
+    files = {path.stem for path in series.configs.glob("*.yaml")}
+    assert set(series.names()) == files
+    assert series.names()[0] == REFERENCE
+
+
+def test_one_pass_runs_differ_in_one_thing_and_cost_the_same():
+    configs = {
+        name: load_config(ONE_PASS.configs / f"{name}.yaml", data_schema=DataConfig)
+        for name in ONE_PASS.names()
+    }
+    plain = {name: config_to_dict(config) for name, config in configs.items()}
+    reference = plain[REFERENCE]
+    assert reference["phases"] == []
+    assert reference["steps"] * reference["batch"]["size"] == pytest.approx(105_000, rel=0.001)
+    changed = {name: changed_keys(reference, config) for name, config in plain.items()}
+    assert changed["no_prior"] == ["data.prior.kind: noisy -> none"]
+    assert all(
+        change.startswith("model.")
+        for name in ("open_gates", "papers_start", "conventional")
+        for change in changed[name]
+    )
+    costs = {}
+    for name, config in plain.items():
+        model = AmodalConfig.from_dict(config["model"])
+        adapter = build_adapter(model, model.positions[-1], 320, 16)
+        features, prior = torch.zeros(1, 320, 14, 14), torch.zeros(1, 1, 224, 224)
+        costs[name] = count_flops(adapter, features, prior, torch.ones(1))
+    assert costs["conventional"] == pytest.approx(costs[REFERENCE], rel=0.05)
+    assert costs["open_gates"] == costs["papers_start"] == costs[REFERENCE]
+
+
+def test_finished_runs_are_evaluated_on_other_sets_once(tmp_path, capsys):
+    file = tmp_path / "stills.json"
+    file.touch()
+    calls: list[str] = []
+
+    def evaluate(arguments: Sequence[str]) -> int:
+        model, out = arguments[1], Path(arguments[arguments.index("--out") + 1])
+        calls.append(model)
+        value = 60.0 if "/points/" in model else 70.0
+        metrics = {"c2f": {"miou_full": value, "miou_occ": 30.0}, "visible": {"iou": 80.0}}
+        out.mkdir(parents=True)
+        (out / "report.json").write_text(json.dumps({"metrics": metrics}))
+        return 0
+
+    arguments = ["--out", str(tmp_path / "runs"), "--seeds", "0", "1", "--only", *FULL]
+    arguments += ["--on", f"tabletop={file}"]
+    for _ in range(2):
+        assert main(arguments, FakeTraining(), evaluate) == 0
+    assert len(calls) == 6
+    assert calls[0].endswith("checkpoints/last/adapters.safetensors")
+    assert "| two points | 2 | 60.00 ± 0.00 | 30.00 ± 0.00 | -10.00" in capsys.readouterr().out
+    text = (tmp_path / "runs" / "ablations.md").read_text()
+    assert text.index("On the reference's validation set") < text.index("On `tabletop`")
+    assert main([*arguments, "--on", "tabletop=/no/file"], FakeTraining(), evaluate) == 1
 
 
 def test_an_unknown_ablation_is_named(tmp_path, caplog):
