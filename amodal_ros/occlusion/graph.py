@@ -15,6 +15,7 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.occlusion.depth_steps import DepthSteps
 from amodal_ros.occlusion.order import consistent_order, layers
 from amodal_ros.occlusion.painting import Painted, paint
 from amodal_ros.occlusion.pairs import Pair, decide
@@ -51,7 +52,7 @@ class OcclusionGraph:
         cycles: objects of each group that lie in front of one another, as woven things do, or a
             cup and the spoon in it.
         contradictions: pairs whose masks say clearly that the first lies in front, while the depth
-            image says that the second does. Depth decides.
+            image says that the second does.
     """
 
     visible: tuple[CroppedMask, ...]
@@ -85,12 +86,13 @@ def occlusion_graph(
     image_hw = _check(visible, amodal, depth_m)
     shapes = [Shape.of(seen, whole) for seen, whole in zip(visible, amodal, strict=True)]
     meeting = meeting_pairs(shapes)
-    found = [decide((shapes[k], shapes[n]), (k, n), depth_m, upright) for k, n in meeting]
+    depths = None if depth_m is None else DepthSteps(shapes, depth_m)
+    found = [decide(shapes, indices, depths, upright) for indices in meeting]
     pairs = [pair for pair in found if pair is not None]
     kept = consistent_order(len(shapes), pairs).kept
     followed = [pair for pair, keep in zip(pairs, kept, strict=True) if keep]
     hiding = [pair for pair in pairs if pair.hides]
-    depths = layers(len(shapes), [pair for pair in followed if pair.hides])
+    layer = layers(len(shapes), [pair for pair in followed if pair.hides])
     front_to_back = np.argsort(layers(len(shapes), followed), kind="stable")
     met = {index for pair in meeting for index in pair}
     painted = paint(shapes, [int(k) for k in front_to_back if int(k) in met], image_hw)
@@ -101,12 +103,16 @@ def occlusion_graph(
             for k in range(len(shapes))
         ),
         hidings=tuple(
-            _hiding(k, shape, fronts[k], int(depths[k]), painted if k in met else None)
+            _hiding(k, shape, fronts[k], int(layer[k]), painted if k in met else None)
             for k, shape in enumerate(shapes)
         ),
         pairs=tuple(pairs),
         cycles=consistent_order(len(shapes), hiding).cycles,
-        contradictions=tuple((one.back, one.front) for one in pairs if one.contradicted),
+        contradictions=tuple(
+            (one.front, one.back) if one.step_m < 0 else (one.back, one.front)
+            for one in pairs
+            if one.contradicted
+        ),
     )
 
 

@@ -8,7 +8,7 @@ the more of them both claim as seen, the less it counts. Then it counts too who 
 the image: of things that stand on something, an upright camera sees the nearer one's foot lower.
 A thing that another claims nearly whole, though both show it, lies on that: food on its plate.
 
-A depth image decides wherever it tells the two apart.
+A depth image counts more than either, wherever it tells the two apart.
 
 `web/page/core/occlusion.js` has the same rule, without depth.
 """
@@ -16,11 +16,12 @@ A depth image decides wherever it tells the two apart.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.occlusion.depth_steps import depth_step
+from amodal_ros.occlusion.depth_steps import DepthSteps
 from amodal_ros.occlusion.shapes import Shape, common_box
 
 # Share of an object's amodal mask of which less does not count as hidden: masks are not exact at
@@ -31,10 +32,11 @@ LEAST_HIDDEN = 0.01
 _MUTUAL, _MUTUAL_LEAST, _MUTUAL_STEP_M = 0.25, 0.03, 0.05
 # How much a foot that is lower by half of the smaller object's height counts. 1: as much as masks
 # of which every pixel agrees.
-_FOOT = 0.5
+_FOOT = 0.75
 # A thing lies on another that claims this share of its amodal mask as seen, and it does too.
 _LIES_ON = 0.9
-_DEPTH = 2.0  # more than masks and feet together
+# How much the depth image counts: as much as masks of which every pixel agrees.
+_DEPTH = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Pair:
         strength: how sure the order is, to compare pairs; above 0.
         hides: whether so much of `back` is hidden by `front` that it counts.
         mutual: whether `back` hides a part of `front` too, as a cup and the spoon in it do.
-        contradicted: whether the depth image decided and the masks say clearly the contrary.
+        contradicted: whether the masks say clearly the contrary of the depth image.
     """
 
     front: int
@@ -105,23 +107,24 @@ class _Overlap:
 
 
 def decide(
-    shapes: tuple[Shape, Shape],
+    shapes: Sequence[Shape],
     indices: tuple[int, int],
-    depth_m: np.ndarray | None,
+    depths: DepthSteps | None,
     upright: bool,
 ) -> Pair | None:
     """Who of two objects that meet, or nearly, lies in front; None: nothing tells.
 
     Args:
-        shapes: of both.
-        indices: of both, for the answer.
-        depth_m: (H, W) float32 of the same image, metres, NaN where unknown; None: there is none.
+        shapes: of all objects.
+        indices: of the two.
+        depths: of all objects; None: there are none.
         upright: whether the image's lower side is the ground's.
     """
-    first, second = shapes
+    first, second = (shapes[index] for index in indices)
     overlap = _Overlap.of(first, second)
-    step_m = 0.0 if depth_m is None else depth_step(shapes, depth_m)
-    towards = _towards_first(shapes, overlap, upright) + _DEPTH * float(np.sign(step_m))
+    step_m = 0.0 if depths is None else depths.between(*indices)
+    towards = _towards_first(first, second, overlap, upright)
+    towards += _DEPTH * float(np.sign(step_m))
     if not towards:
         return None
     if towards < 0:
@@ -130,9 +133,8 @@ def decide(
     return _pair(first, second, indices, overlap, step_m, abs(towards))
 
 
-def _towards_first(shapes: tuple[Shape, Shape], overlap: _Overlap, upright: bool) -> float:
+def _towards_first(first: Shape, second: Shape, overlap: _Overlap, upright: bool) -> float:
     """Above 0: the first lies in front. Masks say at most 1, feet at most `_FOOT`."""
-    first, second = shapes
     if overlap.claimed >= _LIES_ON * min(first.area, second.area):
         return float(np.sign(second.area - first.area))
     # Masks are not exact along their borders, which are about as long.
@@ -167,9 +169,16 @@ def _pair(
         step_m=step_m,
         strength=strength,
         hides=covered > 0 and covered >= LEAST_HIDDEN * back.area,
-        mutual=step_m < _MUTUAL_STEP_M and _hide_each_other(front, back, overlap),
-        contradicted=step_m > 0 and overlap.others - overlap.own >= LEAST_HIDDEN * front.area,
+        mutual=abs(step_m) < _MUTUAL_STEP_M and _hide_each_other(front, back, overlap),
+        contradicted=_contradict(front, back, overlap, step_m),
     )
+
+
+def _contradict(front: Shape, back: Shape, overlap: _Overlap, step_m: float) -> bool:
+    towards_front = overlap.own - overlap.others
+    if step_m > 0:
+        return -towards_front >= LEAST_HIDDEN * front.area
+    return step_m < 0 and towards_front >= LEAST_HIDDEN * back.area
 
 
 def _hide_each_other(front: Shape, back: Shape, overlap: _Overlap) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 
-_GROWTH = 4 / 3  # of width and height
+_GROWTH = 2.0  # of width and height
 
 
 @dataclass(frozen=True, eq=False)

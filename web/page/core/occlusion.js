@@ -14,7 +14,7 @@ export function occlusionRate(visible, amodal) {
 const [MUTUAL, MUTUAL_LEAST] = [0.25, 0.03];
 
 /** How much a foot that is lower by half of the smaller object's height counts. */
-const FOOT = 0.5;
+const FOOT = 0.75;
 
 /** A thing lies on another that claims this share of its amodal mask as seen, and it does too. */
 const LIES_ON = 0.9;
