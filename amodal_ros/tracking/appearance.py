@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.image.masks import mask_box
 from amodal_ros.types import ObjectFeatures
 
 _REACH = 2.0  # so many sides of its box around an object are looked at, where all is encoded
@@ -39,6 +40,19 @@ class Look:
 
     on: np.ndarray
     off: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A mask among the embeddings about an object.
+
+    Attributes:
+        cover: (h, w) float32, the share of each cell that it covers.
+        look: of what it covers; None: it covers hardly a cell.
+    """
+
+    cover: np.ndarray
+    look: Look | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +102,7 @@ class Surroundings:
     scale: np.ndarray
     box_xyxy: np.ndarray
     image_hw: tuple[int, int]
+    _views: dict[CroppedMask, View] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(
@@ -110,10 +125,17 @@ class Surroundings:
         box = np.concatenate([corner + low * cell, corner + high * cell])
         return cls(window.reshape(len(window), -1), scale, box, geometry.original_hw)
 
-    @property
+    @cached_property
     def cell_px(self) -> np.ndarray:
         """(2,) width and height of a cell, original pixels."""
         return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.scale.shape[::-1]
+
+    def view(self, mask: CroppedMask) -> View:
+        """What a mask covers, and what it looks like; computed once for each mask."""
+        if mask not in self._views:
+            cover = self.cover(mask)
+            self._views[mask] = View(cover, self.look(cover))
+        return self._views[mask]
 
     def cover(self, mask: CroppedMask) -> np.ndarray:
         """(h, w) float32: the share of each cell that a mask covers."""
@@ -176,12 +198,10 @@ class Likeness:
 
     def shows(self, mask: CroppedMask) -> bool:
         """Whether a mask shows the object: most of it, and its mean, look like it."""
-        cover = self.surroundings.cover(mask)
-        look = self.surroundings.look(cover)
-        return look is not None and self.matches(cover, look)
-
-    def matches(self, cover: np.ndarray, look: Look) -> bool:
-        """Whether the mask that covers cells (h, w) so, and looks so, shows the object."""
+        view = self.surroundings.view(mask)
+        cover, look = view.cover, view.look
+        if look is None:
+            return False
         share = float(cover[self.margin > 0].sum() / cover.sum())
         near = float((self.memory.on @ look.on).max())
         far = float((self.memory.off @ look.on).max())
@@ -191,29 +211,29 @@ class Likeness:
         """Box (4,) of the cells like the object, joined to those under a mask; zeros for none."""
         like = ((self.margin > 0) & self.surroundings.inside).astype(np.uint8)
         _, parts = cv2.connectedComponents(like, connectivity=4)
-        under = np.unique(parts[(self.surroundings.cover(mask) > _UNDER) & (like > 0)])
+        under = np.unique(parts[(self.surroundings.view(mask).cover > _UNDER) & (like > 0)])
         return self._box(np.isin(parts, under) & (like > 0))
 
     def places(self) -> list[np.ndarray]:
         """Boxes (4,) float64 where the object may be, likeliest first: joined cells like it."""
         like = ((self.margin > 0) & self.surroundings.inside).astype(np.uint8)
-        count, parts = cv2.connectedComponents(like, connectivity=4)
+        _, parts, table, _ = cv2.connectedComponentsWithStats(like, connectivity=4)
         found = []
-        for part in range(1, count):
-            cells = parts == part
-            found.append((float(self.margin[cells].mean()), self._box(cells)))
+        for part, (left, top, width, height, _) in enumerate(table[1:].tolist(), start=1):
+            window = slice(top, top + height), slice(left, left + width)
+            margin = float(self.margin[window][parts[window] == part].mean())
+            found.append((margin, self._box_of(left, top, left + width, top + height)))
         return [box for _, box in sorted(found, key=lambda item: -item[0])]
+
+    def _box_of(self, left: int, top: int, right: int, bottom: int) -> np.ndarray:
+        """(4,) original pixels of a half-open box of cells."""
+        cell, corner = self.surroundings.cell_px, self.surroundings.box_xyxy[:2]
+        return np.concatenate([corner + (left, top) * cell, corner + (right, bottom) * cell])
 
     def _box(self, cells: np.ndarray) -> np.ndarray:
         """(4,) original pixels of the cells (h, w) bool; zeros for none."""
-        rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
-        if not len(rows):
-            return np.zeros(4)
-        low = self.surroundings.box_xyxy[:2] + (columns[0], rows[0]) * self.surroundings.cell_px
-        high = self.surroundings.box_xyxy[:2] + (
-            (columns[-1] + 1, rows[-1] + 1) * self.surroundings.cell_px
-        )
-        return np.concatenate([low, high])
+        x0, y0, x1, y1 = mask_box(cells)
+        return self._box_of(x0, y0, x1, y1) if x1 else np.zeros(4)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

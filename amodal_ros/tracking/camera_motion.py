@@ -97,7 +97,7 @@ def own_motion(
     """
     if seen is None:
         return None
-    on_it = seen.contains(scene.before_xy)
+    on_it = scene.on(seen)
     if np.count_nonzero(on_it) < _FEWEST_POINTS:
         return None
     before, after = scene.before_xy[on_it], scene.after_xy[on_it]
@@ -134,7 +134,7 @@ def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> S
     for track in tracks:
         if track.seen is None:
             continue
-        on_it = track.seen.contains(scene.before_xy)
+        on_it = scene.on(track.seen)
         if track.measured >= _STEADY_FRAMES:
             own[on_it] = track.velocity * passed_s
         else:

@@ -75,26 +75,43 @@ class Outcome:
 
     Attributes:
         judgement: what is published.
+        answer: of the predictor; None: it was not asked.
         surroundings: of the object; None: no features are known.
-        likeness: to what is known of it; None: nothing is known.
         expected_box: (4,) where it was looked for.
     """
 
     judgement: Judgement
+    answer: Answer | None
     surroundings: Surroundings | None
-    likeness: Likeness | None
     expected_box: np.ndarray
 
+    @property
+    def likeness(self) -> Likeness | None:
+        """To what is known of it; None: nothing is known."""
+        return None if self.answer is None else self.answer.likeness
 
-def judge(plan: TrackPlan, prediction: AmodalPrediction, config: TrackerConfig) -> list[Outcome]:
+
+def judge(
+    plan: TrackPlan,
+    prediction: AmodalPrediction,
+    config: TrackerConfig,
+    before: Sequence[Outcome] = (),
+) -> list[Outcome]:
     """What of the answer is believed, for each row of a plan.
 
     What one object shows is its own, and no other can be seen there: first come those that were
     detected, then those that were seen in the frame before, best those that show what they did.
+
+    Args:
+        plan: of the frame.
+        prediction: for its rows.
+        config: of the tracker.
+        before: outcomes of a judgement of the same rows, some of which have other masks now; what
+            was computed for the others is not computed again. Empty: there was none.
     """
     outcomes: dict[int, Outcome] = {}
     claimed: list[CroppedMask] = []
-    answers = [_answer(plan, row, prediction) for row in range(len(plan))]
+    answers = [_answer(plan, row, prediction, before) for row in range(len(plan))]
     for row in sorted(range(len(plan)), key=lambda row: _rank(plan, row, answers[row][0])):
         answer, around = answers[row]
         if plan.coasting[row]:
@@ -103,7 +120,7 @@ def judge(plan: TrackPlan, prediction: AmodalPrediction, config: TrackerConfig) 
             judgement = judge_detected(answer, config)
         if not judgement.visible.is_empty:
             claimed.append(judgement.visible)
-        outcomes[row] = Outcome(judgement, around, answer.likeness, plan.boxes_xyxy[row])
+        outcomes[row] = Outcome(judgement, answer, around, plan.boxes_xyxy[row])
     return [outcomes[row] for row in range(len(plan))]
 
 
@@ -117,9 +134,12 @@ def _rank(plan: TrackPlan, row: int, answer: Answer) -> tuple[bool, int, float]:
 
 
 def _answer(
-    plan: TrackPlan, row: int, prediction: AmodalPrediction
+    plan: TrackPlan, row: int, prediction: AmodalPrediction, before: Sequence[Outcome]
 ) -> tuple[Answer, Surroundings | None]:
     """What came of a row, and its surroundings."""
+    known = before[row].answer if before else None
+    if known is not None and known.visible is prediction.visible[row]:
+        return known, before[row].surroundings
     one = plan.forecasts[row]
     around = Surroundings.of(prediction.features, row, plan.boxes_xyxy[row])
     answer = Answer(

@@ -94,13 +94,12 @@ def _learnt(memory: Memory | None, outcome: Outcome) -> Memory | None:
     around, visible = outcome.surroundings, outcome.judgement.visible
     if around is None or visible.is_empty:
         return memory
-    cover = around.cover(visible)
-    look = around.look(cover)
+    look = around.view(visible).look
     if look is None:
         return memory
     if memory is None or outcome.likeness is None:
         return Memory(look, look)
-    return memory.after(look) if outcome.likeness.matches(cover, look) else memory
+    return memory.after(look) if outcome.likeness.shows(visible) else memory
 
 
 def _next_place(

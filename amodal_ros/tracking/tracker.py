@@ -62,6 +62,7 @@ class AmodalTracker:
         self._restarts = 0
         self._stream = Stream()
         self._crowded = False
+        self._judged: list[Outcome] = []  # by `look_again`, of the frame that `update` ends
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the lock: a run over a recording keeps its tracks, and goes on later."""
@@ -210,7 +211,8 @@ class AmodalTracker:
         """
         if prediction.features is None or not plan.coasting.any():
             return None
-        return second_look(plan, judge(plan, prediction, self.config))
+        self._judged = judge(plan, prediction, self.config)
+        return second_look(plan, self._judged)
 
     def update(
         self, plan: TrackPlan, prediction: AmodalPrediction, carried: TrackPlan | None = None
@@ -232,7 +234,9 @@ class AmodalTracker:
         expected, got = (len(plan), *plan.image_hw), (len(prediction), *prediction.image_hw)
         if got != expected:
             raise InvalidInputError(f"prediction: expected masks of shape {expected}, got {got}")
-        outcomes = judge(plan, prediction, self.config)
+        before, self._judged = self._judged, []
+        before = before if len(before) == len(plan) else []
+        outcomes = judge(plan, prediction, self.config, before)
         carried = None if carried is None else aligned(carried)
         objects = tuple(
             published(plan, row, outcome, float(prediction.predicted_iou[row]))
