@@ -7,6 +7,7 @@ origin of a region, so that a part of a warp would not equal the same part of th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,9 +34,16 @@ class AxisMap:
     scale: float
     offset: float
 
-    def positions(self) -> np.ndarray:
-        """Continuous source coordinates (target_size,) float64 of the target's pixel centres."""
-        return (np.arange(self.target_size) + 0.5) * self.scale + self.offset
+    def positions(self, first: int = 0, last: int | None = None) -> np.ndarray:
+        """Continuous source coordinates float64 of the centres of target pixels [first, last)."""
+        last = self.target_size if last is None else last
+        return (np.arange(first, last) + 0.5) * self.scale + self.offset
+
+    def around(self, low: float, high: float) -> tuple[int, int]:
+        """First and last (excluded) target pixel about source coordinates, with some beside."""
+        ends = (low - self.offset) / self.scale, (high - self.offset) / self.scale
+        first = min(max(math.floor(ends[0]) - 2, 0), self.target_size)
+        return first, max(min(math.ceil(ends[1]) + 2, self.target_size), first)
 
 
 def nearest_mask(mask: CroppedMask, rows: AxisMap, columns: AxisMap, out: np.ndarray) -> None:
@@ -104,7 +112,8 @@ def _linear_within(axis: AxisMap, low: int, high: int) -> tuple[slice, np.ndarra
     Returns:
         The run, the lower source pixel of each, and the weight float32 of the next source pixel.
     """
-    positions = axis.positions()
+    begin, end = axis.around(low - 1, high + 1)
+    positions = axis.positions(begin, end)
     inside = np.searchsorted(positions, [0, axis.source_size])
     centred = np.clip(positions - 0.5, 0, axis.source_size - 1)
     lower = np.minimum(np.floor(centred).astype(np.intp), max(axis.source_size - 2, 0))
@@ -112,7 +121,8 @@ def _linear_within(axis: AxisMap, low: int, high: int) -> tuple[slice, np.ndarra
     first = max(int(inside[0]), int(np.searchsorted(lower, low - 1)))
     last = min(int(inside[1]), int(np.searchsorted(lower, high)))
     run = slice(first, last)
-    return run, lower[run], (centred[run] - lower[run]).astype(np.float32)
+    weights = (centred[run] - lower[run]).astype(np.float32)
+    return slice(begin + first, begin + last), lower[run], weights
 
 
 def _mix_columns(logits: np.ndarray, lower: np.ndarray, weights: np.ndarray) -> np.ndarray:

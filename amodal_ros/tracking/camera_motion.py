@@ -97,18 +97,28 @@ def own_motion(
     """
     if seen is None:
         return None
-    on_it = scene.on(seen)
-    if np.count_nonzero(on_it) < _FEWEST_POINTS:
+    known, key = scene.own, (seen, camera.tobytes())
+    if key not in known:
+        known[key] = _own_motion(*scene.points_on(seen), camera)
+    return known[key]
+
+
+def _own_motion(before: np.ndarray, after: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
+    if len(before) < _FEWEST_POINTS:
         return None
-    before, after = scene.before_xy[on_it], scene.after_xy[on_it]
     residuals = after - move_points(before, camera)
-    apart = np.linalg.norm(residuals[:, None] - residuals[None], axis=2)
-    near = apart <= _AGREEING_PX + _DRAWN * np.linalg.norm(residuals, axis=1)[:, None]
+    apart = _lengths(residuals[:, None] - residuals[None])
+    near = apart <= _AGREEING_PX + _DRAWN * _lengths(residuals)[:, None]
     agree = near[np.argmax(near.sum(axis=1))]
     if np.count_nonzero(agree) < max(_FEWEST_POINTS, len(residuals) / 3):
         many = len(residuals) >= _MANY_POINTS
         return np.median(residuals, axis=0) if many else None
     return residuals[agree].mean(axis=0)
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """(...,) of vectors (..., 2); `np.linalg.norm` takes longer for a few."""
+    return np.asarray(np.sqrt(vectors[..., 0] ** 2 + vectors[..., 1] ** 2))
 
 
 def _changes(

@@ -101,6 +101,7 @@ class SceneMotion:
         looked_for: number of points that were looked for.
         pixel: of the thumbnail in which they were followed, in original ones.
         side_px: longer side of the picture, original pixels.
+        own: what `own_motion` found for masks and motions of the camera.
     """
 
     cut: bool
@@ -111,12 +112,20 @@ class SceneMotion:
     pixel: float = 1.0
     side_px: float = 0.0
     _on: dict[CroppedMask, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    own: dict[tuple[CroppedMask, bytes], np.ndarray | None] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def on(self, mask: CroppedMask) -> np.ndarray:
         """(K,) bool: which points of the earlier frame lie on a mask of it; found once."""
         if mask not in self._on:
             self._on[mask] = mask.contains(self.before_xy)
         return self._on[mask]
+
+    def points_on(self, mask: CroppedMask) -> tuple[np.ndarray, np.ndarray]:
+        """The points (n, 2) that lie on a mask of the earlier frame, and where they went."""
+        on_it = self.on(mask)
+        return self.before_xy[on_it], self.after_xy[on_it]
 
     @classmethod
     def unknown(cls, cut: bool = False) -> SceneMotion:
