@@ -9,6 +9,7 @@ carried: their masks are moved by the measured motion.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -61,46 +62,63 @@ class FrameBudget:
         self._object_s = 0.0
         self._fair_turn = False
 
+    @property
+    def object_s(self) -> float:
+        """Running cost of one object in seconds; 0: not known yet."""
+        return self._object_s
+
     def choose(
-        self, plan: TrackPlan, left_s: float, frame_s: float, busy: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (K,) of a plan to look at now, and rows (N - K,) to carry; both ascending.
+        self,
+        plan: TrackPlan,
+        left_s: float,
+        frame_s: float,
+        *,
+        going: Collection[int] = (),
+        waiting: Collection[int] = (),
+        full: bool = False,
+    ) -> np.ndarray:
+        """Rows (K,) of a plan to look at next, ascending; the others are carried.
 
         Args:
             plan: of the frame.
             left_s: seconds that the looks may take.
             frame_s: the frame's whole budget.
-            busy: a look is still going on, so that none begins now.
+            going: tracks that are being looked at.
+            waiting: tracks that were chosen before and whose look has not begun: these again.
+            full: enough looks wait: none is chosen.
         """
         count = len(plan)
         limit = self._limit(left_s, count)
         waited_s = self._waited(plan)
         needs = [self._need(plan, row, one) for row, one in enumerate(plan.forecasts)]
-        chosen: list[int] = []
-        if count and not busy:
-            oldest = sorted(range(count), key=lambda row: -waited_s[row])
+        ids = plan.track_ids.tolist()
+        chosen = [row for row in range(count) if ids[row] in waiting]
+        free = [row for row in range(count) if ids[row] not in going]
+        if free and not chosen and not full:
+            oldest = sorted(free, key=lambda row: -waited_s[row])
             chosen = oldest[: self._fair_looks(limit)]
-            rest = [row for row in range(count) if row not in chosen]
+            rest = [row for row in free if row not in chosen]
             rest.sort(key=lambda row: -needs[row] * max(waited_s[row], _LEAST_S))
             chosen += rest[: limit - len(chosen)]
-        picked = np.zeros(count, bool)
-        picked[chosen] = True
         self._note(frame_s, limit, len(chosen), waited_s)
-        return np.flatnonzero(picked), np.flatnonzero(~picked)
+        return np.sort(np.array(chosen, np.intp))
 
-    def looked(self, plan: TrackPlan, iou: np.ndarray, spent_s: float) -> None:
+    def looked(
+        self, plan: TrackPlan, iou: np.ndarray, spent_s: float, looks: int | None = None
+    ) -> None:
         """Takes in that the model has looked at all objects of a plan.
 
         Args:
             plan: of these objects alone.
             iou: (N,) float32, its own estimates.
             spent_s: how long it took.
+            looks: how many it took, some of them second ones; None: one each.
         """
         for track_id, value in zip(plan.track_ids.tolist(), iou.tolist(), strict=True):
             self._looked_s[track_id] = plan.stamp_s
             self._iou[track_id] = value
         if len(plan):
-            cost = spent_s / len(plan)
+            cost = spent_s / (looks or len(plan))
             known = self._object_s
             self._object_s = cost if not known else known + _SMOOTHING * (cost - known)
 
@@ -143,7 +161,8 @@ class FrameBudget:
     def _note(self, frame_s: float, limit: int, looks: int, waited_s: list[float]) -> None:
         """What this frame's choice comes to.
 
-        A look that does not fit into a frame takes whole frames, and its image is then as old.
+        A look that does not fit into a frame takes whole frames, and its image is then as old and
+        may have waited for the look before.
         """
         frames = max(math.ceil(limit * self._object_s / frame_s), 1) if frame_s else 1
         turns = looks_until_all(len(waited_s), limit) + (frames > 1)
@@ -152,7 +171,7 @@ class FrameBudget:
             object_s=self._object_s,
             looks=looks,
             objects=len(waited_s),
-            bound_s=turns * frames * frame_s,
+            bound_s=(turns * frames + (frames > 1)) * frame_s,
             oldest_s=max(waited_s, default=0.0),
         )
 

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.judgement import Judgement, Outcome
 from amodal_ros.tracking.remembering import published, remembered
 from amodal_ros.tracking.track import (
@@ -24,47 +23,6 @@ from amodal_ros.tracking.track import (
 )
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 from amodal_ros.types import PointPrompt
-
-_SCALED = 0.04  # of a side: edges that move more unlike each other are covered or uncovered
-
-
-def aligned(plan: TrackPlan) -> TrackPlan:
-    """A plan whose forecasts follow the detections where these moved otherwise than measured.
-
-    A box that moved or grew moves the mask likewise. Where only one of two edges moved, something
-    covers or uncovers the object there; the other edge counts.
-    """
-    return replace(plan, forecasts=tuple(_aligned(plan, row) for row in range(len(plan))))
-
-
-def _aligned(plan: TrackPlan, row: int) -> Forecast | None:
-    one = plan.forecasts[row]
-    if one is None or plan.detection_index[row] < 0:
-        return one
-    expected, found = one.boxes_xyxy[0].astype(np.float64), plan.boxes_xyxy[row]
-    across, down = (_change(expected[axis::2], found[axis::2]) for axis in (0, 1))
-    change = np.array([[across[0], 0.0, across[1]], [0.0, down[0], down[1]]])
-    step = compose(change, one.step)
-    shape, seen = one.track.shape, one.track.seen
-    pose = compose(step, one.track.pose)
-    return replace(
-        one,
-        step=step,
-        amodal=None if shape is None else move_mask(shape, pose),
-        visible=None if seen is None else move_mask(seen, step),
-    )
-
-
-def _change(expected: np.ndarray, found: np.ndarray) -> tuple[float, float]:
-    """Scale and shift of one axis, from the two edges (2,) of a box."""
-    first, last = found - expected
-    side = float(expected[1] - expected[0])
-    if side <= 0:
-        return 1.0, 0.0
-    if abs(last - first) > _SCALED * side:
-        return 1.0, float(min((first, last), key=abs))
-    scale = (side + float(last - first)) / side
-    return scale, float(found[0] - scale * expected[0])
 
 
 def carried_objects(plan: TrackPlan) -> tuple[TrackedObject, ...]:

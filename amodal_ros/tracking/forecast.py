@@ -15,7 +15,7 @@ from amodal_ros.tracking.camera_motion import own_motion
 from amodal_ros.tracking.stream import SceneMotion
 from amodal_ros.tracking.track import Track, compose, move_boxes, move_mask, move_points
 
-_SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
+SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
 _FORGET_S = 4.0  # what was seen of an object counts half after so long
 _FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is part of it
 
@@ -124,9 +124,9 @@ def forecast(
         fade = 0.5 ** (passed_s / fade_s)
         lasting_s = (1 - fade) * fade_s / math.log(2)
         own = track.velocity * lasting_s + change * passed_s
-        velocity = (track.velocity + _SMOOTHING * change) * fade
+        velocity = (track.velocity + SMOOTHING * change) * fade
     elif passed_s > 0:
-        velocity = (1 - _SMOOTHING) * track.velocity + _SMOOTHING * own / passed_s
+        velocity = (1 - SMOOTHING) * track.velocity + SMOOTHING * own / passed_s
     else:
         velocity = track.velocity
     linear = camera[:, :2]

@@ -8,7 +8,8 @@ frame's budget is in that frame's answer. What comes later is moved to the frame
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -22,20 +23,40 @@ from amodal_ros.types import AmodalPrediction
 
 _USED = 0.9  # share of the budget that looks may take: the answer is made afterwards
 
+_MOST_LOOKS = 2  # one that goes on, and one that waits
+
 Look = Callable[[TrackPlan], AmodalPrediction]
 
 
-class Looks(Protocol):
-    """Runs one look after another beside the caller."""
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What came of a look.
 
-    def start(self, look: Callable[[], AmodalPrediction]) -> None:
-        """Begins a look; the one before has been collected."""
+    Attributes:
+        plan: of the objects that were looked at, where they were found.
+        prediction: for it.
+        looks: how many objects the model looked at, those asked for twice counted twice.
+    """
+
+    plan: TrackPlan
+    prediction: AmodalPrediction
+    looks: int
+
+
+class Looks(Protocol):
+    """Runs looks beside the caller, one after another in their order."""
+
+    def start(self, look: Callable[[], Looked]) -> None:
+        """Begins a look, or lets it begin when the one before ends."""
+
+    def withdraw(self) -> bool:
+        """Takes the newest look back if it has not begun; whether it had not."""
 
     def ready(self, timeout_s: float) -> bool:
-        """Whether the look has ended; waits for that up to so many seconds."""
+        """Whether the oldest look has ended; waits for that up to so many seconds."""
 
-    def collect(self) -> tuple[AmodalPrediction, float]:
-        """What it gave, and how many seconds it took; raises what it raised."""
+    def collect(self) -> tuple[Looked, float]:
+        """What the oldest look gave, and how many seconds it took; raises what it raised."""
 
     def close(self) -> None:
         """Waits for the look that is going on."""
@@ -46,41 +67,47 @@ class ThreadLooks:
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
-        self._future: Future[tuple[AmodalPrediction, float]] | None = None
+        self._futures: deque[Future[tuple[Looked, float]]] = deque()
 
-    def start(self, look: Callable[[], AmodalPrediction]) -> None:
+    def start(self, look: Callable[[], Looked]) -> None:
         """See `Looks`."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="amodal_look")
 
-        def timed() -> tuple[AmodalPrediction, float]:
+        def timed() -> tuple[Looked, float]:
             begun = time.perf_counter()
             return look(), time.perf_counter() - begun
 
-        self._future = self._pool.submit(timed)
+        self._futures.append(self._pool.submit(timed))
+
+    def withdraw(self) -> bool:
+        """See `Looks`."""
+        if not self._futures or not self._futures[-1].cancel():
+            return False
+        self._futures.pop()
+        return True
 
     def ready(self, timeout_s: float) -> bool:
         """See `Looks`."""
-        if self._future is None:
+        if not self._futures:
             return False
-        return bool(wait([self._future], max(timeout_s, 0.0)).done)
+        return bool(wait([self._futures[0]], max(timeout_s, 0.0)).done)
 
-    def collect(self) -> tuple[AmodalPrediction, float]:
+    def collect(self) -> tuple[Looked, float]:
         """See `Looks`."""
-        future, self._future = self._future, None
-        if future is None:
+        if not self._futures:
             raise RuntimeError("no look was begun")
-        return future.result()
+        return self._futures.popleft().result()
 
     def close(self) -> None:
         """See `Looks`."""
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True, eq=False)
 class _Pending:
-    """A look that goes on after its frame.
+    """A look that goes on after its frame, or has not begun yet.
 
     Attributes:
         plan: of the objects that are looked at.
@@ -93,6 +120,9 @@ class _Pending:
 
 class BudgetedFrames:
     """Frames of one camera; all methods are called by the thread that answers them.
+
+    While a look outlasts its frame, the next one waits behind it, with the newest image: the model
+    does not rest until a frame begins.
 
     Args:
         tracker: of the camera.
@@ -110,7 +140,7 @@ class BudgetedFrames:
         self._looks = looks or ThreadLooks()
         self._clock = clock
         self._budget = FrameBudget()
-        self._pending: _Pending | None = None
+        self._pending: deque[_Pending] = deque()
 
     @property
     def status(self) -> BudgetStatus:
@@ -118,19 +148,21 @@ class BudgetedFrames:
         return self._budget.status
 
     def begin(self, wait_s: float = 0.0) -> None:
-        """Takes in a look that has ended; to be called before a frame is planned.
+        """Takes in the looks that have ended; to be called before a frame is planned.
 
         Args:
             wait_s: so long one that goes on is waited for.
 
         Raises:
-            AmodalError: what the look raised.
+            AmodalError: what a look raised.
         """
-        if self._pending is not None and self._looks.ready(wait_s):
-            pending, self._pending = self._pending, None
-            prediction, spent_s = self._looks.collect()
-            self._budget.looked(pending.plan, prediction.predicted_iou, spent_s)
-            self._tracker.settle(pending.plan, prediction, pending.poses)
+        while self._pending and self._looks.ready(wait_s):
+            pending = self._pending.popleft()
+            looked, spent_s = self._looks.collect()
+            self._budget.looked(
+                looked.plan, looked.prediction.predicted_iou, spent_s, looked.looks
+            )
+            self._tracker.settle(looked.plan, looked.prediction, pending.poses)
 
     def answer(
         self, plan: TrackPlan, look: Look, budget_s: float, begun_s: float
@@ -147,27 +179,64 @@ class BudgetedFrames:
             AmodalError: what the look raised.
         """
         left_s = _USED * budget_s - (self._clock() - begun_s)
-        rows, others = self._budget.choose(plan, left_s, budget_s, self._pending is not None)
+        rows = self._chosen(plan, left_s, budget_s)
         self._budget.forget(plan)
-        part, rest, prediction = part_of(plan, rows), plan, None
+        part, looked = part_of(plan, rows), None
         if len(part):
-            self._looks.start(lambda: look(part))
-            if self._looks.ready(_USED * budget_s - (self._clock() - begun_s)):
-                prediction, spent_s = self._looks.collect()
-                self._budget.looked(part, prediction.predicted_iou, spent_s)
-                rest = part_of(plan, others)
-        if prediction is None:
+            time_s = _USED * budget_s if self._pending else left_s
+            self._looks.start(lambda: self._look(part, look, time_s))
+            in_time = not self._pending and self._budget.object_s * len(part) <= left_s
+            spare_s = _USED * budget_s - (self._clock() - begun_s) if in_time else 0.0
+            if not self._pending and self._looks.ready(spare_s):
+                looked, spent_s = self._looks.collect()
+                iou = looked.prediction.predicted_iou
+                self._budget.looked(looked.plan, iou, spent_s, looked.looks)
+        if looked is None:
             empty = part_of(plan, np.zeros(0, np.intp))
-            objects = self._tracker.update(empty, AmodalPrediction.empty(plan.image_hw), rest)
+            objects = self._tracker.update(empty, AmodalPrediction.empty(plan.image_hw), plan)
             if len(part):
-                self._pending = _Pending(part, self._tracker.poses(part))
+                self._pending.append(_Pending(part, self._tracker.poses(part)))
         else:
-            objects = self._tracker.update(part, prediction, rest)
-        return tuple(self._aged(one, plan.stamp_s) for one in objects), prediction
+            rest = part_of(plan, np.delete(np.arange(len(plan)), rows))
+            objects = self._tracker.update(looked.plan, looked.prediction, rest)
+        found = None if looked is None else looked.prediction
+        return tuple(self._aged(one, plan.stamp_s) for one in objects), found
 
     def close(self) -> None:
         """Waits for the look that is going on."""
         self._looks.close()
+
+    def _chosen(self, plan: TrackPlan, left_s: float, budget_s: float) -> np.ndarray:
+        """Rows (K,) of a plan to look at next, ascending; none where enough looks wait.
+
+        Objects that were chosen in an earlier frame, and whose look has not begun, are looked at
+        in this one.
+        """
+        waiting: Collection[int] = ()
+        if len(self._pending) == _MOST_LOOKS:
+            if not self._looks.withdraw():
+                return self._budget.choose(plan, left_s, budget_s, full=True)
+            waiting = self._pending.pop().plan.track_ids.tolist()
+        going = [key for one in self._pending for key in one.plan.track_ids.tolist()]
+        time_s = _USED * budget_s if self._pending else left_s
+        return self._budget.choose(plan, time_s, budget_s, going=going, waiting=waiting)
+
+    def _look(self, part: TrackPlan, look: Look, left_s: float) -> Looked:
+        """Runs the model; for objects that it does not find a second time, where that fits in.
+
+        Where not even the first look fits into a frame, the second one takes the next one's place.
+        """
+        begun_s = self._clock()
+        prediction = look(part)
+        again = self._tracker.look_again(part, prediction)
+        spent_s = self._clock() - begun_s
+        if again is None:
+            return Looked(part, prediction, len(part))
+        second_s = spent_s / len(part) * len(again.rows)
+        if spent_s <= left_s < spent_s + second_s:
+            return Looked(part, prediction, len(part))
+        second = look(part_of(again.plan, again.rows))
+        return Looked(again.plan, again.joined(prediction, second), len(part) + len(again.rows))
 
     def _aged(self, one: TrackedObject, stamp_s: float) -> TrackedObject:
         """With what is known of the last look."""

@@ -16,9 +16,10 @@ from amodal_ros.checks import check_hw, check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.aligning import aligned
 from amodal_ros.tracking.association import associate, hold_several, repeat_others
 from amodal_ros.tracking.camera_motion import choose_camera, common_change
-from amodal_ros.tracking.carrying import aligned, carried_objects, carried_track, settled_track
+from amodal_ros.tracking.carrying import carried_objects, carried_track, settled_track
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.judgement import Outcome, judge
 from amodal_ros.tracking.plan import (

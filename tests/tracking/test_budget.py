@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,7 +14,7 @@ import pytest
 
 from amodal_ros.errors import BackendError
 from amodal_ros.tracking.budget import FrameBudget, looks_until_all, part_of
-from amodal_ros.tracking.frames import BudgetedFrames, ThreadLooks
+from amodal_ros.tracking.frames import BudgetedFrames, Looked, ThreadLooks
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 
@@ -28,31 +29,47 @@ class VirtualLooks:
     def __init__(self, object_s: float) -> None:
         self.object_s = object_s
         self.now_s = 0.0
+        self.began_s: list[float] = []
         self.asked: list[int] = []
-        self._ends_s = 0.0
-        self._found: AmodalPrediction | None = None
-        self._spent_s = 0.0
+        self._going: tuple[Looked, float, float] | None = (
+            None  # what it gives, when, after how long
+        )
+        self._waiting: list[Callable[[], Looked]] = []
         self.error: Exception | None = None
 
-    def start(self, look: Callable[[], AmodalPrediction]) -> None:
-        self._found = look()
-        self._spent_s = self.object_s * len(self._found)
-        self._ends_s = self.now_s + self._spent_s
-        self.asked.append(len(self._found))
+    def start(self, look: Callable[[], Looked]) -> None:
+        self._waiting.append(look)
+        self._begin(self.now_s)
+
+    def withdraw(self) -> bool:
+        return bool(self._waiting and self._waiting.pop())
 
     def ready(self, timeout_s: float) -> bool:
-        end_s = self.now_s + max(timeout_s, 0.0)
-        self.now_s = max(self.now_s, min(self._ends_s, end_s))
-        return self._ends_s <= end_s
+        if self._going is None:
+            return False
+        ends_s, end_s = self._going[1], self.now_s + max(timeout_s, 0.0)
+        self.now_s = max(self.now_s, min(ends_s, end_s))
+        return ends_s <= end_s
 
-    def collect(self) -> tuple[AmodalPrediction, float]:
+    def collect(self) -> tuple[Looked, float]:
+        assert self._going is not None
+        (found, ended_s, spent_s), self._going = self._going, None
+        self._begin(ended_s)
         if self.error is not None:
             raise self.error
-        assert self._found is not None
-        return self._found, self._spent_s
+        return found, spent_s
 
     def close(self) -> None:
         pass
+
+    def _begin(self, at_s: float) -> None:
+        """The one that waits begins; in truth so soon as the one before ends."""
+        if self._going is None and self._waiting:
+            found = self._waiting.pop(0)()
+            spent_s = self.object_s * found.looks
+            self._going = found, at_s + spent_s, spent_s
+            self.began_s.append(at_s)
+            self.asked.append(found.looks)
 
 
 class Camera:
@@ -110,7 +127,7 @@ def test_every_frame_is_answered_in_time_and_no_object_starves(
 ) -> None:
     camera = Camera(object_s)
     boxes = row_of_boxes(count)
-    last = defaultdict(lambda: 0.0)
+    last: dict[int, int] = {}
     longest_s, answers = 0.0, 0
     for number in range(frames):
         objects = camera.frame(number, boxes)
@@ -119,8 +136,8 @@ def test_every_frame_is_answered_in_time_and_no_object_starves(
             ages = [one.age_s for one in objects]
             longest_s = max(longest_s, *ages)
             assert max(ages) <= camera.frames.status.bound_s + 1e-6
-        for track_id in camera.looked_at[-1]:
-            last[track_id] = number
+    for number, asked in enumerate(camera.looked_at):
+        last.update(dict.fromkeys(asked, number))
     assert camera.late_s <= 1e-6  # the rate of the camera, whatever the number of objects
     assert len(last) == answers == count
     bound_s = camera.frames.status.bound_s
@@ -244,13 +261,30 @@ def test_what_a_look_raises_is_raised_by_the_next_frame() -> None:
     assert len(camera.frame(9, row_of_boxes(1))) == 1
 
 
-def test_the_model_rests_while_a_look_goes_on() -> None:
+def test_one_look_follows_the_other() -> None:
+    """The model has the newest image when it begins, and does not wait for a frame to begin."""
     camera = Camera(0.25)
     for number in range(20):
         camera.frame(number, row_of_boxes(8))
-    begun = [number for number, asked in enumerate(camera.looked_at) if asked]
-    assert all(later - earlier >= 3 for earlier, later in pairwise(begun))
     assert set(camera.looks.asked) == {1}
+    pauses = [later - earlier - 0.25 for earlier, later in pairwise(camera.looks.began_s)]
+    assert len(pauses) >= 6
+    assert np.abs(pauses).max() < 1e-6
+    begun = [number for number, asked in enumerate(camera.looked_at) if asked]
+    waited_s = [
+        at_s - number * INTERVAL_S
+        for number, at_s in zip(begun, camera.looks.began_s, strict=True)
+    ]
+    assert min(waited_s) >= 0
+    assert max(waited_s) <= INTERVAL_S + 1e-6
+
+
+def test_an_answer_does_not_wait_for_a_look_that_takes_longer() -> None:
+    camera = Camera(0.25)
+    for number in range(12):
+        camera.frame(number, row_of_boxes(2))
+        if number > 4:
+            assert camera.looks.now_s - number * INTERVAL_S <= CARRY_S + 1e-6
 
 
 def test_parts_of_a_plan() -> None:
@@ -273,25 +307,43 @@ def test_the_bound(count: int, limit: int, turns: int) -> None:
 def test_running_cost() -> None:
     budget, tracker = FrameBudget(), AmodalTracker()
     plan = tracker.plan(Detections.from_boxes(row_of_boxes(4)), 0.0, HW)
-    assert len(budget.choose(plan, 0.1, 0.1)[0]) == 1  # not known yet
-    budget.looked(part_of(plan, np.array([0])), np.ones(1, np.float32), 0.02)
-    assert len(budget.choose(plan, 0.1, 0.1)[0]) == 4
-    assert len(budget.choose(plan, 0.05, 0.1)[0]) == 2
+    assert len(budget.choose(plan, 0.1, 0.1)) == 1  # not known yet
+    budget.looked(part_of(plan, np.array([0])), np.ones(1, np.float32), 0.04, looks=2)
+    assert len(budget.choose(plan, 0.1, 0.1)) == 4
+    assert len(budget.choose(plan, 0.05, 0.1)) == 2
     budget.looked(part_of(plan, np.array([1])), np.ones(1, np.float32), 0.12)
-    assert len(budget.choose(plan, 0.1, 0.1)[0]) == 2  # an outlier counts a third
-    assert len(budget.choose(plan, 0.0, 0.1)[0]) == 1
-    assert len(budget.choose(plan, 0.1, 0.1, busy=True)[0]) == 0
+    assert len(budget.choose(plan, 0.1, 0.1)) == 2  # an outlier counts a third
+    assert len(budget.choose(plan, 0.0, 0.1)) == 1
+    assert len(budget.choose(plan, 0.1, 0.1, full=True)) == 0
+
+
+def test_who_is_looked_at_is_not_chosen_again_and_who_waits_is() -> None:
+    budget, tracker = FrameBudget(), AmodalTracker()
+    plan = tracker.plan(Detections.from_boxes(row_of_boxes(4)), 0.0, HW)
+    first, second, *_ = plan.track_ids.tolist()
+    assert budget.choose(plan, 1.0, 0.1, going=[first], waiting=[second]).tolist() == [1]
+    for _ in range(4):
+        assert 0 not in budget.choose(plan, 1.0, 0.1, going=[first])
 
 
 def test_looks_in_a_thread() -> None:
     looks = ThreadLooks()
-    empty = AmodalPrediction.empty(HW)
+    plan = AmodalTracker().plan(Detections.empty(), 0.0, HW)
+    empty = Looked(plan, AmodalPrediction.empty(HW), 0)
+    go_on = threading.Event()
     assert not looks.ready(0.0)
+    assert not looks.withdraw()
+    looks.start(lambda: (go_on.wait(10.0), empty)[1])
+    while looks.withdraw():  # it begins at once, in its thread
+        looks.start(lambda: (go_on.wait(10.0), empty)[1])
     looks.start(lambda: empty)
+    assert looks.withdraw()
+    go_on.set()
     assert looks.ready(10.0)
     found, spent_s = looks.collect()
     assert found is empty
     assert spent_s >= 0
+    assert not looks.ready(0.0)
     looks.close()
 
 

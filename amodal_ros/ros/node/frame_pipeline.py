@@ -30,7 +30,7 @@ from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
 from amodal_ros.ros.watch.frame_statistics import FrameStatistics
 from amodal_ros.ros.watch.plausibility import exposure
 from amodal_ros.tracking.budget import BudgetStatus
-from amodal_ros.tracking.frames import BudgetedFrames
+from amodal_ros.tracking.frames import BudgetedFrames, Look
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures
 
@@ -219,7 +219,7 @@ class FramePipeline:
                 )
             if budget_s > 0:
                 objects, prediction = self._frames.answer(
-                    plan, lambda part: self._look(begun, part), budget_s, begun_s
+                    plan, self._looker(begun), budget_s, begun_s
                 )
                 looked_ms = {} if prediction is None else prediction.timings_ms
                 return self._encoded(begun, objects, looked_ms)
@@ -261,15 +261,24 @@ class FramePipeline:
         given_s = self._parameters.frame_budget
         return given_s if given_s >= 0 else self._statistics.interval_s()
 
-    def _look(self, begun: BegunFrame, part: TrackPlan) -> AmodalPrediction:
-        """Run the model for some objects of a frame, in a thread that may outlast the frame."""
-        with self._host.lend() as predictor:
-            features = begun.features
-            if features is None or predictor is not begun.predictor:
-                features = predictor.encode(begun.rgb)
-            points = part.points if any(point is not None for point in part.points) else None
-            found = predictor.predict(features, part.boxes_xyxy, part.prior_masks, points=points)
-        return replace(found, timings_ms={**features.timings_ms, **found.timings_ms})
+    def _looker(self, begun: BegunFrame) -> Look:
+        """Runs the model for some objects of a frame, in a thread that may outlast the frame."""
+        encoded = begun.predictor, begun.features
+
+        def look(part: TrackPlan) -> AmodalPrediction:
+            nonlocal encoded
+            with self._host.lend() as predictor:
+                by, features = encoded
+                if features is None or predictor is not by:
+                    features = predictor.encode(begun.rgb)
+                    encoded = predictor, features
+                points = part.points if any(one is not None for one in part.points) else None
+                found = predictor.predict(
+                    features, part.boxes_xyxy, part.prior_masks, points=points
+                )
+            return replace(found, timings_ms={**features.timings_ms, **found.timings_ms})
+
+        return look
 
     def _predict(
         self, begun: BegunFrame, plan: TrackPlan

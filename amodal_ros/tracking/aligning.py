@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks that no model looks at in a frame follow the detections of their objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask
+from amodal_ros.tracking.forecast import SMOOTHING, Forecast
+from amodal_ros.tracking.track import compose, move_mask, move_points
+from amodal_ros.tracking.types import TrackPlan
+
+_SCALED = 0.04  # of a side: edges that move more unlike each other are covered or uncovered
+_REAL = 0.06  # of a side: so near to that of the whole shape an edge of what is visible is its own
+_LEAST_PX = 1.5
+_LEAST_S = 1e-3  # between two frames
+
+
+def aligned(plan: TrackPlan) -> TrackPlan:
+    """A plan whose forecasts follow the detections where these moved otherwise than measured.
+
+    What is visible of a detected object ends at its box, and begins anew where the box uncovers
+    it. What is visible of others is none of an object without a detection.
+    """
+    moved = [_aligned(plan, row) for row in range(len(plan))]
+    seen = [
+        one.visible if one is not None and plan.detection_index[row] >= 0 else None
+        for row, one in enumerate(moved)
+    ]
+    shown = [_shown(plan, row, one, seen) for row, one in enumerate(moved)]
+    return replace(plan, forecasts=tuple(shown))
+
+
+def _aligned(plan: TrackPlan, row: int) -> Forecast | None:
+    """A forecast, moved to its detection; its visible mask ends there."""
+    one = plan.forecasts[row]
+    if one is None or plan.detection_index[row] < 0:
+        return one
+    found = plan.boxes_xyxy[row].astype(np.float64)
+    change = _change(one, found, plan.image_hw)
+    middle = (found[:2] + found[2:]) / 2
+    late = move_points(middle[None], change)[0] - middle
+    step = compose(change, one.step)
+    shape, seen = one.track.shape, one.track.seen
+    box = CroppedMask.filled(plan.image_hw, _pixels(found))
+    return replace(
+        one,
+        step=step,
+        velocity=one.velocity + SMOOTHING * late / max(one.passed_s, _LEAST_S),
+        amodal=None if shape is None else move_mask(shape, compose(step, one.track.pose)),
+        visible=None if seen is None else move_mask(seen, step) & box,
+    )
+
+
+def _change(one: Forecast, found: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """What is missing (2, 3) from a forecast to its detection (4,).
+
+    An edge of the box tells where the object is only if it is the object's own: that of its whole
+    shape too. Where an occluder ends what is visible, the edge is the occluder's, and at the
+    border of the image it is the image's.
+    """
+    expected = seen = whole = one.boxes_xyxy[0].astype(np.float64)
+    if one.amodal is not None and not one.amodal.is_empty:
+        whole = np.array(one.amodal.box_xyxy, np.float64)
+        if one.visible is not None and not one.visible.is_empty:
+            seen = np.array(one.visible.box_xyxy, np.float64)
+    axes = []
+    for axis, length in enumerate(image_hw[::-1]):
+        edges = slice(axis, None, 2)
+        side = expected[edges][1] - expected[edges][0]
+        own = np.abs(seen[edges] - whole[edges]) <= max(_REAL * side, _LEAST_PX)
+        own &= (found[edges] > 1) & (found[edges] < length - 1)
+        axes.append(_along(expected[edges], whole[edges], found[edges], own))
+    (wide, right), (high, down) = axes
+    return np.array([[wide, 0.0, right], [0.0, high, down]])
+
+
+def _along(
+    expected: np.ndarray, whole: np.ndarray, found: np.ndarray, own: np.ndarray
+) -> tuple[float, float]:
+    """Scale and shift of one axis, from the two edges (2,) of boxes.
+
+    Args:
+        expected: of the detection.
+        whole: of the whole shape, expected.
+        found: of the detection.
+        own: (2,) bool, which edges are the object's.
+    """
+    side = float(expected[1] - expected[0])
+    if side <= 0:
+        return 1.0, 0.0
+    first, last = (float(value) for value in found - expected)
+    if own.all():
+        if abs(last - first) > max(_SCALED * side, _LEAST_PX):  # one of them is covered now
+            return 1.0, min(first, last, key=abs)
+        scale = (side + last - first) / side
+        return scale, float(found[0] - scale * expected[0])
+    if own.any():
+        return 1.0, first if own[0] else last
+    return 1.0, float(min(found[0] - whole[0], 0.0) + max(found[1] - whole[1], 0.0))
+
+
+def _shown(
+    plan: TrackPlan, row: int, one: Forecast | None, seen: list[CroppedMask | None]
+) -> Forecast | None:
+    """A forecast with what is visible of it now.
+
+    Args:
+        plan: of the frame.
+        row: of the object.
+        one: aligned.
+        seen: what is visible of the objects that were detected.
+    """
+    if one is None or one.amodal is None:
+        return one
+    nothing = CroppedMask.empty(plan.image_hw)
+    visible = nothing if one.visible is None else one.visible & one.amodal
+    others = [mask for k, mask in enumerate(seen) if k != row and mask is not None]
+    if plan.detection_index[row] < 0:
+        for mask in others:
+            visible = visible - mask
+        return replace(one, visible=visible)
+    box = CroppedMask.filled(plan.image_hw, _pixels(plan.boxes_xyxy[row]))
+    bare = one.amodal & box
+    if not visible.is_empty:
+        bare = bare - CroppedMask.filled(plan.image_hw, visible.box_xyxy)
+    for mask in others:
+        bare = bare - mask
+    return replace(one, visible=visible | bare)
+
+
+def _pixels(box: np.ndarray) -> BoxXyxy:
+    """The whole pixels about a box (4,) that lies in the image."""
+    (x0, y0), (x1, y1) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)
