@@ -158,10 +158,7 @@ class BudgetedFrames:
         """
         while self._pending and self._looks.ready(wait_s):
             pending = self._pending.popleft()
-            looked, spent_s = self._looks.collect()
-            self._budget.looked(
-                looked.plan, looked.prediction.predicted_iou, spent_s, looked.looks
-            )
+            looked = self._collected()
             self._tracker.settle(looked.plan, looked.prediction, pending.poses)
 
     def answer(
@@ -188,9 +185,7 @@ class BudgetedFrames:
             in_time = not self._pending and self._budget.object_s * len(part) <= left_s
             spare_s = _USED * budget_s - (self._clock() - begun_s) if in_time else 0.0
             if not self._pending and self._looks.ready(spare_s):
-                looked, spent_s = self._looks.collect()
-                iou = looked.prediction.predicted_iou
-                self._budget.looked(looked.plan, iou, spent_s, looked.looks)
+                looked = self._collected()
         if looked is None:
             empty = part_of(plan, np.zeros(0, np.intp))
             objects = self._tracker.update(empty, AmodalPrediction.empty(plan.image_hw), plan)
@@ -220,6 +215,12 @@ class BudgetedFrames:
         going = [key for one in self._pending for key in one.plan.track_ids.tolist()]
         time_s = _USED * budget_s if self._pending else left_s
         return self._budget.choose(plan, time_s, budget_s, going=going, waiting=waiting)
+
+    def _collected(self) -> Looked:
+        looked, spent_s = self._looks.collect()
+        iou = looked.prediction.predicted_iou
+        self._budget.looked(looked.plan, iou, spent_s, looked.looks)
+        return looked
 
     def _look(self, part: TrackPlan, look: Look, left_s: float) -> Looked:
         """Runs the model; for objects that it does not find a second time, where that fits in.
