@@ -15,6 +15,7 @@ import pytest
 from amodal_ros.errors import BackendError
 from amodal_ros.tracking.budget import FrameBudget, looks_until_all, part_of
 from amodal_ros.tracking.frames import BudgetedFrames, Looked, ThreadLooks
+from amodal_ros.tracking.search import SecondLook
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 
@@ -368,3 +369,60 @@ def test_what_covers_an_object_does_not_move_it() -> None:
         if number in (7, 8):
             assert abs(objects[0].amodal_box_xyxy[0] - 100) <= 1
             assert abs(objects[0].amodal_box_xyxy[2] - 160) <= 1
+
+
+def test_what_comes_out_from_behind_an_occluder_is_followed_by_its_own_edge() -> None:
+    """It moves right, and something hides all of it that lies beyond x = 160."""
+    camera = Camera(0.35)
+    for number in range(14):
+        left = 60.0 + 5 * number
+        objects = camera.frame(number, [[left, 30.0, min(left + 50, 160.0), 80.0]])
+        if 7 <= number <= 12:
+            (one,) = objects
+            assert one.age_s > 0
+            assert abs(one.amodal_box_xyxy[0] - left) <= 2  # not held back by the other edge
+            assert one.visible_box_xyxy[2] <= 160
+    assert one.visible_box_xyxy[0] >= 120
+
+
+def test_what_is_visible_ends_at_the_box_and_grows_with_it() -> None:
+    camera = Camera(0.95)  # it is looked at once
+    for number in range(18):
+        right = 130.0 if 13 <= number < 16 else 160.0
+        objects = camera.frame(number, [[100.0, 30.0, right, 80.0]])
+        if number > 12:
+            assert objects[0].visible_box_xyxy[2] == right
+            assert objects[0].amodal_box_xyxy[2] >= 159
+
+
+def test_what_another_object_shows_is_not_visible_of_one_without_a_detection() -> None:
+    camera = Camera(0.15)
+    boxes = [[100.0, 30.0, 160.0, 80.0], [10.0, 30.0, 70.0, 80.0]]
+    for number in range(12):
+        camera.frame(number, boxes)
+    (one, two) = camera.frame(12, [[100.0, 30.0, 160.0, 80.0], [10.0, 30.0, 70.0, 80.0]])
+    assert one.visible.shared(two.visible) == 0
+    for number in range(13, 18):
+        shift = 15.0 * (number - 12)  # the second one passes before the first, which is missed
+        objects = camera.frame(number, [[10.0 + shift, 30.0, 70.0 + shift, 80.0]])
+        by_id = {item.track_id: item for item in objects}
+        assert by_id[one.track_id].visible.shared(by_id[two.track_id].visible) == 0
+
+
+def test_a_second_look_counts_and_is_left_out_where_it_does_not_fit() -> None:
+    tracker, now = AmodalTracker(), [0.0]
+    frames = BudgetedFrames(tracker, clock=lambda: now[0])
+    plan = tracker.plan(Detections.from_boxes(row_of_boxes(2)), 0.0, HW)
+    asked: list[int] = []
+
+    def look(part: TrackPlan) -> AmodalPrediction:
+        asked.append(len(part))
+        now[0] += 0.03 * len(part)
+        masks = np.array([box_mask(box) for box in part.boxes_xyxy], bool)
+        return AmodalPrediction.from_masks(masks, masks, np.full(len(part), 0.75, np.float32))
+
+    lost = SecondLook(plan, np.array([1]))
+    tracker.look_again = lambda plan, prediction: lost  # type: ignore[method-assign]
+    for left_s, looks in ((0.1, 3), (0.08, 2), (0.02, 3)):
+        assert frames._look(plan, look, left_s).looks == looks
+    assert asked == [2, 1, 2, 2, 1]
