@@ -54,17 +54,21 @@ def decoder_of(topic: BagTopic) -> Decoder:
         InvalidInputError: the type is neither installed nor defined in the recording.
     """
     installed = installed_definition(topic.type)
-    if installed and (
-        topic.encoding != "ros2msg" or _fields(topic.definition) == _fields(installed)
-    ):
-        kind = _message_class(topic.type)
-        return lambda data: deserialize_message(data, kind)
-    if topic.encoding != "ros2msg":
+    defined = topic.encoding == "ros2msg" and bool(topic.definition.strip())
+    if installed and not (defined and _fields(topic.definition) != _fields(installed)):
+        return installed_decoder(topic.type)
+    if not defined:
         raise InvalidInputError(
             f"topic {topic.name} is of type {topic.type}, which is neither installed nor defined "
             "in the recording: build its package in this workspace"
         )
     return _decoder_from_text(topic)
+
+
+def installed_decoder(type_name: str) -> Decoder:
+    """What makes an installed type's message of bytes, whatever the recording says of it."""
+    kind = _message_class(type_name)
+    return lambda data: deserialize_message(data, kind)
 
 
 def _decoder_from_text(topic: BagTopic) -> Decoder:

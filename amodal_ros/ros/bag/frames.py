@@ -19,7 +19,7 @@ from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.box_messages import boxes_decoder, inner_stamp_ns
-from amodal_ros.ros.bag.definitions import Decoder, decoder_of
+from amodal_ros.ros.bag.definitions import Decoder, installed_decoder
 from amodal_ros.ros.bag.reader import Bag, DamagedBagError
 from amodal_ros.ros.bag.storage import BagMessage, BagTopic
 from amodal_ros.ros.convert.box_plan import BoxPlan, detections_message
@@ -125,7 +125,7 @@ class BagFrames:
         Raises:
             DamagedBagError: the file changed since it was indexed.
         """
-        decode = decoder_of(self.images)
+        decode = installed_decoder(self.images.type)  # whose fields never changed
         waiting: dict[int, BagMessage] = {}
         known = {entry.place for entry in self._order}
         todo = iter(enumerate(self._order))

@@ -79,7 +79,8 @@ class WholeStorage:
             offered = getattr(entry.ext, "offered_qos_profiles", [])
             before = found[entry.topic].count if entry.topic in found else 0
             found[entry.topic] = BagTopic(
-                *(entry.topic, entry.msgtype, before + entry.msgcount, entry.msgdef.data),
+                *(entry.topic, _full_name(entry.msgtype), before + entry.msgcount),
+                entry.msgdef.data,
                 encodings.get(entry.msgdef.format, ""),
                 dump_qos_v8(offered) if offered else "",
             )
@@ -108,7 +109,7 @@ class SalvagedMcap:
         for channel, schema, _ in self._records():
             before = found[channel.topic].count if channel.topic in found else 0
             found[channel.topic] = BagTopic(
-                *(channel.topic, schema.name, before + 1),
+                *(channel.topic, _full_name(schema.name), before + 1),
                 *(schema.data.decode(errors="replace"), schema.encoding),
                 channel.metadata.get("offered_qos_profiles", ""),
             )
@@ -142,7 +143,9 @@ class SalvagedMcap:
                         channels[part.id] = part
                     elif isinstance(part, Message):
                         channel = channels.get(part.channel_id)
-                        if channel is not None and channel.schema_id in schemas:
+                        if channel is None or channel.schema_id not in schemas:
+                            continue
+                        if channel.message_encoding == "cdr":
                             yield channel, schemas[channel.schema_id], part
 
     def _top_level(self, file: Any) -> Iterator[Any]:
@@ -208,6 +211,12 @@ class SalvagedSqlite:
 
 
 SALVAGE: dict[str, Callable[[Path], Storage]] = {".mcap": SalvagedMcap, ".db3": SalvagedSqlite}
+
+
+def _full_name(type_name: str) -> str:
+    """`package/msg/Name`, also of a writer that leaves the middle out."""
+    package, sign, name = type_name.partition("/")
+    return f"{package}/msg/{name}" if sign and "/" not in name else type_name
 
 
 def _reason(error: Exception) -> str:

@@ -6,13 +6,15 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from mcap.writer import CompressionType
+from mcap.writer import CompressionType, Writer
+from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import Writer as RosbagsWriter
-from rosbags.rosbag2.enums import StoragePlugin
+from rosbags.rosbag2.enums import CompressionFormat, CompressionMode, StoragePlugin
 from std_msgs.msg import Header
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.box_messages import boxes_decoder
+from amodal_ros.ros.bag.definitions import installed_definition
 from amodal_ros.ros.bag.frames import index_frames
 from amodal_ros.ros.bag.reader import Bag, is_bag
 from amodal_ros.ros.bag.storage import BagTopic
@@ -38,15 +40,12 @@ def frames_of(bag, **options):
     return index_frames(bag, image_topic(bag), box_topic(bag), **options)
 
 
-@pytest.fixture
-def folder(tmp_path):
+def write_folder(path, plugin, compression=CompressionMode.NONE):
     """A folder of rosbag2 with its metadata, as rosbags writes it."""
-    from rclpy.serialization import serialize_message
-
-    from amodal_ros.ros.bag.definitions import installed_definition
-
-    path = tmp_path / "folder"
-    with RosbagsWriter(path, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+    writer = RosbagsWriter(path, version=9, storage_plugin=plugin)
+    if compression is not CompressionMode.NONE:
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+    with writer:
         connections = {}
         for topic, log_ns, message in entries(3):
             if topic not in connections:
@@ -58,13 +57,21 @@ def folder(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("kind", ["zstd", "lz4", "none", "sqlite", "folder", "split"])
-def test_every_image_meets_its_boxes(tmp_path, folder, kind):
+FOLDERS = {
+    "folder": (StoragePlugin.SQLITE3, CompressionMode.NONE),
+    "folder of MCAP": (StoragePlugin.MCAP, CompressionMode.STORAGE),
+    "compressed messages": (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
+    "compressed files": (StoragePlugin.SQLITE3, CompressionMode.FILE),
+}
+
+
+@pytest.mark.parametrize("kind", ["zstd", "lz4", "none", "sqlite", *FOLDERS, "split"])
+def test_every_image_meets_its_boxes(tmp_path, kind):
     path = tmp_path / "recording.mcap"
     if kind == "sqlite":
         path = write_sqlite(tmp_path / "recording.db3", entries(3))
-    elif kind == "folder":
-        path = folder
+    elif kind in FOLDERS:
+        path = write_folder(tmp_path / "folder", *FOLDERS[kind])
     elif kind == "split":  # a recorder that was killed leaves no metadata
         path = tmp_path / "split"
         path.mkdir()
@@ -85,6 +92,25 @@ def test_every_image_meets_its_boxes(tmp_path, folder, kind):
     for number, frame in enumerate(found):
         assert (message_to_rgb(frame.image) == picture(number)).all()
         assert frame.boxes == boxes(number)
+
+
+def test_a_writer_that_knows_little_of_ros_is_read(tmp_path):
+    """No profile, short names, a topic of another encoding, an empty definition."""
+    with (tmp_path / "a.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        for topic, log_ns, message in entries(2):
+            name = f"{type(message).__module__.split('.')[0]}/{type(message).__name__}"
+            schema = writer.register_schema(name, "ros2msg", b"")
+            channel = writer.register_channel(topic, "cdr", schema)
+            writer.add_message(channel, log_ns, serialize_message(message), log_ns)
+        schema = writer.register_schema("sensor_msgs/msg/Image", "jsonschema", b"{}")
+        channel = writer.register_channel("/json", "json", schema)
+        writer.add_message(channel, stamp_ns(0), b"{}", stamp_ns(0))
+        writer.finish()
+    with Bag(tmp_path / "a.mcap") as bag:
+        assert bag.damage == ""
+        assert [frame.boxes for frame in frames_of(bag)] == [boxes(0), boxes(1)]
 
 
 def test_compressed_images_are_found(tmp_path):
