@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
+from amodal_ros.metrics.c2f import C2fMiou, MiouResult
+from amodal_ros.metrics.overlap import Overlap, measure_overlap
 from training.metrics.boundary import BoundaryF, davis_tolerance
 from training.metrics.buckets import BucketResult, OcclusionBuckets, bucket_label
 from training.metrics.miou import (
-    C2fMiou,
-    MiouResult,
     OccludedOnlyMiou,
     PooledMiou,
     united_with_visible,
 )
-from training.metrics.overlap import Overlap, measure_overlap
 from training.metrics.video import C2fVideoMiou, VideoMiouResult, video_post
 from training.metrics.visible import VisibleMeans, VisibleResult, VisibleScore, measure_visible
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.metrics.c2f import C2fMiou, MiouResult
+from amodal_ros.metrics.overlap import Overlap
 from training.metrics.boundary import BoundaryF
-from training.metrics.miou import C2fMiou, MiouResult
-from training.metrics.overlap import Overlap
 
 EDGES = (0.2, 0.4, 0.6, 0.8)
 UNOCCLUDED = "0 %"

@@ -15,6 +15,7 @@ import numpy as np
 
 from amodal_ros.errors import AmodalError
 from amodal_ros.image.rle import decode_rle
+from amodal_ros.metrics.c2f import C2fMiou, MiouResult
 from amodal_ros.ros.demo.pictures import choose_rows, contact_sheet, overlay_frame
 from amodal_ros.ros.demo.results import (
     CameraReport,
@@ -24,7 +25,7 @@ from amodal_ros.ros.demo.results import (
     object_record,
     write_result,
 )
-from amodal_ros.ros.demo.truth import C2fMeter, Truth
+from amodal_ros.ros.demo.truth import Truth
 from amodal_ros.ros.demo.video import VideoWriter
 
 # Pictures that wait for their answer; beyond this the oldest is given up.
@@ -187,7 +188,7 @@ class Recording:
 
     def _accuracy(self, truth: Truth, index_of: dict[int, int]) -> dict[str, float | None]:
         """Published amodal masks of answered frames against the truth, matched by name."""
-        meter = C2fMeter()
+        metric = C2fMiou()
         name_of_track: dict[int, str] = {}
         for stamp_ns, frame in index_of.items():
             if stamp_ns not in self._answers:
@@ -200,5 +201,15 @@ class Recording:
                 found[name] = record["amodal_mask"]
             for true_object in truth.of(frame):
                 rle = found.get(true_object.name)
-                meter.add(None if rle is None else decode_rle(rle), true_object)
-        return meter.percent()
+                whole, seen = true_object.amodal_mask, true_object.visible_mask
+                # An object that is missing in the answer has no pixel.
+                metric.update(
+                    np.zeros_like(whole) if rle is None else decode_rle(rle), whole, seen
+                )
+        return _percent(metric.compute())
+
+
+def _percent(result: MiouResult) -> dict[str, float | None]:
+    """As `summary.json` has it; None where there is no instance to count."""
+    shares = {"miou_full": result.miou_full, "miou_occ": result.miou_occ}
+    return {name: None if x is None else round(100 * x, 2) for name, x in shares.items()}

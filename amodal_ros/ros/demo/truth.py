@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clip that comes along: its true masks, and the metric c2f against them."""
+"""The clip that comes along: its true masks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.masks import mask_iou
 from amodal_ros.image.rle import decode_rle
 
 CLIP_FOLDER = Path(__file__).resolve().parents[2] / "demo_clip"
@@ -50,37 +49,6 @@ class Truth:
         ]
 
 
-class C2fMeter:
-    """mIoU_full and mIoU_occ as the tables of C2F-Seg count them.
-
-    mIoU_full is the mean IoU(P, G) over all instances. mIoU_occ sums IoU(P minus V, G minus V)
-    over all instances and divides by the number of those with a hidden part. P: predicted amodal
-    mask, G: true amodal mask, V: true visible mask.
-    """
-
-    def __init__(self) -> None:
-        self._full = 0.0
-        self._occluded = 0.0
-        self._instances = 0
-        self._hidden_instances = 0
-
-    def add(self, predicted: np.ndarray | None, truth: TrueObject) -> None:
-        """Counts one instance; `predicted` (H, W) bool, None: missing in the answer, IoU 0."""
-        hidden = truth.amodal_mask & ~truth.visible_mask
-        self._instances += 1
-        self._hidden_instances += int(hidden.any())
-        if predicted is not None:
-            self._full += mask_iou(predicted, truth.amodal_mask)
-            self._occluded += mask_iou(predicted & ~truth.visible_mask, hidden)
-
-    def percent(self) -> dict[str, float | None]:
-        """`miou_full` and `miou_occ` in percent; None where there is no instance to count."""
-        return {
-            "miou_full": _percent(self._full, self._instances),
-            "miou_occ": _percent(self._occluded, self._hidden_instances),
-        }
-
-
 def load_annotations(path: Path) -> dict[str, Any]:
     """Reads an `amodal_coco` file.
 
@@ -95,7 +63,3 @@ def load_annotations(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in keys):
         raise InvalidInputError(f"{path}: expected COCO JSON with the lists {', '.join(keys)}")
     return data
-
-
-def _percent(total: float, count: int) -> float | None:
-    return round(100.0 * float(total) / count, 2) if count else None

@@ -21,7 +21,7 @@ from amodal_ros.ros.demo.results import (
 )
 from amodal_ros.ros.demo.run import FILES
 from amodal_ros.ros.demo.sources import open_source
-from amodal_ros.ros.demo.truth import C2fMeter, TrueObject, Truth
+from amodal_ros.ros.demo.truth import Truth
 
 HW = (60, 80)
 SUMMARY_KEYS = [
@@ -189,17 +189,6 @@ def test_accuracy_is_of_answered_frames_and_counts_missing_objects_as_zero(tmp_p
     assert list(summary) == [*SUMMARY_KEYS, "miou_full", "miou_occ"]
     assert summary["miou_full"] == pytest.approx(50.0)  # cup 1, ball 0, in both frames
     assert summary["miou_occ"] == pytest.approx(100.0)  # only the cup has a hidden part
-
-
-def test_c2f_against_hand_computed_figures():
-    meter = C2fMeter()
-    amodal, visible = rectangle(0, 0, 40, 40), rectangle(0, 0, 20, 40)
-    meter.add(rectangle(0, 0, 30, 40), TrueObject("a", visible, amodal))
-    meter.add(rectangle(0, 0, 40, 40), TrueObject("b", amodal, amodal))
-    result = meter.percent()
-    assert result["miou_full"] == pytest.approx(100 * (0.75 + 1.0) / 2)
-    assert result["miou_occ"] == pytest.approx(100 * 0.5)  # of one instance with a hidden part
-    assert C2fMeter().percent() == {"miou_full": None, "miou_occ": None}
 
 
 def test_a_record_gives_the_object_back():
