@@ -18,7 +18,7 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.depth_steps import DepthSteps
 from amodal_ros.occlusion.order import consistent_order, layers
 from amodal_ros.occlusion.painting import Painted, paint
-from amodal_ros.occlusion.pairs import Pair, decide
+from amodal_ros.occlusion.pairs import LEAST_HIDDEN, Pair, decide
 from amodal_ros.occlusion.shapes import Shape, meeting_pairs
 
 
@@ -30,7 +30,7 @@ class Hiding:
         occluders: indices of the objects in front of it, the one that covers most of it first.
         shares: of its hidden part, that each of them covers as the foremost, in [0, 1].
         unknown_share: of its hidden part, that no known object covers, in [0, 1]. With `shares` it
-            adds up to 1; all are 0 where nothing is hidden.
+            adds up to 1; all are 0 where less than `LEAST_HIDDEN` of its amodal mask is hidden.
         layer: 0 where no known object lies in front of it, else 1 more than the deepest of those
             that do. In a cycle the strongest evidence counts.
     """
@@ -146,12 +146,11 @@ def _hiding(
     index: int, shape: Shape, fronts: set[int], layer: int, painted: Painted | None
 ) -> Hiding:
     """How an object is hidden, by which of those in front of it."""
-    if painted is None:
-        hidden = shape.area > np.count_nonzero(shape.visible)
-        return Hiding((), (), float(hidden), layer)
-    counts = painted.covers_of(index, shape)
-    total = int(counts.sum())
-    shares = {front: counts[front] / total if total else 0.0 for front in fronts}
+    counts = np.zeros(0, np.int64) if painted is None else painted.covers_of(index, shape)
+    total = int(counts.sum()) if len(counts) else shape.area - np.count_nonzero(shape.visible)
+    if total < max(LEAST_HIDDEN * shape.area, 1):
+        return Hiding(tuple(sorted(fronts)), (0.0,) * len(fronts), 0.0, layer)
+    shares = {front: float(counts[front]) / total for front in fronts}
     occluders = tuple(sorted(fronts, key=lambda front: (-shares[front], front)))
-    unknown = (total - sum(int(counts[front]) for front in fronts)) / total if total else 0.0
-    return Hiding(occluders, tuple(float(shares[k]) for k in occluders), float(unknown), layer)
+    unknown = (total - sum(int(counts[front]) for front in fronts)) / total
+    return Hiding(occluders, tuple(shares[front] for front in occluders), unknown, layer)

@@ -137,8 +137,8 @@ def _towards_first(first: Shape, second: Shape, overlap: _Overlap, upright: bool
     """Above 0: the first lies in front. Masks say at most 1, feet at most `_FOOT`."""
     if overlap.claimed >= _LIES_ON * min(first.area, second.area):
         return float(np.sign(second.area - first.area))
-    # Masks are not exact along their borders, which are about as long.
-    border = math.sqrt(min(first.area, second.area))
+    # Masks are not exact along the border that two objects share, which is about as long.
+    border = math.sqrt(min(first.area, second.area)) / 2
     seen = overlap.own + overlap.others + overlap.claimed
     towards = (overlap.own - overlap.others) / (seen + border)
     if upright:

@@ -10,8 +10,6 @@ import numpy as np
 
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 
-_GROWTH = 2.0  # of width and height
-
 
 @dataclass(frozen=True, eq=False)
 class Shape:
@@ -58,15 +56,17 @@ class Shape:
 
 
 def meeting_pairs(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
-    """Indices of objects whose boxes share area once they are grown, the lower one first.
+    """Indices of objects that overlap, or are nearer than the larger one is long, by their boxes.
 
-    Grown, as a completion may fall short of the place where two objects overlap.
+    A completion may fall short of the place where two objects overlap. The lower index is first.
     """
-    boxes = np.array([shape.box_xyxy for shape in shapes], np.float64).reshape(-1, 4)
-    margin = (boxes[:, 2:] - boxes[:, :2]) * ((_GROWTH - 1) / 2)
-    low, high = boxes[:, :2] - margin, boxes[:, 2:] + margin
-    shared = np.maximum(low[:, None], low[None]) < np.minimum(high[:, None], high[None])
-    return [(int(one), int(other)) for one, other in np.argwhere(np.triu(shared.all(axis=2), k=1))]
+    boxes = np.array([shape.box_xyxy for shape in shapes], np.int32).reshape(-1, 4)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    gaps = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    gaps -= np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    near = (gaps < np.maximum(sides[:, None], sides[None])).all(axis=2)
+    near &= (sides > 0).all(axis=1)[:, None] & (sides > 0).all(axis=1)[None]
+    return [(int(one), int(other)) for one, other in np.argwhere(np.triu(near, k=1))]
 
 
 def common_box(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:

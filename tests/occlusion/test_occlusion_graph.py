@@ -81,7 +81,8 @@ def test_no_two_share_a_pixel_whatever_comes() -> None:
         np.testing.assert_array_equal(after.any(axis=0), np.any(seen, axis=0))
         for hiding, mask, whole in zip(graph.hidings, after, wholes, strict=True):
             total = sum(hiding.shares) + hiding.unknown_share
-            assert total == pytest.approx(float((whole & ~mask).any()))
+            hidden = (whole & ~mask).sum() >= max(0.01 * whole.sum(), 1)
+            assert total == pytest.approx(float(hidden))
 
 
 def test_what_lies_on_a_thing_is_smaller() -> None:
@@ -97,7 +98,7 @@ def test_a_seam_hides_nothing() -> None:
     back = block(19, 60, 0, 40) & ~block(19, 20, 5, 25)  # 10 of 1630 pixels
     graph = graph_of((front, front), (back & ~front, back))
     assert graph.hidings[1].occluders == ()
-    assert graph.hidings[1].unknown_share == 1.0
+    assert graph.hidings[1].unknown_share == 0.0
     assert [(pair.front, pair.back) for pair in graph.pairs] == [(0, 1)]
 
 

@@ -44,7 +44,7 @@ export function occlusionOrder(objects, least = 0.01) {
     const reach = Math.min(boxA[3] - boxA[1], boxB[3] - boxB[1]) / 2;
     const drop = Math.max(-1, Math.min((boxA[3] - boxB[3]) / reach, 1));
     const towards = ofBoth >= LIES_ON * smaller ? areaB - areaA
-      : (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller)) + FOOT * drop;
+      : (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller) / 2) + FOOT * drop;
     if (!towards) return;
     const [front, back, own, others, frontArea, backArea] = towards > 0
       ? [a, b, ofA, ofB, areaA, areaB] : [b, a, ofB, ofA, areaB, areaA];
