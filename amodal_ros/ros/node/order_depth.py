@@ -41,9 +41,11 @@ class OrderDepth:
         if frame.depth is None:
             return None
         depth = depth or frame.depth.at(frame.stamp_ns)
-        at_once = replace(parameters, target_frame="", transform_timeout=0.0)
+        at_once = replace(parameters, transform_timeout=0.0)
         try:
-            geometry = self._reader.read(frame.image.header, image_hw, depth, frame.depth, at_once)
+            depth_m, _, _ = self._reader.image_depth(
+                frame.image.header, image_hw, depth, frame.depth, at_once
+            )
         except MissingError:
             return None
-        return geometry.depth_m
+        return depth_m

@@ -99,9 +99,7 @@ class GeometryReader:
             MissingError: with what is missing, why, and what to do.
         """
         stamp_ns = stamp_to_ns(header.stamp)
-        if depth is None:
-            raise MissingError(WITHOUT_DEPTH, inputs.why_no_depth(stamp_ns))
-        depth_m, camera, late = self._image_depth(header, image_hw, depth, inputs, parameters)
+        depth_m, camera, late = self.image_depth(header, image_hw, depth, inputs, parameters)
         to_published, published = RigidTransform.identity(), header
         if inputs.target_frame:
             to_published, waited = self._transform(
@@ -118,15 +116,21 @@ class GeometryReader:
         for doubt in (*self._frames.values(), self._units):
             doubt.clear()
 
-    def _image_depth(
+    def image_depth(
         self,
         header: Header,
         image_hw: tuple[int, int],
-        depth: DepthImage,
+        depth: DepthImage | None,
         inputs: DepthInput,
         parameters: PerceptionParameters,
     ) -> tuple[np.ndarray, PinholeCamera, bool]:
-        """Depth in the image's pixels, the image's intrinsics, and whether it took waiting."""
+        """Depth in the image's pixels, the image's intrinsics, and whether it took waiting.
+
+        Raises:
+            MissingError: with what is missing, why, and what to do.
+        """
+        if depth is None:
+            raise MissingError(WITHOUT_DEPTH, inputs.why_no_depth(stamp_to_ns(header.stamp)))
         info, depth_info = inputs.info, inputs.depth_info
         if info is None or (inputs.separate and depth_info is None):
             raise MissingError(WITHOUT_INFO, inputs.why_no_info())
