@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.stream import SceneMotion
+from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import IDENTITY, Track, move_points
 
 _FEWEST_POINTS = 4

@@ -12,7 +12,7 @@ from amodal_ros.image.boxes import box_fault
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
-from amodal_ros.tracking.stream import SceneMotion
+from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import Track, compose, move_boxes, move_mask, move_points
 
 SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity

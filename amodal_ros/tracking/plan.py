@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +13,12 @@ from amodal_ros.image.boxes import expand_boxes
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.association import own_ids
 from amodal_ros.tracking.forecast import Forecast
+from amodal_ros.tracking.scene import SceneView
 from amodal_ros.tracking.settings import TrackerConfig
-from amodal_ros.tracking.stream import SceneView
+from amodal_ros.tracking.support import Supported
 from amodal_ros.tracking.track import Track, move_points
 from amodal_ros.tracking.types import TrackPlan
-from amodal_ros.types import Detections, PointPrompt
-
-logger = logging.getLogger(__name__)
+from amodal_ros.types import PointPrompt
 
 _PATIENCE = 2  # frames without a sight, after which the region that is looked at grows
 _WIDER = 2.0
@@ -36,72 +34,6 @@ class FrameInfo:
     reset: str
     scene: SceneView | None
     camera: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Supported:
-    """The detections that are used, and the tracks they belong to.
-
-    Attributes:
-        detections: K of them.
-        kept: (K,) their indices in the frame's detections.
-        forecasts: of the K tracks; None: a new one.
-        dropped: how many were left out.
-    """
-
-    detections: Detections
-    kept: np.ndarray
-    forecasts: Sequence[Forecast | None]
-    dropped: int
-
-
-def best_detections(detections: Detections, limit: int) -> np.ndarray:
-    """Indices, ascending, of the at most `limit` detections of highest score."""
-    if len(detections) <= limit:
-        return np.arange(len(detections))
-    return np.sort(np.argsort(-detections.scores, kind="stable")[:limit])
-
-
-def leave_room(
-    scores: np.ndarray, matched: Sequence[Forecast | None], pinned: int, limit: int
-) -> np.ndarray:
-    """Rows (K,), ascending, of the detections that stay, so that all pinned objects fit in.
-
-    Args:
-        scores: (N,) of the detections.
-        matched: the N detections' tracks.
-        pinned: number of pinned tracks, matched or not.
-        limit: most objects.
-    """
-    found = np.array([one is not None and one.track.pinned for one in matched], bool)
-    others = np.flatnonzero(~found)
-    best = others[np.argsort(-scores[others], kind="stable")][: max(limit - pinned, 0)]
-    return np.sort(np.append(np.flatnonzero(found), best)).astype(int)
-
-
-def has_ended(one: Forecast, stamp_s: float, answered_s: float, config: TrackerConfig) -> bool:
-    """Whether a track without a detection ends; for a given object a warning says so.
-
-    Args:
-        one: of the track.
-        stamp_s: time of the frame.
-        answered_s: time of the last frame that was answered.
-        config: of the tracker.
-    """
-    track = one.track
-    unsure_s = 0.0 if track.given else answered_s - track.trusted_s
-    is_unsure = 0 <= config.max_drift < unsure_s
-    if not track.pinned:
-        limit = config.max_coast
-        is_old = limit == 0 or 0 < limit < stamp_s - track.last_seen_s
-        return is_old or is_unsure or one.has_left
-    if one.has_left:
-        logger.warning("Given object %d ends: it left the image", track.track_id)
-    elif is_unsure:
-        logger.warning("Given object %d ends: not confirmed for %.1f s", track.track_id, unsure_s)
-    else:
-        return False
-    return True
 
 
 def make_plan(

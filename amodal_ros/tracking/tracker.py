@@ -17,23 +17,17 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.aligning import aligned
-from amodal_ros.tracking.association import associate, hold_several, repeat_others
 from amodal_ros.tracking.camera_motion import choose_camera, common_change
 from amodal_ros.tracking.carrying import carried_objects, carried_track, settled_track
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.judgement import Outcome, judge
-from amodal_ros.tracking.plan import (
-    FrameInfo,
-    Supported,
-    best_detections,
-    has_ended,
-    leave_room,
-    make_plan,
-)
+from amodal_ros.tracking.plan import FrameInfo, make_plan
 from amodal_ros.tracking.remembering import published, remembered
+from amodal_ros.tracking.scene import SceneMotion, SceneView
 from amodal_ros.tracking.search import SecondLook, second_look
 from amodal_ros.tracking.settings import TrackerConfig
-from amodal_ros.tracking.stream import SceneMotion, SceneView, Stream
+from amodal_ros.tracking.stream import Stream
+from amodal_ros.tracking.support import still_coasting, supported
 from amodal_ros.tracking.track import Track, given_track
 from amodal_ros.tracking.types import TrackedObject, TrackerStatus, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
@@ -178,25 +172,22 @@ class AmodalTracker:
         hw = check_hw("image_hw", image_hw)
         if not math.isfinite(stamp_s):
             raise InvalidInputError(f"stamp_s: expected a finite time in seconds, got {stamp_s}")
-        limit = self.config.max_objects
-        kept = best_detections(detections, limit)
-        chosen = detections.select(kept)
-        check_boxes("detections.boxes_xyxy", chosen.boxes_xyxy, hw)
+        config = self.config
+        check_boxes("detections.boxes_xyxy", detections.boxes_xyxy, hw)
         scene = None if image_rgb is None else SceneView.of(_check_frame(image_rgb, hw))
         with self._lock:
             motion, reset = self._follow_stream(stamp_s, hw, scene)
             forecasts, camera = self._forecasts(motion, stamp_s, hw)
-            chosen, kept, matched, dropped = self._supported(chosen, kept, forecasts)
-            dropped += len(detections) - min(len(detections), limit)
-            self._warn_if_crowded(dropped)
-            coasting = self._still_coasting(forecasts, matched, stamp_s)
-            return make_plan(
-                FrameInfo(stamp_s, hw, self._epoch, reset, scene, camera),
-                Supported(chosen, kept, matched, dropped),
-                coasting,
-                self._ids(chosen, matched),
-                self.config,
+            used = supported(detections, forecasts, self._number_pinned(), config)
+            self._warn_if_crowded(used.dropped)
+            coasting, ended = still_coasting(
+                forecasts, used.forecasts, stamp_s, self._stream.answered_s, config
             )
+            for track_id in ended:
+                del self._tracks[track_id]
+            ids = self._ids(used.detections, used.forecasts)
+            frame = FrameInfo(stamp_s, hw, self._epoch, reset, scene, camera)
+            return make_plan(frame, used, coasting, ids, config)
 
     def look_again(self, plan: TrackPlan, prediction: AmodalPrediction) -> SecondLook | None:
         """Where to ask for objects once more, in the same frame, that were lost in it.
@@ -325,38 +316,6 @@ class AmodalTracker:
         change = common_change(tracks, motion, passed_s, camera)
         moved = [forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks]
         return moved, camera
-
-    def _supported(
-        self, detections: Detections, kept: np.ndarray, forecasts: Sequence[Forecast]
-    ) -> tuple[Detections, np.ndarray, list[Forecast | None], int]:
-        """The detections that are used, their rows, their tracks, and how many find no room."""
-        candidates = [one.candidate() for one in forecasts]
-        rows = np.flatnonzero(~hold_several(detections, candidates))
-        detections, kept = detections.select(rows), kept[rows]
-        matches = associate(detections, candidates, self.config.match_iou)
-        rows = np.flatnonzero(~repeat_others(detections, matches))
-        detections, kept, matches = detections.select(rows), kept[rows], matches[rows]
-        matched = [forecasts[index] if index >= 0 else None for index in matches]
-        pinned, limit = self._number_pinned(), self.config.max_objects
-        rows = leave_room(detections.scores, matched, pinned, limit)
-        dropped = len(detections) - len(rows)
-        return detections.select(rows), kept[rows], [matched[row] for row in rows], dropped
-
-    def _still_coasting(
-        self, forecasts: Sequence[Forecast], matched: Sequence[Forecast | None], stamp_s: float
-    ) -> list[Forecast]:
-        """Ends the missed tracks that are too old, gone or too many; the others by identity."""
-        answered_s = self._stream.answered_s
-        found = {one.track.track_id for one in matched if one is not None}
-        missed = [one for one in forecasts if one.track.track_id not in found]
-        alive = [one for one in missed if not has_ended(one, stamp_s, answered_s, self.config)]
-        alive.sort(key=lambda one: (-one.track.pinned, -one.track.score))
-        alive = alive[: max(self.config.max_objects - len(matched), 0)]
-        staying = {one.track.track_id for one in alive}
-        for one in missed:
-            if one.track.track_id not in staying:
-                del self._tracks[one.track.track_id]
-        return sorted(alive, key=lambda one: one.track.track_id)
 
     def _warn_if_crowded(self, dropped: int) -> None:
         """Says so once when there begin to be more detections than are followed."""

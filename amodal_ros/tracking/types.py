@@ -10,7 +10,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.tracking.forecast import Forecast
-from amodal_ros.tracking.stream import SceneView
+from amodal_ros.tracking.scene import SceneView
 from amodal_ros.types import PointPrompt
 
 

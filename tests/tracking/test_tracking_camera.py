@@ -11,7 +11,8 @@ import pytest
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.camera_motion import choose_camera, common_change, own_motion
 from amodal_ros.tracking.forecast import forecast
-from amodal_ros.tracking.stream import SceneMotion, Stream, shared_motions
+from amodal_ros.tracking.scene import SceneMotion, shared_motions
+from amodal_ros.tracking.stream import Stream
 from amodal_ros.tracking.track import IDENTITY, Track
 from tests.tracking.tracker_support import Box, filled
 

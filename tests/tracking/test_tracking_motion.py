@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.stream import SceneView, scene_motion
+from amodal_ros.tracking.scene import SceneView, scene_motion
 from amodal_ros.tracking.track import (
     IDENTITY,
     compose,
