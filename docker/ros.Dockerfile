@@ -31,7 +31,7 @@ RUN apt-get update \
     && rosdep install -y --rosdistro "$ROS_DISTRO" --ignore-src --dependency-types=buildtool \
       --dependency-types=build --dependency-types=exec \
       --from-paths src/amodal_ros src/amodal_ros/msg \
-    && pip3 install "openvino>=2024.4" "rosbags>=0.11" "mcap-ros2-support>=0.5.5" \
+    && pip3 install "openvino>=2024.4" "rosbags>=0.11" "mcap>=1.2.1" "mcap-ros2-support>=0.5.5" \
     && rm -rf /var/lib/apt/lists/*
 
 COPY . src/amodal_ros/

@@ -55,9 +55,7 @@ def _run(
 
     from amodal_ros.ros.bag.checkpoint import Checkpoints
     from amodal_ros.ros.bag.inputs import open_inputs
-    from amodal_ros.ros.bag.offline import OfflineCamera
-    from amodal_ros.ros.bag.run import AnswerTopics, BagRun, StopSwitch, topics_to_copy
-    from amodal_ros.ros.node.model_loading import load_predictor
+    from amodal_ros.ros.bag.run import AnswerTopics, BagRun, topics_to_copy
 
     console = Console(stderr=True)
     _check_out(arguments)
@@ -71,35 +69,51 @@ def _run(
     progress = checkpoints.begin(anew=arguments.restart)
     if progress.frames:
         console.print(f"going on after frame {progress.frames} of {len(frames)}")
-
-    with _progress_bar(console) as bar:
-        task = bar.add_task("frames", total=_total(arguments, len(frames)))
-        bar.update(task, completed=progress.frames)
-        camera = OfflineCamera(
-            parameters,
-            make_predictor or load_predictor,
-            lambda text: bar.console.print(text, markup=False, highlight=False),
-            progress.tracker,
-        )
-        stack.callback(camera.close)
-        run = BagRun(
-            *(frames, checkpoints, progress, topics),
-            lambda done: bar.update(task, completed=done),
-        )
-        for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.signal(number, StopSwitch(run)))
-        whole = run.answer_all(camera, arguments.frames)
-    if not whole:
+    run = BagRun(frames, checkpoints, progress, topics)
+    model = _answer_all(run, arguments, parameters, make_predictor, console, stack)
+    if model is None:
         print(
             f"amodal_bag: interrupted after {progress.frames} of {len(frames)} frames; the same "
             "command goes on from there",
             file=sys.stderr,
         )
         return 130
-    notes = {"source": str(arguments.source), "model": camera.model_name()}
+    notes = {"source": str(arguments.source), "model": model}
     run.write_result(arguments.out, copied, notes)
     _tell_end(console, arguments, frames, progress)
     return 0
+
+
+def _answer_all(
+    run: Any,
+    arguments: argparse.Namespace,
+    parameters: Any,
+    make_predictor: MakePredictor | None,
+    console: Any,
+    stack: ExitStack,
+) -> str | None:
+    """Has all frames answered, with a bar; the model's name, or None where it was interrupted."""
+    from amodal_ros.ros.bag.offline import OfflineCamera
+    from amodal_ros.ros.bag.progress_bar import progress_bar
+    from amodal_ros.ros.bag.run import StopSwitch
+    from amodal_ros.ros.node.model_loading import load_predictor
+
+    with progress_bar(console) as bar:
+        task = bar.add_task("frames", total=run.total(arguments.frames))
+        bar.update(task, completed=run.progress.frames)
+        camera = OfflineCamera(
+            parameters,
+            make_predictor or load_predictor,
+            lambda text: bar.console.print(text, markup=False, highlight=False),
+            run.progress.tracker,
+        )
+        stack.callback(camera.close)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, StopSwitch(run)))
+        whole = run.answer_all(
+            camera, lambda done: bar.update(task, completed=done), arguments.frames
+        )
+    return camera.model_name() if whole else None
 
 
 def _check_out(arguments: argparse.Namespace) -> None:
@@ -142,31 +156,6 @@ def _facts(path: Path) -> list[Any]:
     """Name, size and time of change of a file, or of the files of a folder."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-
-
-def _total(arguments: argparse.Namespace, frames: int) -> int:
-    return frames if arguments.frames is None else min(frames, arguments.frames)
-
-
-def _progress_bar(console: Any) -> Any:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _tell_end(console: Any, arguments: argparse.Namespace, frames: Any, progress: Any) -> None:

@@ -67,7 +67,6 @@ class BagRun:
         checkpoints: keep what is done.
         progress: of an earlier run, or none.
         topics: that are written.
-        on_frame: told after each frame how many are done.
     """
 
     def __init__(
@@ -76,21 +75,26 @@ class BagRun:
         checkpoints: Checkpoints,
         progress: Progress,
         topics: AnswerTopics,
-        on_frame: Callable[[int], object],
     ) -> None:
         self._frames = frames
         self._checkpoints = checkpoints
         self.progress = progress
         self._topics = topics
-        self._on_frame = on_frame
         self._counts_before = Counter(progress.counts)
         self.stopping = False
 
-    def answer_all(self, camera: OfflineCamera, limit: int | None = None) -> bool:
+    def total(self, limit: int | None = None) -> int:
+        """Number of frames to answer, earlier ones included; `limit`: at most so many."""
+        return min(len(self._frames), limit or len(self._frames))
+
+    def answer_all(
+        self, camera: OfflineCamera, on_frame: Callable[[int], object], limit: int | None = None
+    ) -> bool:
         """Answers all frames that are left; returns False if `stopping` was set meanwhile.
 
         Args:
             camera: answers; with the tracks of `progress`.
+            on_frame: told after each frame how many are done.
             limit: answer no frame from this number on; None: all.
 
         Raises:
@@ -112,11 +116,11 @@ class BagRun:
             if answer is not None:
                 self._write(segment.writer, frame, answer)
             self.progress.frames = frame.number + 1
-            self._on_frame(self.progress.frames)
+            on_frame(self.progress.frames)
             if monotonic() - saved_s >= _SAVE_EVERY_S:
                 self._save(camera, segment)
                 segment, saved_s = _Segment(), monotonic()
-        self.progress.frames = min(len(self._frames), limit or len(self._frames))
+        self.progress.frames = self.total(limit)
         self._save(camera, segment)
         return True
 

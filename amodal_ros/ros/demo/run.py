@@ -14,17 +14,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.bag.progress_bar import progress_bar
 from amodal_ros.ros.demo.cast import READY, REPORT, Part, cast_of
 from amodal_ros.ros.demo.events import parse_event
 from amodal_ros.ros.demo.processes import Child, ChildError, Family, ros_environment
@@ -136,15 +129,7 @@ def _follow(
     camera: Child,
 ) -> None:
     """Shows progress and warnings until the camera has ended."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with progress_bar(console) as progress:
         bar = progress.add_task("starting the nodes", total=stage.frame_count)
         while camera.exit_code is None:
             _show_lines(family, progress, bar)
