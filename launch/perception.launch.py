@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the node amodal_perception: ``ros2 launch amodal_ros perception.launch.py``.
 
-To go with a detector, include both launch files in one of your own; docs/node.md has an example.
+robot.launch.py starts a detector beside it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.rle import decode_rle
 
 # Of an object that is hidden further than this, a detector would find nothing.
 LEAST_VISIBLE_SHARE = 0.1
@@ -155,6 +154,9 @@ def plan_from_annotations(annotations: Mapping[str, Any]) -> BoxPlan:
     Args:
         annotations: The parsed file; `visible_bbox`, `visible_mask`, `area` and `name` are used.
     """
+    # pycocotools has no rosdep key, and recordings on a robot need none of it.
+    from amodal_ros.image.rle import decode_rle
+
     names = {category["id"]: category["name"] for category in annotations["categories"]}
     index_of = {image["id"]: image["frame"] for image in annotations["images"]}
     frames: dict[int, list[PromptBox]] = {index: [] for index in index_of.values()}

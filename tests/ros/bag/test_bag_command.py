@@ -230,6 +230,15 @@ def test_wrong_input_is_one_line(tmp_path, capsys, arguments, message):
     assert not (tmp_path / "out.mcap").exists()
 
 
+def test_a_robot_needs_no_more_than_the_readers():
+    """What has no rosdep key, but for the two readers, is not imported."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['av', 'pycocotools'])); "
+        "import amodal_ros.ros.bag.inputs, amodal_ros.ros.bag.offline, amodal_ros.ros.bag.run"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+
+
 def test_a_planted_state_runs_nothing(tmp_path):
     class Planted:
         def __reduce__(self):
