@@ -75,14 +75,25 @@ def open_transforms(node: Node) -> Transforms:
     Raises:
         InvalidInputError: if tf2_msgs is not installed.
     """
-    if importlib.util.find_spec("tf2_ros") is not None:
-        return Tf2Transforms(node)
-    if importlib.util.find_spec("tf2_msgs") is None:
+    check_transforms_installed()
+    return Tf2Transforms(node) if _has_tf2_ros() else OwnTransforms(node)
+
+
+def check_transforms_installed() -> None:
+    """Check for the messages of transforms.
+
+    Raises:
+        InvalidInputError: if tf2_msgs is not installed.
+    """
+    if not _has_tf2_ros() and importlib.util.find_spec("tf2_msgs") is None:
         raise InvalidInputError(
             "target_frame and depth_camera_info_topic need tf2_msgs: apt install "
             "ros-$ROS_DISTRO-tf2-ros-py"
         )
-    return OwnTransforms(node)
+
+
+def _has_tf2_ros() -> bool:
+    return importlib.util.find_spec("tf2_ros") is not None
 
 
 def wait_for_transform(

@@ -13,6 +13,7 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.yolo import yolo_message_type
+from amodal_ros.ros.inputs.transforms import check_transforms_installed
 from amodal_ros.ros.node.camera import Camera
 from amodal_ros.ros.node.model_host import ModelHost
 from amodal_ros.ros.node.model_loading import check_model_folder
@@ -21,7 +22,13 @@ from amodal_ros.ros.parameters.spec import Effect
 from amodal_ros.ros.parameters.table import PARAMETERS, PerceptionParameters
 
 _PERIOD_S = 1.0
-_TOPICS = ("image_topic", "detections_topic", "depth_topic", "camera_info_topic")
+_TOPICS = (
+    "image_topic",
+    "detections_topic",
+    "depth_topic",
+    "camera_info_topic",
+    "depth_camera_info_topic",
+)
 _MODEL_NAMES = tuple(spec.name for spec in PARAMETERS if spec.effect is Effect.MODEL)
 
 
@@ -99,6 +106,8 @@ class LiveParameters:
                 ) from error
         if wanted.detections_type == "yolo_msgs":
             yolo_message_type()
+        if wanted.target_frame or wanted.depth_camera_info_topic:
+            check_transforms_installed()
         if self._host.serving is not None:
             check_model_folder(wanted)
 
