@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes `golden_mobile_sam.json`: ``python -m tests.model_folder.golden_mobile_sam BASE_WEIGHTS``.
 
-The visible masks of objects in photos by the official `mobile_sam` modules alone (torch, float32,
-single-mask token): what the shipped model's pass with gain 0 must give. A region is cut out and
+The masks of objects in photos by the official `mobile_sam` modules alone (torch, float32,
+single-mask token): what the shipped model must give with gain 0. A region is cut out and
 enlarged with Pillow, the official layers run one after the other (their own ``forward_features``
 knows 1024 pixels only), and official code carries the mask back. Nothing of ours takes part but
 reading the weights and the manifest's two numbers.

@@ -21,7 +21,9 @@ from amodal_ros.image.masks import mask_iou
 from amodal_ros.image.rle import decode_rle
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_predictor
+from amodal_ros.model_folder.manifest import default_model_dir
 from amodal_ros.types import PointPrompt
+from training.evaluation.segmenters import PredictorSegmenter, open_model_folder
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_mobile_sam.json").read_text())
 
@@ -31,14 +33,21 @@ def predictor() -> AmodalPredictor:
     return load_predictor(None, EngineOptions("onnxruntime", threads=2))
 
 
+@pytest.fixture(scope="module")
+def base_model() -> PredictorSegmenter:
+    return open_model_folder(default_model_dir(), adapter_gain=0.0, threads=2)
+
+
 @pytest.mark.parametrize("entry", GOLDEN, ids=[entry["photo"] for entry in GOLDEN])
-def test_visible_masks_equal_those_of_the_official_modules(
-    predictor: AmodalPredictor, entry: dict
+def test_with_gain_0_masks_equal_those_of_the_official_modules(
+    base_model: PredictorSegmenter, entry: dict
 ) -> None:
-    features = predictor.encode(getattr(data, entry["photo"])())
-    got = predictor.predict(features, [item["box_xyxy"] for item in entry["objects"]])
+    features = base_model.encode(getattr(data, entry["photo"])())
+    boxes = np.array([item["box_xyxy"] for item in entry["objects"]], dtype=np.float32)
+    got = base_model.predict(features, boxes, [None] * len(boxes), None)
     for row, item in enumerate(entry["objects"]):
         assert mask_iou(got.visible_masks[row], decode_rle(item["mask"])) >= 0.98
+        assert mask_iou(got.amodal_masks[row], decode_rle(item["mask"])) >= 0.98
 
 
 def test_masks_differ_exactly_when_the_adapters_are_trained(predictor: AmodalPredictor) -> None:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,16 +61,6 @@ def test_the_recipe_learns_time_after_its_first_phase():
     assert weights[0] == [0.5, 0.2, 0.2, 0.1]
     assert {len(one) for one in weights[1:]} == {5}
     assert all(one[4] > 0 for one in weights[1:])
-
-
-def test_the_small_model_is_the_recipes_first_phase_and_a_falling_rate():
-    folder = Path("training/configs/embedded")
-    recipe, small = (
-        phases_of(load_config(folder / name, data_schema=DataConfig))
-        for name in ("recipe.yaml", "small.yaml")
-    )
-    assert small[0].config == replace(recipe[0].config, phases=small[0].config.phases)
-    assert small[1].config.optimiser.final_lr < 0.1 * recipe[0].config.optimiser.final_lr
 
 
 @pytest.mark.parametrize(
