@@ -164,6 +164,8 @@ def _tell_end(console: Any, arguments: argparse.Namespace, frames: Any, progress
     if lost:
         text += f"; {lost} images cannot be read"
     console.print(text, highlight=False)
+    if frames.bag.damage:
+        console.print(f"{frames.bag.path}: {frames.bag.damage}", markup=False, highlight=False)
     for line in frames.unreadable[:3]:
         console.print(line, markup=False, highlight=False)
     found = {name: count for name, count in progress.counts.items() if count}

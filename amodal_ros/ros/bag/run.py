@@ -17,7 +17,7 @@ from amodal_ros.files import whole_file
 from amodal_ros.ros.bag.checkpoint import Checkpoints, Progress
 from amodal_ros.ros.bag.frames import BagFrames, RecordedFrame
 from amodal_ros.ros.bag.offline import REREAD_FRAMES, OfflineCamera
-from amodal_ros.ros.bag.reader import Bag
+from amodal_ros.ros.bag.reader import Bag, DamagedBagError
 from amodal_ros.ros.bag.storage import BagTopic
 from amodal_ros.ros.bag.writer import BagWriter
 from amodal_ros.ros.convert.masks import amodal_boxes_message
@@ -129,12 +129,20 @@ class BagRun:
 
         Args:
             out: the file.
-            copied: topics of the recording that are copied.
+            copied: topics of the recording that are copied; of damaged ones what can be read.
             notes: of the file.
 
         Raises:
             OSError: it cannot be written.
         """
+        try:
+            self._write_file(out, copied, notes)
+        except DamagedBagError:  # where neither images nor boxes are
+            self._frames.bag.salvage()
+            self._write_file(out, copied, notes)
+        self._checkpoints.remove()
+
+    def _write_file(self, out: Path, copied: list[BagTopic], notes: dict[str, str]) -> None:
         with whole_file(out) as unfinished, unfinished.open("wb") as file:
             writer = BagWriter(file, notes)
             originals = self._originals(copied)
@@ -143,7 +151,6 @@ class BagRun:
             ):
                 writer.write(topic, log_ns, data)
             writer.finish()
-        self._checkpoints.remove()
 
     def _after_reread(
         self, frames: Iterator[RecordedFrame], camera: OfflineCamera, done: int

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from amodal_msgs.msg import AmodalMaskArray
 from mcap.reader import make_reader
+from mcap.writer import CompressionType
 from mcap_ros2.decoder import DecoderFactory
 from rclpy.serialization import deserialize_message
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import BackendError, InvalidInputError
@@ -203,6 +205,19 @@ def test_a_damaged_recording_is_answered_as_far_as_it_goes(run, tmp_path):
     assert code == 0, output
     assert "it ends after" in output
     assert 2 <= len(read(tmp_path / "out.mcap", MASKS)) < 6
+
+
+def test_damage_in_a_copied_topic_costs_that_part_alone(run, tmp_path):
+    notes = [("/notes", stamp_ns(f), Header(frame_id=f"note {f}")) for f in range(3)]
+    recorded = [*entries(3), *notes]
+    plain = {"compression": CompressionType.NONE, "chunk_size": 10}
+    source = write_mcap(tmp_path / "in.mcap", recorded, **plain)
+    source.write_bytes(source.read_bytes().replace(b"note 1", b"n#te 1"))
+    status, output = run(source, tmp_path / "out.mcap", "--copy", "/notes")
+    assert status == 0, output
+    assert "1 chunk is damaged" in output
+    assert [m.frame_id for _, m in read(tmp_path / "out.mcap", "/notes")] == ["note 0", "note 2"]
+    assert len(read(tmp_path / "out.mcap", MASKS)) == 3
 
 
 @pytest.mark.parametrize(
