@@ -37,7 +37,7 @@ GROUPS = {
     "postprocessing": ("postprocess", "track"),
     "message": ("message",),
 }
-BUT_ENGINE_LIMIT_MS = 40.0
+BUT_ENGINE_LIMIT_MS = 20.0
 RSS_LIMIT_MIB = 1.2e9 / 2**20
 # Growth over the run, after its first tenth, that is still called flat; of a long run only.
 GROWTH_LIMIT = 0.02

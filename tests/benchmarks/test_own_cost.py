@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark of the node's own cost runs all stages and takes the engine's time off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
+from benchmarks.own_cost import StandIn, Watch, main
+
+
+def test_all_stages_are_measured(tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    options = ["--objects", "2", "--frames", "2", "--width", "320", "--height", "240"]
+    main([*options, "--out", str(out)])
+    (stages,) = json.loads(out.read_text())["results"]["milliseconds"].values()
+    assert set(stages) == {"convert", "plan", "predictor", "update", "message", "tracking", "all"}
+    assert stages["all"]["median"] > stages["tracking"]["median"] > 0
+
+
+def test_the_engine_does_not_count() -> None:
+    engine = StandIn(load_manifest(default_model_dir()))
+    watch = Watch(engine)
+
+    def work() -> None:
+        engine.spent_s += 5.0
+
+    watch.time("engine", work)
+    assert watch.stages_ms["engine"] < -4000
+
+
+def test_it_gives_tensors_of_the_models_shapes() -> None:
+    manifest = load_manifest(default_model_dir())
+    found = StandIn(manifest).run("prefix", {"image": np.zeros((2, 3, 448, 448), np.float32)})
+    assert found["features"].shape == (2, *manifest.graphs["prefix"].outputs[0].shape[1:])
