@@ -65,7 +65,8 @@ def meeting_pairs(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
     gaps = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     gaps -= np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     near = (gaps < np.maximum(sides[:, None], sides[None])).all(axis=2)
-    near &= (sides > 0).all(axis=1)[:, None] & (sides > 0).all(axis=1)[None]
+    holds = sides[:, 0] > 0  # empty masks meet nobody
+    near &= holds[:, None] & holds[None]
     return [(int(one), int(other)) for one, other in np.argwhere(np.triu(near, k=1))]
 
 
