@@ -8,7 +8,7 @@ the more of them both claim as seen, the less it counts. Then it counts too who 
 the image: of things that stand on something, an upright camera sees the nearer one's foot lower.
 A thing that another claims nearly whole, though both show it, lies on that: food on its plate.
 
-A depth image counts more than either, wherever it tells the two apart.
+A depth image counts as much as the clearest masks, wherever it tells the two apart.
 
 `web/page/core/occlusion.js` has the same rule, without depth.
 """
