@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from amodal_ros.loading import load_predictor
     from benchmarks.common import RESULTS, model_facts, write_result
+    from benchmarks.space.picture import draw_boxes
     from benchmarks.space.scenes import HW
     from benchmarks.tabletop.assets import default_cache, prepare_assets
     from benchmarks.tabletop.catalog import OBJECT_SETS
@@ -43,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     assets = prepare_assets(arguments.objects, default_cache())
     rows: dict[str, list[Row]] = {}
     predictor = None if arguments.true_masks else load_predictor()
-    for scene in _scenes(assets, catalogue, arguments):
+    for number, scene in enumerate(_scenes(assets, catalogue, arguments)):
+        if arguments.picture is not None and number == arguments.picture_of:
+            draw_boxes(scene, BUCKETS[-2][0], arguments.picture)
         for kind, masks in _masks(scene, predictor):
             rows.setdefault(kind, []).extend(_rows(scene, masks))
     results = {kind: summary(of_kind) for kind, of_kind in rows.items()}
@@ -164,6 +167,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
     parser.add_argument(
         "--true-masks", action="store_true", help="with true masks alone, without the model"
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="draw true boxes (white), ours (green) and those of visible points (red) into it",
+    )
+    parser.add_argument(
+        "--picture-of", type=int, default=0, metavar="N", help="scene of the picture (0)"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="benchmarks/results/space.json")
     return parser

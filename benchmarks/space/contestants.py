@@ -29,6 +29,15 @@ def scene_scores(
         scene: with the true boxes.
         masks: of each of its objects.
     """
+    for number, boxes in scene_boxes(scene, masks):
+        scores = [_score(scene, number, box) for box in boxes]
+        yield number, dict(zip(CONTESTANTS, scores, strict=True))
+
+
+def scene_boxes(
+    scene: RgbdScene, masks: Sequence[Masks]
+) -> Iterator[tuple[int, list[ObjectBox | None]]]:
+    """Number of each object and its boxes in the order of `CONTESTANTS`, in the camera's frame."""
     plane = find_support_plane(scene.depth_m, [visible for visible, _ in masks], scene.camera)
     for number, (visible, amodal) in enumerate(masks):
         whole, of_seen = (
@@ -39,16 +48,12 @@ def scene_scores(
         if of_seen is not None:
             nothing = np.zeros((0, 3), np.float32)
             points = replace(of_seen, hidden=nothing, rim=nothing, back=nothing, base=nothing)
-        boxes = [
-            None if found is None else upright_box(found, scene.camera)
-            for found in (whole, of_seen, points)
-        ]
         yield (
             number,
-            {
-                name: _score(scene, number, box)
-                for name, box in zip(CONTESTANTS, boxes, strict=True)
-            },
+            [
+                None if found is None else upright_box(found, scene.camera)
+                for found in (whole, of_seen, points)
+            ],
         )
 
 

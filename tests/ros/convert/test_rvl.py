@@ -105,3 +105,17 @@ def test_any_cut_is_refused_or_decoded_but_nothing_else():
     for end in range(8, len(data), 97):
         with pytest.raises(InvalidInputError):
             decode_rvl(data[:end])
+
+
+def test_any_bytes_are_refused_or_decoded_but_nothing_else():
+    rng = np.random.default_rng(0)
+    decoded = 0
+    for _ in range(2000):
+        body = rng.integers(0, 256, rng.integers(0, 60), np.uint8).tobytes()
+        try:
+            depth = decode_rvl(struct.pack("<II", 3, int(rng.integers(1, 9))) + body)
+        except InvalidInputError:
+            continue
+        decoded += 1
+        assert depth.dtype == np.uint16
+    assert decoded
