@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,14 +23,19 @@ def aligned(plan: TrackPlan) -> TrackPlan:
     """A plan whose forecasts follow the detections where these moved otherwise than measured.
 
     What is visible of a detected object ends at its box, and begins anew where the box uncovers
-    it. What is visible of others is none of an object without a detection.
+    it. Where it overlaps that of another, the one that hides more of the other has it; what is
+    visible of detected objects is none of an object without a detection.
     """
     moved = [_aligned(plan, row) for row in range(len(plan))]
-    seen = [
-        one.visible if one is not None and plan.detection_index[row] >= 0 else None
-        for row, one in enumerate(moved)
-    ]
-    shown = [_shown(plan, row, one, seen) for row, one in enumerate(moved)]
+    masks = [_masks(one, plan.image_hw) for one in moved]
+    detected = (plan.detection_index >= 0).tolist()
+    shown: list[Forecast | None] = []
+    for row, one in enumerate(moved):
+        others = [masks[k] for k in range(len(moved)) if k != row and detected[k]]
+        box = _pixels(plan.boxes_xyxy[row]) if detected[row] else None
+        shown.append(
+            None if one is None else replace(one, visible=_shown(masks[row], others, box))
+        )
     return replace(plan, forecasts=tuple(shown))
 
 
@@ -102,33 +108,50 @@ def _along(
     return 1.0, float(min(found[0] - whole[0], 0.0) + max(found[1] - whole[1], 0.0))
 
 
+def _masks(one: Forecast | None, image_hw: tuple[int, int]) -> tuple[CroppedMask, CroppedMask]:
+    """Whole and visible mask of a forecast; empty where they are not known."""
+    nothing = CroppedMask.empty(image_hw)
+    if one is None or one.amodal is None:
+        return nothing, nothing
+    return one.amodal, nothing if one.visible is None else one.visible & one.amodal
+
+
 def _shown(
-    plan: TrackPlan, row: int, one: Forecast | None, seen: list[CroppedMask | None]
-) -> Forecast | None:
-    """A forecast with what is visible of it now.
+    masks: tuple[CroppedMask, CroppedMask],
+    others: Sequence[tuple[CroppedMask, CroppedMask]],
+    box: BoxXyxy | None,
+) -> CroppedMask:
+    """What is visible of an object now.
 
     Args:
-        plan: of the frame.
-        row: of the object.
-        one: aligned.
-        seen: what is visible of the objects that were detected.
+        masks: whole and visible, aligned.
+        others: those of the objects that were detected.
+        box: of its own detection; None: there is none.
     """
-    if one is None or one.amodal is None:
-        return one
-    nothing = CroppedMask.empty(plan.image_hw)
-    visible = nothing if one.visible is None else one.visible & one.amodal
-    others = [mask for k, mask in enumerate(seen) if k != row and mask is not None]
-    if plan.detection_index[row] < 0:
-        for mask in others:
-            visible = visible - mask
-        return replace(one, visible=visible)
-    box = CroppedMask.filled(plan.image_hw, _pixels(plan.boxes_xyxy[row]))
-    bare = one.amodal & box
-    if not visible.is_empty:
-        bare = bare - CroppedMask.filled(plan.image_hw, visible.box_xyxy)
-    for mask in others:
+    amodal, seen = masks
+    visible = seen
+    for other in others:
+        if box is None or _is_before(other, masks):
+            visible = visible - other[1]
+    if box is None:
+        return visible
+    bare = amodal & CroppedMask.filled(amodal.image_hw, box)
+    if not seen.is_empty:
+        bare = bare - CroppedMask.filled(amodal.image_hw, seen.box_xyxy)
+    for _, mask in others:
         bare = bare - mask
-    return replace(one, visible=visible | bare)
+    return visible | bare
+
+
+def _is_before(
+    front: tuple[CroppedMask, CroppedMask], back: tuple[CroppedMask, CroppedMask]
+) -> bool:
+    """Whether an object hides more of another than is hidden of it by that, and they overlap."""
+    (front_whole, front_seen), (back_whole, back_seen) = front, back
+    if not front_seen.shared(back_seen):
+        return False
+    hidden = (back_whole - back_seen).shared(front_seen)
+    return hidden > (front_whole - front_seen).shared(back_seen)
 
 
 def _pixels(box: np.ndarray) -> BoxXyxy:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import BackendError
+from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.aligning import _shown
 from amodal_ros.tracking.budget import FrameBudget, looks_until_all, part_of
 from amodal_ros.tracking.frames import BudgetedFrames, Looked, ThreadLooks
 from amodal_ros.tracking.search import SecondLook
@@ -426,3 +428,14 @@ def test_a_second_look_counts_and_is_left_out_where_it_does_not_fit() -> None:
     for left_s, looks in ((0.1, 3), (0.08, 2), (0.02, 3)):
         assert frames._look(plan, look, left_s).looks == looks
     assert asked == [2, 1, 2, 2, 1]
+
+
+def test_what_passes_before_an_object_takes_its_visible_pixels() -> None:
+    """The second one hides a corner of the first when it is looked at, then more of it."""
+    whole = CroppedMask.filled(HW, (100, 30, 160, 80))
+    seen = CroppedMask.filled(HW, (100, 30, 150, 80))
+    before = CroppedMask.filled(HW, (140, 30, 200, 80))
+    back, front = (whole, seen), (before, before)
+    box = (100, 30, 150, 80)
+    assert _shown(back, [front], box).box_xyxy == (100, 30, 140, 80)
+    assert _shown(front, [back], (140, 30, 200, 80)).box_xyxy == before.box_xyxy
