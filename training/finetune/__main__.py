@@ -24,8 +24,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for name in ("amodal_ros", "training", "export", __name__):
         logging.getLogger(name).setLevel(logging.INFO)
-    for name in ("lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     silence_packages()
     warnings.simplefilter("ignore")  # the exporters are chatty; errors are not warnings
 
@@ -37,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from training.finetune.report import report_markdown
         from training.finetune.settings import FinetuneSettings
 
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import raises it
         settings = from_options(FinetuneSettings, arguments)
         result = finetune(settings)
     except AmodalError as error:
