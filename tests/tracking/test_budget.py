@@ -424,7 +424,7 @@ def test_a_second_look_counts_and_is_left_out_where_it_does_not_fit() -> None:
         return AmodalPrediction.from_masks(masks, masks, np.full(len(part), 0.75, np.float32))
 
     lost = SecondLook(plan, np.array([1]))
-    tracker.look_again = lambda plan, prediction: lost  # type: ignore[method-assign]
+    tracker.look_again = lambda plan, prediction: lost
     for left_s, looks in ((0.1, 3), (0.08, 2), (0.02, 3)):
         assert frames._look(plan, look, left_s).looks == looks
     assert asked == [2, 1, 2, 2, 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from training.taos.sources.render import RenderSource
 from training.untrusted import CorruptRecordError, RejectedError
 
 
-def keys(spec: str, config: TaosConfig, cache: Path, part: str) -> list[object]:
+def keys(spec: str, config: TaosConfig, cache: Path, part: str) -> list[Any]:
     return list(open_source(spec, replace(config, part=part), cache).pool(0))
 
 
