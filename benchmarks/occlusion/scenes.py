@@ -16,10 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.space.scenes import noisy
-from benchmarks.tabletop.cameraman import Cameraman
 from benchmarks.tabletop.catalog import TabletopObject
-from benchmarks.tabletop.shots import HW, MIN_VISIBLE_PX, view_of
-from benchmarks.tabletop.stage import build_stage
 
 LEAST_OVERLAP_PX = 20
 _LEAST_HIDDEN_PX, _LEAST_HIDDEN = 20, 0.01  # of an object's amodal mask: below it is no occluder
@@ -68,6 +65,11 @@ def render_scene(
     assets: Path, catalogue: Sequence[TabletopObject], seed: int, number: int
 ) -> OcclusionScene:
     """Render one scene, from its numbers alone."""
+    # OpenGL is loaded where it draws alone: in the process of a score it may meet triton.
+    from benchmarks.tabletop.cameraman import Cameraman
+    from benchmarks.tabletop.shots import HW, MIN_VISIBLE_PX, view_of
+    from benchmarks.tabletop.stage import build_stage
+
     rng = np.random.default_rng([seed, 0, number])
     stage = build_stage(assets, catalogue, rng, HW)
     view = view_of(stage, rng)

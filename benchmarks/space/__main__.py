@@ -36,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from amodal_ros.loading import load_predictor
     from benchmarks.common import RESULTS, model_facts, write_result
     from benchmarks.space.picture import draw_boxes
-    from benchmarks.space.scenes import HW
     from benchmarks.tabletop.assets import default_cache, prepare_assets
     from benchmarks.tabletop.catalog import OBJECT_SETS
+    from benchmarks.tabletop.shots import HW
 
     catalogue = OBJECT_SETS[arguments.objects]
     assets = prepare_assets(arguments.objects, default_cache())

@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.depth.camera import PinholeCamera, RigidTransform
-from benchmarks.tabletop.cameraman import Cameraman
 from benchmarks.tabletop.catalog import TabletopObject
-from benchmarks.tabletop.shots import HW, MIN_VISIBLE_PX, touches_border, view_of
-from benchmarks.tabletop.stage import VISUAL_GROUP, Stage, build_stage
+
+if TYPE_CHECKING:
+    from benchmarks.tabletop.stage import Stage
 
 _STREAM = 2  # of random numbers: other scenes than the stills and clips of the same seed
 _NOISE_AT_1_M = 0.0015  # of a stereo depth camera, growing with the square of the distance
@@ -79,6 +79,11 @@ def render_scene(
     assets: Path, catalogue: Sequence[TabletopObject], seed: int, number: int
 ) -> RgbdScene:
     """Render one scene, from its numbers alone."""
+    # OpenGL is loaded where it draws alone: in the process of a judgement it may meet triton.
+    from benchmarks.tabletop.cameraman import Cameraman
+    from benchmarks.tabletop.shots import HW, MIN_VISIBLE_PX, touches_border, view_of
+    from benchmarks.tabletop.stage import build_stage
+
     rng = np.random.default_rng([seed, _STREAM, number])
     stage = build_stage(assets, catalogue, rng, HW)
     with Cameraman(stage, HW) as cameraman:
@@ -106,6 +111,8 @@ def noisy(depth_m: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
 
 def _true_boxes(stage: Stage) -> list[TrueBox]:
     """Of each object, at the geoms' present positions."""
+    from benchmarks.tabletop.stage import VISUAL_GROUP
+
     owners = stage.geom_owners()
     seen = stage.model.geom_group == VISUAL_GROUP
     return [
@@ -118,6 +125,8 @@ def _true_boxes(stage: Stage) -> list[TrueBox]:
 
 def _corners(stage: Stage, geom: int) -> NDArray[np.float64]:
     """(P, 3) vertices of a geom's mesh, or the corners of a primitive, in the world."""
+    import mujoco
+
     model, data = stage.model, stage.data
     if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
         mesh = model.geom_dataid[geom]

@@ -4,13 +4,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.graph import occlusion_graph
-from tests.occlusion.drawn import HW, block
-
-pytest.importorskip("mujoco")
 from benchmarks.occlusion.scenes import (
     OcclusionScene,
     TruePair,
@@ -18,6 +14,7 @@ from benchmarks.occlusion.scenes import (
     true_pairs,
 )
 from benchmarks.occlusion.scores import OrderScore, by_visible_share
+from tests.occlusion.drawn import HW, block
 
 FAR = 100.0
 
