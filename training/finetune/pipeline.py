@@ -35,7 +35,7 @@ SHARES = (1.0, 0.5, 0.25)
 # For the time that is said first, roughly: an object through the predictor in samples of training,
 # seconds for a picture of the benchmark and of a scene, and for an export with its checks.
 _OBJECT_SAMPLES = 1.5
-_STILL_OBJECTS, _STILL_S, _SCENE_S, _EXPORT_S = 10, 5.0, 12.0, 60.0
+_STILL_OBJECTS, _STILL_S, _SCENE_S, _EXPORT_S = 10, 3.0, 3.0, 60.0
 
 
 @dataclass(frozen=True)
