@@ -10,7 +10,7 @@ A thing that another claims nearly whole, though both show it, lies on that: foo
 
 A depth image counts as much as the clearest masks, wherever it tells the two apart.
 
-`web/page/core/occlusion.js` has the same rule, without depth.
+`web/page/app/occlusion.js` has the same rule, without depth.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 EXECUTABLES = {
+    "amodal_bag",
     "amodal_perception",
     "amodal_masks",
     "amodal_demo",

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { encodeRle } from "../../web/page/app/coco.js";
 import * as geometry from "../../web/page/core/geometry.js";
 import { Mask } from "../../web/page/core/masks.js";
-import { occlusionOrder, occlusionRate } from "../../web/page/core/occlusion.js";
+import { occlusionOrder, occlusionRate } from "../../web/page/app/occlusion.js";
 import { maskFromLogits } from "../../web/page/core/postprocess.js";
 import { preprocess } from "../../web/page/core/preprocess.js";
 import * as prompts from "../../web/page/core/prompts.js";

@@ -168,7 +168,7 @@ def test_runtime_is_pinned_to_one_version() -> None:
 
 def test_the_port_of_the_core_stays_small() -> None:
     files = sorted((PAGE / "core").glob("*.js"))
-    assert len(files) == 8
+    assert len(files) == 7
     assert sum(len(file.read_text().splitlines()) for file in files) <= CORE_LINES
 
 

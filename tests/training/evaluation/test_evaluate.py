@@ -168,7 +168,7 @@ def test_an_image_that_breaks_while_loading_is_skipped_once(dataset_folder, data
 
 
 def run_command(monkeypatch, folder, model, *options: str) -> int:
-    monkeypatch.setattr(open_model, "open_segmenter", lambda *arguments: model)
+    monkeypatch.setattr(open_model, "open_segmenter", lambda *arguments, **options: model)
     return command.main(
         [
             *("--model", "fake", "--dataset", "amodal_coco", "--root", str(folder)),

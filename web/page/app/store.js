@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The objects of the page, what is done with them, and the way back.
 
-import { occlusionOrder, occlusionRate } from "../core/occlusion.js";
+import { occlusionOrder, occlusionRate } from "./occlusion.js";
 
 const LEAST_OVERLAP = 0.5; // IoU of the old and the new box, below which the last mask says nothing
 const MOST_UNDONE = 50;
