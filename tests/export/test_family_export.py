@@ -35,7 +35,10 @@ BOXES = np.array([[60, 40, 390, 290], [0, 90, 70, 200], [380, 230, 451, 300]], d
 FAMILIES = {"sam_vit_b": "sam", "sam2.1_hiera_t": "sam2", "mobile_sam": "mobile_sam"}
 
 
-@pytest.mark.parametrize("base", FAMILIES)
+@pytest.mark.parametrize(
+    "base",
+    ["sam2.1_hiera_t", "mobile_sam", pytest.param("sam_vit_b", marks=pytest.mark.slow)],
+)
 def test_narrow_members_run_in_the_predictor(base, tmp_path):
     manifest = load_manifest(export_member(base, tmp_path / "model", narrow=True))
     assert (manifest.family, manifest.mode) == (FAMILIES[base], "full")

@@ -65,6 +65,7 @@ def test_a_member_whose_one_pass_gives_both_masks_builds(tmp_path) -> None:
     assert set(engines.files) == set(GRAPHS)
 
 
+@pytest.mark.slow  # a minute and a quarter
 def test_video_path_is_verified_where_it_runs(tmp_path, monkeypatch) -> None:
     """All six engines on a fake GPU, on which the graphs of SAM 2 compute what they do here."""
     folder = export_member("sam2.1_hiera_t", tmp_path / "model", narrow=True)
