@@ -28,8 +28,9 @@ def at(rig, clock):
     def set_time(seconds: float) -> int:
         now_ns = round(seconds * NS_PER_S)
         rig.camera._stamp_ns = now_ns
-        clock.publish(Clock(clock=ns_to_stamp(now_ns)))
-        rig.camera.spin_for(0.1)
+        for _ in range(3):  # nodes listen to /clock by best effort, and may lose one
+            clock.publish(Clock(clock=ns_to_stamp(now_ns)))
+            rig.camera.spin_for(0.05)
         return now_ns
 
     return set_time
