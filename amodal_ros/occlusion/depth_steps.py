@@ -8,9 +8,9 @@ from functools import cache
 
 import numpy as np
 
-from amodal_ros.image.cropped import BoxXyxy
+from amodal_ros.image.cropped import BoxXyxy, common_box
 from amodal_ros.image.masks import mask_box
-from amodal_ros.occlusion.shapes import Shape, common_box
+from amodal_ros.occlusion.shapes import Shape
 
 _NEAR_PX = 12  # so far around the overlap: farther off, surfaces lean away
 _LEAST_DEPTHS = 10

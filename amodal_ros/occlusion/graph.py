@@ -16,7 +16,7 @@ import numpy as np
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.depth_steps import DepthSteps
-from amodal_ros.occlusion.order import consistent_order, layers
+from amodal_ros.occlusion.order import consistent_order, cycles, layers
 from amodal_ros.occlusion.painting import Painted, paint
 from amodal_ros.occlusion.pairs import LEAST_HIDDEN, Pair, decide
 from amodal_ros.occlusion.shapes import Shape, meeting_pairs
@@ -89,7 +89,7 @@ def occlusion_graph(
     depths = None if depth_m is None else DepthSteps(shapes, depth_m)
     found = [decide(shapes, indices, depths, upright) for indices in meeting]
     pairs = [pair for pair in found if pair is not None]
-    kept = consistent_order(len(shapes), pairs).kept
+    kept = consistent_order(len(shapes), pairs)
     followed = [pair for pair, keep in zip(pairs, kept, strict=True) if keep]
     hiding = [pair for pair in pairs if pair.hides]
     layer = layers(len(shapes), [pair for pair in followed if pair.hides])
@@ -99,15 +99,19 @@ def occlusion_graph(
     fronts = _fronts(len(shapes), hiding)
     return OcclusionGraph(
         visible=tuple(
-            painted.seen_of(k, shapes[k], image_hw) if k in met else visible[k]
-            for k in range(len(shapes))
+            CroppedMask.at(
+                image_hw,
+                shape.box_xyxy[:2],
+                painted.seen_of(k, shape) if k in met else shape.visible,
+            )
+            for k, shape in enumerate(shapes)
         ),
         hidings=tuple(
             _hiding(k, shape, fronts[k], int(layer[k]), painted if k in met else None)
             for k, shape in enumerate(shapes)
         ),
         pairs=tuple(pairs),
-        cycles=consistent_order(len(shapes), hiding).cycles,
+        cycles=cycles(len(shapes), hiding),
         contradictions=tuple(
             (one.front, one.back) if one.step_m < 0 else (one.back, one.front)
             for one in pairs

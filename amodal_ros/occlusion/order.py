@@ -8,7 +8,6 @@ after another, as long as they contradict none kept before (Tideman's ranked pai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -36,27 +35,17 @@ class Ordered(Protocol):
         """How sure it is, to compare pairs."""
 
 
-@dataclass(frozen=True, eq=False)
-class Order:
-    """Of N objects.
+def consistent_order(count: int, pairs: Sequence[Ordered]) -> np.ndarray:
+    """Which pairs an order of `count` objects follows: as many and as sure ones as it can.
 
-    Attributes:
-        kept: which of the pairs it follows, (P,) bool.
-        cycles: objects of each group that lie in front of one another, by index.
+    Returns:
+        (P,) bool.
     """
-
-    kept: np.ndarray
-    cycles: tuple[tuple[int, ...], ...]
-
-
-def consistent_order(count: int, pairs: Sequence[Ordered]) -> Order:
-    """The order of `count` objects that follows as many and as sure pairs as it can."""
     kept = np.ones(len(pairs), bool)
-    groups = _cycles(count, pairs)
-    for group in groups:
-        inside = [k for k, pair in enumerate(pairs) if pair.front in group and pair.back in group]
+    for group in cycles(count, pairs):
+        behind = {index: {index} for index in group}
+        inside = [k for k, pair in enumerate(pairs) if {pair.front, pair.back} <= behind.keys()]
         kept[inside] = False
-        behind: dict[int, set[int]] = {index: {index} for index in group}
         for k in sorted(inside, key=lambda k: pairs[k].strength, reverse=True):
             front, back = pairs[k].front, pairs[k].back
             if front in behind[back]:
@@ -65,7 +54,7 @@ def consistent_order(count: int, pairs: Sequence[Ordered]) -> Order:
             for reached in behind.values():
                 if front in reached:
                     reached |= behind[back]
-    return Order(kept, tuple(tuple(sorted(group)) for group in groups))
+    return kept
 
 
 def layers(count: int, pairs: Sequence[Ordered]) -> np.ndarray:
@@ -86,19 +75,17 @@ def layers(count: int, pairs: Sequence[Ordered]) -> np.ndarray:
         depth = deeper
 
 
-def _cycles(count: int, pairs: Sequence[Ordered]) -> list[frozenset[int]]:
-    """Groups of objects of which each is in front of each other, by way of others too."""
+def cycles(count: int, pairs: Sequence[Ordered]) -> tuple[tuple[int, ...], ...]:
+    """Groups of objects of which each lies in front of each other, by way of others too."""
     edges = [(pair.front, pair.back) for pair in pairs]
     edges += [(pair.back, pair.front) for pair in pairs if pair.mutual]
     if not edges:
-        return []
+        return ()
     fronts, backs = np.array(edges).T
     graph = coo_matrix((np.ones(len(edges), np.int8), (fronts, backs)), (count, count))
     number, labels = connected_components(graph, connection="strong")
     if number == count:
-        return []
+        return ()
     sizes = np.bincount(labels)
-    found = [
-        frozenset(np.flatnonzero(labels == one).tolist()) for one in np.flatnonzero(sizes > 1)
-    ]
-    return sorted(found, key=min)
+    found = [np.flatnonzero(labels == one).tolist() for one in np.flatnonzero(sizes > 1)]
+    return tuple(sorted(map(tuple, found)))

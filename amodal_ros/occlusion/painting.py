@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.image.cropped import BoxXyxy, CroppedMask
+from amodal_ros.image.cropped import BoxXyxy
 from amodal_ros.occlusion.shapes import Shape
 
 _NOBODY = -1
@@ -29,10 +29,10 @@ class Painted:
     seen: np.ndarray
     top: np.ndarray
 
-    def seen_of(self, index: int, shape: Shape, image_hw: tuple[int, int]) -> CroppedMask:
-        """What is seen of an object, and of no other."""
+    def seen_of(self, index: int, shape: Shape) -> np.ndarray:
+        """(h, w) bool in the object's box: what is seen of it, and of no other."""
         x0, y0, x1, y1 = shape.box_xyxy
-        return CroppedMask.at(image_hw, (x0, y0), self.seen[y0:y1, x0:x1] == index)
+        return np.asarray(self.seen[y0:y1, x0:x1] == index)
 
     def covers_of(self, index: int, shape: Shape) -> np.ndarray:
         """(N,) int: how many hidden pixels of an object each other one covers.
@@ -40,7 +40,7 @@ class Painted:
         Those that none covers count as its own.
         """
         x0, y0, x1, y1 = shape.box_xyxy
-        hidden = shape.amodal & (self.seen[y0:y1, x0:x1] != index)
+        hidden = shape.amodal & ~self.seen_of(index, shape)
         return np.bincount(self.top[y0:y1, x0:x1][hidden], minlength=self.count)
 
 

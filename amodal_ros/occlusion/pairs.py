@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amodal_ros.image.cropped import common_box
 from amodal_ros.occlusion.depth_steps import DepthSteps
-from amodal_ros.occlusion.shapes import Shape, common_box
+from amodal_ros.occlusion.shapes import Shape
 
 # Share of an object's amodal mask of which less does not count as hidden: masks are not exact at
 # borders.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.image.cropped import BoxXyxy, CroppedMask
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask, common_box
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,3 @@ def meeting_pairs(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
     holds = sides[:, 0] > 0  # empty masks meet nobody
     near &= holds[:, None] & holds[None]
     return [(int(one), int(other)) for one, other in np.argwhere(np.triu(near, k=1))]
-
-
-def common_box(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
-    """What two boxes share; of none, the first corner is not before the last on some axis."""
-    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])

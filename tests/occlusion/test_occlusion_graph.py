@@ -68,6 +68,14 @@ def test_a_pixel_belongs_to_the_one_in_front() -> None:
     assert graph.hidings[0].shares == (1.0,)
 
 
+def test_what_is_seen_lies_on_the_whole_object() -> None:
+    """Of an object alone, and of one that meets another."""
+    ring = block(0, 20) & ~block(5, 10, 10, 20)
+    others = block(18, 30)
+    for objects in ([(block(0, 20), ring)], [(block(0, 20), ring), (others, others)]):
+        np.testing.assert_array_equal(graph_of(*objects).visible[0].full() & ~ring, EMPTY)
+
+
 def test_no_two_share_a_pixel_whatever_comes() -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):
