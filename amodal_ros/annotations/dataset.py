@@ -101,5 +101,6 @@ class RunDataset:
         """
         self._coco.write(self._folder / "annotations.json")
         names = "".join(f"  {k}: {json.dumps(name)}\n" for name, k in self._classes.items())
-        text = f"path: .\ntrain: images\nval: images\nnames:\n{names or '  {}'}"
+        # No `path`: trainers take it from their own folder, and without it from this file's.
+        text = f"train: images\nval: images\nnames:\n{names or '  {}'}"
         (self._folder / "data.yaml").write_text(text, encoding="utf-8")

@@ -66,7 +66,7 @@ class OrderScore:
             "order_accuracy": _percent(self.right, self.pairs),
             "pairs": self.pairs,
             "undecided": self.undecided,
-            "occluder_recall": _percent(self.recalled, self.occluders if self.named else 0),
+            "occluder_recall": _percent(self.recalled, self.occluders),
             "occluder_precision": _percent(self.recalled, self.named),
             "occluders": self.occluders,
             "cycles": self.cycles,

@@ -80,6 +80,7 @@ def test_yolo_labels_are_whole_objects_or_what_is_seen(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     data = yaml.safe_load((tmp_path / "run" / "data.yaml").read_text())
     assert data["names"] == {0: "cup", 1: "object"}
+    assert "path" not in data, "it would be taken from the trainer's folder, not from this one"
     cup, other = (tmp_path / "run/labels/000000.txt").read_text().splitlines()
     assert (cup.split()[0], other.split()[0]) == ("0", "1")
     np.testing.assert_array_equal(drawn(cup), rectangle(10, 10, 30, 50))

@@ -11,16 +11,8 @@ import pytest
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.graph import occlusion_graph
 from amodal_ros.occlusion.pairs import Pair
-from tests.occlusion.drawn import blob
+from tests.occlusion.drawn import HW, blob, block
 from tests.web.port import Port, mask
-
-HW = 40, 60
-
-
-def block(x0: int, x1: int, y0: int = 5, y1: int = 35) -> np.ndarray:
-    values = np.zeros(HW, bool)
-    values[y0:y1, x0:x1] = True
-    return values
 
 
 def order(

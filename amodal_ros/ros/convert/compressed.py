@@ -68,12 +68,12 @@ def compressed_to_rgb(message: CompressedImage, bits: int = 16) -> np.ndarray:
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
-def compressed_depth_pixels(message: CompressedImage) -> tuple[np.ndarray, str]:
+def compressed_depth_pixels(message: CompressedImage) -> np.ndarray:
     """Decode ``compressedDepth`` (of compressed_depth_image_transport).
 
     Returns:
-        (H, W) uint16 as it was sent, or float32 in the units that were sent, NaN where unknown;
-        and the encoding, ``16UC1`` or ``32FC1``.
+        (H, W) uint16 as it was sent (``16UC1``), or float32 in the units that were sent, NaN where
+        unknown (``32FC1``).
 
     Raises:
         InvalidInputError: if it is none, of another codec than PNG and RVL, damaged or too large.
@@ -93,11 +93,11 @@ def compressed_depth_pixels(message: CompressedImage) -> tuple[np.ndarray, str]:
     coded = data[_DEPTH_HEADER.size :]
     pixels = decode_rvl(coded.tobytes()) if "rvl" in codec else _png_pixels(coded, size)
     if encoding == "16UC1":
-        return pixels, encoding
+        return pixels
     with np.errstate(divide="ignore", invalid="ignore"):
         metres = np.float32(a) / (pixels.astype(np.float32) - np.float32(b))
     metres[pixels == 0] = np.nan
-    return metres, encoding
+    return metres
 
 
 def _png_pixels(png: np.ndarray, size: str) -> np.ndarray:

@@ -38,7 +38,7 @@ def depth_from_message(message: Image | CompressedImage, scale: float = 0.0) -> 
         InvalidInputError: if encoding, size, step and data length do not fit together.
     """
     if isinstance(message, CompressedImage):
-        depth, _ = compressed_depth_pixels(message)
+        depth = compressed_depth_pixels(message)
     else:
         dtype = _DTYPES.get(message.encoding)
         if dtype is None:

@@ -14,11 +14,12 @@ import numpy as np
 from amodal_msgs.msg import AmodalMask, AmodalMaskArray
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.occlusion.graph import Hiding, OcclusionGraph, occlusion_graph
+from amodal_ros.ros.convert.box_plan import PromptBox, detections_message
 from amodal_ros.ros.convert.images import blank_image
 from amodal_ros.tracking.tracker import TrackedObject
 
@@ -84,21 +85,15 @@ def amodal_boxes_message(objects: Sequence[TrackedObject], header: Header) -> De
         objects: of one image.
         header: the source image's.
     """
-    message = Detection2DArray(header=header)
-    for tracked in objects:
-        x0, y0, x1, y1 = tracked.amodal_box_xyxy
-        if x0 == x1:
+    boxes = []
+    for one in objects:
+        if one.amodal.is_empty:
             continue
-        detection = Detection2D(header=header, id=str(tracked.track_id))
-        detection.bbox.center.position.x = (x0 + x1) / 2
-        detection.bbox.center.position.y = (y0 + y1) / 2
-        detection.bbox.size_x, detection.bbox.size_y = float(x1 - x0), float(y1 - y0)
-        hypothesis = ObjectHypothesisWithPose()
-        hypothesis.hypothesis.class_id = tracked.class_id
-        hypothesis.hypothesis.score = float(tracked.score)
-        detection.results = [hypothesis]
-        message.detections.append(detection)
-    return message
+        x0, y0, x1, y1 = map(float, one.amodal_box_xyxy)
+        boxes.append(
+            PromptBox((x0, y0, x1, y1), str(one.track_id), one.class_id, float(one.score))
+        )
+    return detections_message(boxes, header)
 
 
 def decode_masks(message: AmodalMaskArray) -> tuple[TrackedObject, ...]:

@@ -191,7 +191,7 @@ def _box(
     tracked: TrackedObject, geometry: FrameGeometry, plane: SupportPlane | None, upright: bool
 ) -> ObjectBox | None:
     """The box of an object in the published frame."""
-    stride = max(1, math.isqrt(np.count_nonzero(tracked.amodal_mask) // _POINTS_OF_A_BOX))
+    stride = max(1, math.isqrt(tracked.amodal.area // _POINTS_OF_A_BOX))
     whole = _complete(tracked, geometry, plane, stride)
     if whole is None:
         return None

@@ -85,6 +85,14 @@ def test_a_wrong_order_counts() -> None:
     assert not figures["mark_met"]
 
 
+def test_who_names_nobody_recalls_nobody() -> None:
+    found = row()
+    score = OrderScore()
+    score.add(found, occlusion_graph(masks(found)[0], masks(found)[0]))
+    figures = score.as_dict()
+    assert (figures["occluder_recall"], figures["occluder_precision"]) == (0.0, None)
+
+
 def test_the_baseline_goes_by_what_is_seen() -> None:
     """A third object hides most of the one in front."""
     found = scene([block(0, 30), block(20, 60), block(0, 24)], [at(2.0), at(3.0), at(1.0)])

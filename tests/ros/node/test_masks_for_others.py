@@ -13,7 +13,7 @@ from visualization_msgs.msg import ImageMarker
 from amodal_ros.ros.convert.masks import decode_masks
 from amodal_ros.ros.outputs import label_outputs
 from amodal_ros.types import AmodalPrediction
-from tests.ros.outputs.test_depth_topics import depth_message, info_message
+from tests.ros.outputs.depth_rig import depth_message, info_message
 from tests.ros.ros_rig import boxes_message, image_message, picture
 
 # Of a box the left half is seen: that of the second covers the right half of the first.
