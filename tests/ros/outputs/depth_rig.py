@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import array
+import struct
 
+import cv2
 import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
 from tests.ros.ros_rig import boxes_message, image_message, picture
@@ -30,6 +33,19 @@ def depth_message(header, encoding="16UC1", padding=0, big_endian=False, values=
     message = Image(header=header, height=HW[0], width=HW[1], encoding=encoding)
     message.step, message.is_bigendian = rows.shape[1], big_endian
     message.data = array.array("B", rows.tobytes())
+    return message
+
+
+def compressed_depth(header=None, encoding="16UC1", values=None) -> CompressedImage:
+    """As compressed_depth_image_transport sends it; values (H, W) in metres."""
+    metres = np.full(HW, DEPTH_M) if values is None else values
+    a, b = 100.0, 2.0
+    with np.errstate(divide="ignore"):
+        quantised = np.where(metres > 0, a / metres + b, 0)
+    pixels = metres * 1000 if encoding == "16UC1" else quantised
+    _, png = cv2.imencode(".png", np.round(pixels).astype(np.uint16))
+    message = CompressedImage(header=header or Header(), format=f"{encoding}; compressedDepth png")
+    message.data = array.array("B", struct.pack("<iff", 0, a, b) + png.tobytes())
     return message
 
 
