@@ -100,27 +100,27 @@ class CroppedMask:
         It may be a view of `crop`; nothing is written into it.
         """
         left, top, right, bottom = box_xyxy
-        x0, y0, x1, y1 = common = common_box(self.box_xyxy, box_xyxy)
-        if x0 < x1 and y0 < y1 and common == box_xyxy:
+        common = common_box(self.box_xyxy, box_xyxy)
+        if common is not None and common == box_xyxy:
             return self._view(common)
         window = np.zeros((max(bottom - top, 0), max(right - left, 0)), bool)
-        if x0 < x1 and y0 < y1:
+        if common is not None:
+            x0, y0, x1, y1 = common
             window[y0 - top : y1 - top, x0 - left : x1 - left] = self._view(common)
         return window
 
     def area_in(self, box_xyxy: BoxXyxy) -> int:
         """Number of its pixels in a box of whole pixels."""
         common = common_box(self.box_xyxy, box_xyxy)
-        if common[0] >= common[2] or common[1] >= common[3]:
-            return 0
-        return int(np.count_nonzero(self._view(common)))
+        return 0 if common is None else int(np.count_nonzero(self._view(common)))
 
     def filled_share(self, box_xyxy: BoxXyxy) -> float:
         """Share of the image's pixels in a box that it has; 0 where the box has none."""
         height, width = self.image_hw
-        x0, y0, x1, y1 = common_box(box_xyxy, (0, 0, width, height))
-        if x0 >= x1 or y0 >= y1:
+        common = common_box(box_xyxy, (0, 0, width, height))
+        if common is None:
             return 0.0
+        x0, y0, x1, y1 = common
         return self.area_in(box_xyxy) / ((x1 - x0) * (y1 - y0))
 
     def contains(self, points_xy: ArrayLike) -> np.ndarray:
@@ -134,7 +134,7 @@ class CroppedMask:
     def shared(self, other: CroppedMask) -> int:
         """Number of pixels that both have."""
         common = common_box(self.box_xyxy, other.box_xyxy)
-        if common[0] >= common[2] or common[1] >= common[3]:
+        if common is None:
             return 0
         return int(np.count_nonzero(self._view(common) & other._view(common)))
 
@@ -175,12 +175,14 @@ class CroppedMask:
     def __and__(self, other: CroppedMask) -> CroppedMask:
         """The pixels that both have."""
         common = common_box(self.box_xyxy, other.box_xyxy)
-        if common[0] >= common[2] or common[1] >= common[3]:
+        if common is None:
             return self.empty(self.image_hw)
         return self.at(self.image_hw, common[:2], self._view(common) & other._view(common))
 
     def __sub__(self, other: CroppedMask) -> CroppedMask:
         """The pixels that the other does not have."""
+        if common_box(self.box_xyxy, other.box_xyxy) is None:
+            return self
         rest = self.crop & ~other.cut(self.box_xyxy)
         return self.at(self.image_hw, self.box_xyxy[:2], rest)
 
@@ -204,6 +206,7 @@ def tight_boxes(masks: Sequence[CroppedMask]) -> np.ndarray:
     return np.array([one.box_xyxy for one in masks], np.int32).reshape(-1, 4)
 
 
-def common_box(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
-    """What two boxes share; of none, the first corner is not before the last on some axis."""
-    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+def common_box(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy | None:
+    """What two boxes share; None where that is no pixel."""
+    x0, y0, x1, y1 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

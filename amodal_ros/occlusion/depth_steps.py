@@ -59,7 +59,9 @@ class DepthSteps:
         left, top, right, bottom = overlap
         about = left - _NEAR_PX, top - _NEAR_PX, right + _NEAR_PX, bottom + _NEAR_PX
         box = common_box(about, mine.box_xyxy)
-        near = self._median(box, mine.within(box)[1] & ~others.seen_in(box))
+        near = None
+        if box is not None:
+            near = self._median(box, mine.within(box)[1] & ~others.seen_in(box))
         if near is not None:
             return near
         return self._median(mine.box_xyxy, mine.visible & ~others.seen_in(mine.box_xyxy))
@@ -80,8 +82,8 @@ class DepthSteps:
 
 def _overlap_box(first: Shape, second: Shape) -> BoxXyxy | None:
     window = common_box(first.box_xyxy, second.box_xyxy)
-    x0, y0, x1, y1 = window
-    if x0 >= x1 or y0 >= y1:
+    if window is None:
         return None
+    x0, y0, _, _ = window
     left, top, right, bottom = mask_box(first.within(window)[0] & second.within(window)[0])
     return (x0 + left, y0 + top, x0 + right, y0 + bottom) if right else None

@@ -91,7 +91,7 @@ class _Overlap:
     @classmethod
     def of(cls, first: Shape, second: Shape) -> _Overlap:
         window = common_box(first.box_xyxy, second.box_xyxy)
-        if window[0] >= window[2] or window[1] >= window[3]:
+        if window is None:
             return cls(0, 0, 0, 0)
         (whole, seen), (other_whole, other_seen) = first.within(window), second.within(window)
         claimed = int(np.count_nonzero(seen & other_seen))

@@ -48,8 +48,8 @@ class Shape:
         """What is seen of it in any box, (h, w) bool, a new array."""
         seen = np.zeros((box[3] - box[1], box[2] - box[0]), bool)
         window = common_box(self.box_xyxy, box)
-        x0, y0, x1, y1 = window
-        if x0 < x1 and y0 < y1:
+        if window is not None:
+            x0, y0, x1, y1 = window
             place = np.s_[y0 - box[1] : y1 - box[1], x0 - box[0] : x1 - box[0]]
             seen[place] = self.within(window)[1]
         return seen

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from amodal_ros.image.cropped import BoxXyxy, CroppedMask
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask, tight_boxes
 from amodal_ros.tracking.forecast import SMOOTHING, Forecast
 from amodal_ros.tracking.track import compose, move_mask, move_points
 from amodal_ros.tracking.types import TrackPlan
@@ -28,10 +28,11 @@ def aligned(plan: TrackPlan) -> TrackPlan:
     """
     moved = [_aligned(plan, row) for row in range(len(plan))]
     masks = [_masks(one, plan.image_hw) for one in moved]
-    detected = (plan.detection_index >= 0).tolist()
+    detected = plan.detection_index >= 0
+    near = _reach(masks) & detected
     shown: list[Forecast | None] = []
     for row, one in enumerate(moved):
-        others = [masks[k] for k in range(len(moved)) if k != row and detected[k]]
+        others = [masks[k] for k in np.flatnonzero(near[row]).tolist()]
         box = _pixels(plan.boxes_xyxy[row]) if detected[row] else None
         shown.append(
             None if one is None else replace(one, visible=_shown(masks[row], others, box))
@@ -116,6 +117,13 @@ def _masks(one: Forecast | None, image_hw: tuple[int, int]) -> tuple[CroppedMask
     return one.amodal, nothing if one.visible is None else one.visible & one.amodal
 
 
+def _reach(masks: Sequence[tuple[CroppedMask, CroppedMask]]) -> np.ndarray:
+    """(N, N) bool: whether the box of the second's visible mask meets that of the first's whole."""
+    whole, seen = (tight_boxes([pair[k] for pair in masks]) for k in (0, 1))
+    meet = (seen[None, :, :2] < whole[:, None, 2:]) & (seen[None, :, 2:] > whole[:, None, :2])
+    return np.asarray(meet.all(axis=2) & ~np.eye(len(masks), dtype=bool))
+
+
 def _shown(
     masks: tuple[CroppedMask, CroppedMask],
     others: Sequence[tuple[CroppedMask, CroppedMask]],
@@ -125,7 +133,7 @@ def _shown(
 
     Args:
         masks: whole and visible, aligned.
-        others: those of the objects that were detected.
+        others: those of the objects that were detected and shown about its whole mask.
         box: of its own detection; None: there is none.
     """
     amodal, seen = masks
