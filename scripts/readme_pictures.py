@@ -83,8 +83,8 @@ def drawn(rgb: np.ndarray, objects: Sequence[TrackedObject], *, amodal: bool) ->
     """A frame with its visible masks, or with its amodal ones, the hidden parts hatched."""
     canvas = rgb.copy()
     for one in objects:
-        whole = one.amodal_mask if amodal else one.visible_mask
-        draw_masks(canvas, one.visible_mask, whole, object_colour(one.track_id))
+        whole = one.amodal if amodal else one.visible
+        draw_masks(canvas, one.visible, whole, object_colour(one.track_id))
     return canvas
 
 

@@ -118,7 +118,7 @@ def _masks(one: Forecast | None, image_hw: tuple[int, int]) -> tuple[CroppedMask
 
 
 def _reach(masks: Sequence[tuple[CroppedMask, CroppedMask]]) -> np.ndarray:
-    """(N, N) bool: whether the box of the second's visible mask meets that of the first's whole."""
+    """(N, N) bool: whether the box of what the second shows meets that of the first's whole."""
     whole, seen = (tight_boxes([pair[k] for pair in masks]) for k in (0, 1))
     meet = (seen[None, :, :2] < whole[:, None, 2:]) & (seen[None, :, 2:] > whole[:, None, :2])
     return np.asarray(meet.all(axis=2) & ~np.eye(len(masks), dtype=bool))

@@ -9,6 +9,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_box
 from amodal_ros.ros.demo.results import PublishedObject
 from amodal_ros.ros.outputs.overlay import draw_masks, object_colour
@@ -118,18 +119,19 @@ def _draw_objects(
     hw = canvas.shape[:2]
     drawn = []
     for found in sorted(objects, key=lambda found: _bottom(found.amodal_mask)):
-        visible = _resized(found.visible_mask, hw)
-        amodal = _resized(found.amodal_mask, hw) | visible if kind == "amodal" else visible
+        amodal = visible = CroppedMask.of(_resized(found.visible_mask, hw))
+        if kind == "amodal":
+            amodal |= CroppedMask.of(_resized(found.amodal_mask, hw))
         draw_masks(canvas, visible, amodal, object_colour(found.track_id))
         drawn.append((found, amodal))
     taken: list[tuple[int, int, int, int]] = []
     for found, mask in drawn:
-        if mask.any():
+        if not mask.is_empty:
             percent = round(100 * found.occlusion_rate) if kind == "amodal" else 0
             # OpenCV's built-in font knows ASCII alone.
             text = names[found.track_id].encode("ascii", "replace").decode()
             text += f" {percent}% hidden" if percent else ""
-            place = _free_place(canvas, text, mask_box(mask), taken)
+            place = _free_place(canvas, text, mask.box_xyxy, taken)
             colour = object_colour(found.track_id)
             _tag(canvas, text, place, colour, (255, 255, 255) if sum(colour) < 400 else (0, 0, 0))
 

@@ -14,7 +14,6 @@ from std_srvs.srv import Trigger
 
 from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.image.boxes import check_boxes
-from amodal_ros.image.masks import mask_box
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.node.camera import CameraSession
@@ -90,7 +89,7 @@ class PerceptionServices:
         image_hw = image_rgb.shape[:2]
         upright = self._parameters().upright
         encoded = encode_masks(answered, request.image.header, image_hw, upright=upright)
-        empty = [entry.detection_id for entry in answered if not entry.amodal_mask.any()]
+        empty = [entry.detection_id for entry in answered if entry.amodal.is_empty]
         response.success, response.masks = True, encoded.message
         found = len(answered) - len(empty)
         response.message = f"{found} object" if found == 1 else f"{found} objects"
@@ -136,10 +135,9 @@ class PerceptionServices:
         """The box of what the model sees of the only object: it says where to look next."""
         with self._host.lend() as predictor:
             (found,) = segment(predictor, image_rgb, objects)
-        box = list(mask_box(found.visible_mask))
-        if not any(box):
+        if found.visible.is_empty:
             raise InvalidInputError("nothing was found at the points")
-        return box
+        return list(found.visible_box_xyxy)
 
     def _remove_object(self, camera: str, request: Any, response: Any) -> Any:
         try:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.masks import mask_box
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.tracker import TrackedObject
 
 # Well apart for neighbours in number, readable on dark and bright pictures. RGB. Beyond it hues go
@@ -49,7 +49,7 @@ def draw_overlay(image_rgb: np.ndarray, objects: Sequence[TrackedObject]) -> np.
 
     Args:
         image_rgb: (H, W, 3) uint8; not changed.
-        objects: with masks (H, W).
+        objects: with masks of its size.
 
     Returns:
         (H, W, 3) uint8, a new picture.
@@ -60,7 +60,7 @@ def draw_overlay(image_rgb: np.ndarray, objects: Sequence[TrackedObject]) -> np.
     canvas = image_rgb.copy()
     for drawn in objects:
         _check_size(image_rgb, drawn)
-        draw_masks(canvas, drawn.visible_mask, drawn.amodal_mask, object_colour(drawn.track_id))
+        draw_masks(canvas, drawn.visible, drawn.amodal, object_colour(drawn.track_id))
     for drawn in objects:  # above all masks
         _draw_label(canvas, drawn)
     return canvas
@@ -68,31 +68,31 @@ def draw_overlay(image_rgb: np.ndarray, objects: Sequence[TrackedObject]) -> np.
 
 def draw_masks(
     canvas: np.ndarray,
-    visible: np.ndarray,
-    amodal: np.ndarray,
+    visible: CroppedMask,
+    amodal: CroppedMask,
     colour: tuple[int, int, int],
 ) -> None:
     """Draw one object's masks into a picture: tint, hatching of the hidden part, outline.
 
     Args:
         canvas: (H, W, 3) uint8 RGB, drawn into.
-        visible: (H, W) bool.
-        amodal: (H, W) bool.
+        visible: of its size.
+        amodal: likewise.
         colour: RGB.
     """
-    x0, y0, x1, y1 = mask_box(amodal | visible)
+    x0, y0, x1, y1 = box = (amodal | visible).box_xyxy
     if x0 == x1:
         return
     window = canvas[y0:y1, x0:x1]
-    seen = visible[y0:y1, x0:x1]
-    hidden = amodal[y0:y1, x0:x1] & ~seen
+    seen, whole = visible.cut(box), amodal.cut(box)
+    hidden = whole & ~seen
     _tint(window, seen, colour, _VISIBLE_OPACITY)
     _tint(window, hidden, colour, _HIDDEN_OPACITY)
     # Anchored to the picture, not to the object, so that the hatching does not swim with it.
     rows, columns = np.ogrid[y0:y1, x0:x1]
     hatch = (rows + columns) % _HATCH_PERIOD_PX < _HATCH_WIDTH_PX
     _tint(window, hidden & hatch, colour, _HATCH_OPACITY)
-    _outline(window, amodal[y0:y1, x0:x1], colour)
+    _outline(window, whole, colour)
 
 
 def label_of(drawn: TrackedObject) -> str:
@@ -108,10 +108,10 @@ def label_of(drawn: TrackedObject) -> str:
 
 
 def _check_size(image_rgb: np.ndarray, drawn: TrackedObject) -> None:
-    for mask in (drawn.visible_mask, drawn.amodal_mask):
-        if mask.shape != image_rgb.shape[:2]:
+    for mask in (drawn.visible, drawn.amodal):
+        if mask.image_hw != image_rgb.shape[:2]:
             raise InvalidInputError(
-                f"mask {mask.shape} on a picture {image_rgb.shape[:2]}: sizes must be equal"
+                f"mask {mask.image_hw} on a picture {image_rgb.shape[:2]}: sizes must be equal"
             )
 
 
@@ -138,7 +138,7 @@ def _outline(window: np.ndarray, amodal: np.ndarray, colour: tuple[int, int, int
 
 
 def _draw_label(canvas: np.ndarray, drawn: TrackedObject) -> None:
-    x0, y0, x1, _ = mask_box(drawn.amodal_mask | drawn.visible_mask)
+    x0, y0, x1, _ = (drawn.amodal | drawn.visible).box_xyxy
     if x0 == x1:
         return
     height, width = canvas.shape[:2]
