@@ -81,14 +81,13 @@ def write_dataset(arguments: argparse.Namespace) -> tuple[int, int]:
 
 
 def _stamped(bag: Any, topic: Any) -> Iterator[tuple[int, Any]]:
-    """Stamps and messages of masks, as they were recorded."""
+    """Stamps and messages of masks, in the order of the images."""
     from amodal_ros.ros.bag.definitions import decoder_of
-    from amodal_ros.ros.convert.stamps import stamp_to_ns
+    from amodal_ros.ros.bag.frames import messages_by_stamp
 
     decode = decoder_of(topic)
-    for message in bag.messages([topic.name]):
-        masks = decode(message.data)
-        yield stamp_to_ns(masks.header.stamp), masks
+    for stamp_ns, data in messages_by_stamp(bag, topic):
+        yield stamp_ns, decode(data)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -126,19 +126,11 @@ class BagFrames:
             DamagedBagError: the file changed since it was indexed.
         """
         decode = installed_decoder(self.images.type)  # whose fields never changed
-        waiting: dict[int, BagMessage] = {}
-        known = {entry.place for entry in self._order}
-        todo = iter(enumerate(self._order))
-        number, entry = next(todo, (0, None))
-        for place, message in enumerate(self.bag.messages([self.images.name])):
-            if place in known:
-                waiting[place] = message
-            while entry is not None and entry.place in waiting:
-                found = waiting.pop(entry.place)
-                frame = self._frame(number, entry, found, decode)
-                if frame is not None:
-                    yield frame
-                number, entry = next(todo, (0, None))
+        found = _read_in_order(self.bag, self.images, self._order)
+        for number, (entry, message) in enumerate(found):
+            frame = self._frame(number, entry, message, decode)
+            if frame is not None:
+                yield frame
 
     def _frame(
         self, number: int, entry: _Entry, message: BagMessage, decode: Decoder
@@ -191,6 +183,17 @@ def index_frames(
         raise InvalidInputError(_never_paired(bag, images, boxes, counts))
     payload = {place: found[stamp] for place, stamp in pairs.items()}
     return BagFrames(bag, images, counts, order, payload, decode)
+
+
+def messages_by_stamp(bag: Bag, topic: BagTopic) -> Iterator[tuple[int, bytes]]:
+    """Stamps and bytes of a topic's messages, in the order in which `BagFrames` gives images.
+
+    Raises:
+        InvalidInputError: nothing can be read.
+    """
+    order = _in_order(_scanned(bag, topic.name), FrameCounts())
+    for entry, message in _read_in_order(bag, topic, order):
+        yield entry.stamp_ns or message.log_ns, message.data
 
 
 def message_stamp_ns(data: bytes) -> int:
@@ -262,6 +265,21 @@ def _in_order(stamps: Sequence[int], counts: FrameCounts) -> list[_Entry]:
     if counts.unstamped:
         return entries  # there is no other order than that of the recording
     return sorted(entries, key=lambda entry: (entry.run, entry.stamp_ns))
+
+
+def _read_in_order(
+    bag: Bag, topic: BagTopic, order: Sequence[_Entry]
+) -> Iterator[tuple[_Entry, BagMessage]]:
+    waiting: dict[int, BagMessage] = {}
+    known = {entry.place for entry in order}
+    todo = iter(order)
+    entry = next(todo, None)
+    for place, message in enumerate(bag.messages([topic.name])):
+        if place in known:
+            waiting[place] = message
+        while entry is not None and entry.place in waiting:
+            yield entry, waiting.pop(entry.place)
+            entry = next(todo, None)
 
 
 def _paired(

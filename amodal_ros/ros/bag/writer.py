@@ -24,7 +24,7 @@ class BagWriter:
 
         self._writer = Writer(file, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2")
-        self._schemas: dict[str, int] = {}
+        self._schemas: dict[tuple[str, str], int] = {}
         self._channels: dict[str, int] = {}
         self._definitions: dict[str, str] = {}
         if notes:
@@ -61,9 +61,11 @@ class BagWriter:
         if not definition:  # databases before ROS 2 Iron have none
             definition = installed_definition(topic.type)
             encoding = "ros2msg" if definition else ""
-        schema = self._schemas.get(topic.type)
+        # A copied topic may have another version of a type than the answers.
+        key = (topic.type, definition)
+        schema = self._schemas.get(key)
         if schema is None:
             schema = self._writer.register_schema(topic.type, encoding, definition.encode())
-            self._schemas[topic.type] = schema
+            self._schemas[key] = schema
         metadata = {"offered_qos_profiles": topic.qos}
         return self._writer.register_channel(topic.name, "cdr", schema, metadata)

@@ -15,11 +15,13 @@ from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.tracking.tracker import TrackedObject
 from tests.ros.bag.bag_rig import (
     BOXES,
+    IMAGES,
     LATE_NS,
     Entry,
     compressed,
     entries,
     header,
+    image,
     picture,
     stamp_ns,
     write_mcap,
@@ -70,6 +72,19 @@ def test_masks_beside_the_images(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "2 mask messages belong to no image" in caplog.text
     (line,) = (out / "labels" / "000000.txt").read_text().splitlines()
     assert max(float(value) for value in line.split()[2::2]) <= 0.5  # no hidden part
+
+
+def test_answers_in_another_order_than_their_stamps_meet_their_images(tmp_path: Path) -> None:
+    """Times of recording are those of images which were recorded out of order."""
+    recorded = []
+    for place, frame in enumerate((0, 2, 1, 3)):
+        recorded.append((IMAGES, stamp_ns(place), image(frame)))
+        recorded.append((MASKS, stamp_ns(place) + LATE_NS, masks(frame)[2]))
+    recording = write_mcap(tmp_path / "run.mcap", recorded)
+    out = tmp_path / "out"
+    assert main([str(recording), str(out)]) == 0
+    samples = list(open_dataset("amodal_coco", out, out / "annotations.json"))
+    assert [one.amodal_box_xyxy.tolist()[0] for one in samples] == [20, 21, 22, 23]
 
 
 @pytest.mark.parametrize(
