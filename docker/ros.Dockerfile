@@ -12,8 +12,8 @@ ARG ROS_DISTRO=jazzy
 FROM ros:${ROS_DISTRO}-ros-base
 
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# onnxruntime (by rosdep), openvino and what reads recordings (no rosdep keys) come with pip, beside apt's
-# Python packages.
+# onnxruntime (by rosdep), openvino and what reads recordings (no rosdep keys) come with pip, beside
+# apt's Python packages.
 ENV PIP_BREAK_SYSTEM_PACKAGES=1 \
     PIP_CONSTRAINT=/opt/amodal_ws/constraints.txt \
     PIP_NO_CACHE_DIR=1 \

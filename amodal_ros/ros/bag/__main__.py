@@ -8,6 +8,7 @@ must when the camera is faster than the model.
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,7 @@ def _run(
     from amodal_ros.ros.bag.run import AnswerTopics, BagRun, topics_to_copy
 
     console = Console(stderr=True)
-    _check_out(arguments)
+    _check(arguments)
     parameters = node_parameters(arguments)
     topics = AnswerTopics.within(arguments.namespace)
     frames = open_inputs(arguments, stack)
@@ -116,7 +117,7 @@ def _answer_all(
     return camera.model_name() if whole else None
 
 
-def _check_out(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace) -> None:
     from amodal_ros.errors import InvalidInputError
 
     out: Path = arguments.out
@@ -130,6 +131,8 @@ def _check_out(arguments: argparse.Namespace) -> None:
         raise InvalidInputError(f"the folder of OUT does not exist: {out.resolve().parent}")
     if arguments.frames is not None and arguments.frames < 1:
         raise InvalidInputError(f"--frames is {arguments.frames}, expected 1 or more")
+    if not 0.0 <= arguments.slop < math.inf:
+        raise InvalidInputError(f"--slop is {arguments.slop:g}, expected seconds from 0 on")
 
 
 def _identity(arguments: argparse.Namespace, frames: Any, parameters: Any) -> Mapping[str, Any]:

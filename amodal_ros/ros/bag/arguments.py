@@ -16,12 +16,16 @@ _READ: dict[type, Callable[[str], object]] = {
     float: float,
     str: str,
 }
-# What a recording decides, and what has no meaning without a robot that waits.
+# What a recording decides, and what has no meaning without a robot that waits or without depth.
 _NOT_HERE = frozenset(
     [
         "autostart",
+        "box_axes",
         "cameras",
         "camera_info_topic",
+        "depth_camera_info_topic",
+        "depth_max",
+        "depth_min",
         "depth_scale",
         "depth_topic",
         "depth_transport",
@@ -37,6 +41,8 @@ _NOT_HERE = frozenset(
         "slop",
         "sync_queue_size",
         "sync_timeout",
+        "target_frame",
+        "transform_timeout",
     ]
 )
 

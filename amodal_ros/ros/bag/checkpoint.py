@@ -77,12 +77,14 @@ class Checkpoints:
         """
         if anew:
             self.remove()
-        if not (self.folder / _RUN).is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.folder / _RUN, json.dumps(self._identity, indent=2) + "\n")
-        self._check_identity()
         state = self.folder / _STATE
-        return _load(state) if state.is_file() else Progress()
+        if state.is_file():
+            self._check_identity()
+            return _load(state)
+        # A run that ended before its first frame, as for want of a model, binds nobody.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / _RUN, json.dumps(self._identity, indent=2) + "\n")
+        return Progress()
 
     def save(self, progress: Progress, answers: bytes) -> None:
         """Adds a file of answers and notes the progress.
@@ -135,8 +137,8 @@ class _KnownTypes(pickle.Unpickler):
         if not known and not (module.startswith(_OURS) and "." not in name):
             raise pickle.UnpicklingError(f"{module}.{name} does not belong there")
         kind = super().find_class(module, name)
-        if not known and not isinstance(kind, type):
-            raise pickle.UnpicklingError(f"{module}.{name} is no type")
+        if not known and not (isinstance(kind, type) and kind.__module__ == module):
+            raise pickle.UnpicklingError(f"{module}.{name} is no type of that module")
         return kind
 
 

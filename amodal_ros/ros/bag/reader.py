@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -71,10 +72,7 @@ class Bag:
         found: dict[str, BagTopic] = {}
         for topic in (topic for storage in self._storages for topic in storage.topics):
             before = found[topic.name].count if topic.name in found else 0
-            found[topic.name] = BagTopic(
-                *(topic.name, topic.type, before + topic.count),
-                *(topic.definition, topic.encoding, topic.qos),
-            )
+            found[topic.name] = replace(topic, count=before + topic.count)
         return tuple(found[name] for name in sorted(found))
 
     @property
@@ -139,11 +137,10 @@ def _files(folder: Path) -> list[Path]:
 
 def _check_libraries() -> None:
     try:
-        import mcap_ros2
+        import mcap_ros2  # noqa: F401
         import rosbags  # noqa: F401
     except ImportError as error:
         raise InvalidInputError(
             f"recordings need the packages rosbags and mcap-ros2-support ({error}): pip install "
             '"amodal_ros[bags]"'
         ) from error
-    del mcap_ros2

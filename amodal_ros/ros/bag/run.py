@@ -8,7 +8,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import takewhile
 from pathlib import Path
 from time import monotonic
 
@@ -102,7 +102,8 @@ class BagRun:
             OSError: the answers cannot be written.
         """
         done = self.progress.frames
-        frames: Iterator[RecordedFrame] = islice(self._frames, limit)
+        total = self.total(limit)
+        frames = takewhile(lambda frame: frame.number < total, self._frames)
         segment, saved_s = _Segment(), monotonic()
         for frame in self._after_reread(frames, camera, done) if done else frames:
             if self.stopping:
@@ -120,7 +121,7 @@ class BagRun:
             if monotonic() - saved_s >= _SAVE_EVERY_S:
                 self._save(camera, segment)
                 segment, saved_s = _Segment(), monotonic()
-        self.progress.frames = self.total(limit)
+        self.progress.frames = max(done, total)  # the last ones may be unreadable
         self._save(camera, segment)
         return True
 

@@ -79,10 +79,12 @@ class WholeStorage:
             offered = getattr(entry.ext, "offered_qos_profiles", [])
             before = found[entry.topic].count if entry.topic in found else 0
             found[entry.topic] = BagTopic(
-                *(entry.topic, _full_name(entry.msgtype), before + entry.msgcount),
-                entry.msgdef.data,
-                encodings.get(entry.msgdef.format, ""),
-                dump_qos_v8(offered) if offered else "",
+                name=entry.topic,
+                type=_full_name(entry.msgtype),
+                count=before + entry.msgcount,
+                definition=entry.msgdef.data,
+                encoding=encodings.get(entry.msgdef.format, ""),
+                qos=dump_qos_v8(offered) if offered else "",
             )
         self.topics = tuple(found.values())
 
@@ -109,9 +111,12 @@ class SalvagedMcap:
         for channel, schema, _ in self._records():
             before = found[channel.topic].count if channel.topic in found else 0
             found[channel.topic] = BagTopic(
-                *(channel.topic, _full_name(schema.name), before + 1),
-                *(schema.data.decode(errors="replace"), schema.encoding),
-                channel.metadata.get("offered_qos_profiles", ""),
+                name=channel.topic,
+                type=_full_name(schema.name),
+                count=before + 1,
+                definition=schema.data.decode(errors="replace"),
+                encoding=schema.encoding,
+                qos=channel.metadata.get("offered_qos_profiles", ""),
             )
         self.topics = tuple(found.values())
         chunks = "chunk is" if self._faults == 1 else "chunks are"

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -231,7 +232,10 @@ def test_damage_in_a_copied_topic_costs_that_part_alone(run, tmp_path):
         (["IN", "OUT", "--copy", "/x"], "has no such topic, expected all, none or some of"),
         (["IN", "OUT", "-p", "slop:=1"], "expected NAME:=VALUE with one of"),
         (["IN", "OUT", "-p", "max_objects:=x"], "parameter max_objects is 'x', expected a whole"),
+        (["IN", "OUT", "-p", "target_frame:=base"], "expected NAME:=VALUE with one of"),
         (["IN", "OUT", "--frames", "0"], "expected 1 or more"),
+        (["IN", "OUT", "--slop", "nan"], "--slop is nan, expected seconds from 0 on"),
+        (["IN", "OUT", "--slop", "-1"], "--slop is -1, expected seconds from 0 on"),
         (["IN", "OUT", "--model", "nothing"], "nothing"),
     ],
 )
@@ -263,7 +267,32 @@ def test_a_planted_state_runs_nothing(tmp_path):
     checkpoints.begin()
     checkpoints.save(Progress(frames=1), b"")
     assert checkpoints.begin().frames == 1
-    (checkpoints.folder / "state.bin").write_bytes(pickle.dumps(Planted()))
+    state = checkpoints.folder / "state.bin"
+    state.write_bytes(pickle.dumps(Planted()))
     with pytest.raises(InvalidInputError, match="mkdir does not belong there"):
         checkpoints.begin()
     assert not (tmp_path / "made").exists()
+    # What our modules import is not theirs, even where it is a type.
+    state.write_bytes(b"camodal_ros.tracking.frames\nThreadPoolExecutor\n)R.")
+    with pytest.raises(InvalidInputError, match=r"ThreadPoolExecutor is no type of that module"):
+        checkpoints.begin()
+
+
+def test_a_run_without_a_frame_binds_nobody(tmp_path):
+    """As one whose model did not load: the next may have other arguments."""
+    Checkpoints(tmp_path / "out.mcap", {"model": "wrong"}).begin()
+    checkpoints = Checkpoints(tmp_path / "out.mcap", {"model": "right"})
+    assert checkpoints.begin().frames == 0
+    checkpoints.save(Progress(frames=1), b"")
+    with pytest.raises(InvalidInputError, match=r'another run \(model "right", now "wrong"\)'):
+        Checkpoints(tmp_path / "out.mcap", {"model": "wrong"}).begin()
+
+
+def test_frames_that_cannot_be_read_count_for_the_limit(run, tmp_path):
+    source = write_sqlite(tmp_path / "in.db3", entries(4))
+    with sqlite3.connect(source) as database:
+        database.execute("UPDATE messages SET data = substr(data, 1, 40) WHERE id = 3")
+    code, output = run(source, tmp_path / "out.mcap", "--frames", "2")
+    assert code == 0, output
+    assert "1 of 2 frames answered, 1 masks; 1 images cannot be read" in output
+    assert len(read(tmp_path / "out.mcap", MASKS)) == 1
