@@ -248,7 +248,9 @@ class FramePipeline:
         with begun.watch.measure("message"):
             header = begun.frame.image.header
             image_hw, parameters = begun.rgb.shape[:2], self._parameters
-            depth_m = self._depth.of(begun.frame, begun.depth, image_hw, parameters)
+            depth_m = None
+            if len(objects) > 1:  # who is alone is hidden by nobody
+                depth_m = self._depth.of(begun.frame, begun.depth, image_hw, parameters)
             encoded = encode_masks(objects, header, image_hw, depth_m, parameters.upright)
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
         self._faults.count(Fault.CYCLE, len(encoded.graph.cycles))

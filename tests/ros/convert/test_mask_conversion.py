@@ -15,7 +15,13 @@ from std_msgs.msg import Header
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.ros.convert.masks import decode_crop, decode_mask, decode_masks, encode_masks
+from amodal_ros.ros.convert.masks import (
+    amodal_boxes_message,
+    decode_crop,
+    decode_mask,
+    decode_masks,
+    encode_masks,
+)
 from amodal_ros.tracking.tracker import TrackedObject
 
 HW = (40, 60)
@@ -201,6 +207,20 @@ def test_pixels_that_two_claim_are_seen_of_one():
     np.testing.assert_array_equal(decoded[0].visible_mask, rectangle(30, 5, 50, 15))
     np.testing.assert_array_equal(decoded[1].visible_mask, rectangle(10, 5, 30, 15))
     assert encoded.objects[0].visible_box_xyxy == (30, 5, 50, 15)
+
+
+def test_amodal_boxes_with_track_class_and_score():
+    empty = make_object(np.zeros(HW, bool), np.zeros(HW, bool), track_id=9)
+    mug = make_object(rectangle(10, 5, 20, 15), rectangle(10, 5, 41, 15), track_id=4, score=0.75)
+    message = amodal_boxes_message([empty, mug], header())
+    (detection,) = message.detections
+    assert message.header == detection.header == header()
+    centre = detection.bbox.center.position
+    assert (centre.x, centre.y) == (25.5, 10.0)
+    assert (detection.bbox.size_x, detection.bbox.size_y) == (31.0, 10.0)
+    (result,) = detection.results
+    found = detection.id, result.hypothesis.class_id, result.hypothesis.score
+    assert found == ("4", mug.class_id, 0.75)
 
 
 def test_cycles_and_contradictions_by_index():
