@@ -32,7 +32,8 @@ class TrackCandidate:
     Attributes:
         track_id: ours.
         detection_id: the detector's identity for it; empty: none.
-        boxes_xyxy: (K, 4) original pixels, where it may be found: visible part, whole shape.
+        boxes_xyxy: (3, 4) original pixels, where it may be found: last detection, visible part,
+            whole shape; zeros where unknown.
         whole: where the whole object should be; None: not known.
         is_young: it rests on few boxes: of two tracks the other one is preferred.
     """

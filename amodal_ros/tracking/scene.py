@@ -78,7 +78,7 @@ class SceneView:
 
 
 def _every(image: np.ndarray, step: int) -> np.ndarray:
-    """Every so manieth pixel of an image (H, W, 3), on both axes."""
+    """One pixel in each `step` of an image (H, W, 3), on both axes."""
     height, width = image.shape[:2]
     if height % step or width % step or not image.flags.c_contiguous:
         return image[::step, ::step]

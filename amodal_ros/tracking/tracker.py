@@ -57,7 +57,7 @@ class AmodalTracker:
         self._restarts = 0
         self._stream = Stream()
         self._crowded = False
-        self._judged: list[Outcome] = []  # by `look_again`, of the frame that `update` ends
+        self._judged: list[Outcome] = []  # by `look_again`, of the newest answer
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the lock: a run over a recording keeps its tracks, and goes on later."""
@@ -226,9 +226,7 @@ class AmodalTracker:
         expected, got = (len(plan), *plan.image_hw), (len(prediction), *prediction.image_hw)
         if got != expected:
             raise InvalidInputError(f"prediction: expected masks of shape {expected}, got {got}")
-        before, self._judged = self._judged, []
-        before = before if len(before) == len(plan) else []
-        outcomes = judge(plan, prediction, self.config, before)
+        outcomes = self._judge(plan, prediction)
         carried = None if carried is None else aligned(carried)
         objects = tuple(
             published(plan, row, outcome, float(prediction.predicted_iou[row]))
@@ -261,7 +259,7 @@ class AmodalTracker:
             prediction: for it.
             poses: see `poses`, of that frame.
         """
-        outcomes = judge(plan, prediction, self.config)
+        outcomes = self._judge(plan, prediction)
         with self._lock:
             if plan.epoch != self._epoch:
                 return
@@ -274,6 +272,12 @@ class AmodalTracker:
                         *(self._tracks[track_id], poses[track_id]),
                     )
                     self._restarts += outcome.judgement.drifted
+
+    def _judge(self, plan: TrackPlan, prediction: AmodalPrediction) -> list[Outcome]:
+        """What is believed of an answer; what `look_again` found of it is taken from there."""
+        before, self._judged = self._judged, []
+        before = before if len(before) == len(plan) else []
+        return judge(plan, prediction, self.config, before)
 
     def _carry(self, plan: TrackPlan) -> None:
         for row, one in enumerate(plan.forecasts):

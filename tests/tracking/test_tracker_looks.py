@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_box
@@ -196,6 +197,28 @@ def test_nothing_is_asked_again_for_what_is_seen_or_nowhere() -> None:
         assert scene.tracker.look_again(plan, prediction) is None
         scene.tracker.update(plan, prediction)
         scene.stamp_s += FRAME_S
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_answer_is_compared_with_the_look_once(
+    late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `look_again`; what takes the answer in, in its frame or later, knows of that."""
+    scene = Scene()
+    scene.tracker.add_object(AT)
+    scene.show([(AT, OBJECT)])
+    compared, of = [], ObjectFeatures.of
+    monkeypatch.setattr(ObjectFeatures, "of", lambda *row: compared.append(row[1]) or of(*row))
+    plan = scene.tracker.plan(Detections.empty(), scene.stamp_s + FRAME_S, HW)
+    there = filled(AT, HW)
+    picture = np.where(there[..., None], OBJECT, TABLE)
+    prediction = predicted(plan.boxes_xyxy, picture, np.where(there, 0, -1))
+    scene.tracker.look_again(plan, prediction)
+    if late:
+        scene.tracker.settle(plan, prediction, scene.tracker.poses(plan))
+    else:
+        scene.tracker.update(plan, prediction)
+    assert compared == [0]
 
 
 def test_box_that_suddenly_shows_a_part_does_not_cut_the_mask() -> None:
