@@ -57,21 +57,30 @@ def _numbers(data: np.ndarray) -> np.ndarray:
 
 
 def _pixels(numbers: np.ndarray, count: int) -> np.ndarray:
-    """(count,) uint16: runs of zeros and of depths."""
+    """(count,) uint16 of all numbers of the stream."""
+    lengths, coded = _runs(numbers, count)
+    measured = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    differences = (coded >> 1) ^ -(coded & 1)
     pixels = np.zeros(count, np.uint16)
-    filled, at, previous = 0, 0, 0
+    pixels[: len(measured)][measured] = np.cumsum(differences) & 0xFFFF
+    return pixels
+
+
+def _runs(numbers: np.ndarray, count: int) -> tuple[list[int], np.ndarray]:
+    """Lengths of the runs, zeros and depths in turn, and (M,) int64 the numbers of all depths."""
+    heads: list[int] = []
+    lengths: list[int] = []
+    filled, at = 0, 0
     while filled < count:
         if at + 1 >= len(numbers):
             if at < len(numbers) and filled + numbers[at] >= count:
                 break  # ends with zeros
             raise InvalidInputError(f"RVL depth ends after {filled} of {count} pixels")
         zeros, depths = int(numbers[at]), int(numbers[at + 1])
-        coded = numbers[at + 2 : at + 2 + depths]
-        if zeros + depths > count - filled or len(coded) < depths or zeros + depths == 0:
+        after = at + 2 + depths
+        if not 0 < zeros + depths <= count - filled or after > len(numbers):
             raise InvalidInputError(f"RVL depth is damaged after {filled} of {count} pixels")
-        differences = (coded >> 1) ^ -(coded & 1)
-        run = previous + np.cumsum(differences)
-        pixels[filled + zeros : filled + zeros + depths] = run & 0xFFFF
-        previous = int(run[-1]) if depths else previous
-        filled, at = filled + zeros + depths, at + 2 + depths
-    return pixels
+        heads += (at, at + 1)
+        lengths += (zeros, depths)
+        filled, at = filled + zeros + depths, after
+    return lengths, np.delete(numbers[:at], heads)
