@@ -77,7 +77,8 @@ def find_support_plane(
             lean are then left out.
 
     Returns:
-        None where no plane holds enough of the depths, or the objects lie below it.
+        None where no plane holds enough of the depths, or the objects lie below it or have no
+        depth.
 
     Raises:
         InvalidInputError: when the sizes differ.
@@ -85,11 +86,12 @@ def find_support_plane(
     for mask in visible_masks:
         check_pair(depth_m, mask)
     rng = np.random.default_rng(_SEED)
-    around = _sampled(depth_m, _surroundings(depth_m.shape, visible_masks), camera, rng)
-    if len(around) < _LEAST_SAMPLES:
-        return None
     seen = np.logical_or.reduce([np.zeros(depth_m.shape, bool), *visible_masks])
+    surroundings = _surroundings(depth_m.shape, visible_masks) & ~seen
+    around = _sampled(depth_m, surroundings, camera, rng)
     of_objects = _sampled(depth_m, seen, camera, rng)[:_MOST_OBJECT_SAMPLES]
+    if len(around) < _LEAST_SAMPLES or not len(of_objects):
+        return None
     planes = _candidates(around, rng)
     planes = planes[_plausible(planes, of_objects, up)]
     if not len(planes):
@@ -109,7 +111,7 @@ def find_support_plane(
 
 
 def _surroundings(hw: tuple[int, ...], masks: Sequence[np.ndarray]) -> np.ndarray:
-    """(H, W) bool: beside and below each object, less what is seen of all objects."""
+    """(H, W) bool: beside and below each object."""
     around = np.zeros(hw, bool)
     for mask in masks:
         x0, y0, x1, y1 = mask_box(mask)
@@ -117,8 +119,6 @@ def _surroundings(hw: tuple[int, ...], masks: Sequence[np.ndarray]) -> np.ndarra
             continue
         side, below = round(_MARGIN * (x1 - x0)) + 2, round(_MARGIN * (y1 - y0)) + 2
         around[(y0 + y1) // 2 : y1 + below, max(x0 - side, 0) : x1 + side] = True
-    for mask in masks:
-        around &= ~mask
     return around
 
 

@@ -65,6 +65,13 @@ def test_no_plane_where_there_is_none():
     assert find_support_plane(depth, [], CAMERA) is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_objects_without_depth_tell_no_plane():
+    depth, visible, _ = render(VIEW, [BOX])
+    depth[visible[0]] = np.nan
+    assert find_support_plane(depth, list(visible), CAMERA) is None
+
+
 def test_the_box_of_an_object_that_is_seen():
     whole, _, _ = found([BOX])
     box = in_world(upright_box(whole, CAMERA))
