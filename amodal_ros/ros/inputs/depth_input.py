@@ -10,9 +10,17 @@ from typing import TypeAlias
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from amodal_ros.depth.camera import RigidTransform
 from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.ros.inputs.subscription import InputSubscription
-from amodal_ros.ros.inputs.transforms import Transforms, open_transforms
+from amodal_ros.ros.inputs.transform_buffer import KEPT_S
+from amodal_ros.ros.inputs.transforms import (
+    Lack,
+    NoTransformError,
+    Transforms,
+    open_transforms,
+    wait_for_transform,
+)
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import depth_topic, of_camera
 from amodal_ros.ros.watch.graph import silence_cause
@@ -26,7 +34,6 @@ class DepthInput:
     Attributes:
         separate: depth is another camera's, and not aligned with the images.
         target_frame: of what is published; empty: the image's.
-        transforms: of the robot's frames; None where no parameter asks for them.
 
     Args:
         node: owns the subscriptions.
@@ -47,9 +54,10 @@ class DepthInput:
         self._depth_info: CameraInfo | None = None
         self.separate = bool(parameters.depth_camera_info_topic)
         self.target_frame = parameters.target_frame
-        self.transforms: Transforms | None = None
+        self._transforms: Transforms | None = None
         if self.separate or parameters.target_frame:
-            self.transforms = open_transforms(node)
+            self._transforms = open_transforms(node)
+        self._asked_ns = 0
         self._depth = InputSubscription(
             node,
             Image if parameters.depth_transport == "raw" else CompressedImage,
@@ -104,6 +112,22 @@ class DepthInput:
         topic = infos.topic
         return f"no camera_info has come on {topic}: {silence_cause(self._node, topic, False)}"
 
+    def transform(
+        self, target: str, source: str, stamp_ns: int, timeout_s: float
+    ) -> tuple[RigidTransform, bool]:
+        """From a frame to another at an image's stamp; see `wait_for_transform`.
+
+        Raises:
+            NoTransformError: if it is not known, or does not come in time.
+            InvalidInputError: if what was published is no rotation.
+        """
+        if self._transforms is None:
+            raise NoTransformError(Lack.MISSING, "no parameter asks for transforms")
+        if self._asked_ns - stamp_ns > KEPT_S * NS_PER_S:
+            self._transforms.clear()  # a bag starts again
+        self._asked_ns = stamp_ns
+        return wait_for_transform(self._transforms, target, source, stamp_ns, timeout_s)
+
     def check(self) -> None:
         """Follow what the publishers offer; call it now and then."""
         for subscription in self._subscriptions:
@@ -113,8 +137,8 @@ class DepthInput:
         """Unsubscribe."""
         for subscription in self._subscriptions:
             subscription.close()
-        if self.transforms is not None:
-            self.transforms.close()
+        if self._transforms is not None:
+            self._transforms.close()
 
     @property
     def _subscriptions(self) -> list[InputSubscription]:

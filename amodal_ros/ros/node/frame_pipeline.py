@@ -22,7 +22,7 @@ from amodal_ros.ros.inputs.box_reader import BoxReader
 from amodal_ros.ros.inputs.camera_inputs import Frame
 from amodal_ros.ros.inputs.depth_input import DepthImage
 from amodal_ros.ros.node.model_host import ModelHost, Predictor
-from amodal_ros.ros.node.order_depth import OrderDepth
+from amodal_ros.ros.node.order_depth import depth_at_once
 from amodal_ros.ros.outputs.outputs_3d import Outputs3D
 from amodal_ros.ros.outputs.publishers import FrameAnswer
 from amodal_ros.ros.parameters.table import PerceptionParameters
@@ -108,7 +108,6 @@ class FramePipeline:
         self._faults = faults
         self._exposure = Doubt(faults, Fault.EXPOSURE, begin=3)
         self._boxes = BoxReader(faults, BoxUnits.parse(parameters.box_units))
-        self._depth = OrderDepth()
         self._cancelled = False
         self.tracker = AmodalTracker(tracker_config(parameters)) if tracker is None else tracker
         self._frames = BudgetedFrames(self.tracker)
@@ -195,7 +194,7 @@ class FramePipeline:
         self._statistics.answered((monotonic() - frame.received_s) * 1e3, timings_ms["total"])
         self._engine.answered()
         if frame.depth is not None and self._outputs_3d is not None:
-            depth = begun.depth or frame.depth.at(frame.stamp_ns)
+            depth = answer.depth or begun.depth or frame.depth.at(frame.stamp_ns)
             self._outputs_3d.publish(
                 *(answer.objects, frame.image.header, begun.rgb.shape[:2]),
                 *(depth, frame.depth, self._parameters),
@@ -248,15 +247,16 @@ class FramePipeline:
         with begun.watch.measure("message"):
             header = begun.frame.image.header
             image_hw, parameters = begun.rgb.shape[:2], self._parameters
-            depth_m = None
+            depth = None
             if len(objects) > 1:  # who is alone is hidden by nobody
-                depth_m = self._depth.of(begun.frame, begun.depth, image_hw, parameters)
+                depth = depth_at_once(begun.frame, begun.depth, image_hw, parameters)
+            depth_m = None if depth is None else depth.depth_m
             encoded = encode_masks(objects, header, image_hw, depth_m, parameters.upright)
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
         self._faults.count(Fault.CYCLE, len(encoded.graph.cycles))
         self._faults.count(Fault.CONTRADICTION, len(encoded.graph.contradictions))
         timings_ms = {**engine_ms, **begun.watch.timings_ms}
-        return FrameAnswer(encoded.message, encoded.objects, begun.rgb, timings_ms)
+        return FrameAnswer(encoded.message, encoded.objects, begun.rgb, timings_ms, depth)
 
     def _budget_s(self) -> float:
         """Seconds of a frame that the model may take; 0: no budget, or none is known yet."""

@@ -20,12 +20,11 @@ from amodal_ros.depth.plane import SupportPlane, find_support_plane
 from amodal_ros.depth.whole import WholeObject, complete_object
 from amodal_ros.ros.inputs.depth_input import DepthImage, DepthInput
 from amodal_ros.ros.outputs.frame_geometry import (
-    LACKS,
     MISSES_IN_A_ROW,
     FrameGeometry,
     GeometryReader,
-    MissingError,
 )
+from amodal_ros.ros.outputs.image_depth import LACKS, ImageDepth, MissingError
 from amodal_ros.ros.outputs.messages_3d import (
     LocatedObject,
     ObjectCloud,
@@ -92,7 +91,7 @@ class Outputs3D:
         objects: Sequence[TrackedObject],
         header: Header,
         image_hw: tuple[int, int],
-        depth: DepthImage | None,
+        depth: ImageDepth | DepthImage | None,
         inputs: DepthInput,
         parameters: PerceptionParameters,
     ) -> None:
@@ -102,7 +101,7 @@ class Outputs3D:
             objects: of the frame.
             header: of its image.
             image_hw: height and width of its image.
-            depth: of the same moment as the image; None: none has come.
+            depth: of the same moment as the image, read already or not; None: none has come.
             inputs: knows intrinsics and transforms, and why something has not come.
             parameters: what boxes and points are like.
         """

@@ -18,6 +18,7 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.masks import amodal_boxes_message
 from amodal_ros.ros.convert.stamps import stamp_to_ns
+from amodal_ros.ros.outputs.image_depth import ImageDepth
 from amodal_ros.ros.outputs.label_outputs import LabelOutputs
 from amodal_ros.ros.outputs.overlay import draw_overlay
 from amodal_ros.ros.parameters.topic_names import of_camera
@@ -53,12 +54,14 @@ class FrameAnswer:
         image_rgb: (H, W, 3) uint8, maybe a view of the source message.
         timings_ms: ``convert`` (messages to arrays), ``preprocess``, ``prefix``, ``prior``,
             ``suffix``, ``decoder``, ``postprocess``, ``track`` and ``message`` in milliseconds.
+        depth: by which it was decided who hides whom; None: it was not read, or there is none.
     """
 
     masks: AmodalMaskArray
     objects: tuple[TrackedObject, ...]
     image_rgb: np.ndarray
     timings_ms: Mapping[str, float]
+    depth: ImageDepth | None = None
 
 
 class Outputs:

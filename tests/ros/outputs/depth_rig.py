@@ -96,7 +96,7 @@ class DepthCamera:
             "the connection",
         )
 
-    def ask(self, depth=depth_message, info=info_message, before=None):
+    def ask(self, depth=depth_message, info=info_message, before=None, boxes=(BOX,)):
         """A frame and its answer; `before` is called with its header before the image is sent."""
         camera = self.rig.camera
         header = camera.header()
@@ -108,6 +108,6 @@ class DepthCamera:
         if before is not None:
             before(header)
         camera.images.publish(image_message(picture(), header))
-        camera.boxes.publish(boxes_message([BOX], header))
+        camera.boxes.publish(boxes_message(boxes, header))
         camera.wait_answer(header)
         return header

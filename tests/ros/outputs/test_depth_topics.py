@@ -12,8 +12,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from amodal_ros.ros.convert.depth import depth_from_message
+from amodal_ros.ros.outputs import image_depth
 from amodal_ros.ros.outputs.messages_3d import POINT
 from tests.ros.outputs.depth_rig import (
+    BOX,
     DEPTH_M,
     DepthCamera,
     compressed_depth,
@@ -105,6 +108,21 @@ def test_compressed_depth_over_its_topic(make_rig):
     depth_camera.rig.camera.wait(lambda: depth_camera.boxes, "3D")
     (detection,) = depth_camera.boxes[0].detections
     assert detection.bbox.center.position.z == pytest.approx(DEPTH_M, rel=1e-3)
+
+
+@pytest.mark.parametrize("boxes", [(BOX,), (BOX, (50.0, 40.0, 90.0, 90.0))])
+def test_depth_is_read_once_though_order_and_3d_ask_for_it(depth_camera, monkeypatch, boxes):
+    read = []
+
+    def counted(message, scale):
+        read.append(message)
+        return depth_from_message(message, scale)
+
+    monkeypatch.setattr(image_depth, "depth_from_message", counted)
+    depth_camera.ask(boxes=boxes)
+    depth_camera.rig.camera.wait(lambda: depth_camera.boxes, "the boxes")
+    assert len(depth_camera.boxes[-1].detections) == len(boxes)
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize(
