@@ -25,7 +25,8 @@ from amodal_ros.inference.second_look import cut_off, joined, wider_regions
 from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.model_folder.manifest import ModelManifest
-from amodal_ros.types import AmodalPrediction, ImageFeatures, ObjectFeatures, PointPrompt
+from amodal_ros.object_features import ObjectFeatures
+from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
 DEFAULT_MAX_BATCH = 8
 _STEPS = ("prior", "suffix", "decoder", "postprocess")

@@ -25,7 +25,8 @@ from amodal_ros.inference.prompts import (
 )
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.model_folder.manifest import ModelManifest
-from amodal_ros.types import ImageFeatures, ObjectFeatures
+from amodal_ros.object_features import ObjectFeatures
+from amodal_ros.types import ImageFeatures
 
 # n raw amodal masks, n visible masks, predicted IoU (n,) float32.
 Masks = tuple[tuple[CroppedMask, ...], tuple[CroppedMask, ...], np.ndarray]

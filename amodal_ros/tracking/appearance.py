@@ -11,7 +11,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_box
-from amodal_ros.types import ObjectFeatures
+from amodal_ros.object_features import ObjectFeatures
 
 _REACH = 2.0  # so many sides of its box around an object are looked at, where all is encoded
 _OFF = 0.1  # a cell of which less is covered belongs to the surroundings

@@ -12,7 +12,8 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.second_look import cut_off, joined, wider_regions
-from amodal_ros.types import AmodalPrediction, ObjectFeatures
+from amodal_ros.object_features import ObjectFeatures
+from amodal_ros.types import AmodalPrediction
 from tests.fakes import SIZE, FakeBackend, fake_manifest
 
 HW = (90, 120)

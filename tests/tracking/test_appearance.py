@@ -8,8 +8,8 @@ import pytest
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.tracking.appearance import Likeness, Memory, Surroundings
-from amodal_ros.types import ObjectFeatures
 from tests.tracking.tracker_support import Box, filled
 
 HW = (80, 120)

@@ -8,8 +8,9 @@ import pytest
 
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_box
+from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig
-from amodal_ros.types import AmodalPrediction, Detections, ObjectFeatures
+from amodal_ros.types import AmodalPrediction, Detections
 from tests.tracking.tracker_support import Box, filled
 
 HW = (120, 200)
