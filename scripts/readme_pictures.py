@@ -3,15 +3,14 @@
 
 ``python -m scripts.readme_pictures`` writes ``docs/images/masks.jpg`` (a frame, its visible and
 its amodal masks) and ``docs/images/clip.webp`` (the clip's first ``--frames``). Classes and boxes
-are those of the visible parts, as a detector gives them; an object hidden further than a tenth has
-none. Pillow is needed.
+are those of the visible parts, as a detector gives them; an object of which less than a
+tenth is seen has none. Pillow is needed.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,16 +18,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from amodal_ros.image.rle import decode_rle
 from amodal_ros.loading import EngineOptions, load_predictor
+from amodal_ros.ros.convert.box_plan import plan_from_annotations
+from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
 from amodal_ros.ros.outputs.overlay import draw_masks, object_colour
 from amodal_ros.tracking.tracker import AmodalTracker
 from amodal_ros.tracking.types import TrackedObject
 from amodal_ros.types import Detections
 
 ROOT = Path(__file__).resolve().parents[1]
-CLIP = ROOT / "amodal_ros" / "demo_clip"
-LEAST_VISIBLE = 0.1
 FRAMES_PER_SECOND = 12
 EVERY = 2  # frames of the clip that are shown
 WIDTH_OF_PANEL, WIDTH_OF_CLIP = 480, 448
@@ -36,36 +34,21 @@ WIDTH_OF_PANEL, WIDTH_OF_CLIP = 480, 448
 Answer = tuple[np.ndarray, Sequence[TrackedObject]]
 
 
-def boxes_by_frame(annotations: Path) -> dict[int, list[tuple[str, list[float]]]]:
-    """Class and box (x0, y0, x1, y1) of what is seen, by the number of the frame."""
-    content = json.loads(annotations.read_text(encoding="utf-8"))
-    names = {category["id"]: category["name"] for category in content["categories"]}
-    boxes: dict[int, list[tuple[str, list[float]]]]
-    boxes = {image["frame"]: [] for image in content["images"]}
-    frames = {image["id"]: image["frame"] for image in content["images"]}
-    for one in content["annotations"]:
-        seen = np.count_nonzero(decode_rle(one["visible_mask"]))
-        if seen >= LEAST_VISIBLE * one["area"]:
-            x, y, width, height = one["visible_bbox"]
-            box = [x, y, x + width, y + height]
-            boxes[frames[one["image_id"]]].append((names[one["category_id"]], box))
-    return boxes
-
-
 def answers() -> Iterator[Answer]:
     """Each frame (H, W, 3) uint8 RGB of the clip with its objects."""
     predictor = load_predictor(options=EngineOptions("onnxruntime"))
     tracker = AmodalTracker()
-    boxes = boxes_by_frame(CLIP / "annotations.json")
-    video = cv2.VideoCapture(str(CLIP / "clip.mp4"))
-    for frame in sorted(boxes):
+    boxes = plan_from_annotations(load_annotations(CLIP_ANNOTATIONS))
+    video = cv2.VideoCapture(str(CLIP_VIDEO))
+    for frame in sorted(boxes.frames):
         _, bgr = video.read()
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        found = np.array([box for _, box in boxes[frame]], np.float32).reshape(-1, 4)
+        prompts = boxes.of(frame)
+        found = np.array([one.box_xyxy for one in prompts], np.float32).reshape(-1, 4)
         detections = Detections(
             boxes_xyxy=found,
             scores=np.ones(len(found), np.float32),
-            class_ids=tuple(name for name, _ in boxes[frame]),
+            class_ids=tuple(one.class_id for one in prompts),
             detection_ids=("",) * len(found),
             track_ids=np.full(len(found), -1, np.int32),
         )

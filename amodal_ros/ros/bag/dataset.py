@@ -83,10 +83,10 @@ def write_dataset(arguments: argparse.Namespace) -> tuple[int, int]:
 def _stamped(bag: Any, topic: Any) -> Iterator[tuple[int, Any]]:
     """Stamps and messages of masks, in the order of the images."""
     from amodal_ros.ros.bag.definitions import decoder_of
-    from amodal_ros.ros.bag.frames import messages_by_stamp
+    from amodal_ros.ros.bag.stamp_order import messages_by_stamp
 
     decode = decoder_of(topic)
-    for stamp_ns, data in messages_by_stamp(bag, topic):
+    for stamp_ns, data in messages_by_stamp(bag, topic.name):
         yield stamp_ns, decode(data)
 
 

@@ -2,14 +2,11 @@
 """The frames of a recording: every image once, by its stamp, with its boxes.
 
 Two passes: the first looks at stamps alone, so that pairs, order, number and damage are known
-before anything is answered; the second reads the images. Images that were recorded in the wrong
-order, by a second at most, are put in order. Where stamps go back further, time starts anew, as
-in the node.
+before anything is answered; the second reads the images.
 """
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +18,9 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.box_messages import boxes_decoder, inner_stamp_ns
 from amodal_ros.ros.bag.definitions import Decoder, installed_decoder
 from amodal_ros.ros.bag.reader import Bag, DamagedBagError
+from amodal_ros.ros.bag.stamp_order import Entry, StampOrder, read_in_order, stamp_or_zero
 from amodal_ros.ros.bag.storage import BagMessage, BagTopic
 from amodal_ros.ros.convert.box_plan import BoxPlan, detections_message
-from amodal_ros.ros.convert.stamps import NS_PER_S
-
-_DISORDER_NS = NS_PER_S
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +67,6 @@ class FrameCounts:
     nearest_ns: int | None = None
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """An image as the first pass saw it: its place among the images of the recording."""
-
-    place: int
-    run: int
-    stamp_ns: int
-
-
 @dataclass
 class BagFrames:
     """The frames of a recording; made by `index_frames`."""
@@ -88,7 +74,7 @@ class BagFrames:
     bag: Bag
     images: BagTopic
     counts: FrameCounts
-    _order: Sequence[_Entry]
+    _order: Sequence[Entry]
     _boxes: Mapping[int, bytes]  # by place
     _decode_boxes: Decoder | None
     plan: BoxPlan | None = None  # boxes by number of the frame, in place of recorded ones
@@ -126,14 +112,14 @@ class BagFrames:
             DamagedBagError: the file changed since it was indexed.
         """
         decode = installed_decoder(self.images.type)  # whose fields never changed
-        found = _read_in_order(self.bag, self.images, self._order)
+        found = read_in_order(self.bag, self.images.name, self._order)
         for number, (entry, message) in enumerate(found):
             frame = self._frame(number, entry, message, decode)
             if frame is not None:
                 yield frame
 
     def _frame(
-        self, number: int, entry: _Entry, message: BagMessage, decode: Decoder
+        self, number: int, entry: Entry, message: BagMessage, decode: Decoder
     ) -> RecordedFrame | None:
         try:
             image = decode(message.data)
@@ -168,56 +154,26 @@ def index_frames(
     Raises:
         InvalidInputError: nothing can be read, or no boxes belong to any image.
     """
-    counts = FrameCounts()
     decode = None if boxes is None else boxes_decoder(boxes)
     found: dict[int, bytes] = {}
     if boxes is not None and decode is not None:
         found = _read_boxes(boxes_from or bag, boxes, decode)
-    stamps = _scanned(bag, images.name)
-    order = _in_order(stamps, counts)
+    found_order = StampOrder.of(bag, images.name)
+    order = found_order.entries
+    counts = FrameCounts(
+        images=len(order),
+        repeated=found_order.repeated,
+        unstamped=found_order.unstamped,
+        time_jumps=found_order.time_jumps,
+        boxes=len(found),
+    )
     pairs = _paired(order, found, slop_ns, counts)
-    counts.images, counts.boxes = len(order), len(found)
     counts.without_boxes = len(order) - len(pairs)
     counts.unused_boxes = len(found) - len(pairs)
     if found and order and not pairs:
         raise InvalidInputError(_never_paired(bag, images, boxes, counts))
     payload = {place: found[stamp] for place, stamp in pairs.items()}
     return BagFrames(bag, images, counts, order, payload, decode)
-
-
-def messages_by_stamp(bag: Bag, topic: BagTopic) -> Iterator[tuple[int, bytes]]:
-    """Stamps and bytes of a topic's messages, in the order in which `BagFrames` gives images.
-
-    Raises:
-        InvalidInputError: nothing can be read.
-    """
-    order = _in_order(_scanned(bag, topic.name), FrameCounts())
-    for entry, message in _read_in_order(bag, topic, order):
-        yield entry.stamp_ns or message.log_ns, message.data
-
-
-def message_stamp_ns(data: bytes) -> int:
-    """The stamp of a message whose first field is a header, from its CDR bytes.
-
-    Raises:
-        InvalidInputError: the bytes are too few for a header.
-    """
-    # The second byte of the encapsulation says which end comes first (RTPS 2.2, 10.2.1.2).
-    order = "<" if len(data) > 1 and data[1] & 1 else ">"
-    try:
-        seconds, nanoseconds = struct.unpack_from(f"{order}iI", data, 4)
-    except struct.error as error:
-        raise InvalidInputError(f"a message of {len(data)} bytes has no header") from error
-    return max(seconds * NS_PER_S + nanoseconds, 0)
-
-
-def _scanned(bag: Bag, topic: str) -> list[int]:
-    """Stamps of all messages of a topic in their order; a damaged recording is salvaged."""
-    try:
-        return [_stamp_or_zero(message.data) for message in bag.messages([topic])]
-    except DamagedBagError:
-        bag.salvage()
-        return [_stamp_or_zero(message.data) for message in bag.messages([topic])]
 
 
 def _read_boxes(bag: Bag, topic: BagTopic, decode: Decoder) -> dict[int, bytes]:
@@ -229,61 +185,14 @@ def _read_boxes(bag: Bag, topic: BagTopic, decode: Decoder) -> dict[int, bytes]:
         messages = list(bag.messages([topic.name]))
     found: dict[int, bytes] = {}
     for message in messages:
-        stamp_ns = _stamp_or_zero(message.data) or inner_stamp_ns(decode(message.data))
+        stamp_ns = stamp_or_zero(message.data) or inner_stamp_ns(decode(message.data))
         if stamp_ns:
             found.setdefault(stamp_ns, message.data)
     return found
 
 
-def _stamp_or_zero(data: bytes) -> int:
-    try:
-        return message_stamp_ns(data)
-    except InvalidInputError:
-        return 0  # its decoder will say what is wrong
-
-
-def _in_order(stamps: Sequence[int], counts: FrameCounts) -> list[_Entry]:
-    """Images by stamp within each stretch of time that runs forward."""
-    entries: list[_Entry] = []
-    seen: set[int] = set()
-    run, newest = 0, 0
-    for place, stamp_ns in enumerate(stamps):
-        if not stamp_ns:
-            counts.unstamped += 1
-            entries.append(_Entry(place, run, 0))
-            continue
-        if newest - stamp_ns > _DISORDER_NS:
-            counts.time_jumps += 1
-            run, newest = run + 1, stamp_ns
-            seen.clear()
-        if stamp_ns in seen:
-            counts.repeated += 1
-            continue
-        seen.add(stamp_ns)
-        newest = max(newest, stamp_ns)
-        entries.append(_Entry(place, run, stamp_ns))
-    if counts.unstamped:
-        return entries  # there is no other order than that of the recording
-    return sorted(entries, key=lambda entry: (entry.run, entry.stamp_ns))
-
-
-def _read_in_order(
-    bag: Bag, topic: BagTopic, order: Sequence[_Entry]
-) -> Iterator[tuple[_Entry, BagMessage]]:
-    waiting: dict[int, BagMessage] = {}
-    known = {entry.place for entry in order}
-    todo = iter(order)
-    entry = next(todo, None)
-    for place, message in enumerate(bag.messages([topic.name])):
-        if place in known:
-            waiting[place] = message
-        while entry is not None and entry.place in waiting:
-            yield entry, waiting.pop(entry.place)
-            entry = next(todo, None)
-
-
 def _paired(
-    order: Sequence[_Entry], boxes: Mapping[int, bytes], slop_ns: int, counts: FrameCounts
+    order: Sequence[Entry], boxes: Mapping[int, bytes], slop_ns: int, counts: FrameCounts
 ) -> dict[int, int]:
     """The stamp of the boxes of each image, by its place: equal ones, else the nearest in slop."""
     stamps = sorted(boxes)
