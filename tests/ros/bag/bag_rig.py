@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import array
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.ros.bag.definitions import installed_definition
+from amodal_ros.ros.bag.frames import BagFrames, index_frames
+from amodal_ros.ros.bag.reader import Bag
+from amodal_ros.ros.bag.topics import box_topic, image_topic
 from amodal_ros.ros.convert.box_plan import PromptBox, detections_message
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.stamps import ns_to_stamp
@@ -144,5 +147,6 @@ def write_sqlite(path: Path, recorded: Iterable[Entry]) -> Path:
     return path
 
 
-def stamps_of(frames: Iterable[Any]) -> Sequence[int]:
-    return [frame.stamp_ns for frame in frames]
+def frames_of(bag: Bag, **options: int) -> BagFrames:
+    """The frames of the only images with the only boxes."""
+    return index_frames(bag, image_topic(bag), box_topic(bag), **options)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 from mcap.writer import CompressionType, Writer
 from rclpy.serialization import serialize_message
@@ -13,11 +11,8 @@ from rosbags.rosbag2.enums import CompressionFormat, CompressionMode, StoragePlu
 from std_msgs.msg import Header
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.bag.box_messages import boxes_decoder
 from amodal_ros.ros.bag.definitions import installed_definition
-from amodal_ros.ros.bag.frames import index_frames
 from amodal_ros.ros.bag.reader import Bag, is_bag
-from amodal_ros.ros.bag.storage import BagTopic
 from amodal_ros.ros.bag.topics import box_topic, image_topic
 from amodal_ros.ros.node.frame_pipeline import message_to_rgb
 from tests.ros.bag.bag_rig import (
@@ -27,17 +22,13 @@ from tests.ros.bag.bag_rig import (
     boxes,
     compressed,
     entries,
+    frames_of,
     image,
     picture,
-    plain,
     stamp_ns,
     write_mcap,
     write_sqlite,
 )
-
-
-def frames_of(bag, **options):
-    return index_frames(bag, image_topic(bag), box_topic(bag), **options)
 
 
 def write_folder(path, plugin, compression=CompressionMode.NONE):
@@ -149,52 +140,6 @@ def test_topics_are_found_or_must_be_chosen(tmp_path):
         image_topic(bag)
 
 
-def test_late_boxes_early_boxes_and_images_out_of_order(tmp_path):
-    recorded = [(BOXES, stamp_ns(0), boxes(1))]
-    for place, frame in enumerate((0, 2, 1, 3, 3)):
-        recorded.append((IMAGES, stamp_ns(place), image(frame)))
-    recorded += [(BOXES, stamp_ns(90), boxes(2)), (BOXES, stamp_ns(91), boxes(50))]
-    with Bag(write_mcap(tmp_path / "a.mcap", recorded)) as bag:
-        frames = frames_of(bag)
-        found = list(frames)
-    assert [frame.stamp_ns for frame in found] == [stamp_ns(frame) for frame in range(4)]
-    assert [frame.boxes is None for frame in found] == [True, False, False, True]
-    assert [frame.log_ns for frame in found] == [stamp_ns(place) for place in (0, 2, 1, 3)]
-    counts = frames.counts
-    assert (counts.repeated, counts.without_boxes, counts.unused_boxes) == (1, 2, 1)
-    assert "2 images without boxes of their own" in frames.findings()
-
-
-def test_time_that_starts_again_is_another_run(tmp_path):
-    recorded = [(IMAGES, stamp_ns(place), image(place % 20)) for place in range(40)]
-    with Bag(write_mcap(tmp_path / "a.mcap", [*recorded, (BOXES, 0, boxes(0))])) as bag:
-        frames = frames_of(bag)
-        assert [frame.stamp_ns for frame in frames] == [stamp_ns(p % 20) for p in range(40)]
-    assert frames.counts.time_jumps == 1
-
-
-def test_boxes_of_another_clock_are_refused_and_slop_allows_some(tmp_path):
-    recorded = [(IMAGES, stamp_ns(frame), image(frame)) for frame in range(3)]
-    for frame in range(3):
-        message = boxes(frame)
-        message.header.stamp.nanosec += 12_000_000
-        recorded.append((BOXES, stamp_ns(frame), message))
-    path = write_mcap(tmp_path / "a.mcap", recorded)
-    with Bag(path) as bag:
-        with pytest.raises(InvalidInputError, match=r"nearest two are 0\.012 s apart; --slop"):
-            frames_of(bag)
-        assert all(frame.boxes for frame in frames_of(bag, slop_ns=12_000_000))
-
-
-def test_images_without_a_stamp_are_given_the_time_of_their_recording(tmp_path):
-    recorded = [(IMAGES, stamp_ns(frame), image(frame)) for frame in range(2)]
-    for _, _, message in recorded:
-        message.header.stamp.sec = message.header.stamp.nanosec = 0
-    with Bag(write_mcap(tmp_path / "a.mcap", recorded)) as bag:
-        found = list(index_frames(bag, image_topic(bag), None))
-    assert [frame.stamp_ns for frame in found] == [stamp_ns(0), stamp_ns(1)]
-
-
 @pytest.mark.parametrize("kind", ["cut", "chunk", "database"])
 def test_what_is_whole_of_a_damaged_recording_is_read(tmp_path, kind):
     if kind == "database":
@@ -228,113 +173,3 @@ def test_a_file_that_is_no_recording_is_one_line(tmp_path, content):
     (tmp_path / "c.txt").touch()
     with pytest.raises(InvalidInputError, match=r"no recording: expected .*\.mcap or \.db3"):
         Bag(tmp_path / "c.txt")
-
-
-def test_a_message_that_cannot_be_read_is_told_of(tmp_path):
-    path = write_sqlite(tmp_path / "a.db3", entries(3))
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE messages SET data = substr(data, 1, 40) WHERE id = 3")
-    with Bag(path) as bag:
-        frames = frames_of(bag)
-        assert [frame.number for frame in frames] == [0, 2]
-    assert frames.unreadable[0].startswith("frame 1: ")
-
-
-OLD_BOXES = """std_msgs/Header header
-vision_msgs/Detection2D[] detections
-{rule}
-MSG: vision_msgs/Detection2D
-std_msgs/Header header
-vision_msgs/ObjectHypothesisWithPose[] results
-vision_msgs/BoundingBox2D bbox
-bool is_tracking
-string tracking_id
-{rule}
-MSG: vision_msgs/ObjectHypothesisWithPose
-string id
-float64 score
-{rule}
-MSG: vision_msgs/BoundingBox2D
-geometry_msgs/Pose2D center
-float64 size_x
-float64 size_y
-{rule}
-MSG: geometry_msgs/Pose2D
-float64 x
-float64 y
-float64 theta
-{rule}
-MSG: std_msgs/Header
-builtin_interfaces/Time stamp
-string frame_id
-""".replace("{rule}", "=" * 80)
-
-YOLO_BOXES = """std_msgs/Header header
-yolo_msgs/Detection[] detections
-{rule}
-MSG: yolo_msgs/Detection
-int32 class_id
-string class_name
-float64 score
-string id
-yolo_msgs/BoundingBox2D bbox
-{rule}
-MSG: yolo_msgs/BoundingBox2D
-yolo_msgs/Pose2D center
-yolo_msgs/Vector2 size
-{rule}
-MSG: yolo_msgs/Pose2D
-yolo_msgs/Point2D position
-float64 theta
-{rule}
-MSG: yolo_msgs/Point2D
-float64 x
-float64 y
-{rule}
-MSG: yolo_msgs/Vector2
-float64 x
-float64 y
-{rule}
-MSG: std_msgs/Header
-builtin_interfaces/Time stamp
-string frame_id
-""".replace("{rule}", "=" * 80)
-
-
-@pytest.mark.parametrize(
-    ("kind", "definition"),
-    [
-        ("vision_msgs/msg/Detection2DArray", OLD_BOXES),
-        ("yolo_msgs/msg/DetectionArray", YOLO_BOXES),
-    ],
-)
-def test_boxes_are_read_by_the_recordings_own_definition(kind, definition):
-    """Of a vision_msgs before 4.0, and of yolo_msgs, which need not be installed."""
-    from mcap_ros2._dynamic import serialize_dynamic
-
-    (expected,) = boxes(0).detections
-    box, head = expected.bbox, plain(boxes(0).header)
-    centre = {"x": box.center.position.x, "y": box.center.position.y}
-    if kind.startswith("yolo"):
-        entry = {"class_id": 3, "class_name": "cup", "score": 0.9, "id": "cup1"}
-        entry["bbox"] = {
-            "center": {"position": centre, "theta": 0.0},
-            "size": {"x": box.size_x, "y": box.size_y},
-        }
-    else:
-        entry = {"header": head, "results": [{"id": "cup", "score": 0.9}], "is_tracking": True}
-        entry["tracking_id"] = "cup1"
-        entry["bbox"] = {"center": {**centre, "theta": 0.0}}
-        entry["bbox"] |= {"size_x": box.size_x, "size_y": box.size_y}
-    encode = serialize_dynamic(kind, definition)[kind]
-    data = encode({"header": head, "detections": [entry]})
-    decode = boxes_decoder(BagTopic("/boxes", kind, 1, definition, "ros2msg"))
-    assert decode(data) == boxes(0)
-    with pytest.raises(InvalidInputError, match=r"a message on /boxes .* cannot be read"):
-        decode(data[:30])
-
-
-def test_a_type_that_nobody_knows_is_refused():
-    topic = BagTopic("/boxes", "yolo_msgs/msg/DetectionArray", 1)
-    with pytest.raises(InvalidInputError, match="neither installed nor defined in the recording"):
-        boxes_decoder(topic)

@@ -6,106 +6,20 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import resource
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from amodal_ros.ros.demo import processes as demo_processes
-from amodal_ros.ros.demo.domain import NoFreeDomainError, claim_domain
 from amodal_ros.ros.demo.sources import open_source
 from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS
 from tests.ros.bag.bag_rig import IMAGES, entries, write_mcap
-
-TIMEOUT_S = 180.0
-PROCESSES = ("demo_fake_perception", "demo.recorder", "demo.camera")
-
-
-class Demo:
-    """A running demo."""
-
-    def __init__(
-        self,
-        root: Path,
-        arguments: Sequence[str],
-        delay_s: float,
-        largest_file: int | None = None,
-        **variables: str,
-    ) -> None:
-        command = [sys.executable, "-m", "tests.ros.demo.demo_fake_perception", "demo", *arguments]
-
-        def limit() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
-        environment = {**os.environ, "FAKE_DELAY_S": str(delay_s), **variables}
-        self.process = subprocess.Popen(
-            command,
-            cwd=root,
-            env={name: value for name, value in environment.items() if value},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=limit if largest_file else None,
-        )
-        self._children: dict[str, int] = {}
-
-    def finish(self) -> tuple[int, str]:
-        """Exit code and everything it wrote."""
-        output, _ = self.process.communicate(timeout=TIMEOUT_S)
-        return self.process.returncode, output
-
-    def children(self) -> dict[str, int]:
-        """Pids of the three processes, once all of them run."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < deadline:
-            for pid, parent, line in process_table():
-                name = next((name for name in PROCESSES if name in line), None)
-                if parent == self.process.pid and name is not None:
-                    self._children[name] = pid
-            if len(self._children) == len(PROCESSES):
-                return self._children
-            time.sleep(0.05)
-        raise AssertionError(f"only {sorted(self._children)} were started")
-
-    def wait_for_frames(self, out: Path) -> None:
-        """Until the camera plays."""
-        deadline = time.monotonic() + TIMEOUT_S
-        log = out / "logs" / "camera.log"
-        while not (log.exists() and '"event": "frame"' in log.read_text()):
-            assert time.monotonic() < deadline, "no frame was played"
-            time.sleep(0.05)
-
-    def survivors(self) -> list[int]:
-        """Children that still run, after a moment to end."""
-        deadline = time.monotonic() + 10.0
-        while time.monotonic() < deadline:
-            running = {pid for pid, _, _ in process_table()}
-            left = [pid for pid in self._children.values() if pid in running]
-            if not left:
-                return []
-            time.sleep(0.05)
-        return left
-
-
-def process_table() -> Iterator[tuple[int, int, str]]:
-    """Pid, parent and command line of every process that has not ended."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if state != "Z":
-            yield int(folder.name), int(parent), line
+from tests.ros.demo.demo_command import PROCESSES, TIMEOUT_S, Demo
 
 
 @pytest.fixture
@@ -259,45 +173,6 @@ def test_an_ended_parent_leaves_no_process(start, tmp_path, number):
     demo.process.send_signal(number)
     demo.process.communicate(timeout=TIMEOUT_S)
     assert demo.survivors() == []
-
-
-def test_a_domain_in_use_is_avoided():
-    with ExitStack() as held, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("", 7410 + 250 * 61))
-        assert claim_domain(held, (61, 62)) == 62
-        # Whoever asks at the same moment gets another, though no process is in it yet.
-        with ExitStack() as second, pytest.raises(NoFreeDomainError, match="from 61 to 62"):
-            claim_domain(second, (61, 62))
-    with ExitStack() as later:
-        assert claim_domain(later, (62,)) == 62
-
-
-def test_a_demo_keeps_to_itself_whatever_the_users_variables_say(monkeypatch, tmp_path):
-    """A robot's graph must not get the demo's pictures, and two demos must not meet."""
-    discovery = "ROS_AUTOMATIC_DISCOVERY_RANGE"
-    monkeypatch.setenv("ROS_DOMAIN_ID", "107")
-    monkeypatch.setenv("ROS_DISCOVERY_SERVER", "robot:11811")
-    monkeypatch.setenv("ROS_STATIC_PEERS", "robot")
-    monkeypatch.setenv("ROS_LOCALHOST_ONLY", "0")
-    monkeypatch.setenv(discovery, "SUBNET")
-    monkeypatch.delenv("ROS_LOG_DIR", raising=False)
-    monkeypatch.setenv("ROS_DISTRO", "jazzy")
-    with ExitStack() as held:
-        first, second = (demo_processes.ros_environment(None, tmp_path, held) for _ in range(2))
-        for alone in (first, second):
-            assert 1 <= int(alone["ROS_DOMAIN_ID"]) <= 101
-            assert alone[discovery] == "LOCALHOST"
-            assert not {"ROS_DISCOVERY_SERVER", "ROS_STATIC_PEERS", "ROS_LOCALHOST_ONLY"} & set(
-                alone
-            )
-            assert alone["ROS_LOG_DIR"] == str(tmp_path / "ros")
-        assert first["ROS_DOMAIN_ID"] != second["ROS_DOMAIN_ID"]
-        joined = demo_processes.ros_environment(9, tmp_path, held)
-        assert joined["ROS_DOMAIN_ID"] == "9"
-        assert joined["ROS_STATIC_PEERS"] == "robot"
-        assert joined[discovery] == "SUBNET"
-        monkeypatch.setenv("ROS_DISTRO", "humble")
-        assert demo_processes.ros_environment(None, tmp_path, held)["ROS_LOCALHOST_ONLY"] == "1"
 
 
 def test_two_demos_at_once_do_not_mix(start, tmp_path, still):
