@@ -23,6 +23,7 @@ _LEAST_SHARE = 0.25  # of the samples: fewer are no support
 _LEAST_ABOVE = 0.9  # of the objects' points: nothing stands below its support
 _REFINEMENTS = 2
 _MARGIN = 0.6  # of an object's box that is looked at beside and below it
+_STEEP_COSINE = 0.35  # of the angle between line of sight and plane: 70 degrees
 _WIDEST_TILT_COSINE = 0.9  # 26 degrees from the direction that is known to be up
 
 
@@ -56,6 +57,12 @@ class SupportPlane:
         away = away / np.linalg.norm(away)
         axes = np.stack([np.cross(away, self.normal), away, self.normal])
         return RigidTransform(axes, np.array([0.0, 0.0, self.camera_height]))
+
+    def is_steep(self, points_xyz: np.ndarray) -> bool:
+        """Whether points (M, 3) of such a frame are seen from steeply above: their tops alone."""
+        middle = np.median(points_xyz, axis=0)
+        level = float(np.hypot(middle[0], middle[1]))
+        return level < _STEEP_COSINE * float(np.hypot(level, self.camera_height - middle[2]))
 
 
 def find_support_plane(
