@@ -75,19 +75,29 @@ def measure(folder: Path, annotations: Path, kept: Path) -> Figures:
     return figures
 
 
+def given_benchmark(settings: FinetuneSettings) -> Path | None:
+    """The stills of the folder that was named; None: none was.
+
+    Raises:
+        InvalidInputError: it holds none.
+    """
+    if settings.benchmark is None:
+        return None
+    file = settings.benchmark / STILLS
+    if not file.is_file():
+        raise InvalidInputError(f"--benchmark: expected {file}")
+    return file
+
+
 def benchmark_file(settings: FinetuneSettings) -> Path | None:
     """The tabletop benchmark's pictures, rendered where they are not there; None: not wanted.
 
     Raises:
         InvalidInputError: they cannot be made, or the folder that was named holds none.
     """
-    if settings.benchmark is not None:
-        file = settings.benchmark / STILLS
-        if not file.is_file():
-            raise InvalidInputError(f"--benchmark: expected {file}")
-        return file
-    if not settings.stills:
-        return None
+    given = given_benchmark(settings)
+    if given is not None or not settings.stills:
+        return given
     folder = settings.out / "benchmark"
     file = folder / STILLS
     if not file.is_file():

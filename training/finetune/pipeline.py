@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from amodal_ros.errors import BackendError
-from amodal_ros.files import replace_folder, work_folder, write_bytes
+from amodal_ros.files import whole_folder, write_bytes
 from amodal_ros.model_folder.manifest import MANIFEST_NAME
 from amodal_ros.verify import verify_model_dir
+from training.datasets import open_dataset
 from training.finetune.between import write_between
 from training.finetune.commands import run_command
 from training.finetune.held_back import OBJECTS, make_held_back
 from training.finetune.material import Material, open_material, render_scenes
-from training.finetune.measuring import STILLS, Figures, benchmark_file, lost, measure
+from training.finetune.measuring import Figures, benchmark_file, given_benchmark, lost, measure
 from training.finetune.recipe import BATCH, recipe, write_recipe
 from training.finetune.running import device_section, seconds_of_step, train
 from training.finetune.settings import FinetuneSettings
@@ -75,6 +74,7 @@ def finetune(settings: FinetuneSettings) -> Result | None:
         AmodalError: settings, sources or files that cannot be used; the message says which.
     """
     start = find_start(settings)
+    given_benchmark(settings)  # a wrong one is refused before anything is made
     settings.claim()
     material = open_material(settings)
     for spec, (trained, held) in material.counts.items():
@@ -86,36 +86,32 @@ def finetune(settings: FinetuneSettings) -> Result | None:
     )
     render_scenes(settings, material)
     before = _measured(start.folder, sets, settings.out, "before")
-    adapters = train(_recipe_file(settings), settings.out / "run")
+    adapters = train(settings.recipe_file, settings.out / "run")
     if adapters is None:
         return None
     return _best(settings, start, sets, adapters, before)
 
 
-def _recipe_file(settings: FinetuneSettings) -> Path:
-    return settings.out / "recipe.yaml"
-
-
 def _prepare_recipe(settings: FinetuneSettings, start: Start, material: Material) -> None:
     """Measure a step, say how long all will take, and write the configuration down."""
-    file = _recipe_file(settings)
-    if file.is_file():
+    if settings.recipe_file.is_file():
         logger.info("going on in %s", settings.out)
         return
     config = recipe(start, material, settings, device_section("32-true"))
     step_s, precision = seconds_of_step(config)
     config["devices"] = device_section(precision)
     _say_time(settings, config, step_s)
-    write_recipe(file, config)
+    write_recipe(settings.recipe_file, config)
 
 
 def _say_time(settings: FinetuneSettings, config: Mapping[str, Any], step_s: float) -> None:
     training_s = config["steps"] * step_s
-    stills, rendered = settings.stills, settings.stills
-    if settings.benchmark is not None:
-        content = yaml.safe_load((settings.benchmark / STILLS).read_text(encoding="utf-8"))
-        stills, rendered = len(content["images"]), 0
-    objects = OBJECTS + _STILL_OBJECTS * stills
+    given, rendered = given_benchmark(settings), 0
+    if given is None:
+        rendered = settings.stills
+        objects = OBJECTS + _STILL_OBJECTS * rendered
+    else:
+        objects = OBJECTS + len(open_dataset("amodal_coco", given.parent, given))
     measuring_s = 2 * objects * _OBJECT_SAMPLES * step_s / BATCH
     other_s = rendered * _STILL_S + settings.general_scenes * _SCENE_S + _EXPORT_S
     logger.info(
@@ -213,9 +209,7 @@ def _publish(candidate: Path, out: Path) -> None:
     failures = verify_model_dir(candidate / MODEL).failures()
     if failures:
         raise BackendError(f"{candidate / MODEL} is not verified: {'; '.join(failures)}")
-    with work_folder(out, ".publish-") as work:
+    with whole_folder(out / MODEL) as unfinished:
         for file in (candidate / MODEL).iterdir():
-            (work / MODEL).mkdir(exist_ok=True)
-            write_bytes(work / MODEL / file.name, file.read_bytes())
-        replace_folder(work / MODEL, out / MODEL)
+            write_bytes(unfinished / file.name, file.read_bytes())
     write_bytes(out / ADAPTERS, (candidate / ADAPTERS).read_bytes())

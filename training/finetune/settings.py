@@ -76,26 +76,36 @@ class FinetuneSettings:
         """Where training starts."""
         return self.model or default_model_dir()
 
+    @property
+    def recipe_file(self) -> Path:
+        """The configuration of the training; once it is there the settings stand."""
+        return self.out / "recipe.yaml"
+
     def claim(self) -> None:
         """Begin the folder, or make sure that it was begun with the same settings.
 
+        A command that was refused before its recipe was written may be given again otherwise:
+        only the cache is filled then, whose files' names carry what they depend on.
+
         Raises:
-            InvalidInputError: it holds something else, or was begun otherwise.
+            InvalidInputError: it holds something else, was begun otherwise, or cannot be made.
         """
         file = self.out / _SETTINGS
         wanted = self._as_json()
         if file.is_file():
             found = json.loads(file.read_text(encoding="utf-8"))
             differing = sorted(key for key in wanted if found.get(key) != wanted[key])
-            if differing:
+            if differing and self.recipe_file.is_file():
                 raise InvalidInputError(
                     f"{self.out} was begun with another --{', --'.join(differing)}; expected the "
                     "same command to go on, or another --out"
                 )
-            return
-        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+        elif self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise InvalidInputError(f"--out: expected a new folder, {self.out} holds something")
-        self.out.mkdir(parents=True, exist_ok=True)
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidInputError(f"--out: {self.out} cannot be made: {error}") from error
         write_text(file, json.dumps(wanted, indent=1) + "\n")
 
     def _as_json(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from training.finetune.between import write_between
 from training.finetune.held_back import make_held_back
 from training.finetune.material import open_material
 from training.finetune.measuring import Figures, lost
-from training.finetune.pipeline import Result, refusal
+from training.finetune.pipeline import Result, finetune, refusal
 from training.finetune.recipe import own_alone, recipe, write_recipe
 from training.finetune.report import report_markdown
 from training.finetune.settings import FinetuneSettings
@@ -57,9 +57,22 @@ def figures(full: float, occ: float | None = 50.0) -> Figures:
     return Figures(objects=10, full=full, occ=occ, unoccluded=90.0, visible=80.0)
 
 
+def test_a_refused_command_may_be_given_again_otherwise(settings: FinetuneSettings) -> None:
+    """Nothing was made from the first settings: neither a folder of theirs nor a recipe."""
+    with pytest.raises(InvalidInputError, match=r"--benchmark: expected .*stills\.json"):
+        finetune(replace(settings, benchmark=settings.out.parent))
+    assert not settings.out.exists()
+    with pytest.raises(InvalidInputError, match="does not exist"):
+        finetune(replace(settings, source=("cutouts:/no/such/folder",)))
+    settings.claim()
+    with pytest.raises(InvalidInputError, match=r"--out: .* cannot be made"):
+        replace(settings, out=settings.out / "settings.json" / "out").claim()
+
+
 def test_a_folder_goes_on_with_the_same_settings_alone(settings: FinetuneSettings) -> None:
     settings.claim()
     settings.claim()
+    settings.recipe_file.touch()
     with pytest.raises(InvalidInputError, match="begun with another --samples, --seed"):
         replace(settings, samples=3, seed=1).claim()
     taken = settings.out.parent / "taken"

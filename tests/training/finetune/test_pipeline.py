@@ -19,7 +19,8 @@ from tests.training.finetune.conftest import SIZE, write_adapters
 from training.datasets import AmodalCocoWriter
 from training.finetune import pipeline
 from training.finetune.__main__ import main
-from training.finetune.start import ADAPTERS
+from training.finetune.settings import FinetuneSettings
+from training.finetune.start import ADAPTERS, find_start
 
 
 def draw_benchmark(folder: Path) -> Path:
@@ -78,8 +79,8 @@ def test_from_cut_outs_to_a_verified_folder(
     assert main(command) == 0
     assert capsys.readouterr().out == said
     assert {path: path.stat().st_mtime_ns for path in (out / "run").rglob("state.pt")} == stamps
+    assert main([*command, "--seed", "1"]) == 1  # begun with another
+    assert json.loads((out / "settings.json").read_text())["seed"] == 0
     # What was learnt is where the next one starts.
-    assert main([*command, "--seed", "1"]) == 1
-    record = json.loads((out / "settings.json").read_text())
-    assert record["samples"] == 16
-    assert (out / ADAPTERS).is_file()
+    again = FinetuneSettings(source=("cutouts:more",), model=out / "model", out=tmp_path / "more")
+    assert find_start(again).adapters == (out / ADAPTERS).resolve()
