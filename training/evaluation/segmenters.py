@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,14 +92,43 @@ class PredictorSegmenter:
         return self._predictor.predict(features, boxes_xyxy, prior_masks, points=points)
 
 
-class ScaledGainBackend:
+class _ChangedInputsBackend(ABC):
+    """An engine whose graphs get one input otherwise than the predictor gives it."""
+
+    _input: ClassVar[str]
+
+    def __init__(self, engine: Backend) -> None:
+        self._engine = engine
+
+    @abstractmethod
+    def _changed(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What the graphs get in place of the input's values."""
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run one graph of the engine; those without the input get what they were given."""
+        if self._input in inputs:
+            inputs = {**inputs, self._input: self._changed(inputs[self._input])}
+        return self._engine.run(graph, inputs)
+
+    def interrupt(self) -> None:
+        """Ask the engine to end."""
+        self._engine.interrupt()
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._engine.close()
+
+
+class ScaledGainBackend(_ChangedInputsBackend):
     """An engine whose graphs get every adapter gain times a factor.
 
     Suffix and, with adapters in it, decoder take one.
     """
 
+    _input = "adapter_gain"
+
     def __init__(self, engine: Backend, factor: float) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._factor = np.float32(factor)
 
     @property
@@ -106,45 +136,22 @@ class ScaledGainBackend:
         """The engine's name and the factor."""
         return f"{self._engine.name}, adapter gain times {self._factor:g}"
 
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run one graph of the engine."""
-        if "adapter_gain" in inputs:
-            inputs = {**inputs, "adapter_gain": inputs["adapter_gain"] * self._factor}
-        return self._engine.run(graph, inputs)
-
-    def interrupt(self) -> None:
-        """Ask the engine to end."""
-        self._engine.interrupt()
-
-    def close(self) -> None:
-        """Free the engine."""
-        self._engine.close()
+    def _changed(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values * self._factor
 
 
-class BlankPriorBackend:
+class BlankPriorBackend(_ChangedInputsBackend):
     """An engine whose graphs get an empty M_spec: that of a model which was trained without."""
 
-    def __init__(self, engine: Backend) -> None:
-        self._engine = engine
+    _input = "prior_masks"
 
     @property
     def name(self) -> str:
         """The engine's name, and that M_spec is empty."""
         return f"{self._engine.name}, without M_spec"
 
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run one graph of the engine."""
-        if "prior_masks" in inputs:
-            inputs = {**inputs, "prior_masks": np.zeros_like(inputs["prior_masks"])}
-        return self._engine.run(graph, inputs)
-
-    def interrupt(self) -> None:
-        """Ask the engine to end."""
-        self._engine.interrupt()
-
-    def close(self) -> None:
-        """Free the engine."""
-        self._engine.close()
+    def _changed(self, values: NDArray[Any]) -> NDArray[Any]:
+        return np.zeros_like(values)
 
 
 def open_model_folder(

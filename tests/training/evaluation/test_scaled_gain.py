@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.evaluation.segmenters import ScaledGainBackend
+from training.evaluation.segmenters import BlankPriorBackend, ScaledGainBackend
 
 
 class Recorder:
@@ -35,3 +35,12 @@ def test_graphs_without_adapters_get_what_they_were_given() -> None:
     scaled: Any = ScaledGainBackend(engine, 0.0)
     scaled.run("prefix", {"image": np.ones(2, np.float32)})
     np.testing.assert_array_equal(engine.inputs["prefix"]["image"], [1, 1])
+
+
+def test_a_model_that_was_trained_without_m_spec_gets_none() -> None:
+    engine = Recorder()
+    blank: Any = BlankPriorBackend(engine)
+    ones = np.ones(2, np.float32)
+    blank.run("suffix", {"prior_masks": ones, "adapter_gain": ones})
+    np.testing.assert_array_equal(engine.inputs["suffix"]["prior_masks"], [0, 0])
+    np.testing.assert_array_equal(engine.inputs["suffix"]["adapter_gain"], [1, 1])

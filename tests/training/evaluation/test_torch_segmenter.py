@@ -122,6 +122,21 @@ def test_description_and_no_objects(files, segmenter, image):
     assert len(segmenter.predict(segmenter.encode(image), empty, [], None)) == 0
 
 
+def test_a_model_that_was_trained_without_m_spec_is_given_none(files, segmenter, image, tmp_path):
+    folder, model = files
+    base = read_base_weights(folder / "mobile_sam.pt")
+    training = {"config": {"data": {"prior": {"kind": "none"}}}}
+    path = tmp_path / "adapters.safetensors"
+    save_checkpoint(path, model, base.identity, training=training)
+    without = open_segmenter(path, base=folder / "mobile_sam.pt")
+    for one, is_blank in ((segmenter, False), (without, True)):
+        found = [
+            one.predict(one.encode(image), BOXES, [prior, prior], None).raw_amodal_masks
+            for prior in (None, mask_prior())
+        ]
+        assert np.array_equal(*found) == is_blank
+
+
 def test_another_base_is_refused(files, tmp_path):
     folder, _ = files
     torch.save(random_state(seed=7), tmp_path / "mobile_sam.pt")
