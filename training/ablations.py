@@ -148,6 +148,8 @@ def _in_process(module: str, arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from training.ablation.paper import SERIES
+
     parser = argparse.ArgumentParser(
         prog="python -m training.ablations",
         description="Run the ablations and write their table. Finished runs are kept.",
@@ -156,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument(
         "--series",
-        choices=("paper", "one_pass"),
+        choices=tuple(SERIES),
         default="paper",
         help="the paper's tables at a small scale, or the one-pass recipe at a quarter of its "
         "samples (default: paper)",

@@ -21,7 +21,7 @@ def find_models(root: Path) -> list[CatalogueModel]:
     Raises:
         CorruptRecordError: a catalogue cannot be read.
     """
-    files = [root] if root.is_file() else sorted(path for path in root.rglob("*"))
+    files = [root] if root.is_file() else sorted(root.rglob("*"))
     found: list[CatalogueModel] = []
     for path in files:
         suffix = path.suffix.lower()

@@ -19,12 +19,12 @@ _PROPERTIES = "PluginFurnitureCatalog.properties"
 
 @dataclass(frozen=True)
 class CatalogueModel:
-    """One model of a catalogue.
+    """One model of a catalogue, or of an OBJ file on disk (`rendering.model_files`).
 
     Attributes:
-        catalogue: path of the zip.
-        model_id: its id in the catalogue.
-        member: path of the OBJ inside the zip.
+        catalogue: path of the zip, or of the OBJ file.
+        model_id: its id in the catalogue, or the file's path in the folder that was searched.
+        member: path of the OBJ inside the zip, or its file's name.
         name: human name, used as category.
         licence: SPDX id, or "unknown".
         creator: who is to be credited.
