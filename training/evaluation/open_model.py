@@ -28,7 +28,8 @@ def open_segmenter(
         second_look: for ONNX; see `AmodalPredictor`.
 
     Raises:
-        InvalidInputError: neither, or base weights are missing or not wanted.
+        InvalidInputError: neither, base weights are missing or not wanted, or a checkpoint is to
+            look twice.
         AmodalError: the files cannot be loaded.
     """
     if model.is_dir():
@@ -39,6 +40,8 @@ def open_segmenter(
         raise InvalidInputError(f"{model}: no such model folder or checkpoint")
     if base is None:
         raise InvalidInputError(f"{model} is a checkpoint: its base weights are needed too")
+    if second_look:
+        raise InvalidInputError(f"second_look: expected a model folder, {model} is a checkpoint")
     from training.evaluation.torch_segmenter import open_checkpoint
 
     return open_checkpoint(model, base, adapter_gain)

@@ -98,6 +98,8 @@ def test_what_is_no_model_is_refused(tmp_path):
     checkpoint.write_bytes(b"")
     with pytest.raises(AmodalError, match="its base weights are needed too"):
         open_segmenter(checkpoint)
+    with pytest.raises(AmodalError, match="second_look: expected a model folder"):
+        open_segmenter(checkpoint, base=checkpoint, second_look=True)
     with pytest.raises(AmodalError, match="needs no base weights"):
         open_segmenter(tmp_path, base=checkpoint)
     with pytest.raises(AmodalError, match=r"manifest\.json: no such file"):
