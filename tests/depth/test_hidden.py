@@ -29,7 +29,7 @@ def body() -> np.ndarray:
         ((0.02, 0.15, -0.35), (0.02, 0.15, 0.05)),
         ((0.0, -0.05, -1.0), (0.0, -0.015, TOP_M)),
     ],
-    ids=["on top", "at the front", "leads away from it: on a top that goes on"],
+    ids=["on top", "at the front", "to the camera's other side: on a top that goes on"],
 )
 def test_rays_end_on_the_object(ray, end):
     (found,) = end_rays(body(), np.array([ray]), PLANE)
