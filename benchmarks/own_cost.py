@@ -133,6 +133,7 @@ def run(objects: int, frames: int, hw: tuple[int, int]) -> list[dict[str, float]
         watch = Watch(engine)
         rgb = watch.time("convert", image_to_rgb, rgb_to_image(picture, Header()))
         plan = watch.time("plan", tracker.plan, found, number / FPS, hw, rgb)
+        watch.time("plan", getattr, plan, "prior_masks")  # made when they are first asked for
         prediction = watch.time("predictor", answer, rgb, plan)
         tracked = watch.time("update", tracker.update, plan, prediction)
         watch.time("message", message, tracked)

@@ -79,6 +79,20 @@ class Forecast:
         before = min(float((box[2:] - box[:2]).clip(0).prod()) for box in (place, last))
         return place if inside and area < _PART_AREA * before else detected
 
+    def prior(self, box: np.ndarray, dilation: float) -> CroppedMask | None:
+        """M_spec from the moved amodal mask; None, so the box, where they lie apart.
+
+        Args:
+            box: (4,) of the prompt.
+            dilation: growth, relative to the square root of the area (paper 3.5: a coarse region).
+        """
+        if self.amodal is None:
+            return None
+        grown = self.amodal.dilated(dilation * math.sqrt(self.amodal.area))
+        x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
+        x1, y1 = np.ceil(box[2:]).astype(int)
+        return grown if grown.area_in((x0, y0, x1, y1)) else None
+
     def advance(self) -> None:
         """Brings the track to the present frame."""
         self.track.pose = compose(self.step, self.track.pose)

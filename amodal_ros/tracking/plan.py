@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from amodal_ros.image.boxes import expand_boxes
-from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.association import own_ids
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.scene import SceneView
@@ -64,10 +62,9 @@ def make_plan(
     decay = 0.5 ** (np.array(unseen_s) / config.score_half_life)
     return TrackPlan(
         boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-        prior_masks=tuple(
-            _prior(one, box, config.prior_dilation)
-            for one, box in zip(followed, boxes, strict=True)
-        ),
+        # After drift M_spec is the box.
+        guided=np.array([one is not None and not one.track.restart for one in followed], bool),
+        prior_dilation=config.prior_dilation,
         points=tuple(_points(one, frame.image_hw) for one in followed),
         track_ids=np.array([*track_ids, *(track.track_id for track in tracks)], np.int32),
         detection_index=np.append(supported.kept, [-1] * len(tracks)).astype(np.int32),
@@ -121,19 +118,3 @@ def _points(one: Forecast | None, image_hw: tuple[int, int]) -> PointPrompt | No
     if not (moved.labels[inside] == 1).any():
         return None
     return PointPrompt(coords[inside], moved.labels[inside])
-
-
-def _prior(one: Forecast | None, box: np.ndarray, dilation: float) -> CroppedMask | None:
-    """M_spec from the moved amodal mask; None, so the box, after drift or where they lie apart.
-
-    Args:
-        one: of the track; None: a new one.
-        box: (4,) of the prompt.
-        dilation: growth, relative to the square root of the area (paper 3.5: a coarse region).
-    """
-    if one is None or one.amodal is None or one.track.restart:
-        return None
-    prior = one.amodal.dilated(dilation * math.sqrt(one.amodal.area))
-    x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
-    x1, y1 = np.ceil(box[2:]).astype(int)
-    return prior if prior.area_in((x0, y0, x1, y1)) else None

@@ -51,7 +51,7 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
         plan: of the frame.
         outcomes: of its rows.
     """
-    boxes, priors = plan.boxes_xyxy.copy(), list(plan.prior_masks)
+    boxes, guided = plan.boxes_xyxy.copy(), plan.guided.copy()
     rows = []
     seen = [one.judgement.visible for one in outcomes if one.judgement.confirmed]
     for row, (forecast, outcome) in enumerate(zip(plan.forecasts, outcomes, strict=True)):
@@ -65,12 +65,11 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
         height, width = plan.image_hw
         place = np.clip(place, 0, np.array([width, height, width, height], float))
         if box_iou([place], boxes[row : row + 1])[0, 0] < _SAME_PLACE:
-            boxes[row], priors[row] = place, None
+            boxes[row], guided[row] = place, False
             rows.append(row)
     if not rows:
         return None
-    asked = replace(plan, boxes_xyxy=boxes, prior_masks=tuple(priors))
-    return SecondLook(asked, np.array(rows))
+    return SecondLook(replace(plan, boxes_xyxy=boxes, guided=guided), np.array(rows))
 
 
 def found_place(

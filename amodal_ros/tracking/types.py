@@ -39,7 +39,8 @@ class TrackPlan:
 
     Attributes:
         boxes_xyxy: (N, 4) float32, original pixels: the prompt boxes.
-        prior_masks: N masks, the M_spec of each object; None: to be made from its box.
+        guided: (N,) bool, a mask is M_spec where one is known; else the box is.
+        prior_dilation: growth of that mask, relative to the square root of its area.
         points: N point prompts beside the boxes, of objects just given by a user; None: none.
         track_ids: (N,) int32.
         detection_index: (N,) int32 into the frame's detections; -1: coasting.
@@ -62,7 +63,8 @@ class TrackPlan:
     """
 
     boxes_xyxy: np.ndarray
-    prior_masks: tuple[CroppedMask | None, ...]
+    guided: np.ndarray
+    prior_dilation: float
     points: tuple[PointPrompt | None, ...]
     track_ids: np.ndarray
     detection_index: np.ndarray
@@ -85,6 +87,18 @@ class TrackPlan:
     def __len__(self) -> int:
         """Number of objects N."""
         return len(self.track_ids)
+
+    @cached_property
+    def prior_masks(self) -> tuple[CroppedMask | None, ...]:
+        """N masks, the M_spec of each object; None: to be made from its box.
+
+        Made when they are first asked for: of a frame with a budget only a part is looked at.
+        """
+        rows = zip(self.forecasts, self.boxes_xyxy, self.guided, strict=True)
+        return tuple(
+            one.prior(box, self.prior_dilation) if one is not None and guided else None
+            for one, box, guided in rows
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import BackendError
+from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.frames import BudgetedFrames, Looked, ThreadLooks
 from amodal_ros.tracking.search import SecondLook
 from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig, TrackPlan
@@ -86,6 +87,15 @@ def test_a_stream_of_new_objects_does_not_starve_the_old() -> None:
             assert len(known) == 4
             assert max(one.age_s for one in known) <= camera.frames.status.bound_s
     assert len(ids) == 4
+
+
+def test_no_m_spec_is_made_of_what_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, prior = [], Forecast.prior
+    monkeypatch.setattr(Forecast, "prior", lambda *given: made.append(given) or prior(*given))
+    camera = Camera(0.03)
+    for number in range(10):
+        camera.frame(number, row_of_boxes(8))
+    assert 0 < len(made) <= sum(map(len, camera.looked_at)) < 40
 
 
 def test_what_moves_is_looked_at_more_often() -> None:

@@ -296,7 +296,9 @@ class FramePipeline:
         if self._cancelled:
             return None
         points = plan.points if any(point is not None for point in plan.points) else None
-        prediction = predictor.predict(features, plan.boxes_xyxy, plan.prior_masks, points=points)
+        with begun.watch.measure("track"):
+            priors = plan.prior_masks
+        prediction = predictor.predict(features, plan.boxes_xyxy, priors, points=points)
         with begun.watch.measure("track"):
             again = self.tracker.look_again(plan, prediction)
         if again is not None and not self._cancelled:
