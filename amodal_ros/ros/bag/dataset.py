@@ -75,19 +75,30 @@ def write_dataset(arguments: argparse.Namespace) -> tuple[int, int]:
                 newest = next(said, None)
         dataset.close()
         unused += (newest is not None) + sum(1 for _ in said)
+        for path, damage in {bag.path: bag.damage for bag in (answered, recorded)}.items():
+            if damage:
+                logger.warning("%s: %s", path, damage)
+    for line in frames.unreadable:
+        logger.warning("%s: %s", pictures, line)
     if not len(dataset):
         raise InvalidInputError(f"no image of {pictures} has the stamp of masks")
     return len(dataset), unused
 
 
 def _stamped(bag: Any, topic: Any) -> Iterator[tuple[int, Any]]:
-    """Stamps and messages of masks, in the order of the images."""
+    """Stamps and messages of masks, in the order of the images; what cannot be read is told."""
     from amodal_ros.ros.bag.definitions import decoder_of
     from amodal_ros.ros.bag.stamp_order import messages_by_stamp
 
     decode = decoder_of(topic)
     for stamp_ns, data in messages_by_stamp(bag, topic.name):
-        yield stamp_ns, decode(data)
+        try:
+            masks = decode(data)
+        except Exception as error:  # whatever damaged bytes lead to
+            reason = " ".join(str(error).split())
+            logger.warning("masks of stamp %d ns cannot be read: %s", stamp_ns, reason)
+            continue
+        yield stamp_ns, masks
 
 
 def _parser() -> argparse.ArgumentParser:

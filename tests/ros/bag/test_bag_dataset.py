@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from tests.ros.bag.bag_rig import (
     picture,
     stamp_ns,
     write_mcap,
+    write_sqlite,
 )
 from training.datasets import open_dataset
 
@@ -85,6 +87,19 @@ def test_answers_in_another_order_than_their_stamps_meet_their_images(tmp_path: 
     assert main([str(recording), str(out)]) == 0
     samples = list(open_dataset("amodal_coco", out, out / "annotations.json"))
     assert [one.amodal_box_xyxy.tolist()[0] for one in samples] == [20, 21, 22, 23]
+
+
+def test_messages_that_cannot_be_read_are_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording = write_sqlite(tmp_path / "a.db3", [*entries(3), *(masks(n) for n in range(3))])
+    with sqlite3.connect(recording) as database:  # the image of frame 1, the masks of frame 2
+        database.execute("UPDATE messages SET data = substr(data, 1, 60) WHERE id IN (3, 9)")
+    out = tmp_path / "out"
+    assert main([str(recording), str(out)]) == 0
+    assert "a.db3: frame 1: " in caplog.text
+    assert f"masks of stamp {stamp_ns(2)} ns cannot be read: " in caplog.text
+    assert len(list((out / "images").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
