@@ -156,8 +156,9 @@ def index_frames(
     """
     decode = None if boxes is None else boxes_decoder(boxes)
     found: dict[int, bytes] = {}
+    unreadable: list[str] = []
     if boxes is not None and decode is not None:
-        found = _read_boxes(boxes_from or bag, boxes, decode)
+        found = _read_boxes(boxes_from or bag, boxes, decode, unreadable)
     found_order = StampOrder.of(bag, images.name)
     order = found_order.entries
     counts = FrameCounts(
@@ -173,10 +174,12 @@ def index_frames(
     if found and order and not pairs:
         raise InvalidInputError(_never_paired(bag, images, boxes, counts))
     payload = {place: found[stamp] for place, stamp in pairs.items()}
-    return BagFrames(bag, images, counts, order, payload, decode)
+    return BagFrames(bag, images, counts, order, payload, decode, unreadable=unreadable)
 
 
-def _read_boxes(bag: Bag, topic: BagTopic, decode: Decoder) -> dict[int, bytes]:
+def _read_boxes(
+    bag: Bag, topic: BagTopic, decode: Decoder, unreadable: list[str]
+) -> dict[int, bytes]:
     """Messages of boxes by stamp; of two of a stamp the first counts."""
     try:
         messages = list(bag.messages([topic.name]))
@@ -185,7 +188,11 @@ def _read_boxes(bag: Bag, topic: BagTopic, decode: Decoder) -> dict[int, bytes]:
         messages = list(bag.messages([topic.name]))
     found: dict[int, bytes] = {}
     for message in messages:
-        stamp_ns = stamp_or_zero(message.data) or inner_stamp_ns(decode(message.data))
+        try:
+            stamp_ns = stamp_or_zero(message.data) or inner_stamp_ns(decode(message.data))
+        except InvalidInputError as error:
+            unreadable.append(" ".join(str(error).split()))
+            continue
         if stamp_ns:
             found.setdefault(stamp_ns, message.data)
     return found

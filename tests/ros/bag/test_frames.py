@@ -78,3 +78,13 @@ def test_a_message_that_cannot_be_read_is_told_of(tmp_path):
         frames = frames_of(bag)
         assert [frame.number for frame in frames] == [0, 2]
     assert frames.unreadable[0].startswith("frame 1: ")
+
+
+def test_boxes_too_short_for_a_stamp_are_told_of(tmp_path):
+    path = write_sqlite(tmp_path / "a.db3", entries(2))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE messages SET data = substr(data, 1, 8) WHERE id = 2")
+    with Bag(path) as bag:
+        frames = frames_of(bag)
+        assert [frame.boxes is None for frame in frames] == [True, False]
+    assert frames.unreadable[0].startswith(f"a message on {BOXES} ")
