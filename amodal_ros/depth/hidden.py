@@ -37,7 +37,7 @@ def end_rays(body: np.ndarray, rays: np.ndarray, plane: SupportPlane) -> np.ndar
             width = np.ptp(np.percentile(body[:, 0], OUTER))
             rear = max(np.percentile(body[:, 1], OUTER[1]), front.min() + width)
             entered = np.minimum(np.maximum(to_top, front / rays[:, 1]), rear / rays[:, 1])
-            # A ray that leads towards the camera's side enters through the top alone.
+            # A ray to the other side of the point below the camera meets the top alone.
             ends = np.where(rays[:, 1] > 0, entered, to_top)
     ends = np.minimum(np.maximum(ends, 0.0), to_plane)
     points: np.ndarray = ends[:, None] * rays + (0.0, 0.0, plane.camera_height)

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _STREAM = 2  # of random numbers: other scenes than the stills and clips of the same seed
 _NOISE_AT_1_M = 0.0015  # of a stereo depth camera, growing with the square of the distance
 _QUANTUM_M = 0.001
+_CORNERS = np.array(list(product((-1, 1), repeat=3)))
 _EDGE_M = 0.02  # between neighbours: a depth camera knows neither
 
 
@@ -127,24 +129,17 @@ def _corners(stage: Stage, geom: int) -> NDArray[np.float64]:
     """(P, 3) vertices of a geom's mesh, or the corners of a primitive, in the world."""
     import mujoco
 
+    from benchmarks.tabletop.standing import mesh_vertices
+
     model, data = stage.model, stage.data
     if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
-        mesh = model.geom_dataid[geom]
-        first = model.mesh_vertadr[mesh]
-        points = model.mesh_vert[first : first + model.mesh_vertnum[mesh]].astype(np.float64)
+        points = mesh_vertices(model, geom)
     else:
-        points = np.array(list(_cube())) * model.geom_aabb[geom, 3:] + model.geom_aabb[geom, :3]
+        points = _CORNERS * model.geom_aabb[geom, 3:] + model.geom_aabb[geom, :3]
     placed: NDArray[np.float64] = (
         points @ data.geom_xmat[geom].reshape(3, 3).T + data.geom_xpos[geom]
     )
     return placed
-
-
-def _cube() -> Iterator[tuple[int, int, int]]:
-    for x in (-1, 1):
-        for y in (-1, 1):
-            for z in (-1, 1):
-                yield x, y, z
 
 
 def upright_bounds(points: NDArray[np.float64]) -> TrueBox:

@@ -32,7 +32,9 @@ class Standing:
         self._owner = stage.geom_owners()
         seen = (self._owner >= 0) & (model.geom_group == VISUAL_GROUP)
         seen &= model.geom_type == mujoco.mjtGeom.mjGEOM_MESH  # primitives collide as they look
-        self._vertices = {int(geom): _vertices(model, int(geom)) for geom in np.flatnonzero(seen)}
+        self._vertices = {
+            int(geom): mesh_vertices(model, int(geom)) for geom in np.flatnonzero(seen)
+        }
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
@@ -75,7 +77,7 @@ class Standing:
         return pairs
 
 
-def _vertices(model: mujoco.MjModel, geom: int) -> NDArray[np.float64]:
+def mesh_vertices(model: mujoco.MjModel, geom: int) -> NDArray[np.float64]:
     """(P, 3) vertices of a geom's mesh, in the geom's own frame."""
     mesh = model.geom_dataid[geom]
     first = model.mesh_vertadr[mesh]

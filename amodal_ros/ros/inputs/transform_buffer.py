@@ -53,12 +53,6 @@ class TransformBuffer:
         self._lock = threading.Lock()
         self._links: dict[str, _Link] = {}
 
-    @property
-    def frames(self) -> list[str]:
-        """Names of all frames, sorted."""
-        with self._lock:
-            return sorted({*self._links, *(link.parent for link in self._links.values())})
-
     def clear(self) -> None:
         """Forget what moves, as when time starts again; fixed transforms are sent once."""
         with self._lock:

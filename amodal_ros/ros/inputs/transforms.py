@@ -88,7 +88,7 @@ def check_transforms_installed() -> None:
     if not _has_tf2_ros() and importlib.util.find_spec("tf2_msgs") is None:
         raise InvalidInputError(
             "target_frame and depth_camera_info_topic need tf2_msgs: apt install "
-            "ros-$ROS_DISTRO-tf2-ros-py"
+            "ros-$ROS_DISTRO-tf2-ros-py; where ROS comes from wheels, scripts/test builds it"
         )
 
 
