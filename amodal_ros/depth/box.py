@@ -14,8 +14,8 @@ from amodal_ros.depth.whole import WholeObject
 from amodal_ros.image.masks import mask_box
 
 _OUTER = (0.5, 99.5)  # percentiles of the points between which a box lies
-# How far off the sides are, as standard deviations: set on rendered scenes so that 95 % of the
-# true centres lie within 95 % of the distribution (docs/space.md).
+# How far off the sides are, as standard deviations: set on rendered scenes with true masks so
+# that 95 % of the true centres lie within 95 % of the distribution (docs/space.md).
 _OUTLINE_PX = 3.5
 _DEPTH_NOISE = 0.01
 # A side of the box that nothing seen reaches is off by so much of the gap.

@@ -46,13 +46,15 @@ def test_the_plane_is_found_to_a_millimetre():
 
 
 def test_a_table_is_found_before_a_wall_where_up_is_known():
-    """A wall behind that fills most of the picture round a small table."""
+    """A wall behind that fills most of what is round the object, and a small table below."""
     depth, visible, _ = render(VIEW, [BOX])
     rows = np.arange(HW[0])[:, None] * np.ones(HW)
-    depth[(rows < 190) & ~visible[0]] = 1.6
+    depth[(rows < 150) & ~visible[0]] = 1.6
     up = VIEW.rotation.T @ (0.0, 0.0, 1.0)
+    assert find_support_plane(depth, list(visible), CAMERA).normal @ up < 0.9
     plane = find_support_plane(depth, list(visible), CAMERA, up)
-    assert plane is None or plane.normal @ up > 0.9
+    assert plane.normal @ up > 0.999
+    assert plane.camera_height == pytest.approx(0.6, abs=0.001)
 
 
 def test_no_plane_where_there_is_none():
