@@ -33,6 +33,10 @@ def open_inputs(arguments: argparse.Namespace, stack: ExitStack) -> BagFrames:
         other = stack.enter_context(Bag(arguments.boxes))
         frames = index_frames(bag, images, box_topic(other, named), slop_ns, boxes_from=other)
     elif arguments.boxes is not None:
+        if named is not None:
+            raise InvalidInputError(
+                f"--detections-topic is for recordings: --boxes {arguments.boxes} is none"
+            )
         frames = index_frames(bag, images, None)
         frames.plan = load_boxes(arguments.boxes)
         frames.plan.check_used(len(frames))

@@ -88,6 +88,10 @@ def _open(arguments: argparse.Namespace) -> FrameSource:
         source: FrameSource = VideoSource(CLIP_VIDEO)
     elif is_bag(path := Path(arguments.source).expanduser()):
         given = bool(arguments.box or arguments.boxes)
+        if given and arguments.detections_topic is not None:
+            raise InvalidInputError(
+                "--detections-topic names recorded boxes, --box and --boxes are others: give one"
+            )
         return BagSource(path, arguments.image_topic, arguments.detections_topic, given)
     else:
         source = open_source(arguments.source)

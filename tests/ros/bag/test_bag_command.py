@@ -229,6 +229,7 @@ def test_damage_in_a_copied_topic_costs_that_part_alone(run, tmp_path):
         (["IN", "out.bag"], "expected a name that ends in .mcap"),
         (["IN", "nowhere/out.mcap"], "the folder of OUT does not exist"),
         (["IN", "OUT", "--image-topic", "/x"], "has no topic /x: it holds /camera/image_raw"),
+        (["IN", "OUT", "--boxes", "a.json", "--detections-topic", "/x"], "a.json is none"),
         (["IN", "OUT", "--copy", "/x"], "has no such topic, expected all, none or some of"),
         (["IN", "OUT", "-p", "slop:=1"], "expected NAME:=VALUE with one of"),
         (["IN", "OUT", "-p", "max_objects:=x"], "parameter max_objects is 'x', expected a whole"),

@@ -122,6 +122,7 @@ def test_real_time_counts_what_a_slow_node_drops(start, tmp_path, still):
         (["--source", "STILL", "--boxes", "LATE"], "frames from 7 on, but only 1 frames are"),
         (["--source", "STILL", "--image-topic", "/a"], "--image-topic is for recordings"),
         (["--source", "BAG"], "no boxes are recorded in"),
+        (["--source", "BAG", "--box", "1,2,9,9", "--detections-topic", "/a"], "give one"),
         (["--source", "BAG", "--box", "1,2,9,9", "--image-topic", "/a"], "has no topic /a"),
     ],
 )
