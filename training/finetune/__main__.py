@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("amodal_ros", "training", "export", __name__):
         logging.getLogger(name).setLevel(logging.INFO)
     silence_packages()
-    warnings.simplefilter("ignore")  # the exporters are chatty; errors are not warnings
 
     from amodal_ros.errors import AmodalError
     from training.options import from_options
