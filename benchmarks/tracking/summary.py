@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tracking.scores import GROUPS
-from benchmarks.tracking.variants import FEEDBACK, NO_FEEDBACK
+from benchmarks.tracking.variants import BOX_SPEC, FEEDBACK, NO_FEEDBACK
 
 RESAMPLES = 10_000
 SURVIVAL_MARK = 0.8
@@ -19,7 +19,7 @@ _FEWEST_CLIPS = 10
 
 
 def summarise_clips(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
-    """All figures of all variants, and the paired difference of feedback and none."""
+    """All figures of all variants, and the paired differences of feedback and what it adds to."""
     names = list(clips[0]["variants"])
     results: dict[str, Any] = {
         "clips": len(clips),
@@ -27,11 +27,17 @@ def summarise_clips(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[s
         "variants": {name: _variant([c["variants"][name] for c in clips]) for name in names},
     }
     whole = any(clip["variants"][FEEDBACK]["groups"]["all"]["n"] for clip in clips)
-    if whole and NO_FEEDBACK in names:
-        results["feedback minus no feedback"] = {
-            group: {key: _paired(clips, group, key, seed) for key in ("miou_full", "miou_occ")}
+    without = [name for name in (NO_FEEDBACK, BOX_SPEC) if whole and name in names]
+    results["gains"] = {
+        name: {
+            group: {
+                key: _paired(clips, name, group, key, seed) for key in ("miou_full", "miou_occ")
+            }
             for group in GROUPS[:2]
         }
+        for name in without
+    }
+    if NO_FEEDBACK in without:
         results["marks"] = _marks(results)
     return results
 
@@ -96,11 +102,11 @@ def _variant(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _paired(
-    clips: Sequence[Mapping[str, Any]], group: str, key: str, seed: int
+    clips: Sequence[Mapping[str, Any]], without: str, group: str, key: str, seed: int
 ) -> dict[str, Any] | None:
     """Mean over clips of the difference, with its interval; clips without such instances apart."""
     pairs = [
-        [_miou(clip["variants"][name]["groups"][group], key) for name in (FEEDBACK, NO_FEEDBACK)]
+        [_miou(clip["variants"][name]["groups"][group], key) for name in (FEEDBACK, without)]
         for clip in clips
     ]
     known = np.array([pair for pair in pairs if None not in pair], np.float64)
@@ -119,7 +125,7 @@ def _paired(
 def _marks(results: Mapping[str, Any]) -> dict[str, Any]:
     """The three marks; survival and switches are the tracker's own."""
     feedback = results["variants"][FEEDBACK]
-    gain = results["feedback minus no feedback"]["all"]["miou_occ"]
+    gain = results["gains"][NO_FEEDBACK]["all"]["miou_occ"]
     events, survived = feedback["hidden_events"], feedback["survived"]
     return {
         "feedback_beats_none": {
@@ -201,16 +207,18 @@ def _whole_cells(one: Mapping[str, Any]) -> list[str]:
 
 def _gain_lines(results: Mapping[str, Any]) -> list[str]:
     lines = []
-    for group, gains in results.get("feedback minus no feedback", {}).items():
-        for key, gain in gains.items():
-            if gain:
-                lines.append("")
-                lines.append(
-                    f"Feedback minus no feedback, {key.replace('_', ' ')}, {group}:"
-                    f" {gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
-                    f" over {gain['clips']} clips."
-                )
-    return lines
+    for without, groups in results["gains"].items():
+        for group, gains in groups.items():
+            lines += [_gain_line(without, group, key, gain) for key, gain in gains.items() if gain]
+    return [line for text in lines for line in ("", text)]
+
+
+def _gain_line(without: str, group: str, key: str, gain: Mapping[str, Any]) -> str:
+    return (
+        f"Feedback minus {without}, {key.replace('miou', 'mIoU').replace('_', ' ')}, {group}:"
+        f" {gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
+        f" over {gain['clips']} clips."
+    )
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

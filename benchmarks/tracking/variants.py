@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -68,25 +69,37 @@ class Variant(Protocol):
 
 
 class Feedback:
-    """The node's tracker: the previous amodal mask is M_spec, hidden objects coast."""
+    """The node's tracker: the previous amodal mask is M_spec, hidden objects coast.
 
-    def __init__(self, config: TrackerConfig | None = None) -> None:
+    Args:
+        config: of the tracker; None: its defaults.
+        guided: the moved masks are M_spec; else all is the same, but the boxes are.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None, *, guided: bool = True) -> None:
         self._tracker = AmodalTracker(config)
+        self._guided = guided
 
     def answer(
         self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
     ) -> FrameAnswer:
         """See `Variant`."""
         plan = self._tracker.plan(found, frame.stamp_s, frame.hw, frame.image_rgb)
-        objects = _followed(self._tracker, plan, segmenter)
+        objects = _followed(self._tracker, plan, segmenter, guided=self._guided)
         return FrameAnswer.of_objects(objects, plan.detection_index, frame.hw)
 
 
 class GivenFeedback:
-    """The node's tracker, each box given to it by hand, as with ``~/add_object``."""
+    """The node's tracker, each box given to it by hand, as with ``~/add_object``.
 
-    def __init__(self, config: TrackerConfig | None = None) -> None:
+    Args:
+        config: see `Feedback`.
+        guided: see `Feedback`.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None, *, guided: bool = True) -> None:
         self._tracker = AmodalTracker(config)
+        self._guided = guided
 
     def answer(
         self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
@@ -94,16 +107,24 @@ class GivenFeedback:
         """See `Variant`."""
         rows = {self._tracker.add_object(box): row for row, box in enumerate(found.boxes_xyxy)}
         plan = self._tracker.plan(Detections.empty(), frame.stamp_s, frame.hw, frame.image_rgb)
-        objects = _followed(self._tracker, plan, segmenter)
+        objects = _followed(self._tracker, plan, segmenter, guided=self._guided)
         detections = [rows.get(item.track_id, -1) for item in objects]
         return FrameAnswer.of_objects(objects, detections, frame.hw)
 
 
 def _followed(
-    tracker: AmodalTracker, plan: TrackPlan, segmenter: FrameSegmenter
+    tracker: AmodalTracker, plan: TrackPlan, segmenter: FrameSegmenter, *, guided: bool = True
 ) -> tuple[TrackedObject, ...]:
-    """Asks for a plan's objects, for lost ones twice, as the node does."""
-    prediction = segmenter.segment(plan.boxes_xyxy, plan.prior_masks)
+    """Asks for a plan's objects, for lost ones twice, as the node does.
+
+    Args:
+        tracker: whose plan it is.
+        plan: of the frame.
+        segmenter: turned to the frame.
+        guided: the moved masks are M_spec; else the boxes are.
+    """
+    priors = plan.prior_masks if guided else [None] * len(plan)
+    prediction = segmenter.segment(plan.boxes_xyxy, priors)
     again = tracker.look_again(plan, prediction)
     if again is not None:
         second = segmenter.segment(again.boxes_xyxy, [None] * len(again.rows))
@@ -194,13 +215,15 @@ class PlainIou:
 
 
 FEEDBACK, NO_FEEDBACK, PLAIN_IOU = "feedback", "no feedback", "plain IoU"
-PROPAGATION = "box propagation"
+BOX_SPEC, PROPAGATION = "box as M_spec", "box propagation"
 VARIANTS: dict[str, Callable[[], Variant]] = {
     FEEDBACK: Feedback,
+    BOX_SPEC: partial(Feedback, guided=False),
     NO_FEEDBACK: NoFeedback,
     PLAIN_IOU: PlainIou,
 }
 GIVEN_VARIANTS: dict[str, Callable[[], Variant]] = {
     FEEDBACK: GivenFeedback,
+    BOX_SPEC: partial(GivenFeedback, guided=False),
     PROPAGATION: BoxPropagation,
 }

@@ -15,7 +15,15 @@ from benchmarks.tracking.detector import FaultyDetector, FoundBoxes
 from benchmarks.tracking.scores import ClipScore
 from benchmarks.tracking.segmenters import RememberingBackend, TruthLikeSegmenter
 from benchmarks.tracking.summary import bootstrap_interval, summarise_clips
-from benchmarks.tracking.variants import FEEDBACK, NO_FEEDBACK, PLAIN_IOU, FrameAnswer, PlainIou
+from benchmarks.tracking.variants import (
+    BOX_SPEC,
+    FEEDBACK,
+    NO_FEEDBACK,
+    PLAIN_IOU,
+    VARIANTS,
+    FrameAnswer,
+    PlainIou,
+)
 from tests.benchmarks.tracking.clip_support import FRAMES, HIDDEN_FRAMES, write_clips
 
 FLAWLESS = FaultyDetector(0.0, 0.0, 0, 0)
@@ -133,6 +141,33 @@ def test_plain_iou_ends_a_track_that_is_missed_once(data: Path) -> None:
     assert ids == [[0, 1], [0, 1], [0], [0, 2]]
 
 
+def test_box_as_m_spec_asks_the_same_boxes_without_a_mask(data: Path) -> None:
+    frames = sources(data)[0].frames()[:2]
+    for name, guided in ((FEEDBACK, True), (BOX_SPEC, False)):
+        variant, segmenter = VARIANTS[name](), NotingSegmenter()
+        for frame in frames:
+            segmenter.start(frame)
+            variant.answer(frame, FLAWLESS.look(frame).detections, segmenter)
+        assert segmenter.boxes[1].tolist() == [
+            o.visible_box_xyxy.tolist() for o in frames[1].objects
+        ]
+        assert [prior is not None for prior in segmenter.priors[1]] == [guided, guided]
+
+
+class NotingSegmenter(TruthLikeSegmenter):
+    """Keeps what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(error=0.0)
+        self.boxes: list[np.ndarray] = []
+        self.priors: list[list] = []
+
+    def segment(self, boxes_xyxy, priors):
+        self.boxes.append(boxes_xyxy)
+        self.priors.append(list(priors))
+        return super().segment(boxes_xyxy, priors)
+
+
 class CountingEngine:
     name = "counting"
 
@@ -188,12 +223,12 @@ def test_whole_command_its_marks_and_resuming(
     content = json.loads((tmp_path / "out.json").read_text())
     results = content["results"]["settings"]["detected, errors 0"]
     assert results["clips"] == 2
-    assert set(results["variants"]) == {FEEDBACK, NO_FEEDBACK, PLAIN_IOU}
+    assert set(results["variants"]) == {FEEDBACK, BOX_SPEC, NO_FEEDBACK, PLAIN_IOU}
     feedback = results["variants"][FEEDBACK]
     assert (feedback["hidden_events"], feedback["survived"]) == (2, 2)
     assert feedback["id_switches"] == 0
     assert results["variants"][PLAIN_IOU]["survived"] == 0
-    gain = results["feedback minus no feedback"]["all"]["miou_occ"]
+    gain = results["gains"][NO_FEEDBACK]["all"]["miou_occ"]
     assert gain["low"] > 50  # hidden frames alone: all or nothing
     assert results["marks"]["survival"]["met"]
     assert not results["marks"]["feedback_beats_none"]["met"]  # fewer than ten clips
@@ -232,7 +267,7 @@ def test_clips_without_hidden_parts_give_no_difference() -> None:
     figures |= {"visible": {"n": 3, "j": 1.5, "f": 3.0}}
     clip = {"frames": 3, "variants": {FEEDBACK: figures, NO_FEEDBACK: figures}}
     results = summarise_clips([clip])
-    assert results["feedback minus no feedback"]["all"]["miou_occ"] is None
+    assert results["gains"][NO_FEEDBACK]["all"]["miou_occ"] is None
     assert results["variants"][FEEDBACK]["groups"]["all"]["miou_occ"] is None
     assert results["variants"][FEEDBACK]["j"] == 50
     assert not results["marks"]["survival"]["met"]
