@@ -148,6 +148,20 @@ class CroppedMask:
         """Share of its pixels that the other has too; 1 when it is empty."""
         return self.shared(other) / self.area if self.area else 1.0
 
+    def shifted(self, shift_xy: tuple[int, int]) -> CroppedMask:
+        """The mask moved by whole pixels, cut off at the image's border; it may be empty."""
+        (x0, y0, x1, y1), (right, down) = self.box_xyxy, shift_xy
+        height, width = self.image_hw
+        box = x0 + right, y0 + down, x1 + right, y1 + down
+        inside = common_box(box, (0, 0, width, height))
+        if inside == box:
+            return self if shift_xy == (0, 0) else CroppedMask(self.image_hw, box, self.crop)
+        if inside is None:
+            return self.empty(self.image_hw)
+        left, top, past, below = inside
+        part = self.crop[top - box[1] : below - box[1], left - box[0] : past - box[0]]
+        return self.at(self.image_hw, (left, top), part)
+
     def dilated(self, radius: float) -> CroppedMask:
         """See `amodal_ros.image.masks.dilate_mask`."""
         if self.is_empty:

@@ -19,6 +19,7 @@ _FEWEST_OFF = 8  # cells; where less lies on one side of the object, all that is
 _FEWEST_CELLS = 0.5  # of the grid; fewer say nothing
 _SHARE_OF_NEW = 0.2
 _EPSILON = 1e-6
+_SAMPLES = 4  # of a cell along each axis, for the share of it that a mask covers
 _UNDER = 0.5  # of a cell, which lies under a mask
 # Measured on four real clips with the model that ships, views up to 40 frames after the first: of
 # masks that show the object mostly the least share of cells is 0.68 and the least mean 0.86, of
@@ -77,13 +78,19 @@ class Memory:
         """(8, C): all that is known of what is around it."""
         return np.concatenate([self.first.off, self.recent.off])
 
-    def after(self, look: Look) -> Memory:
-        """The memory after another view; one too unlike the first is not learnt."""
+    def after(self, look: Look, sights: int = 1) -> Memory:
+        """The memory after another view; one too unlike the first is not learnt.
+
+        Args:
+            look: the view.
+            sights: for so many views it stands.
+        """
         if float(look.on @ self.first.on) < _LEARNT_MEAN:
             return self
+        share, recent = 1 - (1 - _SHARE_OF_NEW) ** sights, self.recent
         return Memory(
             self.first,
-            Look(_mixed(self.recent.on, look.on), _mixed(self.recent.off, look.off)),
+            Look(_mixed(recent.on, look.on, share), _mixed(recent.off, look.off, share)),
         )
 
 
@@ -93,13 +100,13 @@ class Surroundings:
 
     Attributes:
         cells: (C, h * w) float32, as the encoder gave them.
-        scale: (h, w) float32, what makes a unit vector of each cell.
+        hw: (h, w).
         box_xyxy: (4,) float64 original pixels that the cells cover; it may leave the image.
         image_hw: (height, width).
     """
 
     cells: np.ndarray
-    scale: np.ndarray
+    hw: tuple[int, int]
     box_xyxy: np.ndarray
     image_hw: tuple[int, int]
     _views: dict[CroppedMask, View] = field(default_factory=dict, init=False, repr=False)
@@ -121,14 +128,19 @@ class Surroundings:
         high = np.ceil((middle + _REACH * half.max() - corner) / cell).clip(low + 1, limits)
         (left, top), (right, bottom) = low.astype(int), high.astype(int)
         window = values[:, top:bottom, left:right]
-        scale = 1 / (np.sqrt(np.einsum("chw,chw->hw", window, window)) + _EPSILON)
         box = np.concatenate([corner + low * cell, corner + high * cell])
-        return cls(window.reshape(len(window), -1), scale, box, geometry.original_hw)
+        return cls(window.reshape(len(window), -1), window.shape[1:], box, geometry.original_hw)
+
+    @cached_property
+    def scale(self) -> np.ndarray:
+        """(h, w) float32, what makes a unit vector of each cell."""
+        squares = np.einsum("cn,cn->n", self.cells, self.cells)
+        return (1 / (np.sqrt(squares) + _EPSILON)).reshape(self.hw)
 
     @cached_property
     def cell_px(self) -> np.ndarray:
         """(2,) width and height of a cell, original pixels."""
-        return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.scale.shape[::-1]
+        return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.hw[::-1]
 
     def view(self, mask: CroppedMask) -> View:
         """What a mask covers, and what it looks like; computed once for each mask."""
@@ -138,16 +150,18 @@ class Surroundings:
         return self._views[mask]
 
     def cover(self, mask: CroppedMask) -> np.ndarray:
-        """(h, w) float32: the share of each cell that a mask covers."""
+        """(h, w) float32: the share of each cell that a mask covers, by samples of the cell."""
         x0, y0, x1, y1 = np.round(self.box_xyxy).astype(int).tolist()
-        crop = mask.cut((x0, y0, x1, y1)).view(np.uint8) * np.uint8(255)
-        size = self.scale.shape[::-1]
-        return cv2.resize(crop, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        crop, (height, width) = mask.cut((x0, y0, x1, y1)).view(np.uint8), self.hw
+        fine = _SAMPLES * width, _SAMPLES * height
+        samples = cv2.resize(crop, fine, interpolation=cv2.INTER_NEAREST) * np.uint8(255)
+        cover = cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA)
+        return cover.astype(np.float32) / 255
 
     @cached_property
     def inside(self) -> np.ndarray:
         """(h, w) bool: which cells have their middles in the image."""
-        (width, height), (cell_x, cell_y) = self.scale.shape[::-1], self.cell_px
+        (height, width), (cell_x, cell_y) = self.hw, self.cell_px
         x = self.box_xyxy[0] + (np.arange(width) + 0.5) * cell_x
         y = self.box_xyxy[1] + (np.arange(height) + 0.5) * cell_y
         rows, columns = (y > 0) & (y < self.image_hw[0]), (x > 0) & (x < self.image_hw[1])
@@ -168,7 +182,7 @@ class Surroundings:
     def margin(self, memory: Memory) -> np.ndarray:
         """(h, w) float32: how much more a cell is like the object than like what is around it."""
         vectors = np.concatenate([memory.on, memory.off])
-        likeness = (vectors @ self.cells).reshape(-1, *self.scale.shape) * self.scale
+        likeness = (vectors @ self.cells).reshape(-1, *self.hw) * self.scale
         known = len(memory.on)
         return np.asarray(
             likeness[:known].max(axis=0) - likeness[known:].max(axis=0).clip(_LIKE_CELL)
@@ -182,19 +196,22 @@ class Likeness:
     Attributes:
         surroundings: of the frame.
         memory: of the object.
-        margin: see `Surroundings.margin`.
     """
 
     surroundings: Surroundings
     memory: Memory
-    margin: np.ndarray
 
     @classmethod
     def of(cls, surroundings: Surroundings | None, memory: Memory | None) -> Likeness | None:
         """None where nothing can be compared."""
         if surroundings is None or memory is None:
             return None
-        return cls(surroundings, memory, surroundings.margin(memory))
+        return cls(surroundings, memory)
+
+    @cached_property
+    def margin(self) -> np.ndarray:
+        """See `Surroundings.margin`; worked out when it is first asked for."""
+        return self.surroundings.margin(self.memory)
 
     def shows(self, mask: CroppedMask) -> bool:
         """Whether a mask shows the object: most of it, and its mean, look like it."""
@@ -256,5 +273,5 @@ def _sides_of(cover: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _mixed(known: np.ndarray, new: np.ndarray) -> np.ndarray:
-    return _unit((1 - _SHARE_OF_NEW) * known + _SHARE_OF_NEW * new)
+def _mixed(known: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
+    return _unit((1 - share) * known + share * new)

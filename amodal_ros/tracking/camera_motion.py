@@ -54,6 +54,8 @@ def choose_camera(
     going_on = _going_on(evidence, expected)
     candidates = [*([] if going_on is None else [going_on]), *evidence.shared]
     candidates = [one for one in candidates if _is_likely(evidence, one, expected)]
+    if len(candidates) == 1:
+        return candidates[0]
     surprises = [_changes(tracks, scene, passed_s, camera) for camera in candidates]
     if candidates and min(map(len, surprises)) >= _FEWEST_KNOWN:
         costs = [

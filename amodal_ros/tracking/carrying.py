@@ -16,7 +16,6 @@ from amodal_ros.tracking.track import (
     IDENTITY,
     Track,
     compose,
-    move_boxes,
     move_mask,
     move_points,
     or_none,
@@ -56,7 +55,7 @@ def carried_track(plan: TrackPlan, row: int) -> Track:
             points = move_points(track.points.coords_xy, one.step).astype(np.float32)
             track.points = PointPrompt(points, track.points.labels)
         track.seen = None if one.visible is None else or_none(one.visible)
-        track.place = None if one.place is None else one.place.astype(np.float64)
+        track.place = one.next_place
         track.evidence = one.evidence
     if plan.detection_index[row] >= 0:
         track.class_id, track.score = plan.class_ids[row], float(plan.scores[row])
@@ -100,5 +99,5 @@ def settled_track(
     if after.seen is not None:
         after.seen = or_none(move_mask(after.seen, since))
     if after.place is not None:
-        after.place = move_boxes(after.place, since)[0]
+        after.place = after.place.moved(since)
     return after

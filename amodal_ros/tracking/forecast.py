@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import Track, compose, move_boxes, move_mask, move_points
+
+if TYPE_CHECKING:
+    from amodal_ros.tracking.place import NextPlace
 
 SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
 _FORGET_S = 4.0  # what was seen of an object counts half after so long
@@ -37,10 +42,10 @@ class Forecast:
         visible: what was visible of it, moved; None: nothing was.
         boxes_xyxy: (3, 4) float32: last detection, visible part, whole shape; zeros where unknown.
         evidence: see `Track`, faded.
-        place: (4,) float32, where to look for it while no detection says, moved; None: where
-            its mask should be.
+        next_place: where to look for it while no detection says, moved; None: where its mask
+            should be.
         passed_s: seconds since the last frame.
-        has_left: nothing of it is in the image any more.
+        image_hw: (height, width).
     """
 
     track: Track
@@ -51,9 +56,23 @@ class Forecast:
     visible: CroppedMask | None
     boxes_xyxy: np.ndarray
     evidence: float
-    place: np.ndarray | None
+    next_place: NextPlace | None
     passed_s: float
-    has_left: bool
+    image_hw: tuple[int, int]
+
+    @cached_property
+    def place(self) -> np.ndarray | None:
+        """(4,) float32: where to look for it while no detection says; None: at its mask."""
+        box = None if self.next_place is None else self.next_place.box
+        if box is None or box_fault(box.tolist(), self.image_hw) is not None:
+            return None
+        return box.astype(np.float32)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether nothing of it is in the image any more."""
+        last = self.boxes_xyxy[0 if self.amodal is None else 2]
+        return box_fault(last.tolist(), self.image_hw) is not None and self.place is None
 
     @property
     def prompt_box(self) -> np.ndarray:
@@ -68,16 +87,18 @@ class Forecast:
         A detector that shows a part of what was seen a frame before, at once much less, missed the
         rest: what covers an object does so little by little.
         """
-        track, place = self.track, self.place
-        if place is None or track.memory is None or track.missed or track.seen is None:
+        track, area = self.track, _area(detected)
+        # Less than the last detection too: a mask that went astray must not outvote detections.
+        if track.memory is None or track.missed or track.seen is None:
+            return detected
+        if area >= _PART_AREA * _area(self.boxes_xyxy[0]):
+            return detected
+        place = self.place
+        if place is None or area >= _PART_AREA * _area(place):
             return detected
         low, high = np.maximum(detected[:2], place[:2]), np.minimum(detected[2:], place[2:])
-        area = float((detected[2:] - detected[:2]).prod())
-        inside = float((high - low).clip(0).prod()) >= _PART_INSIDE * area
-        # Less than the last detection too: a mask that went astray must not outvote detections.
-        last = self.boxes_xyxy[0]
-        before = min(float((box[2:] - box[:2]).clip(0).prod()) for box in (place, last))
-        return place if inside and area < _PART_AREA * before else detected
+        inside = _area(np.concatenate([low, high])) >= _PART_INSIDE * area
+        return place if inside else detected
 
     def prior(self, box: np.ndarray, dilation: float) -> CroppedMask | None:
         """M_spec from the moved amodal mask; None, so the box, where they lie apart.
@@ -151,19 +172,18 @@ def forecast(
     boxes = np.concatenate(
         [move_boxes(track.detected_box, step), _mask_box(visible), _mask_box(amodal)]
     )
-    boxes = boxes.astype(np.float32)
-    place = None if track.place is None else move_boxes(track.place, step)[0].astype(np.float32)
-    if place is not None and box_fault(place.tolist(), image_hw) is not None:
-        place = None
-    last = boxes[0 if amodal is None else 2]
-    has_left = place is None and box_fault(last.tolist(), image_hw) is not None
     return Forecast(
-        *(track, step, velocity, is_measured, amodal, visible, boxes),
+        *(track, step, velocity, is_measured, amodal, visible, boxes.astype(np.float32)),
         evidence=track.evidence * 0.5 ** (passed_s / _FORGET_S),
-        place=place,
+        next_place=None if track.place is None else track.place.moved(step),
         passed_s=passed_s,
-        has_left=has_left,
+        image_hw=image_hw,
     )
+
+
+def _area(box: np.ndarray) -> float:
+    """Of a box (4,); 0 of one that is turned inside out."""
+    return float((box[2:] - box[:2]).clip(0).prod())
 
 
 def _fade_s(track: Track) -> float:

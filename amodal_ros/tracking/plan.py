@@ -55,7 +55,7 @@ def make_plan(
         box if one is None else _clipped(one.whole_box(box), frame.image_hw)
         for one, box in zip(supported.forecasts, detections.boxes_xyxy, strict=True)
     ]
-    boxes += [_clipped(_wider(one.prompt_box, one.track), frame.image_hw) for one in coasting]
+    boxes += [_clipped(_wider(one), frame.image_hw) for one in coasting]
     followed = [*supported.forecasts, *coasting]
     tracks = [one.track for one in coasting]
     unseen_s = [_unseen_s(track, frame.stamp_s) for track in tracks]
@@ -101,9 +101,11 @@ def _clipped(box: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
     return np.clip(box, 0, np.array([width, height, width, height], np.float32))
 
 
-def _wider(box: np.ndarray, track: Track) -> np.ndarray:
+def _wider(one: Forecast) -> np.ndarray:
     """The prompt box (4,) of a lost object; every other time with more of what is around it."""
-    if track.memory is None or track.place is not None or track.missed < _PATIENCE:
+    box, track = one.prompt_box, one.track
+    has_place = one.next_place is not None and one.next_place.box is not None
+    if track.memory is None or has_place or track.missed < _PATIENCE:
         return box
     return expand_boxes([box], _WIDER)[0] if track.missed % 2 == 0 else box
 

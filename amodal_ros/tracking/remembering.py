@@ -8,18 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from amodal_ros.image.boxes import expand_boxes
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.appearance import Likeness, Memory
+from amodal_ros.tracking.appearance import Memory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.judgement import Outcome
-from amodal_ros.tracking.search import GROWTH, found_place
+from amodal_ros.tracking.place import NextPlace, Sight
 from amodal_ros.tracking.track import Track, move_boxes, or_none
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
 _SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
-_MOSTLY = 0.85  # share of a visible mask within what looks like the object
-_FURTHER = 1.1  # no side of the next prompt is longer than the known one by more
+_LEARN_EVERY = 3  # so many sights of an object that is detected: it hardly changes meanwhile
 _SAME_AREA = 1.4  # factor of area within which two sights show as much of an object
 
 
@@ -79,58 +77,37 @@ def remembered(
     if judgement.trusted:
         track.confirm(judgement.amodal, stamp_s)
         track.evidence = max(track.evidence, float(judgement.visible.area))
-        track.memory = _learnt(track.memory, outcome)
+        track.memory = _learnt(track, outcome, detected=not plan.coasting[row])
         track.extent = np.maximum(track.extent, _sides(track))
     track.seen = or_none(judgement.visible)
     if one is not None and plan.scene is not None:
         track.velocity = _corrected(one, judgement.visible)
-    track.place = _next_place(track, outcome, others)
+    track.place = None
+    if outcome.surroundings is not None:
+        known = np.maximum(track.extent, _sides(track))
+        track.place = NextPlace(Sight(outcome, known, track.missed == 1, others))
     track.restart = judgement.drifted
     return track
 
 
-def _learnt(memory: Memory | None, outcome: Outcome) -> Memory | None:
-    """What the object looks like, after what was seen of it in this frame."""
-    around, visible = outcome.surroundings, outcome.judgement.visible
+def _learnt(track: Track, outcome: Outcome, *, detected: bool) -> Memory | None:
+    """What the object looks like, after what was seen of it in this frame.
+
+    Of an object that is detected only some sights are learnt, and count as much as all of them.
+    """
+    memory, around, visible = track.memory, outcome.surroundings, outcome.judgement.visible
     if around is None or visible.is_empty:
+        return memory
+    passed_over = detected and (track.detections + track.track_id) % _LEARN_EVERY > 0
+    if memory is not None and passed_over:
         return memory
     look = around.view(visible).look
     if look is None:
         return memory
     if memory is None or outcome.likeness is None:
         return Memory(look, look)
-    return memory.after(look) if outcome.likeness.shows(visible) else memory
-
-
-def _next_place(
-    track: Track, outcome: Outcome, others: Sequence[CroppedMask]
-) -> np.ndarray | None:
-    """Box (4,) float64 of the prompt in the next frame, as of this one.
-
-    Of an object that is seen: the box of what is visible, and of what looks like it and is joined
-    to that: a mask that the last box cut off. Of one that is not: the likeliest place around.
-
-    Args:
-        track: as of this frame.
-        outcome: of this frame.
-        others: what is visible of other objects.
-
-    Returns:
-        None where its mask should be, or where nothing is known of its look.
-    """
-    if outcome.surroundings is None:
-        return None
-    visible, likeness = outcome.judgement.visible, outcome.likeness
-    known = np.maximum(track.extent, _sides(track))
-    if not visible.is_empty:
-        box = expand_boxes([visible.box_xyxy], GROWTH)[0].astype(np.float64)
-        return box if likeness is None else _reaching(box, visible, likeness, known)
-    if likeness is None:
-        return None
-    place = found_place(likeness, known, others)
-    if place is not None and track.missed == 1:  # it was seen a frame before: it goes on as far
-        place += np.tile(_middle(place) - _middle(outcome.expected_box), 2)
-    return place
+    sights = _LEARN_EVERY if detected else 1
+    return memory.after(look, sights) if outcome.likeness.shows(visible) else memory
 
 
 def _middle(box: np.ndarray) -> np.ndarray:
@@ -161,30 +138,3 @@ def _sides(track: Track) -> np.ndarray:
         return np.asarray(track.detected_box[2:] - track.detected_box[:2])
     box = move_boxes(track.shape.box_xyxy, track.pose)[0]
     return np.asarray(box[2:] - box[:2])
-
-
-def _reaching(
-    box: np.ndarray, visible: CroppedMask, likeness: Likeness, known: np.ndarray
-) -> np.ndarray:
-    """A box (4,) about a visible mask, cut to what looks like the object, or grown to it.
-
-    It is cut where much of the mask lies beyond: a hand that holds the object. It grows on no axis
-    beyond the known length (2,).
-    """
-    reach = likeness.reach(visible)
-    if not reach.any():
-        return box
-    inner = reach + np.tile(likeness.surroundings.cell_px, 2) * (-1, -1, 1, 1)
-    if _share_in(visible, inner) < _MOSTLY:
-        return np.concatenate([np.maximum(box[:2], inner[:2]), np.minimum(box[2:], inner[2:])])
-    low, high = np.minimum(box[:2], reach[:2]), np.maximum(box[2:], reach[2:])
-    room = np.maximum(_FURTHER * known - (box[2:] - box[:2]), 0)
-    wanted = (box[:2] - low) + (high - box[2:])
-    share = np.divide(np.minimum(wanted, room), wanted, out=np.zeros(2), where=wanted > 0)
-    return np.concatenate([box[:2] - share * (box[:2] - low), box[2:] + share * (high - box[2:])])
-
-
-def _share_in(mask: CroppedMask, box: np.ndarray) -> float:
-    """Share of a mask, not empty, that lies in a box (4,)."""
-    x0, y0, x1, y1 = np.round(np.maximum(box, 0)).astype(int)
-    return mask.area_in((x0, y0, x1, y1)) / mask.area

@@ -8,6 +8,7 @@ both in original pixels, where pixel i covers [i, i + 1).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,24 +22,42 @@ from amodal_ros.inference.prompts import check_points_inside
 from amodal_ros.tracking.appearance import Memory
 from amodal_ros.types import PointPrompt
 
+if TYPE_CHECKING:
+    from amodal_ros.tracking.place import NextPlace
+
 IDENTITY = np.eye(2, 3)
 _STILL_PX = 1e-3
+_RIGID_PX = 0.25  # a motion that turns or scales a mask's box by less only shifts it
 _HALF = 0.5
 
 
 def move_mask(mask: CroppedMask, motion: np.ndarray) -> CroppedMask:
     """A mask after a motion, cut off at the image's border; it may be empty."""
-    x0, y0, x1, y1 = _pixels_around(mask.box_xyxy, motion, mask.image_hw)
-    if mask.is_empty or x0 >= x1 or y0 >= y1:
-        return mask.empty(mask.image_hw)
-    if np.abs(motion - IDENTITY).max() < _STILL_PX:
+    if mask.is_empty:
         return mask
+    shift = _whole_shift(mask.box_xyxy, motion)
+    if shift is not None:
+        return mask.shifted(shift)
+    x0, y0, x1, y1 = _pixels_around(mask.box_xyxy, motion, mask.image_hw)
+    if x0 >= x1 or y0 >= y1:
+        return mask.empty(mask.image_hw)
     # OpenCV's coordinates are 0 at the middle of the first pixel, and those of the crops.
-    shift = motion.copy()
+    within = motion.copy()
     corner = np.array(mask.box_xyxy[:2]) + _HALF
-    shift[:, 2] += motion[:, :2] @ corner - (x0 + _HALF, y0 + _HALF)
-    levels = cv2.warpAffine(mask.crop.view(np.uint8) * np.uint8(255), shift, (x1 - x0, y1 - y0))
+    within[:, 2] += motion[:, :2] @ corner - (x0 + _HALF, y0 + _HALF)
+    levels = cv2.warpAffine(mask.crop.view(np.uint8) * np.uint8(255), within, (x1 - x0, y1 - y0))
     return CroppedMask.at(mask.image_hw, (x0, y0), levels > 127)
+
+
+def _whole_shift(box: tuple[int, int, int, int], motion: np.ndarray) -> tuple[int, int] | None:
+    """The shift in whole pixels that a motion is for a box; None where it turns or scales it."""
+    x0, y0, x1, y1 = box
+    (a, b, right), (c, d, down) = motion.tolist()
+    a, d, wide, high = a - 1, d - 1, (x1 - x0) / 2, (y1 - y0) / 2
+    if max(abs(a) * wide + abs(b) * high, abs(c) * wide + abs(d) * high) > _RIGID_PX:
+        return None
+    x, y = x0 + wide, y0 + high
+    return round(a * x + b * y + right), round(c * x + d * y + down)
 
 
 def or_none(mask: CroppedMask) -> CroppedMask | None:
@@ -98,8 +117,8 @@ class Track:
         pose: (2, 3), how that mask moved since.
         seen: its visible mask in the last frame; None: nothing was visible.
         memory: what it looks like; None: not known.
-        place: (4,) box, where to look for it in the next frame while no detection says, as of the
-            last frame; None: where its mask should be.
+        place: where to look for it in the next frame while no detection says; None: where its
+            mask should be.
         extent: (2,) float64, its width and height when it was seen at its largest; it fades.
         detections: in how many frames it was detected.
         missed: how many frames in a row nothing confirmed it.
@@ -123,7 +142,7 @@ class Track:
     pose: np.ndarray = field(default_factory=IDENTITY.copy)
     seen: CroppedMask | None = None
     memory: Memory | None = None
-    place: np.ndarray | None = None
+    place: NextPlace | None = None
     extent: np.ndarray = field(default_factory=lambda: np.zeros(2))
     detections: int = 0
     missed: int = 0

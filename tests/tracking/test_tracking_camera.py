@@ -11,7 +11,7 @@ import pytest
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.camera_motion import choose_camera, common_change, own_motion
 from amodal_ros.tracking.forecast import forecast
-from amodal_ros.tracking.scene import SceneMotion, shared_motions
+from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.stream import Stream
 from amodal_ros.tracking.track import IDENTITY, Track
 from tests.tracking.tracker_support import Box, filled
@@ -31,8 +31,7 @@ def scene(*groups: tuple[Box, int, tuple[float, float]], lost: int = 0) -> Scene
     steps = np.concatenate([np.tile(step, (n, 1)) for _, n, step in groups])
     after = before + steps
     return SceneMotion(
-        *(False, shared_motions(before, after, 2.0), before, after),
-        *(len(before) + lost, 2.0, 640.0),
+        *(False, before, after, len(before) + lost, 2.0, 640.0),
     )
 
 
