@@ -96,17 +96,22 @@ def supported(
     """
     kept = best_detections(detections, config.max_objects)
     dropped = len(detections) - len(kept)
-    chosen = detections.select(kept)
+    chosen = _selected(detections, kept)
     candidates = [one.candidate() for one in forecasts]
     rows = np.flatnonzero(~hold_several(chosen, candidates))
-    chosen, kept = chosen.select(rows), kept[rows]
+    chosen, kept = _selected(chosen, rows), kept[rows]
     matches = associate(chosen, candidates, config.match_iou)
     rows = np.flatnonzero(~repeat_others(chosen, matches))
-    chosen, kept, matches = chosen.select(rows), kept[rows], matches[rows]
+    chosen, kept, matches = _selected(chosen, rows), kept[rows], matches[rows]
     matched = [forecasts[index] if index >= 0 else None for index in matches]
     rows = leave_room(chosen.scores, matched, pinned, config.max_objects)
     dropped += len(chosen) - len(rows)
-    return Supported(chosen.select(rows), kept[rows], [matched[row] for row in rows], dropped)
+    return Supported(_selected(chosen, rows), kept[rows], [matched[row] for row in rows], dropped)
+
+
+def _selected(detections: Detections, rows: np.ndarray) -> Detections:
+    """Some detections, ascending rows (K,); all of them are not checked anew."""
+    return detections if len(rows) == len(detections) else detections.select(rows)
 
 
 def still_coasting(

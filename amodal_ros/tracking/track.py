@@ -7,6 +7,7 @@ both in original pixels, where pixel i covers [i, i + 1).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,10 +73,11 @@ def move_points(points_xy: np.ndarray, motion: np.ndarray) -> np.ndarray:
 
 def move_boxes(boxes_xyxy: object, motion: np.ndarray) -> np.ndarray:
     """Upright boxes (K, 4) float64: the middle moves, the size follows the change of scale."""
-    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
-    middle = move_points((boxes[:, :2] + boxes[:, 2:]) / 2, motion)
-    scale = np.sqrt(abs(np.linalg.det(motion[:, :2])))
-    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
+    corners = np.asarray(boxes_xyxy, np.float64).reshape(-1, 2, 2)
+    low, high = corners[:, 0], corners[:, 1]
+    (a, b, _), (c, d, _) = motion.tolist()
+    middle = move_points((low + high) / 2, motion)
+    half = (high - low) * (math.sqrt(abs(a * d - b * c)) / 2)
     return np.concatenate([middle - half, middle + half], axis=1)
 
 

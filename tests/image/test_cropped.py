@@ -65,6 +65,14 @@ def test_dilation_is_that_of_the_whole(mask: np.ndarray, radius: float) -> None:
     assert np.array_equal(CroppedMask.of(mask).dilated(radius).full(), dilate_mask(mask, radius))
 
 
+@given(masks(), st.integers(-40, 40), st.integers(-40, 40))
+def test_a_shift_is_that_of_the_whole(mask: np.ndarray, right: int, down: int) -> None:
+    found = CroppedMask.of(mask).shifted((right, down))
+    expected = np.pad(mask, 40)[40 - down : 40 - down + HW[0], 40 - right : 40 - right + HW[1]]
+    assert np.array_equal(found.full(), expected)
+    assert found.box_xyxy == mask_box(expected)
+
+
 def test_what_it_keeps_is_its_own() -> None:
     mask = np.ones(HW, bool)
     cropped = CroppedMask.of(mask)

@@ -104,6 +104,8 @@ def test_memory_keeps_the_first_view_and_follows_slowly() -> None:
     once = memory.after(look)
     assert once.first is memory.first
     assert 0.82 < float(once.recent.on @ look.on) < 0.92
+    thrice = memory.after(look).after(look).after(look)
+    assert np.allclose(memory.after(look, 3).recent.on, thrice.recent.on, atol=0.02)
     many = once
     for _ in range(20):
         many = many.after(look)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import pickle
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -241,3 +244,31 @@ def test_second_track_of_an_object_ends_when_it_shows_the_same() -> None:
     assert len(objects) == 2
     objects = scene.show([(AT, OBJECT)], [AT])
     assert [one.track_id for one in scene.show([(AT, OBJECT)], [AT])] == [0]
+
+
+def test_what_a_detected_object_looks_like_is_learnt_now_and_then() -> None:
+    scene = Scene()
+    scene.show([(AT, OBJECT)], [AT])
+    other = (0.8 * OBJECT + 0.6 * HAND).astype(np.float32)
+    memories = []
+    for _ in range(6):
+        scene.show([(AT, other)], [AT])
+        memories.append(scene.tracker._tracks[0].memory)
+    learnt = [one is not before for before, one in pairwise(memories)]
+    assert sorted(np.diff(np.flatnonzero(learnt)).tolist()) == [3]
+    assert float(memories[-1].recent.on @ other) > 0.97
+
+
+def test_where_to_look_is_kept_in_a_file_without_the_embeddings() -> None:
+    scene = Scene()
+    for _ in range(3):
+        scene.show([(AT, OBJECT)], [AT])
+    kept = pickle.loads(pickle.dumps(scene.tracker))
+    place, other = scene.tracker._tracks[0].place, kept._tracks[0].place
+    assert np.array_equal(place.box, other.box)
+    assert vars(other.sight).keys() == {"box"}
+    moved = tuple(side + 6 for side in AT)
+    plans = [one.plan(Detections.empty(), 0.4, HW) for one in (scene.tracker, kept)]
+    assert np.array_equal(plans[0].boxes_xyxy, plans[1].boxes_xyxy)
+    scene.show([(moved, OBJECT)])
+    assert scene.tracker.status().tracks == 1

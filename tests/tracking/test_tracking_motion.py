@@ -105,6 +105,17 @@ def test_mask_is_cut_at_the_border_and_may_vanish() -> None:
     assert not move_mask(shape, np.array([[1.0, 0, 500], [0, 1.0, 0]])).full().any()
 
 
+def test_motion_that_hardly_turns_a_mask_shifts_its_pixels() -> None:
+    shape = CroppedMask.of(filled((20, 20, 60, 30)))
+    slight = turn(0.3, 1.002, (6.4, -2.6))
+    middle = move_points(np.array([[40.0, 25.0]]), slight)[0]
+    moved_by = np.round(middle - (40, 25)).astype(int)
+    found = move_mask(shape, slight)
+    assert found.crop is shape.crop
+    assert np.array_equal(np.array(found.box_xyxy) - np.tile(moved_by, 2), (20, 20, 60, 30))
+    assert move_mask(shape, turn(1.5, 1, (0, 0))).crop is not shape.crop
+
+
 def test_mask_grows_and_turns() -> None:
     shape = CroppedMask.of(filled((20, 20, 60, 30)))
     double = np.array([[2.0, 0, -30], [0, 2.0, -30]])
