@@ -27,8 +27,10 @@ from amodal_ros.errors import (
     ManifestError,
     RefusedEngineError,
 )
+from amodal_ros.inference.memory_passes import check_memory
 from amodal_ros.inference.predictor import DEFAULT_MAX_BATCH, AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
+from amodal_ros.model_folder.memory import MemoryManifest, load_memory, with_memory
 from amodal_ros.verification.first_load import PassNote, ensure_engines_true, ensure_true
 
 logger = logging.getLogger(__name__)
@@ -130,6 +132,7 @@ def load_predictor(
     options: EngineOptions | None = None,
     *,
     second_look: bool = False,
+    model_memory: bool = True,
 ) -> AmodalPredictor:
     """Loads and checks a model folder, and the engine that runs it.
 
@@ -137,6 +140,7 @@ def load_predictor(
         model_dir: the folder with `manifest.json`; None: the one that comes along.
         options: which engine; None: the best one that this machine has.
         second_look: see `AmodalPredictor`.
+        model_memory: load the graphs of the model's own memory too, where the folder holds them.
 
     Raises:
         ManifestError: for a missing, truncated or altered file, or an unusable manifest.
@@ -146,10 +150,14 @@ def load_predictor(
     """
     manifest = load_manifest(default_model_dir() if model_dir is None else model_dir)
     options = options or EngineOptions()
-    engine = load_engine(manifest, options)
+    memory = load_memory(manifest.directory) if model_memory else None
+    if memory is not None:
+        check_memory(manifest, memory)  # before engines are made of them
+    engine = load_engine(manifest, options, memory)
     notes = {
         "backend_asked_for": "; ".join([options.backend, *engine.passed_over]),
         "precision_verified": engine.verified,
+        "model_memory": "no" if memory is None else f"yes: {memory.reach}",
     }
     try:
         return AmodalPredictor(
@@ -159,14 +167,22 @@ def load_predictor(
             parallel=not engine.options.on_cpu,
             notes=notes,
             second_look=second_look,
+            memory=memory,
         )
     except AmodalError:
         engine.backend.close()
         raise
 
 
-def load_engine(manifest: ModelManifest, options: EngineOptions) -> Engine:
+def load_engine(
+    manifest: ModelManifest, options: EngineOptions, memory: MemoryManifest | None = None
+) -> Engine:
     """The engine that was asked for, its masks compared with fp32's; or the reason for none.
+
+    Args:
+        manifest: of the model folder.
+        options: which engine.
+        memory: of a SAM 2 whose video path is loaded as well.
 
     Raises:
         BackendError: when it cannot be loaded as asked; with `auto`, when none can.
@@ -175,11 +191,11 @@ def load_engine(manifest: ModelManifest, options: EngineOptions) -> Engine:
         InvalidInputError: for an unusable option.
     """
     if options.backend != AUTO:
-        return _load_named(manifest, options)
+        return _load_named(manifest, options, memory)
     passed_over: list[str] = []
     for choice in auto_order(options):
         try:
-            engine = _load_named(manifest, choice)
+            engine = _load_named(manifest, choice, memory)
         except (BackendError, ManifestError) as error:
             refused = isinstance(error, RefusedEngineError)
             logger.log(logging.WARNING if refused else logging.INFO, "backend auto: %s", error)
@@ -226,30 +242,34 @@ def open_backend(manifest: ModelManifest, options: EngineOptions) -> Backend:
     return TensorRtBackend.open(manifest, options.backend, folder, options.rows)
 
 
-def _load_named(manifest: ModelManifest, options: EngineOptions) -> Engine:
+def _load_named(
+    manifest: ModelManifest, options: EngineOptions, memory: MemoryManifest | None
+) -> Engine:
     """An engine by name, its masks compared where that is needed."""
     try:
-        return _load_verified(manifest, options)
+        return _load_verified(manifest, options, memory)
     except RefusedEngineError as error:
         if options.backend != OPENVINO or options.precision != PrecisionHint.AUTO.value:
             raise
         logger.warning("%s", error)
         exact = replace(options, precision=PrecisionHint.F32.value)
-        engine = _load_verified(manifest, exact)
+        engine = _load_verified(manifest, exact, memory)
         note = f"not {_label(options)} {options.precision}: {str(error).splitlines()[0]}"
         return replace(engine, passed_over=(note,))
 
 
-def _load_verified(manifest: ModelManifest, options: EngineOptions) -> Engine:
-    backend = open_backend(manifest, options)
+def _load_verified(
+    manifest: ModelManifest, options: EngineOptions, memory: MemoryManifest | None
+) -> Engine:
+    backend = open_backend(with_memory(manifest, memory), options)
     exact = options.backend == ONNXRUNTIME and options.on_cpu
     exact = exact and manifest.compute_precision == "fp32"
     try:
         if isinstance(backend, TensorRtBackend):
-            ensure_engines_true(manifest, backend)
+            ensure_engines_true(manifest, backend, memory)
         elif options.verify or not exact:
             note = None if options.verify else _pass_note(backend, options)
-            ensure_true(manifest, backend, options.rows, note)
+            ensure_true(manifest, backend, options.rows, note, memory)
     except AmodalError:
         backend.close()
         raise

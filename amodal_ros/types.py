@@ -16,6 +16,7 @@ from amodal_ros.image.boxes import as_boxes, check_boxes
 from amodal_ros.image.cropped import CroppedMask, full_masks, tight_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.object_features import ObjectFeatures
+from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.occlusion.graph import OcclusionGraph, occlusion_graph
 
 
@@ -227,6 +228,8 @@ class AmodalPrediction:
         features: of the objects' surroundings; None: not known.
         second_looks: how many of the objects were looked at twice (`inference/second_look.py`);
             `timings_ms` holds both looks.
+        remembered: what the model remembers of the N objects after this image; empty: it was not
+            asked to follow them.
     """
 
     image_hw: tuple[int, int]
@@ -236,6 +239,7 @@ class AmodalPrediction:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     features: ObjectFeatures | None = None
     second_looks: int = 0
+    remembered: tuple[ObjectMemory, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that number and sizes agree.
@@ -249,6 +253,10 @@ class AmodalPrediction:
             sizes = [mask.image_hw for mask in getattr(self, name)]
             if sizes != [hw] * count:
                 raise InvalidInputError(f"{name}: expected {count} masks of {hw}, got {sizes}")
+        if len(self.remembered) not in (0, count):
+            raise InvalidInputError(
+                f"remembered: expected none or {count}, got {len(self.remembered)}"
+            )
 
     @classmethod
     def from_masks(
@@ -299,7 +307,8 @@ class AmodalPrediction:
             features = self.features.with_rows(rows, other.features)
         looks = self.second_looks + other.second_looks
         return AmodalPrediction(
-            self.image_hw, tuple(raw), tuple(visible), iou, times, features, looks
+            *(self.image_hw, tuple(raw), tuple(visible), iou, times, features, looks),
+            remembered=self.remembered,
         )
 
     def __len__(self) -> int:

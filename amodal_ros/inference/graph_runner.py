@@ -130,7 +130,7 @@ class GraphRunner:
     def prefix(self, images: np.ndarray) -> Rows:
         """Encodes (n, 3, S, S) float32 as far as nothing depends on M_spec: (n, C, h, w)."""
         outputs = [
-            self._run("prefix", {"image": images[rows]})["features"]
+            self.run("prefix", {"image": images[rows]})["features"]
             for rows in even_slices(len(images), self.max_batch)
         ]
         return _in_place(outputs)
@@ -150,7 +150,7 @@ class GraphRunner:
         """
         gains = np.asarray(adapter_gain, dtype=np.float32)
         outputs = [
-            self._run(
+            self.run(
                 "suffix",
                 {
                     "features": features if len(features) == 1 else features[rows],
@@ -178,32 +178,41 @@ class GraphRunner:
                 inputs = {
                     "point_coords": group.coords[part],
                     "point_labels": group.labels[part],
-                    **self._rows_of(embeddings, group.rows[part]),
+                    **self.rows_of(embeddings, group.rows[part], shared=self.broadcasts),
                 }
-                results.append(self._run("decoder", inputs))
+                results.append(self.run("decoder", inputs))
                 rows.append(group.rows[part])
         order = np.argsort(np.concatenate(rows))
         found = {name: joined([one[name] for one in results])[order] for name in results[0]}
         return Decoded(found["low_res_logits"], found["predicted_iou"], found.get(VISIBLE_LOGITS))
 
-    def _rows_of(self, embeddings: Embeddings, rows: np.ndarray) -> Embeddings:
-        """The embeddings of some objects, without a copy where they are one run of rows."""
+    def rows_of(self, embeddings: Embeddings, rows: np.ndarray, *, shared: bool) -> Embeddings:
+        """The embeddings of some objects, without a copy where they are one run of rows.
+
+        Args:
+            embeddings: with 1 row, of all objects, or n rows.
+            rows: (k,) of the objects.
+            shared: the graph takes the single row as it is, for all k.
+        """
         picked = {}
         for name, values in embeddings.items():
             if len(values) == 1:
-                picked[name] = joined([values] * (1 if self.broadcasts else len(rows)))
+                picked[name] = joined([values] * (1 if shared else len(rows)))
             elif rows[-1] - rows[0] == len(rows) - 1:
                 picked[name] = values[rows[0] : rows[-1] + 1]
             else:
                 picked[name] = values[rows]
         return picked
 
-    def _run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(
+        self, graph: str, inputs: Mapping[str, np.ndarray], step: str = ""
+    ) -> dict[str, np.ndarray]:
+        """Runs a graph; `step` is where its time counts, without a name the graph's own."""
         together = {
             name: joined(values.parts) if isinstance(values, RowRuns) else values
             for name, values in inputs.items()
         }
-        with self.watch.measure(graph):
+        with self.watch.measure(step or graph):
             return self.backend.run(graph, together)
 
 

@@ -14,18 +14,22 @@ from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.inference.following import follow_objects
 from amodal_ros.inference.graph_runner import (
     Embeddings,
     GraphRunner,
     check_graphs,
     even_slices,
 )
+from amodal_ros.inference.memory_passes import MemoryPasses, check_memory
 from amodal_ros.inference.prompts import ObjectQueries, check_queries
 from amodal_ros.inference.second_look import cut_off, joined, wider_regions
 from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.object_features import ObjectFeatures
+from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
 DEFAULT_MAX_BATCH = 8
@@ -45,6 +49,7 @@ class AmodalPredictor:
         notes: what is known of the engine, for people (see `amodal_ros.loading`).
         second_look: with mode `roi`, an object whose mask reaches the border of its region is
             looked at once more in a wider one (`inference/second_look.py`).
+        memory: of a SAM 2 whose video path the engine has loaded as well: `follow` uses it.
 
     Raises:
         InvalidInputError: for `max_batch` below 1.
@@ -60,16 +65,25 @@ class AmodalPredictor:
         parallel: bool = False,
         notes: Mapping[str, str] | None = None,
         second_look: bool = False,
+        memory: MemoryManifest | None = None,
     ) -> None:
         if max_batch < 1:
             raise InvalidInputError(f"max_batch: expected at least 1, got {max_batch}")
         check_graphs(manifest)
+        if memory is not None:
+            check_memory(manifest, memory)
         self.manifest = manifest
+        self.memory = memory
         self.backend = backend
         self.notes = dict(notes or {})
         self._max_batch = max_batch
         self._parallel = parallel
         self._second_look = second_look
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the model has a memory of its own, by which `follow` follows objects."""
+        return self.memory is not None
 
     @property
     def encodes_ahead(self) -> bool:
@@ -137,6 +151,50 @@ class AmodalPredictor:
         again = self._answer(features, queries.guided(rows, found.raw_amodal), watch, regions)
         return joined(found, rows, again)
 
+    def follow(
+        self,
+        features: ImageFeatures,
+        boxes_xyxy: ArrayLike,
+        prior_masks: Sequence[np.ndarray | CroppedMask | None],
+        memories: Sequence[ObjectMemory | None],
+        prompted: Sequence[bool],
+        *,
+        points: Sequence[PointPrompt | None] | None = None,
+    ) -> AmodalPrediction:
+        """Segments N objects of a stream with SAM 2's own memory (paper 3.5, A.1.4).
+
+        Args:
+            features: of the image, from `encode`.
+            boxes_xyxy: (N, 4), see `predict`; a prompt where `prompted` says so, and of each
+                object of which nothing is remembered.
+            prior_masks: M_spec of each object; None: its box, times `prior_expand`.
+            memories: what is remembered of each object: `AmodalPrediction.remembered` of the last
+                image; None, or another model's: nothing.
+            prompted: N: box and points are a prompt, which sets the object right.
+            points: point prompt beside each box; None: the object has none.
+
+        Returns:
+            With `remembered`.
+
+        Raises:
+            InvalidInputError: see `predict`; when the model has no memory.
+            BackendError: when the engine fails.
+        """
+        if self.memory is None:
+            raise InvalidInputError(f"{self.manifest.name}: expected memory graphs, got none")
+        queries = check_queries(features.original_hw, boxes_xyxy, prior_masks, points)
+        for name, values in (("memories", memories), ("prompted", prompted)):
+            if len(values) != len(queries):
+                raise InvalidInputError(
+                    f"{name}: expected {len(queries)} entries, got {len(values)}"
+                )
+        watch = Stopwatch(*_STEPS, "memory")
+        if not len(queries):
+            return AmodalPrediction.empty(features.original_hw, watch.timings_ms)
+        segmenter = self._segmenter(watch)
+        passes = MemoryPasses(self.memory, segmenter.runner)
+        return follow_objects(segmenter, passes, features, queries, memories, prompted)
+
     def _answer(
         self,
         features: ImageFeatures,
@@ -163,7 +221,12 @@ class AmodalPredictor:
         """
         size = self.manifest.image_size
         features = self.encode(np.full((size, size, 3), 127, dtype=np.uint8))
-        self.predict(features, np.tile([[0.25, 0.25, 0.75, 0.75]], (objects, 1)) * size)
+        boxes = np.tile([[0.25, 0.25, 0.75, 0.75]], (objects, 1)) * size
+        self.predict(features, boxes)
+        memories: Sequence[ObjectMemory | None] = [None] * objects
+        for _ in range(2 if self.remembers else 0):  # from a prompt, then from memory
+            found = self.follow(features, boxes, [None] * objects, memories, [False] * objects)
+            memories = found.remembered
 
     def interrupt(self) -> None:
         """Ends a `predict` or `encode` in progress, where the engine can: see `Backend`."""

@@ -69,11 +69,10 @@ class ObjectSegmenter:
             prompts = decoder_prompts(queries, geometries, self.manifest.family)
         visible: tuple[CroppedMask, ...] | None = None
         if self._priors_known(queries):
-            blank = 0 if unadapted or self._in_one_pass else 1
-            priors = self._priors(queries, queries.boxes_xyxy, geometries, blank)
-            adapted = self.runner.suffix(encoded, priors, [0.0] * blank + [1.0] * len(queries))
-            if blank:
-                unadapted, adapted = _split(adapted, 1)
+            if self._in_one_pass:
+                adapted = self._embedded(features, queries, 0)
+            else:
+                unadapted, adapted = self.both_passes(features, queries, unadapted)
         else:
             unadapted = unadapted or self._unadapted(encoded, geometry, 1)
             visible = self._decode(unadapted, prompts, geometries)[0]
@@ -81,6 +80,20 @@ class ObjectSegmenter:
             adapted = self.runner.suffix(encoded, priors, [1.0] * len(queries))
         masks, seen = self._masks(adapted, unadapted, visible, prompts, geometries)
         return masks, seen, unadapted
+
+    def both_passes(
+        self, features: ImageFeatures, queries: ObjectQueries, unadapted: Embeddings | None
+    ) -> tuple[Embeddings, Embeddings]:
+        """Mode `full`: unadapted embeddings of an image, 1 row, and those of n objects.
+
+        Args:
+            features: of the image.
+            queries: objects whose M_spec is known or made from a box.
+            unadapted: the image's unadapted embeddings, where an earlier call gave them.
+        """
+        if unadapted is not None:
+            return unadapted, self._embedded(features, queries, 0)
+        return _split(self._embedded(features, queries, 1), 1)
 
     def in_regions(
         self,
@@ -159,6 +172,15 @@ class ObjectSegmenter:
         """The base model's embeddings, without an M_spec."""
         blank = np.zeros((rows, 1, *geometry.input_hw), dtype=np.float32)
         return self.runner.suffix(features, blank, [0.0] * rows)
+
+    def _embedded(
+        self, features: ImageFeatures, queries: ObjectQueries, blank_rows: int
+    ) -> Embeddings:
+        """Unadapted embeddings in so many rows, then the adapted ones of n objects."""
+        encoded, geometry = features.encoded
+        geometries = [geometry] * len(queries)
+        priors = self._priors(queries, queries.boxes_xyxy, geometries, blank_rows)
+        return self.runner.suffix(encoded, priors, [0.0] * blank_rows + [1.0] * len(queries))
 
     def _priors_known(self, queries: ObjectQueries) -> bool:
         """Whether every M_spec can be made before anything has been segmented."""

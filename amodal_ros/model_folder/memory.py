@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`memory.json` beside the manifest of a SAM 2: the graphs of its video path, and SAM 2's numbers.
 
-No node runs these graphs: it tracks by itself. They are for who wants SAM 2's own memory.
+The node follows objects with these graphs where a folder holds them.
 """
 
 from __future__ import annotations
@@ -48,6 +48,20 @@ class MemoryManifest:
     multimask_points: tuple[int, ...]
     graphs: Mapping[str, GraphSpec]
 
+    @property
+    def prompted_frames(self) -> int:
+        """How many prompted frames are kept, and so looked at."""
+        limit = self.max_conditioning_frames
+        return limit if limit > 0 else PROMPTED_FRAMES
+
+    @property
+    def reach(self) -> str:
+        """How far back the model looks, for people."""
+        return (
+            f"{self.num_maskmem - 1} frames, {self.prompted_frames} prompted ones,"
+            f" {self.max_object_pointers - 1} object pointers"
+        )
+
     def wants_best_of_three(self, points: int) -> bool:
         """What `multimask` is for a frame with this many points, padding apart."""
         least, greatest = self.multimask_points
@@ -62,6 +76,12 @@ def load_memory(directory: Path) -> MemoryManifest | None:
     """
     path = directory / MEMORY_NAME
     if not path.is_file():
+        left = [name for name in GRAPHS if (directory / f"{name}.onnx").exists()]
+        if left:
+            raise ManifestError(
+                f"{path}: expected this file beside {', '.join(left)}, found none; export the"
+                " model anew, or take these graphs away"
+            )
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -93,8 +113,7 @@ def parse_memory(content: object, place: str) -> MemoryManifest:
     )
     graphs.end()
     fields.end()
-    prompted = memory.max_conditioning_frames
-    others = (prompted if prompted > 0 else PROMPTED_FRAMES) - 1
+    others = memory.prompted_frames - 1
     # `P` counts points in the decoder, and pointers here.
     greatest = {"M": memory.num_maskmem + others, "P": memory.max_object_pointers + others}
     attention = replace(memory.graphs["memory_attention"], greatest=greatest)

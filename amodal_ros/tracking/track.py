@@ -20,6 +20,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.inference.prompts import check_points_inside
+from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.tracking.appearance import Memory
 from amodal_ros.types import PointPrompt
 
@@ -130,6 +131,7 @@ class Track:
         pinned: given by a user.
         given: pinned, and not answered yet: the user's box stands for a detection.
         points: the user's, a prompt while `given`; None: only a box was given.
+        model_memory: what the model remembers of it; None: nothing, or it has no memory.
     """
 
     track_id: int
@@ -154,6 +156,7 @@ class Track:
     pinned: bool = False
     given: bool = False
     points: PointPrompt | None = None
+    model_memory: ObjectMemory | None = None
 
     @property
     def is_young(self) -> bool:

@@ -81,12 +81,15 @@ class AmodalTracker:
         """Counts, for diagnostics."""
         with self._lock:
             tracks = self._tracks.values()
+            memories = [one.model_memory for one in tracks if one.model_memory is not None]
             return TrackerStatus(
                 tracks=len(tracks),
                 coasting=sum(track.last_seen_s < self._stream.answered_s for track in tracks),
                 pinned=sum(track.pinned for track in tracks),
                 resets=self._epoch,
                 restarts=self._restarts,
+                remembered=len(memories),
+                memory_bytes=sum(one.nbytes for one in memories),
             )
 
     def add_object(
@@ -199,9 +202,10 @@ class AmodalTracker:
             prediction: for the plan's boxes and priors.
 
         Returns:
-            None where no object was lost, or where nothing around looks like one that was.
+            None where no object was lost, or where nothing around looks like one that was. Also
+            where the model follows by memory: it has looked for them in the whole image.
         """
-        if prediction.features is None or not plan.coasting.any():
+        if prediction.features is None or not plan.coasting.any() or prediction.remembered:
             return None
         self._judged = judge(plan, prediction, self.config)
         return second_look(plan, self._judged)
@@ -238,6 +242,7 @@ class AmodalTracker:
                 for row, outcome in enumerate(outcomes):
                     others = visible[:row] + visible[row + 1 :]
                     self._remember(plan, row, outcome, others)
+                self._keep_memories(plan, prediction)
                 if carried is not None:
                     self._carry(carried)
                 self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
@@ -272,6 +277,14 @@ class AmodalTracker:
                         *(self._tracks[track_id], poses[track_id]),
                     )
                     self._restarts += outcome.judgement.drifted
+            self._keep_memories(plan, prediction)
+
+    def _keep_memories(self, plan: TrackPlan, prediction: AmodalPrediction) -> None:
+        """What the model remembers counts once its answer does."""
+        for row, memory in enumerate(prediction.remembered):
+            track = self._tracks.get(int(plan.track_ids[row]))
+            if track is not None:
+                track.model_memory = memory
 
     def _judge(self, plan: TrackPlan, prediction: AmodalPrediction) -> list[Outcome]:
         """What is believed of an answer; what `look_again` found of it is taken from there."""

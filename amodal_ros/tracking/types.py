@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
+from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.scene import SceneView
 from amodal_ros.types import PointPrompt
@@ -24,6 +25,8 @@ class TrackerStatus:
         pinned: those of them that a user gave.
         resets: how often all tracks were forgotten so far.
         restarts: how often a mask had drifted, so that M_spec was restarted from the box.
+        remembered: objects that the model itself remembers.
+        memory_bytes: what it remembers of them.
     """
 
     tracks: int
@@ -31,6 +34,8 @@ class TrackerStatus:
     pinned: int
     resets: int
     restarts: int
+    remembered: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,21 @@ class TrackPlan:
             one.prior(box, self.prior_dilation) if one is not None and guided else None
             for one, box, guided in rows
         )
+
+    @property
+    def model_memories(self) -> tuple[ObjectMemory | None, ...]:
+        """What the model remembers of N objects; None: nothing."""
+        return tuple(None if one is None else one.track.model_memory for one in self.forecasts)
+
+    @property
+    def prompted(self) -> tuple[bool, ...]:
+        """N: the box is a prompt even to a model that remembers the object.
+
+        It is where M_spec is made from the box of a detection or of a user: a new object, one that
+        is detected elsewhere, or after drift. The box of an object that coasts is a forecast.
+        """
+        rows = zip(self.prior_masks, self.coasting.tolist(), strict=True)
+        return tuple(prior is None and not coasting for prior, coasting in rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,7 +67,11 @@ class PassNote:
 
 
 def ensure_true(
-    manifest: ModelManifest, backend: Backend, max_batch: int, note: PassNote | None = None
+    manifest: ModelManifest,
+    backend: Backend,
+    max_batch: int,
+    note: PassNote | None = None,
+    memory: MemoryManifest | None = None,
 ) -> None:
     """Compares an engine's masks with the model folder's reference, unless a pass was noted.
 
@@ -76,25 +80,43 @@ def ensure_true(
         backend: the engine.
         max_batch: rows in one call.
         note: of a pass; None: compared at each load.
+        memory: of a SAM 2 whose video path the backend has loaded as well: it is compared with
+            ONNX Runtime's on the CPU.
 
     Raises:
         RefusedEngineError: when they differ too much.
         BackendError: when the engine fails.
         ManifestError: when the reference cannot be read.
     """
-    if note is not None and note.stands(manifest):
+    whole = with_memory(manifest, memory)
+    if note is not None and note.stands(whole):
         return
     logger.info("%s: first load on this machine; comparing its masks with fp32", backend.name)
     reference = load_reference(manifest.reference_path)
-    report = run_gate(manifest, backend, None, [], reference=reference, max_batch=max_batch)
+    fp32 = None if memory is None else OnnxRuntimeBackend(whole)
+    try:
+        report = run_gate(
+            manifest,
+            backend,
+            fp32,
+            [] if memory is None else [Scene.of_reference(reference[0])],
+            reference=reference,
+            memory=memory,
+            max_batch=max_batch,
+        )
+    finally:
+        if fp32 is not None:
+            fp32.close()
     if report.failures():
         raise RefusedEngineError(f"{backend.name} fails the precision gate:\n{report}")
     logger.info("%s", report)
     if note is not None:
-        note.write(manifest, report)
+        note.write(whole, report)
 
 
-def ensure_engines_true(manifest: ModelManifest, backend: TensorRtBackend) -> None:
+def ensure_engines_true(
+    manifest: ModelManifest, backend: TensorRtBackend, memory: MemoryManifest | None = None
+) -> None:
     """Runs the gate unless these engines passed it on such a machine, and notes the outcome.
 
     Raises:
@@ -102,10 +124,10 @@ def ensure_engines_true(manifest: ModelManifest, backend: TensorRtBackend) -> No
         BackendError: when an engine fails.
         ManifestError: when the reference cannot be read.
     """
-    if backend.engines.verified_on(backend.machine, manifest.graphs):
+    if backend.engines.verified_on(backend.machine, with_memory(manifest, memory).graphs):
         return
     logger.info("%s: first load on this machine; comparing its masks with fp32", backend.name)
-    report = verify_engines(manifest, backend)
+    report = verify_engines(manifest, backend, memory=memory)
     if report.failures():
         raise RefusedEngineError(
             f"{backend.engines.directory} fails the precision gate:\n{report}"

@@ -125,7 +125,7 @@ def _look(manifest: ModelManifest, engine: MixedEngine, scene: Scene, max_batch:
     (prompts,) = decoder_prompts(queries, geometries, manifest.family)  # all are boxes
     boxes = prior_boxes(scene.boxes_xyxy, manifest.prior_expand, queries.image_hw)
     priors = prior_tensor(queries, boxes, geometries, blank_rows=count)
-    runner = GraphRunner(engine, max_batch, Stopwatch("suffix"))
+    runner = GraphRunner.of(manifest, engine, max_batch, Stopwatch("suffix"))
     maps = runner.suffix(features, priors, [0.0] * count + [1.0] * count)
     return _Objects(
         geometry, maps, np.tile(prompts.coords, (2, 1, 1)), np.tile(prompts.labels, (2, 1))

@@ -40,6 +40,7 @@ class FakePredictor:
     """Amodal mask = the box, visible mask = its left half; may be slow, and may fail."""
 
     encodes_ahead = False
+    remembers = False
 
     def __init__(self) -> None:
         self.delay_s = 0.0

@@ -29,6 +29,7 @@ from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
 from amodal_ros.ros.watch.frame_statistics import FrameStatistics
 from amodal_ros.ros.watch.plausibility import exposure
+from amodal_ros.tracking.asking import ask
 from amodal_ros.tracking.budget import BudgetStatus
 from amodal_ros.tracking.frames import BudgetedFrames, Look
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
@@ -274,10 +275,7 @@ class FramePipeline:
                 if features is None or predictor is not by:
                     features = predictor.encode(begun.rgb)
                     encoded = predictor, features
-                points = part.points if any(one is not None for one in part.points) else None
-                found = predictor.predict(
-                    features, part.boxes_xyxy, part.prior_masks, points=points
-                )
+                found = ask(predictor, features, part)
             return replace(found, timings_ms={**features.timings_ms, **found.timings_ms})
 
         return look
@@ -295,10 +293,9 @@ class FramePipeline:
             features = predictor.encode(begun.rgb)
         if self._cancelled:
             return None
-        points = plan.points if any(point is not None for point in plan.points) else None
         with begun.watch.measure("track"):
-            priors = plan.prior_masks
-        prediction = predictor.predict(features, plan.boxes_xyxy, priors, points=points)
+            _ = plan.prior_masks  # made when they are first asked for: their time counts here
+        prediction = ask(predictor, features, plan)
         with begun.watch.measure("track"):
             again = self.tracker.look_again(plan, prediction)
         if again is not None and not self._cancelled:

@@ -20,6 +20,7 @@ from amodal_ros.errors import AmodalError, BackendError
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Fault, FaultLog
+from amodal_ros.tracking.asking import Asked
 from amodal_ros.tracking.tracker import AmodalTracker
 from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures, PointPrompt
 
@@ -29,7 +30,7 @@ FAILURES_IN_A_ROW = 5
 FAILING_FOR_S = 2.0
 
 
-class Predictor(Protocol):
+class Predictor(Asked, Protocol):
     """What the node needs of ``amodal_ros.inference.predictor.AmodalPredictor``."""
 
     @property

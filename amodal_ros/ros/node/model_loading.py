@@ -29,7 +29,12 @@ def load_predictor(parameters: PerceptionParameters) -> Predictor:
         threads=parameters.threads,
         verify=parameters.verify,
     )
-    return load_model(parameters.model_dir or None, options, second_look=parameters.second_look)
+    return load_model(
+        parameters.model_dir or None,
+        options,
+        second_look=parameters.second_look,
+        model_memory=parameters.model_memory,
+    )
 
 
 def check_model_folder(parameters: PerceptionParameters) -> None:

@@ -37,6 +37,7 @@ TIMING_KEYS: tuple[str, ...] = (
     "prior",
     "suffix",
     "decoder",
+    "memory",
     "postprocess",
     "track",
     "message",
@@ -53,7 +54,8 @@ class FrameAnswer:
         objects: what the message was made of.
         image_rgb: (H, W, 3) uint8, maybe a view of the source message.
         timings_ms: ``convert`` (messages to arrays), ``preprocess``, ``prefix``, ``prior``,
-            ``suffix``, ``decoder``, ``postprocess``, ``track`` and ``message`` in milliseconds.
+            ``suffix``, ``decoder``, ``memory``, ``postprocess``, ``track`` and ``message`` in
+            milliseconds.
         depth: by which it was decided who hides whom; None: it was not read, or there is none.
     """
 

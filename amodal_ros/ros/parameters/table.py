@@ -83,6 +83,12 @@ class PerceptionParameters:
         "Look once more, in a wider region, at objects whose completed mask reaches the border of "
         "its region; with a model of mode roi",
     )
+    model_memory: bool = parameter(
+        True,
+        Effect.MODEL,
+        "Follow objects by the model's own memory where its folder holds one, as SAM 2's; false: "
+        "segment each image by itself",
+    )
     frame_budget: float = parameter(
         -1.0,
         Effect.NEXT_FRAME,

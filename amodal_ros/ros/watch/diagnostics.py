@@ -228,13 +228,19 @@ def _rates(summary: StatisticsSummary | None) -> list[tuple[str, str]]:
 def _tracks(tracker: TrackerStatus | None) -> list[tuple[str, str]]:
     if tracker is None:
         return []
-    return [
+    values = [
         ("tracks", str(tracker.tracks)),
         ("tracks_coasting", str(tracker.coasting)),
         ("tracks_given", str(tracker.pinned)),
         ("tracker_resets", str(tracker.resets)),
         ("tracker_restarts", str(tracker.restarts)),
     ]
+    if tracker.remembered:
+        values += [
+            ("tracks_in_model_memory", str(tracker.remembered)),
+            ("model_memory_mib", f"{tracker.memory_bytes / 2**20:.1f}"),
+        ]
+    return values
 
 
 def _budget(budget: BudgetStatus | None) -> list[tuple[str, str]]:

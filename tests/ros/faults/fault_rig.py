@@ -246,6 +246,6 @@ class FaultRig:
 _TIMES = frozenset(
     {
         "transport", "wait", "convert", "preprocess", "prefix", "prior", "suffix", "decoder",
-        "postprocess", "track", "message", "total",
+        "memory", "postprocess", "track", "message", "total",
     }
 )  # fmt: skip
