@@ -72,8 +72,9 @@ def memory_cases(
         yield _attention_case(base, objects, frames, generator)
         for prompted in (False, True):
             yield _encoder_case(base, objects, prompted, generator)
-            with two_masks_decoded(base.sam_mask_decoder, two_masks, torch.ones(1)):
-                yield _decoder_case(base, objects, prompted, generator)
+            gain = (torch.arange(objects) % 2 == 0).float()
+            with two_masks_decoded(base.sam_mask_decoder, two_masks, gain):
+                yield _decoder_case(base, objects, prompted, gain, generator)
 
 
 def _attention_case(base: Any, objects: int, frames: int, generator: torch.Generator) -> Case:
@@ -137,7 +138,9 @@ def _encoder_case(base: Any, objects: int, prompted: bool, generator: torch.Gene
     return "memory_encoder", inputs, {"memory": expected}
 
 
-def _decoder_case(base: Any, objects: int, multimask: bool, generator: torch.Generator) -> Case:
+def _decoder_case(
+    base: Any, objects: int, multimask: bool, gain: torch.Tensor, generator: torch.Generator
+) -> Case:
     """Every other row as if it were the frame of a prompt."""
     maps = [
         0.2 * _normal((objects, *(int(s) for s in tensor.shape[1:])), generator)
@@ -160,6 +163,7 @@ def _decoder_case(base: Any, objects: int, multimask: bool, generator: torch.Gen
         "point_labels": F.pad(labels.float(), (0, 1), value=PADDING),
         "without_memory": without,
         "multimask": torch.full((objects,), float(multimask)),
+        "adapter_gain": gain,
     }
     expected = {
         "low_res_logits": logits,

@@ -210,7 +210,9 @@ class MemoryPasses:
     def _run(self, maps: Embeddings, group: _Group, side: int) -> tuple[np.ndarray, ...]:
         """Logits, predicted IoU, maps and pointers of a group's objects in one pass."""
         one, count = group.prompts, len(group.prompts.rows)
-        own = dict(self.runner.rows_of(maps, one.rows, shared=False))
+        taken = {spec.name for spec in self.memory.graphs["memory_decoder"].inputs}
+        rows = self.runner.rows_of(maps, one.rows, shared=False)
+        own = {name: values for name, values in rows.items() if name in taken}
         image = own["embeddings"]
         if group.past:
             past = self._past(group.past, side)

@@ -8,6 +8,8 @@ predictor for a stream: what is remembered of which frame, and for how long.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +17,7 @@ from torch.nn import functional as F
 
 from amodal_ros.modeling.amodal_model import ObjectEmbeddings
 from amodal_ros.modeling.prompts import Prompts
+from amodal_ros.modeling.two_mask_head import two_mask_head
 
 if TYPE_CHECKING:
     from amodal_ros.modeling.amodal_sam2 import AmodalSam2
@@ -119,7 +122,7 @@ class ObjectMemory:
         features = [m.flatten(2).permute(2, 0, 1) for m in maps]  # (h * w, 1, C)
         sizes = [(int(m.shape[-2]), int(m.shape[-1])) for m in maps]
         position = self._base.image_encoder.neck.position_encoding(maps[-1])
-        with self._model.decoder_adapted(embeddings):
+        with self._model.decoder_adapted(embeddings), self._corrected_mask(embeddings):
             _, outputs, _, _ = self._base._track_step(
                 frame_idx=frame_index,
                 is_init_cond_frame=is_prompted,
@@ -139,6 +142,18 @@ class ObjectMemory:
         _, _, predicted_iou, logits, high_res, pointer, score = outputs
         best_iou = predicted_iou.max(dim=1).values
         return features, sizes, (logits, best_iou, high_res, pointer, score)
+
+    @contextmanager
+    def _corrected_mask(self, embeddings: ObjectEmbeddings) -> Iterator[None]:
+        """Take the single mask while the context lasts, where a head corrects it: no other."""
+        has_head = two_mask_head(self._model.adapters) is not None
+        before = self._base.multimask_output_in_sam
+        if has_head and bool((embeddings.adapter_gain != 0).any()):
+            self._base.multimask_output_in_sam = False
+        try:
+            yield
+        finally:
+            self._base.multimask_output_in_sam = before
 
     def _frames_in_clip(self, frame_index: int) -> int:
         """Return the number of frames that SAM 2 is told; a stream is as long as it may look."""

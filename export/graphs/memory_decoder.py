@@ -27,7 +27,8 @@ class MemoryDecoderGraph(nn.Module):
 
     ``without_memory`` (N,) is 1 for the frame of a prompt, whose embeddings have not passed the
     memory attention; ``multimask`` (N,) is 1 where the best of three masks is wanted, as ``sam2``
-    does for a single click and for tracked frames.
+    does for a single click and for tracked frames. A head for two masks takes the gain too: it
+    corrects the single mask, and with gain 0 leaves it.
     """
 
     def __init__(self, base: Any, two_masks: TwoMaskHead | None = None) -> None:
@@ -53,6 +54,7 @@ class MemoryDecoderGraph(nn.Module):
         point_labels: torch.Tensor,
         without_memory: torch.Tensor,
         multimask: torch.Tensor,
+        adapter_gain: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, ...]:
         """Decode N objects: logits, predicted IoU, object pointer, object score."""
         image = embeddings + without_memory[:, None, None, None] * self.no_memory
@@ -61,7 +63,7 @@ class MemoryDecoderGraph(nn.Module):
             (high_res_0, high_res_1),
             point_coords,
             point_labels,
-            torch.ones_like(without_memory),
+            adapter_gain,
         )
         best_logits, best_iou, weights = best_of(logits[:, 1:], iou[:, 1:])
         single, single_iou = logits[:, :1], iou[:, :1]
@@ -90,18 +92,20 @@ def export_memory_decoder(base: Any, two_masks: TwoMaskHead | None = None) -> Co
         two_masks: The model's head, where it has one: it corrects the amodal mask.
     """
     side, channels = int(base.sam_image_embedding_size), int(base.hidden_dim)
-    inputs = (
+    inputs = [
         *decoder_maps(base, "N"),
         Tensor("point_coords", ("N", "P", 2)),
         Tensor("point_labels", ("N", "P")),
         Tensor("without_memory", ("N",)),
         Tensor("multimask", ("N",)),
-    )
+    ]
+    if two_masks is not None:
+        inputs.append(Tensor("adapter_gain", ("N",)))
     return export_component(
         "memory_decoder",
         prepare(MemoryDecoderGraph(base, two_masks)),
         tuple(example_of(tensor) for tensor in inputs),
-        inputs,
+        tuple(inputs),
         (
             Tensor("low_res_logits", ("N", 1, 4 * side, 4 * side)),
             Tensor("predicted_iou", ("N",)),
