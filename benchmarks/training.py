@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from training.trainer.source import DataSource
+    from training.trainer.loading import DataSource
 
 RESULT = "training_throughput.json"
 CONFIG = Path("training/configs/embedded/recipe.yaml")
@@ -45,8 +45,8 @@ def _measure(arguments: argparse.Namespace, source: DataSource | None) -> None:
     from training.trainer.build import build_run
     from training.trainer.config_files import config_to_dict, load_config
     from training.trainer.dry_run import measure_steps
+    from training.trainer.loading import default_source
     from training.trainer.phases import phases_of
-    from training.trainer.source import default_source
     from training.trainer.world import World
 
     source = default_source() if source is None else source

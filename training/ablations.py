@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from training.quiet import silence_packages
+from training.options import silence_packages
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from training.quiet import silence_packages
+from training.options import silence_packages
 
 logger = logging.getLogger(__name__)
 

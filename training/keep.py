@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amodal_ros.errors import AmodalError, CheckpointError
-from training.quiet import silence_packages
+from training.options import silence_packages
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ def keep(run: Path, out: Path) -> int:
         CheckpointError: The run rounds no state, or no such checkpoint is left.
     """
     from training.trainer.checkpoints import CheckpointFolder
-    from training.trainer.kept_state import write_kept
     from training.trainer.run_folder import CONFIG, RunFolder, read_config_dict
+    from training.trainer.state import write_kept
 
     every = int(read_config_dict(run / CONFIG)["checkpoint"]["round_every"])
     folder = CheckpointFolder(RunFolder(run).checkpoints, keep=1)

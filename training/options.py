@@ -8,6 +8,7 @@ import dataclasses
 import inspect
 import re
 import typing
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,3 +106,16 @@ def _kind(hint: Any) -> dict[str, Any]:
 
 def _shown(default: Any) -> str:
     return " ".join(str(v) for v in default) if isinstance(default, tuple) else str(default)
+
+
+# mobile_sam imports timm by its old names, and registers models that timm has by now.
+_PACKAGES = r"(timm|mobile_sam)(\.|$)"
+
+
+def silence_packages() -> None:
+    """Ignore the warnings with which the base models' packages greet whoever imports them.
+
+    For commands, before their imports: a library leaves the filters to the program.
+    """
+    for category in (FutureWarning, UserWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category, module=_PACKAGES)

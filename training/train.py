@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.quiet import silence_packages
+from training.options import silence_packages
 
 if TYPE_CHECKING:
-    from training.trainer.source import DataSource
+    from training.trainer.loading import DataSource
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ def main(argv: Sequence[str] | None = None, source: DataSource | None = None) ->
 def _run(arguments: argparse.Namespace, source: DataSource | None) -> None:
     from training.trainer.config_files import load_config
     from training.trainer.dry_run import dry_run_phases
+    from training.trainer.loading import default_source
     from training.trainer.phases import phases_of
     from training.trainer.recipe import Recipe
     from training.trainer.run_folder import RunFolder
-    from training.trainer.source import default_source
     from training.trainer.world import World
 
     if source is None:

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work in processes that end with the one that started them, even where that was killed."""
+"""Work in other processes: in some that end with the one that started them, and other commands.
+
+Training does not import the export or the benchmarks, and MuJoCo's renderer cannot live in one
+process with torch.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
+
+from amodal_ros.errors import InvalidInputError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -77,3 +85,15 @@ def end_with_parent() -> None:
 def _follow(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)
+
+
+def run_command(module: str, *arguments: str) -> None:
+    """Run ``python -m module``; what it logs is seen, what it prints is not.
+
+    Raises:
+        InvalidInputError: it failed; its message is on standard error.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise InvalidInputError(f"python -m {module} failed ({done.returncode}), see above")

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from training.datasets import AmodalCocoDataset
-from training.evaluation.baselines import geometric_baselines
-from training.evaluation.scores import in_percent
+from training.evaluation.scores import geometric_baselines, in_percent
 from training.metrics import C2fMiou, bucket_label, measure_overlap
 from training.metrics.buckets import LABELS, UNOCCLUDED
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import warnings
 
-from training.quiet import silence_packages
+from training.options import silence_packages
 
 
 def _warn(module: str) -> None:

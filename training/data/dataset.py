@@ -18,18 +18,18 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.modeling.config import SAM2_MEMBERS, AmodalConfig
 from training.batch import TrainBatch, TrainClip
-from training.data.augment import photometric
 from training.data.config import DataConfig, check_data_config
 from training.data.framing import (
     FramedObject,
     Prompted,
     frame_object,
     image_to_input,
+    photometric,
     prompt_object,
     roi_geometry,
 )
 from training.data.objects import ObjectSource, Picture
-from training.data.sources import open_objects
+from training.data.photo_objects import open_objects
 
 _ATTEMPTS = 50
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects of photos that people outlined: what is seen of them, and sometimes all of them."""
+"""From a configuration to its objects; those of photos that people outlined."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
-from training.data.config import DataConfig, SourceConfig
-from training.data.objects import ObjectMasks, ObjectSource, Picture
+from training.data.config import PHOTOS, SCENES, SHARDS, TAOS, DataConfig, SourceConfig
+from training.data.objects import (
+    DatasetObjects,
+    ObjectMasks,
+    ObjectSource,
+    Picture,
+    TaosObjects,
+    TaosShardObjects,
+)
+from training.datasets import open_dataset
 from training.taos.config import TaosConfig
 from training.taos.sources import open_source
 from training.taos.sources.base import PhotoSource
@@ -78,3 +86,33 @@ def _others(photo: Photo, item: PhotoObject, visible: NDArray[np.bool_]) -> NDAr
         if other is not item:
             seen |= other.rasterise(photo.hw)
     return seen & ~visible
+
+
+def open_objects(source: SourceConfig, config: DataConfig, seed: int) -> ObjectSource:
+    """Open one source.
+
+    Raises:
+        InvalidInputError: it has no records, or its kind is unknown.
+        DatasetError: its files are missing or broken.
+    """
+    if source.kind == TAOS:
+        return TaosObjects(source, config, seed)
+    if source.kind == PHOTOS:
+        return PhotoObjects(source, config)
+    if source.kind == SHARDS:
+        return TaosShardObjects(source)
+    if source.kind == SCENES:
+        folder = Path(source.path)
+        chunks = sorted(folder.glob("chunk_*/annotations.json"))
+        if source.limit and len(chunks) < source.limit:
+            raise InvalidInputError(
+                f"{folder}: expected at least {source.limit} chunks of scenes, found {len(chunks)}"
+            )
+        if not chunks:
+            raise InvalidInputError(f"{folder}: expected chunk_*/annotations.json, found none")
+        chosen = chunks[: source.limit] if source.limit else chunks
+        return DatasetObjects(
+            [open_dataset("amodal_coco", file.parent, file) for file in chosen], config, 0
+        )
+    dataset = open_dataset(source.kind, Path(source.path), Path(source.annotations))
+    return DatasetObjects([dataset], config, source.limit)

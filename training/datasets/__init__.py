@@ -6,13 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
-from training.datasets.amodal_coco import AmodalCocoDataset
 from training.datasets.base import AmodalDataset, FrameKey
-from training.datasets.cocoa import CocoaDataset, Mp3dAmodalDataset
-from training.datasets.cocoa_cls import CocoaClsDataset
+from training.datasets.coco_style import AmodalCocoDataset, KinsDataset
+from training.datasets.cocoa import CocoaClsDataset, CocoaDataset, Mp3dAmodalDataset
 from training.datasets.errors import BadRecords, CorruptRecordError, DatasetError
 from training.datasets.fishbowl import FishbowlDataset
-from training.datasets.kins import KinsDataset
 from training.datasets.movid_a import MovidADataset
 from training.datasets.sample import AmodalSample, ImageFile, Provenance
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets of one COCO-style annotation per object: the shared way from record to sample."""
+"""Datasets of one COCO-style annotation per object: KINS, and our own `amodal_coco`."""
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,3 +102,69 @@ def visible_or_amodal(
         return amodal
     hw = (amodal.shape[0], amodal.shape[1])
     return decode_segmentation(annotation["visible_mask"], hw)
+
+
+class KinsDataset(CocoStyleDataset):
+    """``instances_{train,val}.json`` or ``update_{train,test}_2020.json``, told apart by keys.
+
+    Original: ``segmentation`` (amodal polygons, all merged) and ``inmodal_seg`` (RLE). 2020:
+    ``a_segm`` and ``i_segm`` (polygons). Categories are mapped by id: the original has no
+    instance of category 3, so positions and ids differ.
+    """
+
+    name = "kins"
+
+    def image_folders(self, file_name: str) -> Sequence[str]:
+        """``training/image_2`` or ``testing/image_2``: both hold a ``000000.png``."""
+        split = "training" if "train" in self.annotations.name else "testing"
+        return [f"{split}/image_2", split]
+
+    def masks(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+        """Amodal and visible mask of either release."""
+        keys = ("a_segm", "i_segm") if "a_segm" in annotation else ("segmentation", "inmodal_seg")
+        amodal, visible = (decode_segmentation(annotation[key], hw) for key in keys)
+        return amodal, visible
+
+
+class AmodalCocoDataset(CocoStyleDataset):
+    """Reads ``amodal_coco``. Both masks are required; boxes are taken from the masks."""
+
+    name = "amodal_coco"
+
+    def image_folders(self, file_name: str) -> Sequence[str]:
+        """Relative to the root, or in its ``images`` folder."""
+        return ["images"]
+
+    def masks(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+        """Both RLE (compressed or not; polygons are read too)."""
+        amodal = decode_segmentation(annotation["segmentation"], hw)
+        return amodal, decode_segmentation(annotation["visible_mask"], hw)
+
+    def occlusion_hint(self, index: int) -> float | None:
+        """``occlude_rate``, which this project's writer always states."""
+        rate = self.tables.annotations[index].get("occlude_rate")
+        return None if rate is None else float(rate)
+
+    def others(self, index: int) -> NDArray[np.bool_]:
+        """The union of their visible masks, less the object's own."""
+        mine = self.tables.annotations[index]
+        with reading_record(self.annotations, f"neighbours of annotation {index}"):
+            hw = image_hw(self.tables.image(mine))
+            seen = np.zeros(hw, dtype=bool)
+            for other in self._of_image.get(mine["image_id"], ()):
+                if other is not mine:
+                    seen |= decode_segmentation(other["visible_mask"], hw)
+            return seen & ~decode_segmentation(mine["visible_mask"], hw)
+
+    @functools.cached_property
+    def _of_image(self) -> dict[Any, list[Mapping[str, Any]]]:
+        groups: dict[Any, list[Mapping[str, Any]]] = {}
+        for annotation in self.tables.annotations:
+            if isinstance(annotation, Mapping):  # what is no record says so when it is read
+                groups.setdefault(annotation.get("image_id"), []).append(annotation)
+        return groups
+
+    def video(self, image: Mapping[str, Any]) -> tuple[int | str | None, int | None]:
+        """Optional ``video_id`` and ``frame``."""
+        frame = image.get("frame")
+        return image.get("video_id"), None if frame is None else int(frame)

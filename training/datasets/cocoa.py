@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""COCOA (Zhu et al., CVPR 2017) and MP3D-Amodal (Zhan et al., CVPR 2024), of one skeleton.
+"""COCOA (Zhu et al., CVPR 2017), its objects with COCO classes, and MP3D-Amodal of one skeleton.
 
-An annotation is an image; its ``regions`` are the objects.
+COCOA and MP3D-Amodal (Zhan et al., CVPR 2024): an annotation is an image; its ``regions`` are the
+objects. COCOA-cls (Follmann et al., 2019): COCO's classes, as a flat COCO file.
 """
 
 from __future__ import annotations
@@ -15,13 +16,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets.base import AmodalDataset, FrameKey
-from training.datasets.coco_style import Masks, visible_or_amodal
+from training.datasets.coco_style import CocoStyleDataset, Masks, visible_or_amodal
 from training.datasets.coco_tables import CocoTables, find_image, image_hw
-from training.datasets.cocoa_cls import coco_folders
 from training.datasets.errors import DatasetError, reading_record
 from training.datasets.masks import decode_segmentation
 from training.datasets.restricted_pickle import load_restricted
 from training.datasets.sample import AmodalSample, ImageFile, Provenance
+
+
+class CocoaClsDataset(CocoStyleDataset):
+    """``COCO_amodal_{train,val}2014_with_classes.json``.
+
+    ``iscrowd`` is not looked at: the official file sets it because the masks are RLE, and COCO's
+    own tools would then leave the objects out.
+    """
+
+    name = "cocoa_cls"
+
+    def image_folders(self, file_name: str) -> Sequence[str]:
+        """COCO's split folders."""
+        return coco_folders(file_name)
+
+    def masks(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+        """Amodal ``segmentation``; without ``visible_mask`` the object is not occluded."""
+        amodal = decode_segmentation(annotation["segmentation"], hw)
+        return amodal, visible_or_amodal(annotation, amodal)
+
+
+def coco_folders(file_name: str) -> Sequence[str]:
+    """``train2014`` for ``COCO_train2014_….jpg``, and so on."""
+    return [
+        folder
+        for split in ("train2014", "val2014", "test2014")
+        if split in file_name
+        for folder in (split, f"images/{split}")
+    ]
 
 
 class RegionsDataset(AmodalDataset):

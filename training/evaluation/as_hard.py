@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from amodal_ros.errors import InvalidInputError
-from training.evaluation.baselines import VISIBLE_HULL
-from training.evaluation.instances import print_about
+from training.evaluation.report import print_about
+from training.evaluation.scores import VISIBLE_HULL
 
 Array = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import dilate_mask
 from amodal_ros.image.rle import decode_rle
-from training.evaluation.instances import print_about
+from training.evaluation.report import print_about
 
 Mask = NDArray[np.bool_]
 

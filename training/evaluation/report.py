@@ -4,23 +4,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from amodal_ros.errors import AmodalError
 from amodal_ros.files import file_sha256
 from training.datasets import AmodalDataset, BadRecords
-from training.evaluation.baselines import (
+from training.evaluation.runner import MODEL, POST, VIDEO_POST, Evaluation
+from training.evaluation.scores import (
     BOX_FILL,
     PREDICTED_VISIBLE,
     TRUE_VISIBLE,
+    UNOCCLUDED_METRIC,
     VISIBLE_HULL,
+    in_percent,
 )
-from training.evaluation.runner import MODEL, POST, VIDEO_POST, Evaluation
-from training.evaluation.scores import UNOCCLUDED_METRIC, in_percent
 from training.evaluation.segmenters import ModelDescription
 
 BASELINES = (BOX_FILL, PREDICTED_VISIBLE, TRUE_VISIBLE, VISIBLE_HULL)
@@ -150,3 +153,23 @@ def build_table(report: Mapping[str, Any]) -> Table:
         f"{dataset['unprompted']} unprompted, {dataset['skipped']} skipped; percent"
     )
     return table
+
+
+logger = logging.getLogger(__name__)
+
+
+def print_about(path: Path, describe: Callable[[list[dict[str, Any]]], str]) -> int:
+    """Print what can be said about an ``instances.jsonl``; returns the exit status.
+
+    Args:
+        path: of the file. One that cannot be read, or not be described, is named in the log.
+        describe: makes the text from its records.
+    """
+    logging.basicConfig(format="%(message)s")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        print(describe([json.loads(line) for line in lines]))
+    except (AmodalError, OSError, ValueError, KeyError) as error:
+        logger.error("%s: %s", path, error)
+        return 1
+    return 0

@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 
 from amodal_ros.image.rle import encode_rle
 from training.datasets import AmodalDataset, AmodalSample, BadRecords, CorruptRecordError
-from training.evaluation.baselines import PREDICTED_VISIBLE, geometric_baselines
 from training.evaluation.prompting import ImageAnswers, Prompter
-from training.evaluation.scores import ScoreBoard, percent, score_instance
+from training.evaluation.scores import (
+    PREDICTED_VISIBLE,
+    ScoreBoard,
+    geometric_baselines,
+    percent,
+    score_instance,
+)
 from training.metrics import VisibleMeans, measure_visible, united_with_visible, video_post
 
 MODEL = "model"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All metrics at once, for the model and for every baseline, in the form of the report."""
+"""All metrics at once, for the model and for the baselines that every table is compared with."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.image.boundary import boundary_f
+from amodal_ros.image.masks import mask_box
 from training.metrics import (
     BoundaryF,
     C2fMiou,
@@ -107,3 +109,40 @@ def percent(fraction: float | None) -> float | None:
 def in_percent(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures in percent, counts (``n…``) as they are."""
     return {k: v if k.startswith("n") else percent(v) for k, v in figures.items()}
+
+
+BOX_FILL = "box fill"
+TRUE_VISIBLE = "true visible mask"
+VISIBLE_HULL = "convex hull of the true visible mask"
+PREDICTED_VISIBLE = "predicted visible mask"
+
+
+def geometric_baselines(visible_mask: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    """Box fill, the visible mask itself, and its convex hull, by name.
+
+    Args:
+        visible_mask: (H, W) bool, the true one; empty gives empty predictions.
+    """
+    return {
+        BOX_FILL: fill_box(visible_mask),
+        TRUE_VISIBLE: visible_mask,
+        VISIBLE_HULL: convex_hull(visible_mask),
+    }
+
+
+def fill_box(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The tight box of a mask (H, W) bool, filled."""
+    x0, y0, x1, y1 = mask_box(mask)
+    filled = np.zeros_like(mask)
+    filled[y0:y1, x0:x1] = True
+    return filled
+
+
+def convex_hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The convex hull of a mask's pixel centres, (H, W) bool; contains the mask."""
+    points = cv2.findNonZero(mask.astype(np.uint8))
+    if points is None:
+        return np.zeros_like(mask)
+    hull = np.zeros(mask.shape, dtype=np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    return (hull > 0) | mask

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from training.quiet import silence_packages
+from training.options import silence_packages
 
 if TYPE_CHECKING:
     from training.finetune.pipeline import Result
@@ -29,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from training.options import from_options
 
     try:
-        from training.finetune.pipeline import finetune
-        from training.finetune.report import report_markdown
+        from training.finetune.pipeline import finetune, report_markdown
         from training.finetune.settings import FinetuneSettings
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its import raises it

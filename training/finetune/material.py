@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amodal_ros.errors import InvalidInputError
-from training.finetune.commands import run_command
 from training.finetune.settings import FinetuneSettings
 from training.rendering.sh3f import DEBIAN_FOLDER
 from training.taos.config import TaosConfig
 from training.taos.prefill import prefill_renders
 from training.taos.sources import PhotoSource, open_source
 from training.taos.sources.render import RenderSource
+from training.worker_processes import run_command
 
 logger = logging.getLogger(__name__)
 

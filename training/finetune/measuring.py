@@ -16,8 +16,8 @@ from training.evaluation.prompting import Prompter
 from training.evaluation.runner import MODEL, evaluate
 from training.evaluation.scores import UNOCCLUDED_METRIC, percent
 from training.evaluation.segmenters import open_model_folder
-from training.finetune.commands import run_command
 from training.finetune.settings import FinetuneSettings
+from training.worker_processes import run_command
 
 logger = logging.getLogger(__name__)
 

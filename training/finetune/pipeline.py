@@ -14,16 +14,21 @@ from amodal_ros.files import whole_folder, write_bytes
 from amodal_ros.model_folder.manifest import MANIFEST_NAME
 from amodal_ros.verify import verify_model_dir
 from training.datasets import open_dataset
-from training.finetune.between import write_between
-from training.finetune.commands import run_command
 from training.finetune.held_back import OBJECTS, make_held_back
 from training.finetune.material import Material, open_material, render_scenes
 from training.finetune.measuring import Figures, benchmark_file, given_benchmark, lost, measure
-from training.finetune.recipe import BATCH, recipe, write_recipe
-from training.finetune.running import device_section, seconds_of_step, train
+from training.finetune.running import (
+    BATCH,
+    device_section,
+    recipe,
+    seconds_of_step,
+    train,
+    write_recipe,
+)
 from training.finetune.settings import FinetuneSettings
-from training.finetune.start import ADAPTERS, Start, find_start
+from training.finetune.start import ADAPTERS, Start, find_start, write_between
 from training.trainer.records import duration
+from training.worker_processes import run_command
 
 logger = logging.getLogger(__name__)
 
@@ -213,3 +218,36 @@ def _publish(candidate: Path, out: Path) -> None:
         for file in (candidate / MODEL).iterdir():
             write_bytes(unfinished / file.name, file.read_bytes())
     write_bytes(out / ADAPTERS, (candidate / ADAPTERS).read_bytes())
+
+
+_COLUMNS = ("full", "occ", "unoccluded", "visible")
+
+
+def report_markdown(result: Result) -> str:
+    """Before and after, in percent; see `Figures`."""
+    lines = [
+        "| | objects | mIoU_full | mIoU_occ | unoccluded | visible IoU |",
+        "|---|---:|---:|---:|---:|---:|",
+        *_rows("objects kept back", result.own),
+    ]
+    if result.benchmark is not None:
+        lines += _rows("tabletop benchmark", result.benchmark)
+    share = round(100 * result.share)
+    if share < 100:
+        lines += ["", f"After: {share} % of the way from the older to the newly trained adapters."]
+    if result.reason:
+        lines += ["", f"The older model stays: {result.reason}."]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(name: str, pair: tuple[Figures, Figures]) -> list[str]:
+    return [
+        f"| {name}, {when} | {figures.objects} | "
+        + " | ".join(_shown(getattr(figures, column)) for column in _COLUMNS)
+        + " |"
+        for when, figures in zip(("before", "after"), pair, strict=True)
+    ]
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

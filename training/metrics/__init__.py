@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from amodal_ros.metrics.c2f import C2fMiou, MiouResult
 from amodal_ros.metrics.overlap import Overlap, measure_overlap
-from training.metrics.boundary import BoundaryF, davis_tolerance
 from training.metrics.buckets import BucketResult, OcclusionBuckets, bucket_label
 from training.metrics.miou import (
+    BoundaryF,
     OccludedOnlyMiou,
     PooledMiou,
+    davis_tolerance,
     united_with_visible,
 )
 from training.metrics.video import C2fVideoMiou, VideoMiouResult, video_post

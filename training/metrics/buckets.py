@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.metrics.c2f import C2fMiou, MiouResult
 from amodal_ros.metrics.overlap import Overlap
-from training.metrics.boundary import BoundaryF
+from training.metrics.miou import BoundaryF
 
 EDGES = (0.2, 0.4, 0.6, 0.8)
 UNOCCLUDED = "0 %"

@@ -18,13 +18,12 @@ from amodal_ros.modeling.base_weights import BaseIdentity, identify, read_base_w
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import load_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
-from training.losses.discriminator import Discriminator
+from training.losses.adversarial import Discriminator
 from training.trainer.config import RANDOM_BASE, TrainConfig
 from training.trainer.ema import WeightAverage
 from training.trainer.guard import DivergenceGuard
-from training.trainer.loading import BatchPlan
+from training.trainer.loading import BatchPlan, DataSource
 from training.trainer.phases import Phase, Span
-from training.trainer.source import DataSource
 from training.trainer.state import TrainState
 from training.trainer.world import World
 

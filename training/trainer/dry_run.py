@@ -15,12 +15,16 @@ from pathlib import Path
 import torch
 
 from training.trainer.build import Run, build_run
-from training.trainer.loading import MicroBatches, micro_batches_of_step, training_loader
+from training.trainer.loading import (
+    DataSource,
+    MicroBatches,
+    micro_batches_of_step,
+    training_loader,
+)
 from training.trainer.loop import Trainer
 from training.trainer.phases import Phase
 from training.trainer.records import duration
 from training.trainer.run_folder import RunFolder
-from training.trainer.source import DataSource
 from training.trainer.world import World
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from amodal_ros.errors import AmodalError
 from training.batch import TrainBatch
 from training.trainer.config import StopConfig
 from training.trainer.forward import frames_of
-from training.trainer.source import Batch
+from training.trainer.loading import Batch
 
 _MEMORY = 0.99  # of the running mean of the loss, per step
 

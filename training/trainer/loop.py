@@ -21,12 +21,11 @@ from training.trainer.build import Run
 from training.trainer.checkpoints import Best, CheckpointFolder
 from training.trainer.config_files import config_to_dict
 from training.trainer.guard import TrainingDivergedError, save_batches
-from training.trainer.kept_state import round_state
-from training.trainer.loading import MicroBatches, micro_batches_of_step, training_loader
+from training.trainer.loading import Batch, MicroBatches, micro_batches_of_step, training_loader
+from training.trainer.phases import learning_rate
 from training.trainer.records import Records
 from training.trainer.run_folder import RunFolder
-from training.trainer.schedule import learning_rate
-from training.trainer.source import Batch
+from training.trainer.state import round_state
 from training.trainer.step import GradientStep
 from training.trainer.validation import Validation, Validator
 

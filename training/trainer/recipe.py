@@ -14,10 +14,10 @@ from amodal_ros.errors import CheckpointError, InvalidInputError
 from training.trainer.build import build_run
 from training.trainer.checkpoints import CheckpointFolder
 from training.trainer.config import TrainConfig
+from training.trainer.loading import DataSource
 from training.trainer.loop import Trainer, TrainResult
 from training.trainer.phases import Phase, phase_at
 from training.trainer.run_folder import RunFolder
-from training.trainer.source import DataSource
 from training.trainer.world import World
 
 logger = logging.getLogger(__name__)

@@ -15,20 +15,23 @@ import torch
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.amodal_model import AmodalModel
 from training.losses.adversarial import (
+    Discriminator,
     discriminator_loss,
     masks_for_discriminator,
     model_loss,
     probabilities_for_discriminator,
 )
-from training.losses.consistency import consistency_loss, has_both_regions
-from training.losses.discriminator import Discriminator
-from training.losses.segmentation import occlusion_loss, segmentation_loss
-from training.losses.visible import intrusion_loss
+from training.losses.segmentation import (
+    consistency_loss,
+    has_both_regions,
+    intrusion_loss,
+    occlusion_loss,
+    segmentation_loss,
+)
 from training.trainer.config import TrainConfig
 from training.trainer.forward import FramePrediction, frames_of, predict
-from training.trainer.loading import BatchPlan
-from training.trainer.schedule import adversarial_ramp, mask_noise
-from training.trainer.source import Batch
+from training.trainer.loading import Batch, BatchPlan
+from training.trainer.phases import adversarial_ramp, mask_noise
 from training.trainer.world import World
 
 # Terms that are means over the objects with a visible and an occluded part, and over all objects;

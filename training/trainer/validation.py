@@ -18,7 +18,7 @@ from amodal_ros.modeling.amodal_model import AmodalModel
 from training.losses.segmentation import upsample_logits
 from training.trainer.config import TrainConfig
 from training.trainer.forward import FramePrediction, predict
-from training.trainer.source import DataSource
+from training.trainer.loading import DataSource
 from training.trainer.world import World
 
 

@@ -9,6 +9,8 @@ streaming memory of SAM 2, two models, several calls per step.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,7 +20,6 @@ import torch.distributed
 from lightning_fabric import Fabric
 
 from training.trainer.config import DevicesConfig
-from training.trainer.cpu_memory import keep_freed_memory
 
 
 class World:
@@ -122,3 +123,27 @@ def _is_single(config: DevicesConfig) -> bool:
         return int(config.devices) == 1
     on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
     return not on_gpu or torch.cuda.device_count() == 1
+
+
+logger = logging.getLogger(__name__)
+
+# From malloc.h; man 3 mallopt.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def keep_freed_memory() -> bool:
+    """Serve large tensors from the heap, and never shrink it.
+
+    By default glibc maps every large block from the kernel and returns it when it is freed, so
+    that each activation of each step is paid for page by page. A training step allocates the same
+    sizes over and over.
+
+    Returns:
+        Whether the C library has such a setting.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError) as error:  # musl, macOS
+        logger.info("this C library keeps its own rules for freed memory: %s", error)
+        return False
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))

@@ -11,7 +11,7 @@ from PIL import Image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import AmodalConfig
 from training.data import DataConfig, SourceConfig, build_dataset, collate
-from training.data.sources import open_objects
+from training.data.photo_objects import open_objects
 
 HW = (240, 320)
 

@@ -9,7 +9,7 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from training.evaluation.as_hard import main, reweighted
-from training.evaluation.baselines import VISIBLE_HULL
+from training.evaluation.scores import VISIBLE_HULL
 
 HULL_OF = {"mug": (70.0, 10.0), "box": (90.0, 40.0), "pan": (75.0, 30.0)}
 MODEL_OF = {"mug": (80.0, 50.0), "box": (95.0, 70.0), "pan": (90.0, 60.0)}

@@ -17,12 +17,12 @@ from training import evaluate as command
 from training.datasets import BadRecords, CorruptRecordError, open_dataset
 from training.datasets.masks import decode_segmentation
 from training.evaluation import open_model
-from training.evaluation.baselines import convex_hull, fill_box, geometric_baselines
 from training.evaluation.markdown import main as markdown_main
 from training.evaluation.markdown import report_markdown
 from training.evaluation.prompting import Prompter
 from training.evaluation.report import BASELINES, build_report
 from training.evaluation.runner import evaluate
+from training.evaluation.scores import convex_hull, fill_box, geometric_baselines
 from training.evaluation.segmenters import ModelDescription
 from training.metrics import C2fMiou
 

@@ -19,15 +19,13 @@ from tests.training.finetune.conftest import write_adapters
 from training.data import DataConfig
 from training.datasets import open_dataset
 from training.finetune import material as material_module
-from training.finetune.between import write_between
 from training.finetune.held_back import make_held_back
 from training.finetune.material import open_material
 from training.finetune.measuring import Figures, lost
-from training.finetune.pipeline import Result, finetune, refusal
-from training.finetune.recipe import own_alone, recipe, write_recipe
-from training.finetune.report import report_markdown
+from training.finetune.pipeline import Result, finetune, refusal, report_markdown
+from training.finetune.running import own_alone, recipe, write_recipe
 from training.finetune.settings import FinetuneSettings
-from training.finetune.start import find_start
+from training.finetune.start import find_start, write_between
 from training.trainer.config_files import load_config
 
 DEVICE = {"accelerator": "cpu", "devices": "1", "precision": "32-true"}

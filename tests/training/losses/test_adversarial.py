@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
 from training.losses.adversarial import (
+    Discriminator,
     discriminator_loss,
     masks_for_discriminator,
     model_loss,
     probabilities_for_discriminator,
 )
-from training.losses.discriminator import Discriminator
 
 
 @pytest.fixture

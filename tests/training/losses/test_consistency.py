@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.losses.consistency import consistency_loss, has_both_regions
+from training.losses.segmentation import consistency_loss, has_both_regions
 
 
 def halves(side: int = 8) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.losses.visible import intrusion_loss
+from training.losses.segmentation import intrusion_loss
 
 
 def test_it_is_the_share_of_the_mask_on_others():

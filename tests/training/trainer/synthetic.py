@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.config import AmodalConfig
 from training.batch import TrainBatch, TrainClip
-from training.trainer.source import DataSource
+from training.trainer.loading import DataSource
 
 _VALIDATION_SEED = 12345
 

@@ -17,9 +17,8 @@ from amodal_ros.modeling.video_predictor import AmodalVideoPredictor
 from amodal_ros.modeling.video_types import VideoOptions, VideoPrompt
 from tests.training.trainer.synthetic import SyntheticConfig, SyntheticDataset, collate
 from training.batch import TrainClip
-from training.trainer.clips import follow
 from training.trainer.config import VideoConfig
-from training.trainer.forward import predict
+from training.trainer.forward import follow, predict
 
 SIZE = 128
 

@@ -13,8 +13,8 @@ from tests.training.trainer.test_resume import assert_same, lines, train, weight
 from training.data import DataConfig
 from training.keep import keep
 from training.trainer.config_files import load_config
-from training.trainer.kept_state import write_kept
 from training.trainer.phases import phase_at, phases_of
+from training.trainer.state import write_kept
 
 PHASES = [
     {"samples": 8},

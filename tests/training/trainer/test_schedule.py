@@ -7,7 +7,7 @@ from amodal_ros.errors import InvalidInputError
 from training.trainer.config import DiscriminatorConfig, OptimiserConfig, StopConfig
 from training.trainer.guard import DivergenceGuard
 from training.trainer.loading import BatchPlan, MicroBatches
-from training.trainer.schedule import adversarial_ramp, learning_rate, mask_noise
+from training.trainer.phases import adversarial_ramp, learning_rate, mask_noise
 
 
 def test_the_papers_rate_falls_linearly():
