@@ -6,10 +6,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.scenes.crockery import bowl, bucket, jug, pan, plate, pot, teapot
+from training.scenes.crockery import (
+    bowl,
+    bucket,
+    disc,
+    handle,
+    jug,
+    pan,
+    plate,
+    pot,
+    radius_at,
+    shell,
+    standing,
+    teapot,
+    wall,
+)
 from training.scenes.meshes import about, box, curve, lathe, tube
 from training.scenes.props import Shape
-from training.scenes.turned import disc, handle, radius_at, shell, standing, wall
 
 Rng = np.random.Generator
 Profile = NDArray[np.float64]

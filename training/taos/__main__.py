@@ -121,10 +121,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from training.taos.amodal_coco import export_amodal_coco
     from training.taos.preview import write_preview
     from training.taos.runner import run_taos
-    from training.taos.shards import shard_files
+    from training.taos.shards import export_amodal_coco, shard_files
 
     run = run_from(options)
     statistics = run_taos(run, workers=options.workers, engine=options.engine)

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import remove_unfinished, write_text
 from training.taos.run import TaosRun, dump, make_shard, shard_path
 from training.taos.sampler import TaosSampler
 from training.taos.statistics import TaosStatistics
+from training.untrusted import CorruptRecordError
 from training.worker_processes import in_processes
 
 LOGGER = logging.getLogger(__name__)
@@ -47,7 +51,7 @@ def run_taos(run: TaosRun, *, workers: int = 1, engine: str = "local") -> TaosSt
     missing = missing_shards(run)
     started, done = time.monotonic(), 0
     if engine == "ray" and missing:
-        from training.taos.ray_engine import make_shards_on_ray
+        from training.taos.runner import make_shards_on_ray
 
         reports = make_shards_on_ray(run, missing, workers)
     elif workers == 1 or len(missing) <= 1:
@@ -153,3 +157,62 @@ def _open_sources(run: TaosRun) -> None:
 
 def _work(shard: int) -> dict[str, Any]:
     return make_shard(_Worker.run, _Worker.sampler, shard)
+
+
+class ShardMaker:
+    """A Ray actor: opens the sources once, then makes the shards it is given."""
+
+    def __init__(self, run: TaosRun) -> None:
+        """Opens the sources."""
+        self._run = run
+        self._sampler = run.sampler()
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Makes the shards numbered in ``batch["shard"]``; returns their reports as JSON."""
+        reports = [self._make(int(shard)) for shard in batch["shard"]]
+        return {"report": np.array([json.dumps(report) for report in reports], dtype=object)}
+
+    def _make(self, shard: int) -> dict[str, Any]:
+        """A corrupt record travels as data: Ray wraps exceptions beyond recognition."""
+        try:
+            return make_shard(self._run, self._sampler, shard)
+        except CorruptRecordError as error:
+            return {"corrupt": [error.file, error.record, error.reason]}
+
+
+def make_shards_on_ray(run: TaosRun, shards: list[int], workers: int) -> Iterator[dict[str, Any]]:
+    """Makes the shards on `workers` actors of the connected (or a new local) Ray cluster.
+
+    Yields:
+        The report of each shard, as it becomes ready.
+
+    Raises:
+        InvalidInputError: if Ray is not installed.
+        CorruptRecordError: for a corrupt record, unless ``run.skip_bad``.
+    """
+    # Ray reports usage to its makers unless told not to; a user may still ask for it.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise InvalidInputError("--engine ray needs Ray Data: pip install 'ray[data]'") from error
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    actors = min(workers, len(shards))
+    # One block for each shard from the start: repartitioning would need a CPU that the actors
+    # may all hold, and then wait for ever.
+    numbers = [{"shard": shard} for shard in shards]
+    dataset = ray.data.from_items(numbers, override_num_blocks=len(shards))
+    made = dataset.map_batches(
+        ShardMaker,
+        fn_constructor_args=(run,),
+        batch_size=1,
+        concurrency=(1, actors),
+        num_cpus=1,
+    )
+    for row in made.iter_rows():
+        report = json.loads(row["report"])
+        if "corrupt" in report:
+            raise CorruptRecordError(*report["corrupt"])
+        yield report

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
+from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
 from training.taos.config import TaosConfig
 from training.taos.types import TaosClip, TaosSample
 from training.untrusted import MAX_FILE_BYTES, CorruptRecordError
@@ -177,3 +178,39 @@ def _decode(path: Path, key: str, name: str, data: bytes | None, flag: int) -> n
     if image is None:
         raise CorruptRecordError(path, key, f"member {name!r} is missing or cannot be decoded")
     return image
+
+
+_CATEGORY = "object"
+
+
+def export_amodal_coco(shards: Iterable[Path], out: Path) -> Path:
+    """Writes ``images/*.png`` (lossless) and ``annotations.json`` from shards.
+
+    Each image has one object, the target; frames of clips also have ``track_id``, and their
+    images ``video_id`` and ``frame``.
+
+    Returns:
+        Path of the annotation file.
+
+    Raises:
+        CorruptRecordError: naming the shard and the sample.
+    """
+    folder = out / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = AmodalCocoWriter({"description": "TAOS composites"}, [_CATEGORY])
+    for shard in shards:
+        for sample in read_shard(shard):
+            name = f"{sample_key(sample)}.png"
+            if not cv2.imwrite(str(folder / name), sample.image[..., ::-1]):
+                raise OSError(f"cannot write {folder / name}")
+            made_by = sample.provenance
+            height, width = sample.amodal.shape
+            number = writer.add_image(
+                name, (height, width), made_by.get("video_id"), made_by.get("frame")
+            )
+            writer.add_object(
+                number, _CATEGORY, sample.amodal, sample.visible, made_by.get("track_id")
+            )
+    path = out / "annotations.json"
+    writer.write(path)
+    return path

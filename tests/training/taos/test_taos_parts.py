@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from training.rendering.model_files import OWN, find_models, reader_of
 from training.rendering.obj_model import parse_obj
 from training.taos.config import TaosConfig
 from training.taos.sources import open_source
-from training.taos.sources.render import RenderSource
+from training.taos.sources.render import OWN, RenderSource, find_models, reader_of
 from training.untrusted import CorruptRecordError, RejectedError
 
 

@@ -251,7 +251,7 @@ def test_the_command_refuses_what_it_cannot_do(yolo_root: Path, tmp_path: Path) 
 
 def test_help_is_instant_and_torch_is_never_imported(yolo_root: Path) -> None:
     code = (
-        "import sys, training.taos, training.taos.dataset, training.taos.amodal_coco\n"
+        "import sys, training.taos, training.taos.dataset, training.taos.shards\n"
         "import training.taos.sources.render, training.taos.sources.photos\n"
         "sys.exit(any(name.split('.')[0] in ('torch', 'ray', 'mujoco', 'webdataset')"
         " for name in sys.modules))"

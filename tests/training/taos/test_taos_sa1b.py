@@ -15,7 +15,7 @@ import pytest
 from tests.training.taos.taos_drawings import HW, add_member, draw_photo, sa1b_record
 from training.taos.config import TaosConfig
 from training.taos.sources import open_source
-from training.taos.sources.tar_index import index_tar
+from training.taos.sources.sa1b import index_tar
 from training.untrusted import CorruptRecordError
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
 from training.taos.sources import open_source
-from training.taos.sources.white import white_ground
+from training.taos.sources.cutouts import white_ground
 
 
 def _shot() -> tuple[np.ndarray, np.ndarray]:

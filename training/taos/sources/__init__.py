@@ -61,7 +61,7 @@ def _open(spec: str, config: TaosConfig, cache: Path) -> Source:
 
         return CutOutFolder(spec, path)
     if kind == "white":
-        from training.taos.sources.white import WhiteGroundFolder
+        from training.taos.sources.cutouts import WhiteGroundFolder
 
         return WhiteGroundFolder(spec, path)
     if kind == "render":

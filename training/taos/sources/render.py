@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rendered 3D models as cut-outs, kept in a cache folder once made."""
+"""Rendered 3D models as cut-outs, kept in a cache folder once made.
+
+Models are those of Sweet Home 3D catalogues, and plain OBJ files with what lies beside them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,9 +17,8 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import write_bytes
-from training.rendering.model_files import OWN, find_models, reader_of
 from training.rendering.obj_model import parse_obj, shape_reason
-from training.rendering.sh3f import CatalogueModel
+from training.rendering.sh3f import CatalogueModel, inside, model_reader, read_catalogue
 from training.taos.config import TaosConfig
 from training.taos.sources.base import CutOutSource
 from training.taos.sources.cutouts import cut_out_from_rgba
@@ -152,3 +154,54 @@ class RenderSource(CutOutSource):
             config.render_views,
         )
         return hashlib.sha256(repr(recipe).encode("utf-8")).hexdigest()[:24]
+
+
+OWN = "own"
+"""Licence of a plain OBJ file: whoever names it has the right to use it."""
+
+_OBJ, _CATALOGUE = ".obj", ".sh3f"
+
+
+def find_models(root: Path) -> list[CatalogueModel]:
+    """Models of a catalogue or OBJ file, or of all below a folder; empty where there are none.
+
+    Raises:
+        CorruptRecordError: a catalogue cannot be read.
+    """
+    files = [root] if root.is_file() else sorted(root.rglob("*"))
+    found: list[CatalogueModel] = []
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix == _CATALOGUE:
+            found += read_catalogue(path)
+        elif suffix == _OBJ:
+            name = path.name if path == root else path.relative_to(root).as_posix()
+            found.append(
+                CatalogueModel(
+                    catalogue=str(path),
+                    model_id=name,
+                    member=path.name,
+                    name=path.stem,
+                    licence=OWN,
+                    creator="",
+                )
+            )
+    return found
+
+
+def reader_of(model: CatalogueModel) -> Callable[[str], bytes]:
+    """``(name) -> bytes`` for a model's files: members of its catalogue, or files beside its OBJ.
+
+    It raises RejectedError for a file that is not there.
+    """
+    path = Path(model.catalogue)
+    if path.suffix.lower() != _OBJ:
+        return model_reader(path)
+
+    def read(name: str) -> bytes:
+        file = path.parent / inside(path, name)
+        if not file.is_file():
+            raise RejectedError("model_file_missing")
+        return read_bytes(file, model.model_id)
+
+    return read
