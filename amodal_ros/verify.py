@@ -21,10 +21,8 @@ from amodal_ros.loading import AUTO, BACKENDS, ONNXRUNTIME, EngineOptions, open_
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
 from amodal_ros.model_folder.memory import load_memory, with_memory
 from amodal_ros.verification.gate import run_gate
-from amodal_ros.verification.measures import Limits
-from amodal_ros.verification.reference import load_reference
-from amodal_ros.verification.report import GateReport
-from amodal_ros.verification.scenes import Scene, read_scenes
+from amodal_ros.verification.measures import GateReport, Limits
+from amodal_ros.verification.reference import Scene, load_reference, read_scenes
 
 if TYPE_CHECKING:
     from amodal_ros.backends.base import Backend

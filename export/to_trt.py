@@ -95,7 +95,7 @@ def engine_options(given: argparse.Namespace) -> EngineOptions:
     """
     from amodal_ros.model_folder.manifest import default_model_dir
     from amodal_ros.verification.measures import Limits as GateLimits
-    from amodal_ros.verification.scenes import read_scenes
+    from amodal_ros.verification.reference import read_scenes
     from export.trt.options import EngineOptions, Limits
 
     gate = {n: getattr(given, n) for n in GATE_LIMITS if getattr(given, n) is not None}

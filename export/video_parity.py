@@ -16,8 +16,7 @@ from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import PADDING
-from amodal_ros.modeling.sam2_two_masks import two_masks_decoded
-from amodal_ros.modeling.two_mask_head import TwoMaskHead
+from amodal_ros.modeling.two_mask_head import TwoMaskHead, two_masks_decoded
 from export.graphs.sam2_decoder import decoder_maps
 from export.parity import GraphDifference, worst_difference
 

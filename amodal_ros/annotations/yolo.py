@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.image.outlines import outlines
+from amodal_ros.image.cropped import CroppedMask, outlines
 
 _TOLERANCE_PX = 1.0
 

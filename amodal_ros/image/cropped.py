@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -224,3 +225,24 @@ def common_box(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy | None:
     """What two boxes share; None where that is no pixel."""
     x0, y0, x1, y1 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def outlines(mask: CroppedMask, tolerance_px: float, holes: bool = True) -> list[np.ndarray]:
+    """Closed polygons around each part of a mask, and around each hole in it.
+
+    Args:
+        mask: of an image.
+        tolerance_px: so far a line may be from the centres of the border's pixels.
+        holes: whether those around holes are wanted too.
+
+    Returns:
+        (P, 2) float64 each, x and y in continuous pixels of the image (a pixel's centre is at a
+        half), without the first point again. A part of one pixel is one point.
+    """
+    if mask.is_empty:
+        return []
+    crop = mask.crop.view(np.uint8)
+    mode = cv2.RETR_CCOMP if holes else cv2.RETR_EXTERNAL
+    found, _ = cv2.findContours(crop, mode, cv2.CHAIN_APPROX_NONE)
+    corner = np.array(mask.box_xyxy[:2]) + 0.5
+    return [cv2.approxPolyDP(one, tolerance_px, True)[:, 0] + corner for one in found]

@@ -23,12 +23,12 @@ from amodal_ros.modeling.decoder_adapters import (
     DECODER_DIM,
     DECODER_STRIDE,
     MASK_POSITION,
+    MaskAdapter,
     adapted_transformer,
     adapter_name,
     decoder_positions,
     mask_adapter,
 )
-from amodal_ros.modeling.mask_adapter import MaskAdapter
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.mobile_sam_weights import load_into
 from amodal_ros.modeling.prompts import Prompts

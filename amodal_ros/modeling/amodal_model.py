@@ -19,9 +19,8 @@ from torch.utils.checkpoint import checkpoint
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.modeling.config import AmodalConfig
-from amodal_ros.modeling.conventional_adapter import ConventionalAdapter
 from amodal_ros.modeling.prompts import Prompts
-from amodal_ros.modeling.sca import SpatialCompletionAdapter
+from amodal_ros.modeling.sca import ConventionalAdapter, SpatialCompletionAdapter
 
 Features = tuple[torch.Tensor, ...]
 

@@ -28,11 +28,14 @@ from amodal_ros.modeling.decoder_adapters import (
     adapter_name,
     decoder_positions,
 )
-from amodal_ros.modeling.hiera_layout import STAGES, HieraLayout
 from amodal_ros.modeling.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Prompts
-from amodal_ros.modeling.sam2_base import STRIDES
-from amodal_ros.modeling.sam2_two_masks import SecondMask, two_masks_decoded
-from amodal_ros.modeling.two_mask_head import two_mask_head, two_mask_heads
+from amodal_ros.modeling.sam2_base import STAGES, STRIDES, HieraLayout
+from amodal_ros.modeling.two_mask_head import (
+    SecondMask,
+    two_mask_head,
+    two_mask_heads,
+    two_masks_decoded,
+)
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from amodal_ros.errors import CheckpointError
 from amodal_ros.modeling.amodal_model import AmodalModel
-from amodal_ros.modeling.base_weights import BaseWeights, read_base_weights
+from amodal_ros.modeling.base_weights import BaseWeights, load_official_state, read_base_weights
 from amodal_ros.modeling.checkpoint import CheckpointHeader, load_checkpoint, read_header
 from amodal_ros.modeling.config import SAM2_MEMBERS, SAM_MEMBERS, AmodalConfig
-from amodal_ros.modeling.official_checkpoints import load_official_state
 
 logger = logging.getLogger(__name__)
 

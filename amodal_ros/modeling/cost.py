@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from amodal_ros.modeling.amodal_mobile_sam import DEFAULT_POSITIONS
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import SAM2_MEMBERS, SAM_MEMBERS, AmodalConfig
-from amodal_ros.modeling.empty_weights import empty_weights
-from amodal_ros.modeling.hiera_layout import STAGES
+from amodal_ros.modeling.sam2_base import STAGES
 from amodal_ros.modeling.sam_base import VIT_SPECS
 
 OBJECTS = 8  # of which the tables say what sharing the prefix saves
@@ -157,3 +158,26 @@ def _positions(model: AmodalModel) -> tuple[int, ...]:
     if base in SAM_MEMBERS:
         return VIT_SPECS[base].default_positions()
     return STAGES if base in SAM2_MEMBERS else DEFAULT_POSITIONS[:-1]
+
+
+class _RealSchedules(TorchFunctionMode):
+    """Hiera and TinyViT read drop-path rates off a ``linspace`` while they are built."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.linspace:
+            kwargs["device"] = "cpu"
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def empty_weights() -> Iterator[None]:
+    """Build models on the ``meta`` device while the context lasts: shapes without values."""
+    with torch.device("meta"), _RealSchedules():
+        yield

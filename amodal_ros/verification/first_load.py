@@ -22,10 +22,8 @@ from amodal_ros.errors import RefusedEngineError
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest, with_memory
 from amodal_ros.verification.gate import run_gate
-from amodal_ros.verification.measures import Limits
-from amodal_ros.verification.reference import load_reference
-from amodal_ros.verification.report import GateReport
-from amodal_ros.verification.scenes import Scene
+from amodal_ros.verification.measures import GateReport, Limits
+from amodal_ros.verification.reference import Scene, load_reference
 
 logger = logging.getLogger(__name__)
 

@@ -15,12 +15,18 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.types import AmodalPrediction
-from amodal_ros.verification.measures import Comparison, Limits, MaskErrors, compare_masks
-from amodal_ros.verification.mixed_engine import MixedEngine
-from amodal_ros.verification.reference import Reference, ReferenceFrame
-from amodal_ros.verification.report import AGAINST_TORCH, END_TO_END, GateReport, GateRow
-from amodal_ros.verification.scenes import Scene
-from amodal_ros.verification.video_gate import compare_video
+from amodal_ros.verification.measures import (
+    AGAINST_TORCH,
+    END_TO_END,
+    Comparison,
+    GateReport,
+    GateRow,
+    Limits,
+    MaskErrors,
+    compare_masks,
+)
+from amodal_ros.verification.reference import Reference, ReferenceFrame, Scene
+from amodal_ros.verification.video_gate import MixedEngine, compare_video
 
 
 def run_gate(

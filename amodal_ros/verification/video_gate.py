@@ -14,7 +14,7 @@ import numpy as np
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.inference.graph_runner import GraphRunner, even_slices
+from amodal_ros.inference.graph_runner import VISIBLE_LOGITS, GraphRunner, even_slices
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.prompts import (
@@ -28,10 +28,53 @@ from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
 from amodal_ros.types import AmodalPrediction
-from amodal_ros.verification.measures import Comparison, compare_masks
-from amodal_ros.verification.mixed_engine import MixedEngine
-from amodal_ros.verification.report import GateRow
-from amodal_ros.verification.scenes import Scene
+from amodal_ros.verification.measures import Comparison, GateRow, compare_masks
+from amodal_ros.verification.reference import Scene
+
+
+class MixedEngine:
+    """An engine that runs some graphs in the engine under test, and notes what comes out.
+
+    Args:
+        candidate: the engine under test.
+        fp32: runs the others; None: all graphs are under test.
+        tested: names of the graphs under test.
+    """
+
+    name = "gate"
+
+    def __init__(self, candidate: Backend, fp32: Backend | None, tested: frozenset[str]) -> None:
+        self._candidate, self._fp32, self._tested = candidate, fp32, tested
+        self._not_finite: dict[str, None] = {}
+        self.logits: list[np.ndarray] = []
+
+    @property
+    def not_finite(self) -> tuple[str, ...]:
+        """Outputs of the engine under test that held NaN or infinity."""
+        return tuple(self._not_finite)
+
+    def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs a graph where it belongs; see `Backend.run`."""
+        tested = graph in self._tested or self._fp32 is None
+        engine = self._candidate if tested or self._fp32 is None else self._fp32
+        outputs = {name: np.asarray(v) for name, v in engine.run(graph, inputs).items()}
+        if tested:
+            for name, values in outputs.items():
+                if not np.isfinite(values).all():
+                    self._not_finite[f"{graph}.{name}"] = None
+        if graph == "decoder":
+            self.logits += [outputs[n] for n in ("low_res_logits", VISIBLE_LOGITS) if n in outputs]
+        return outputs
+
+    def interrupt(self) -> None:
+        """Asks both engines to end; see `Backend.interrupt`."""
+        self._candidate.interrupt()
+        if self._fp32 is not None:
+            self._fp32.interrupt()
+
+    def close(self) -> None:
+        """The engines belong to the caller."""
+
 
 FRAMES = 3  # one with a prompt, two without
 VIDEO = "video, end to end"

@@ -26,16 +26,14 @@ from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, load_manif
 from amodal_ros.model_folder.memory import MemoryManifest, load_memory, with_memory
 from amodal_ros.verification.first_load import verify_engines
 from amodal_ros.verification.gate import run_gate
-from amodal_ros.verification.reference import load_reference
-from amodal_ros.verification.report import GateReport
-from amodal_ros.verification.scenes import Scene
+from amodal_ros.verification.measures import GateReport
+from amodal_ros.verification.reference import Scene, load_reference
 from export.trt.builder import BuildOptions, BuiltEngine, build_engine
 from export.trt.graph_reading import ReadGraph, read_graph
 from export.trt.options import EngineOptions, engine_key, profile_shapes
 from export.trt.precision_plan import PrecisionPlan, plan_precision
 from export.trt.rounded_backend import RoundedBackend
-from export.trt.type_check import check_engine_layers
-from export.trt.typed_graph import TypedGraph, typed_graph
+from export.trt.typed_graph import TypedGraph, check_engine_layers, typed_graph
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,7 @@ from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.files import write_bytes
 from export.graphs.files import temporary_file
 from export.trt.options import Shape
-from export.trt.type_check import check_network_types
-from export.trt.typed_graph import TypedGraph
+from export.trt.typed_graph import TypedGraph, check_network_types
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.model_folder.manifest import GraphSpec, ModelManifest
 from amodal_ros.verification.measures import Limits as GateLimits
-from amodal_ros.verification.scenes import Scene
+from amodal_ros.verification.reference import Scene
 from export.trt.precision_plan import RULES_VERSION
 
 Shape = tuple[int, ...]

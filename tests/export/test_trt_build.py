@@ -20,8 +20,7 @@ from export import to_trt
 from export.trt.build_set import build_engine_set, plan_graphs
 from export.trt.builder import BuildOptions, build_engine
 from export.trt.options import EngineOptions, Limits, profile_shapes
-from export.trt.type_check import check_engine_layers, check_network_types
-from export.trt.typed_graph import typed_graph
+from export.trt.typed_graph import check_engine_layers, check_network_types, typed_graph
 from tests.export.trt_support import SIZE, write_model
 
 

@@ -21,9 +21,8 @@ from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.loading import EngineOptions, load_engine
 from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.verification.gate import run_gate
-from amodal_ros.verification.reference import load_reference
-from amodal_ros.verification.report import RANDOM_WEIGHTS
-from amodal_ros.verification.scenes import Scene, read_scenes
+from amodal_ros.verification.measures import RANDOM_WEIGHTS
+from amodal_ros.verification.reference import Scene, load_reference, read_scenes
 from export.trt.graph_reading import read_graph, take_apart
 from export.trt.precision_plan import PrecisionPlan, plan_precision
 from export.trt.rounded_backend import RoundedBackend

@@ -6,9 +6,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.image.cropped import CroppedMask, outlines
 from amodal_ros.image.masks import mask_iou
-from amodal_ros.image.outlines import outlines
 
 
 def test_a_rectangle_is_its_corners() -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from amodal_ros.image.resize import resize_image
+from amodal_ros.image.resample import resize_image
 
 
 def by_pillow(image: np.ndarray, hw: tuple[int, int]) -> np.ndarray:

@@ -5,8 +5,12 @@ import pytest
 import torch
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.modeling.batching import concatenate_prompts, index_of_images, split_by_image
-from amodal_ros.modeling.prompts import Prompts
+from amodal_ros.modeling.prompts import (
+    Prompts,
+    concatenate_prompts,
+    index_of_images,
+    split_by_image,
+)
 from tests.modeling.family_support import activate, box_prior, make_case, random_image
 
 

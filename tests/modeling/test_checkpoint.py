@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from amodal_ros.errors import CheckpointError
 from amodal_ros.modeling.base_weights import BaseIdentity, identify
 from amodal_ros.modeling.checkpoint import load_checkpoint, read_header, save_checkpoint
-from amodal_ros.modeling.describe import describe_checkpoint
 from tests.modeling.mobile_sam_support import random_adapters, random_state, small_model
+from training.info import describe_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.config import AmodalConfig
-from amodal_ros.modeling.mask_adapter import MaskAdapter
+from amodal_ros.modeling.decoder_adapters import MaskAdapter
 from tests.modeling.mobile_sam_support import (
     SMALL,
     random_adapters,

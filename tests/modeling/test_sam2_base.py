@@ -8,7 +8,7 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import SAM2_MEMBERS
-from amodal_ros.modeling.empty_weights import empty_weights
+from amodal_ros.modeling.cost import empty_weights
 from amodal_ros.modeling.sam2_base import build_sam2
 from tests.modeling.family_support import official_sam2
 

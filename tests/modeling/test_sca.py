@@ -8,9 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.modeling.conventional_adapter import ConventionalAdapter
 from amodal_ros.modeling.cost import count_flops, count_parameters
-from amodal_ros.modeling.sca import GatedConvolution, SpatialCompletionAdapter, resize_prior
+from amodal_ros.modeling.sca import (
+    ConventionalAdapter,
+    GatedConvolution,
+    SpatialCompletionAdapter,
+    resize_prior,
+)
 
 C, SIDE, STRIDE = 12, 6, 4
 

@@ -8,7 +8,7 @@ import pytest
 
 from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.measures import Limits
-from amodal_ros.verification.scenes import Scene
+from amodal_ros.verification.reference import Scene
 from amodal_ros.verification.video_gate import FRAMES, VIDEO, compare_video
 from tests.verification.fake_video import MANIFEST, MEMORY, FakeVideoBackend
 

@@ -12,8 +12,8 @@ import pytest
 from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
 from amodal_ros.verification.gate import run_gate
+from amodal_ros.verification.measures import GateReport
 from amodal_ros.verification.reference import ReferenceFrame, load_reference
-from amodal_ros.verification.report import GateReport
 
 Arrays = dict[str, np.ndarray]
 

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from amodal_ros.metrics.c2f import C2fMiou, MiouResult
-from amodal_ros.metrics.overlap import Overlap, measure_overlap
+from amodal_ros.metrics import C2fMiou, MiouResult, Overlap, measure_overlap
 from training.metrics.buckets import BucketResult, OcclusionBuckets, bucket_label
 from training.metrics.miou import (
     BoundaryF,

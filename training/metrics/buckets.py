@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.metrics.c2f import C2fMiou, MiouResult
-from amodal_ros.metrics.overlap import Overlap
+from amodal_ros.metrics import C2fMiou, MiouResult, Overlap
 from training.metrics.miou import BoundaryF
 
 EDGES = (0.2, 0.4, 0.6, 0.8)

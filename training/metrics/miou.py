@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boundary import boundary_f, diagonal_tolerance
-from amodal_ros.metrics.c2f import MaskMetric, MiouResult
-from amodal_ros.metrics.overlap import Overlap, check_masks
+from amodal_ros.metrics import MaskMetric, MiouResult, Overlap, check_masks
 
 SAVOS_RANGE = (0.1, 0.7)
 

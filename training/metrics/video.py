@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.metrics.overlap import Overlap, check_masks, measure_overlap
+from amodal_ros.metrics import Overlap, check_masks, measure_overlap
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.metrics.overlap import check_masks
+from amodal_ros.metrics import check_masks
 
 HIDDEN = 0.1  # above it an object counts as hidden here: less is hardly more than an outline
 

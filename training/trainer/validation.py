@@ -12,8 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.metrics.c2f import C2fMiou
-from amodal_ros.metrics.overlap import Overlap, measure_overlap
+from amodal_ros.metrics import C2fMiou, Overlap, measure_overlap
 from amodal_ros.modeling.amodal_model import AmodalModel
 from training.losses.segmentation import upsample_logits
 from training.trainer.config import TrainConfig

@@ -15,7 +15,7 @@ import numpy as np
 
 from amodal_ros.errors import AmodalError
 from amodal_ros.image.rle import decode_rle
-from amodal_ros.metrics.c2f import C2fMiou, MiouResult
+from amodal_ros.metrics import C2fMiou, MiouResult
 from amodal_ros.ros.demo.pictures import choose_rows, contact_sheet, overlay_frame
 from amodal_ros.ros.demo.results import (
     CameraReport,

@@ -13,7 +13,7 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import ImageMarker
 
-from amodal_ros.image.outlines import outlines
+from amodal_ros.image.cropped import outlines
 from amodal_ros.ros.outputs.overlay import object_colour
 from amodal_ros.tracking.tracker import TrackedObject
 

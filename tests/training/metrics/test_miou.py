@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from amodal_ros import metrics
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.metrics import c2f as c2f_module
 from training.metrics import (
     C2fMiou,
     C2fVideoMiou,
@@ -253,7 +253,7 @@ def test_bad_input_is_refused():
         bucket_label(1.5)
 
 
-@pytest.mark.parametrize("module", [c2f_module, buckets])
+@pytest.mark.parametrize("module", [metrics, buckets])
 def test_examples_in_docstrings(module):
     results = doctest.testmod(module)
     assert results.attempted > 0
