@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from amodal_ros.ros.demo.domain import claim_domain
+from amodal_ros.ros.demo.processes import claim_domain
 from tests import machine
 
 # Set in the process that a test has of its own.

@@ -3,3 +3,7 @@
 
 Only Python's standard library is used, so that ``scripts/web`` needs no environment.
 """
+
+
+class WebError(Exception):
+    """The page cannot be built or served; the message is one line that says what to do."""

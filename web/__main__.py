@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from web.errors import WebError
+from web import WebError
 from web.runtime import provide_runtime
 from web.server import PageServer
 from web.site import build_site

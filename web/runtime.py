@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from web.errors import WebError
+from web import WebError
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = "onnxruntime-web"

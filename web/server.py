@@ -8,7 +8,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from web.errors import WebError
+from web import WebError
 
 LOOPBACK = "127.0.0.1"
 # The page may load from where it came from and from nowhere else: nothing can leave.

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from web.errors import WebError
+from web import WebError
 
 PAGE = Path(__file__).resolve().parent / "page"
 # With WebAssembly alone, and with WebGPU; the .wasm files hold SIMD and threads.

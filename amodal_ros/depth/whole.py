@@ -20,9 +20,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from amodal_ros.depth.back import View, mirrored
+from amodal_ros.depth.back import OUTER, View, end_rays, mirrored
 from amodal_ros.depth.camera import PinholeCamera, RigidTransform
-from amodal_ros.depth.hidden import OUTER, end_rays
 from amodal_ros.depth.pixels import MIN_POINTS, check_pair, visible_depths
 from amodal_ros.depth.plane import SupportPlane
 from amodal_ros.errors import InvalidInputError

@@ -17,9 +17,8 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.depth_steps import DepthSteps
 from amodal_ros.occlusion.order import consistent_order, cycles, layers
-from amodal_ros.occlusion.painting import Painted, paint
 from amodal_ros.occlusion.pairs import LEAST_HIDDEN, Pair, decide
-from amodal_ros.occlusion.shapes import Shape, meeting_pairs
+from amodal_ros.occlusion.shapes import Painted, Shape, meeting_pairs, paint
 
 
 @dataclass(frozen=True)

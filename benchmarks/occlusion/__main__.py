@@ -53,7 +53,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, OrderScore]:
     """The scores of each way, by its name."""
     from amodal_ros.image.cropped import CroppedMask
     from amodal_ros.loading import load_predictor
-    from benchmarks.occlusion.rendered import rendered_scenes
+    from benchmarks.occlusion.scenes import rendered_scenes
 
     predictor = load_predictor(arguments.model)
     scores: dict[str, OrderScore] = {}

@@ -7,8 +7,9 @@ the picture's border.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.space.scenes import noisy
-from benchmarks.tabletop.catalog import TabletopObject
+from benchmarks.tabletop.assets import default_cache, prepare_assets
+from benchmarks.tabletop.catalog import OBJECT_SETS, TabletopObject
+from training.worker_processes import in_processes
 
 LEAST_OVERLAP_PX = 20
 _LEAST_HIDDEN_PX, _LEAST_HIDDEN = 20, 0.01  # of an object's amodal mask: below it is no occluder
@@ -119,3 +122,21 @@ def true_occluders(
         covered = [np.count_nonzero(hidden & other) for other in visible]
         found.append(frozenset(k for k, n in enumerate(covered) if k != row and n >= least))
     return tuple(found)
+
+
+def rendered_scenes(
+    object_set: str, seed: int, count: int, workers: int
+) -> Iterator[OcclusionScene]:
+    """So many scenes of a seed, in the order of their numbers.
+
+    Raises:
+        AssetError: the objects cannot be fetched.
+    """
+    render = partial(_render, prepare_assets(object_set, default_cache()), object_set, seed)
+    yield from in_processes(render, range(count), workers, in_order=True)
+
+
+def _render(assets: Path, object_set: str, seed: int, number: int) -> OcclusionScene:
+    from benchmarks.occlusion.scenes import render_scene  # draws: in the worker alone
+
+    return render_scene(assets, OBJECT_SETS[object_set], seed, number)

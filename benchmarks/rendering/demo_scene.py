@@ -9,12 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
+from benchmarks.rendering.renderer import SceneRenderer
+from benchmarks.rendering.stage import (
+    SceneObject,
+    Slab,
+    Vector,
+    painting,
+    panelling,
+    plaster,
+    wood,
+)
 from training.rendering.obj_model import MaterialMesh, parse_obj
 from training.rendering.sh3f import CatalogueModel, model_reader, read_catalogue
-
-from . import textures
-from .renderer import SceneRenderer
-from .stage import SceneObject, Slab, Vector
 
 VERTICAL_FOV = 32.0
 BALL_SCALE = 0.62
@@ -101,12 +107,12 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def backdrop(seed: int) -> list[Slab]:
     """A wooden table in front of a panelled wall with a painting."""
     rng = np.random.default_rng(seed)
-    table = textures.wood(rng, (2048, 3072), (98, 60, 34), (170, 116, 72), 13)
-    wall = textures.plaster(rng, (1024, 1536), (158, 178, 172))
-    panels = textures.panelling(rng, (512, 2048), (226, 224, 214), 26)
-    rail = textures.plaster(rng, (64, 512), (232, 230, 222))
-    frame = textures.wood(rng, (128, 256), (60, 38, 24), (96, 64, 40), 1)
-    picture = textures.painting(rng, (480, 640))
+    table = wood(rng, (2048, 3072), (98, 60, 34), (170, 116, 72), 13)
+    wall = plaster(rng, (1024, 1536), (158, 178, 172))
+    panels = panelling(rng, (512, 2048), (226, 224, 214), 26)
+    rail = plaster(rng, (64, 512), (232, 230, 222))
+    frame = wood(rng, (128, 256), (60, 38, 24), (96, 64, 40), 1)
+    picture = painting(rng, (480, 640))
     return [
         Slab("table", (0, -0.2, -0.03), (1.5, 1.0, 0.03), table, specular=0.2, shininess=0.3),
         Slab("wall", (0, 1.3, 0.6), (3, 0.05, 1.8), wall, specular=0, shininess=0),

@@ -117,8 +117,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, write JSON and picture; returns 1 if a mark is missed."""
     options = parse_arguments(argv)
-    from benchmarks.soak.judgement import judge
-    from benchmarks.soak.picture import write_picture
+    from benchmarks.soak.judgement import judge, write_picture
 
     # A ROS network of its own.
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from amodal_ros.inference.predictor import AmodalPredictor
-    from benchmarks.space.contestants import Masks
     from benchmarks.space.scenes import RgbdScene
-    from benchmarks.space.scores import BoxScore
+    from benchmarks.space.scores import BoxScore, Masks
 
 # Shares of an object that are hidden, by its true masks.
 BUCKETS = ((0.0, 0.05), (0.05, 0.3), (0.3, 0.6), (0.6, 1.0))
@@ -94,7 +93,7 @@ def _masks(
 
 
 def _rows(scene: RgbdScene, masks: list[Masks]) -> list[Row]:
-    from benchmarks.space.contestants import scene_scores
+    from benchmarks.space.scores import scene_scores
 
     rows = []
     for number, scores in scene_scores(scene, masks):

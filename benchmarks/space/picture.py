@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.space.contestants import scene_boxes
 from benchmarks.space.scenes import RgbdScene, TrueBox
+from benchmarks.space.scores import scene_boxes
 
 _SCALE = 2
 _TRUE, _OURS, _SEEN = (255, 255, 255), (70, 220, 70), (60, 60, 235)  # BGR

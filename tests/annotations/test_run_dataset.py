@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from amodal_ros.annotations.dataset import RunDataset
-from amodal_ros.annotations.yolo import yolo_line
+from amodal_ros.annotations.dataset import RunDataset, yolo_line
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_iou

@@ -12,8 +12,7 @@ import pytest
 
 from benchmarks.soak.__main__ import main
 from benchmarks.soak.clip import replayed_clip
-from benchmarks.soak.judgement import PARTS, Sample, judge, largest_change, settled
-from benchmarks.soak.picture import write_picture
+from benchmarks.soak.judgement import PARTS, Sample, judge, largest_change, settled, write_picture
 
 
 def run_of(rss_mib, total_ms=100.0):

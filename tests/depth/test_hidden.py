@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amodal_ros.depth.hidden import end_rays
+from amodal_ros.depth.back import end_rays
 from amodal_ros.depth.plane import SupportPlane
 
 PLANE = SupportPlane(np.array([0.0, 0.0, 1.0]), camera_height=0.4)

@@ -10,8 +10,8 @@ import pytest
 
 from tests.web import browser
 from tests.web.port import Port
+from web import WebError
 from web.__main__ import CACHE, MODEL
-from web.errors import WebError
 from web.runtime import provide_runtime
 from web.server import PageServer
 from web.site import build_site

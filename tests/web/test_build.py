@@ -16,8 +16,8 @@ import pytest
 
 from amodal_ros.model_folder.manifest import default_model_dir
 from tests.fakes import manifest_content
+from web import WebError
 from web.__main__ import MODEL, main
-from web.errors import WebError
 from web.runtime import provide_runtime
 from web.server import LOOPBACK, PageServer
 from web.site import PAGE, RUNTIME_FILES, build_site

@@ -15,11 +15,11 @@ from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.bag.box_messages import boxes_decoder, inner_stamp_ns
 from amodal_ros.ros.bag.definitions import Decoder, installed_decoder
 from amodal_ros.ros.bag.reader import Bag, DamagedBagError
 from amodal_ros.ros.bag.stamp_order import Entry, StampOrder, read_in_order, stamp_or_zero
 from amodal_ros.ros.bag.storage import BagMessage, BagTopic
+from amodal_ros.ros.bag.topics import boxes_decoder, inner_stamp_ns
 from amodal_ros.ros.convert.box_plan import BoxPlan, detections_message
 
 

@@ -29,7 +29,7 @@ from amodal_ros.ros.convert.box_plan import PromptBox, detections_message
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.stamps import ns_to_stamp, stamp_to_ns
 from amodal_ros.ros.demo.arguments import add_source_arguments
-from amodal_ros.ros.demo.events import send_event
+from amodal_ros.ros.demo.processes import send_event
 from amodal_ros.ros.demo.program import (
     DETECTIONS_TOPIC,
     IMAGE_TOPIC,

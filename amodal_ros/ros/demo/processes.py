@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Child processes of the demo: their output in log files, none of them left behind."""
+"""Child processes of the demo: their logs, their events, a ROS domain for them alone."""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import json
 import os
 import queue
+import random
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from amodal_ros.errors import AmodalError
-from amodal_ros.ros.demo.domain import claim_domain
-from amodal_ros.ros.demo.events import parse_event
 
 _PATIENCE_S = 10.0  # after SIGINT, before SIGTERM
 _KILL_AFTER_S = 5.0  # after SIGTERM, before SIGKILL
@@ -211,3 +215,67 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 def _die_with_parent() -> None:
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+# https://docs.ros.org/en/jazzy/Concepts/Intermediate/About-Domain-ID.html: up to 101 is free of
+# clashes with the ephemeral ports of Linux; 0 is everybody's default.
+DOMAINS = range(1, 102)
+# RTPS 2.2, 9.6.1.1: discovery multicast, and the first participant's own port.
+_FIRST_PORT, _PORTS_PER_DOMAIN, _OFFSETS = 7400, 250, (0, 10)
+
+
+class NoFreeDomainError(AmodalError):
+    """Every ROS domain is in use."""
+
+
+def claim_domain(held: ExitStack, domains: Sequence[int] = DOMAINS) -> int:
+    """Takes a ROS domain in which no process is and that no other caller holds.
+
+    Args:
+        held: The domain is free again when this stack is closed, or its process has ended.
+        domains: To choose from, at random.
+
+    Raises:
+        NoFreeDomainError: All are in use.
+    """
+    for domain in random.sample(domains, len(domains)):
+        if _claim(domain, held):
+            return domain
+    raise NoFreeDomainError(f"no free ROS domain from {domains[0]} to {domains[-1]}")
+
+
+def _claim(domain: int, held: ExitStack) -> bool:
+    """A file that is locked tells those who ask at the same moment; ports tell all others."""
+    path = Path(tempfile.gettempdir()) / f"amodal_ros_domain_{domain}_{os.getuid()}.lock"
+    lock = held.enter_context(path.open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return all(_is_free(_FIRST_PORT + _PORTS_PER_DOMAIN * domain + n) for n in _OFFSETS)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+_MARK = "@demo "
+
+
+def send_event(kind: str, **values: Any) -> None:
+    """Writes one event as a line of its own."""
+    sys.stdout.write(_MARK + json.dumps({"event": kind, **values}) + "\n")
+    sys.stdout.flush()
+
+
+def parse_event(line: str) -> dict[str, Any] | None:
+    """The event on a line of output; None: the line is something else."""
+    if not line.startswith(_MARK):
+        return None
+    event: dict[str, Any] = json.loads(line[len(_MARK) :])
+    return event

@@ -24,7 +24,7 @@ from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import decode_mask
 from amodal_ros.ros.convert.stamps import stamp_to_ns
-from amodal_ros.ros.demo.events import send_event
+from amodal_ros.ros.demo.processes import send_event
 from amodal_ros.ros.demo.program import IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC, DemoNode, run_node
 from amodal_ros.ros.demo.recording import Recording
 from amodal_ros.ros.demo.results import CameraReport, PublishedObject, print_summary

@@ -16,7 +16,7 @@ import numpy as np
 from amodal_ros.errors import AmodalError
 from amodal_ros.image.rle import decode_rle
 from amodal_ros.metrics import C2fMiou, MiouResult
-from amodal_ros.ros.demo.pictures import choose_rows, contact_sheet, overlay_frame
+from amodal_ros.ros.demo.pictures import VideoWriter, choose_rows, contact_sheet, overlay_frame
 from amodal_ros.ros.demo.results import (
     CameraReport,
     PublishedObject,
@@ -26,7 +26,6 @@ from amodal_ros.ros.demo.results import (
     write_result,
 )
 from amodal_ros.ros.demo.truth import Truth
-from amodal_ros.ros.demo.video import VideoWriter
 
 # Pictures that wait for their answer; beyond this the oldest is given up.
 _PENDING_BYTES = 512 * 2**20

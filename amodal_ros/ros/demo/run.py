@@ -19,8 +19,7 @@ from rich.progress import Progress, TaskID
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.progress_bar import progress_bar
 from amodal_ros.ros.demo.cast import READY, REPORT, Part, cast_of
-from amodal_ros.ros.demo.events import parse_event
-from amodal_ros.ros.demo.processes import Child, ChildError, Family, ros_environment
+from amodal_ros.ros.demo.processes import Child, ChildError, Family, parse_event, ros_environment
 from amodal_ros.ros.demo.results import print_summary
 from amodal_ros.ros.demo.stage import Stage
 

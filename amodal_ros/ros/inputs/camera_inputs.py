@@ -21,12 +21,11 @@ from amodal_ros.ros.inputs.pairing import FramePair, FramePairer, PairerConfig
 from amodal_ros.ros.inputs.subscription import InputSubscription
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import belongs_to, image_topic, of_camera
-from amodal_ros.ros.watch.clock import ClockWatch
 from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
 from amodal_ros.ros.watch.frame_statistics import FrameStatistics
 from amodal_ros.ros.watch.graph import GraphWatch, silence_cause
 from amodal_ros.ros.watch.plausibility import ahead, other_frame
-from amodal_ros.ros.watch.silence import InputWatch
+from amodal_ros.ros.watch.silence import ClockWatch, InputWatch
 
 # An input is silent after so long without a message.
 SILENCE_S = 5.0

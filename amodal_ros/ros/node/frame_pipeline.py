@@ -22,7 +22,7 @@ from amodal_ros.ros.inputs.box_reader import BoxReader
 from amodal_ros.ros.inputs.camera_inputs import Frame
 from amodal_ros.ros.inputs.depth_input import DepthImage
 from amodal_ros.ros.node.model_host import ModelHost, Predictor
-from amodal_ros.ros.node.order_depth import depth_at_once
+from amodal_ros.ros.outputs.image_depth import depth_at_once
 from amodal_ros.ros.outputs.outputs_3d import Outputs3D
 from amodal_ros.ros.outputs.publishers import FrameAnswer
 from amodal_ros.ros.parameters.table import PerceptionParameters

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.bag.box_messages import boxes_decoder
 from amodal_ros.ros.bag.storage import BagTopic
+from amodal_ros.ros.bag.topics import boxes_decoder
 from tests.ros.bag.bag_rig import boxes, plain
 
 OLD_BOXES = """std_msgs/Header header

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.convert.rvl import decode_rvl
+from amodal_ros.ros.convert.compressed import decode_rvl
 
 
 def encode_rvl(depth: np.ndarray) -> bytes:

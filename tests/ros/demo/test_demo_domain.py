@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from amodal_ros.ros.demo import processes as demo_processes
-from amodal_ros.ros.demo.domain import NoFreeDomainError, claim_domain
+from amodal_ros.ros.demo.processes import NoFreeDomainError, claim_domain
 
 
 def test_a_domain_in_use_is_avoided():

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from benchmarks.rendering import textures
 from benchmarks.rendering.demo_scene import catalogue_entries, standing_parts
 from benchmarks.rendering.renderer import Lighting, SceneRenderer, low_discrepancy
-from benchmarks.rendering.stage import SceneObject, Slab, build_stage
+from benchmarks.rendering.stage import SceneObject, Slab, build_stage, wood
 from training.rendering.obj_model import MaterialMesh, parse_obj
 from training.rendering.sh3f import read_catalogue
 
@@ -111,7 +110,7 @@ def test_a_file_that_is_no_library(tmp_path):
 def test_textures_follow_the_seed():
     def draw(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        return textures.wood(rng, (64, 96), (90, 60, 30), (170, 120, 70), 4)
+        return wood(rng, (64, 96), (90, 60, 30), (170, 120, 70), 4)
 
     assert np.array_equal(draw(1), draw(1))
     assert not np.array_equal(draw(1), draw(2))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.demo.pictures import VideoWriter
 from amodal_ros.ros.demo.sources import _FrameClock, expected_count, limited, open_source
-from amodal_ros.ros.demo.video import VideoWriter
 
 
 def flat(level: int, height: int = 48, width: int = 64) -> np.ndarray:

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import ImageMarker
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.ros.outputs.outlines import outline_marker
+from amodal_ros.ros.outputs.label_outputs import outline_marker
 from amodal_ros.ros.outputs.overlay import object_colour
 from amodal_ros.tracking.tracker import TrackedObject
 
