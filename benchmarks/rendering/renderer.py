@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amodal_ros.errors import BackendError
-
-from .stage import SceneObject, Slab, Vector, build_stage
+from benchmarks.rendering.stage import SceneObject, Slab, Vector, build_stage
 
 
 @dataclass(frozen=True)
