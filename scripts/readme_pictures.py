@@ -18,9 +18,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from amodal_ros.annotations.amodal_coco import load_annotations
 from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.ros.convert.box_plan import plan_from_annotations
-from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
+from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO
 from amodal_ros.ros.outputs.overlay import draw_masks, object_colour
 from amodal_ros.tracking.tracker import AmodalTracker
 from amodal_ros.tracking.types import TrackedObject

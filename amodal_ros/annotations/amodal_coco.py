@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes ``amodal_coco``, this project's own format: COCO JSON with both masks, stills or video.
+"""``amodal_coco``, this project's own format: COCO JSON with both masks, stills or video.
 
 An annotation has ``segmentation`` (the amodal mask, RLE), ``visible_mask`` (RLE), ``bbox`` and
 ``visible_bbox`` (``x y w h``), ``image_id``, ``category_id`` and optionally ``track_id``; an
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import mask_box
-from amodal_ros.image.rle import encode_rle
+from amodal_ros.image.rle import decode_rle, encode_rle
 
 
 class AmodalCocoWriter:
@@ -126,3 +127,49 @@ class AmodalCocoWriter:
 def _xywh(box_xyxy: tuple[int, int, int, int]) -> list[int]:
     x0, y0, x1, y1 = box_xyxy
     return [x0, y0, x1 - x0, y1 - y0]
+
+
+@dataclass(frozen=True, eq=False)
+class TrueObject:
+    """Exact masks (H, W) bool of one object in one frame."""
+
+    name: str
+    visible_mask: np.ndarray
+    amodal_mask: np.ndarray
+
+
+class Truth:
+    """True objects of a clip by frame index."""
+
+    def __init__(self, annotations: Mapping[str, Any]) -> None:
+        index_of = {image["id"]: image["frame"] for image in annotations["images"]}
+        self._records: dict[int, list[Mapping[str, Any]]] = {}
+        for record in annotations["annotations"]:
+            self._records.setdefault(index_of[record["image_id"]], []).append(record)
+
+    def of(self, frame: int) -> list[TrueObject]:
+        """Objects of one frame, fully hidden ones included."""
+        return [
+            TrueObject(
+                record["name"],
+                decode_rle(record["visible_mask"]),
+                decode_rle(record["segmentation"]),
+            )
+            for record in self._records.get(frame, [])
+        ]
+
+
+def load_annotations(path: Path) -> dict[str, Any]:
+    """Reads an `amodal_coco` file.
+
+    Raises:
+        InvalidInputError: The file is missing, or no such data set.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+    keys: Sequence[str] = ("images", "annotations", "categories")
+    if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in keys):
+        raise InvalidInputError(f"{path}: expected COCO JSON with the lists {', '.join(keys)}")
+    return data

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
+from amodal_ros.annotations.amodal_coco import load_annotations
 from amodal_ros.ros.convert.box_plan import plan_from_annotations
-from amodal_ros.ros.demo.sources import open_source
-from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
+from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO, open_source
 from benchmarks.lockstep_camera import Scene
 
 # A slow node sees every n-th frame of a camera. With 5, no divisor of the clip's length, any ten

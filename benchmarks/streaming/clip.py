@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amodal_ros.annotations.amodal_coco import load_annotations
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import mask_box
 from amodal_ros.image.rle import decode_rle
-from amodal_ros.ros.demo.sources import open_source
-from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
+from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO, open_source
 
 FPS = 12.0  # of the clip
 TILES = ((0, 0), (0, 1), (1, 0), (1, 1))  # rows and columns

@@ -20,6 +20,7 @@ from rclpy.qos import QoSProfile
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 
+from amodal_ros.annotations.amodal_coco import Truth, load_annotations
 from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import decode_mask
@@ -28,7 +29,6 @@ from amodal_ros.ros.demo.processes import send_event
 from amodal_ros.ros.demo.program import IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC, DemoNode, run_node
 from amodal_ros.ros.demo.recording import Recording
 from amodal_ros.ros.demo.results import CameraReport, PublishedObject, print_summary
-from amodal_ros.ros.demo.truth import Truth, load_annotations
 from amodal_ros.ros.outputs.publishers import read_timing
 
 TOPICS = (IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC)

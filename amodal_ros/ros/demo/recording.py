@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from amodal_ros.annotations.amodal_coco import Truth
 from amodal_ros.errors import AmodalError
 from amodal_ros.image.rle import decode_rle
 from amodal_ros.metrics import C2fMiou, MiouResult
@@ -25,7 +26,6 @@ from amodal_ros.ros.demo.results import (
     object_record,
     write_result,
 )
-from amodal_ros.ros.demo.truth import Truth
 
 # Pictures that wait for their answer; beyond this the oldest is given up.
 _PENDING_BYTES = 512 * 2**20

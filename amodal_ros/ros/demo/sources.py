@@ -20,6 +20,9 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 
+CLIP_FOLDER = Path(__file__).resolve().parents[2] / "demo_clip"
+CLIP_VIDEO = CLIP_FOLDER / "clip.mp4"  # that comes along
+CLIP_ANNOTATIONS = CLIP_FOLDER / "annotations.json"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 _ASSUMED_FRAME_RATE = 12.0
 

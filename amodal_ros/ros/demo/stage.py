@@ -7,6 +7,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from amodal_ros.annotations.amodal_coco import load_annotations
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.reader import is_bag
 from amodal_ros.ros.convert.box_plan import (
@@ -18,13 +19,14 @@ from amodal_ros.ros.convert.box_plan import (
 )
 from amodal_ros.ros.demo.bag_source import BagSource
 from amodal_ros.ros.demo.sources import (
+    CLIP_ANNOTATIONS,
+    CLIP_VIDEO,
     FolderSource,
     FrameSource,
     VideoSource,
     expected_count,
     open_source,
 )
-from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_VIDEO, load_annotations
 
 NO_BOX_MESSAGE = (
     "no box is given for this source: say where the objects are with --box x0,y0,x1,y1 (pixels "

@@ -15,8 +15,8 @@ from amodal_ros.ros.convert.box_plan import (
     parse_box,
 )
 from amodal_ros.ros.demo.camera import parse_arguments
+from amodal_ros.ros.demo.sources import CLIP_VIDEO
 from amodal_ros.ros.demo.stage import load_stage
-from amodal_ros.ros.demo.truth import CLIP_VIDEO
 
 
 def boxes_file(folder: Path, content: object) -> Path:

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from amodal_ros.ros.demo.sources import open_source
-from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS, CLIP_FOLDER, CLIP_VIDEO
+from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_FOLDER, CLIP_VIDEO, open_source
 from tests.machine import FURNITURE_FOLDER
 
 LIMIT_BYTES = 2 * 10**6

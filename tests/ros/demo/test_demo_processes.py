@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from amodal_ros.ros.demo.sources import open_source
-from amodal_ros.ros.demo.truth import CLIP_ANNOTATIONS
+from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, open_source
 from tests.ros.bag.bag_rig import IMAGES, entries, write_mcap
 from tests.ros.demo.demo_command import PROCESSES, TIMEOUT_S, Demo
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from amodal_ros.annotations.amodal_coco import Truth
 from amodal_ros.image.rle import encode_rle
 from amodal_ros.ros.demo.pictures import choose_rows, contact_sheet, overlay_frame
 from amodal_ros.ros.demo.recording import NothingAnsweredError, Recording
@@ -21,7 +22,6 @@ from amodal_ros.ros.demo.results import (
 )
 from amodal_ros.ros.demo.run import FILES
 from amodal_ros.ros.demo.sources import open_source
-from amodal_ros.ros.demo.truth import Truth
 
 HW = (60, 80)
 SUMMARY_KEYS = [
