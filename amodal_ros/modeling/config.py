@@ -43,7 +43,7 @@ class AmodalConfig:
         iterations: How often an SCA applies Eq. 5.
         decoder_positions: Adapters in the mask decoder beside those in the encoder, for
             ``mobile_sam``: 0, 1 and 2 as with ``place: decoder``, dilated and with gates that
-            start open; 3 corrects the mask itself (``modeling/mask_adapter.py``).
+            start open; 3 corrects the mask itself (``modeling/decoder_adapters.py``).
         dilated_positions: Those of ``positions`` whose SCA has dilated kernels (the paper's has
             not): it looks as far as the features reach, for the same cost.
         open_gates: Whether the gates of the other SCAs in the encoder start nearly open, as those

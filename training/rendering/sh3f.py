@@ -19,7 +19,7 @@ _PROPERTIES = "PluginFurnitureCatalog.properties"
 
 @dataclass(frozen=True)
 class CatalogueModel:
-    """One model of a catalogue, or of an OBJ file on disk (`rendering.model_files`).
+    """One model of a catalogue, or of an OBJ file on disk (`find_models`).
 
     Attributes:
         catalogue: path of the zip, or of the OBJ file.

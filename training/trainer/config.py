@@ -156,7 +156,7 @@ class CheckpointConfig:
         every_minutes: 0: not by time.
         keep: Newest checkpoints that stay, beside the best.
         round_every: Steps after which moments and average are rounded to bfloat16, so that the
-            state can be kept small (``trainer/kept_state.py``); 0: never.
+            state can be kept small (``trainer/state.py``); 0: never.
     """
 
     every_steps: int = 1000
