@@ -19,7 +19,12 @@ from amodal_ros.backends.openvino.backend import OpenVinoBackend
 from amodal_ros.backends.openvino.compiling import CompiledGraph, core_of
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import load_manifest
-from tests.backends.test_onnxruntime_backend import constant, decoder_graph, write_folder
+from tests.backends.test_onnxruntime_backend import (
+    constant,
+    decoder_graph,
+    suffix_graph,
+    write_folder,
+)
 from tests.fakes import SIZE, manifest_content
 
 
@@ -52,6 +57,33 @@ def test_each_graph_runs_as_in_onnxruntime(tmp_path: Path) -> None:
         for name, values in backend.run("decoder", prompts).items():
             wanted = other.run("decoder", prompts)[name]
             np.testing.assert_allclose(values, wanted, atol=1e-6)
+
+
+def summed_suffix_graph() -> Any:
+    """Convolutions of the image's features and of M_spec, added: as an adapter's first step."""
+    weights = np.random.default_rng(0).normal(size=(2, 2, 1, 3, 3)).astype(np.float32)
+    shapes = {"kernel_shape": [3, 3], "pads": [1] * 4}
+    nodes = [
+        helper.make_node("Conv", ["features", "w0"], ["shared"], **shapes),
+        helper.make_node("Reshape", ["adapter_gain", "column"], ["gain"]),
+        helper.make_node("Mul", ["prior_masks", "gain"], ["spec"]),
+        helper.make_node("Conv", ["spec", "w1"], ["own"], **shapes),
+        helper.make_node("Add", ["shared", "own"], ["embeddings"]),
+    ]
+    graph = suffix_graph()
+    constants = [constant("column", [-1, 1, 1, 1], TensorProto.INT64)]
+    constants += [constant(f"w{i}", w.tolist(), TensorProto.FLOAT) for i, w in enumerate(weights)]
+    return helper.make_graph(nodes, "suffix", list(graph.input), list(graph.output), constants)
+
+
+def test_what_all_objects_share_is_added_to_each(tmp_path: Path) -> None:
+    """OpenVINO's plugin took the image's one row for as many as there are objects, and failed."""
+    folder = write_folder(tmp_path, suffix=summed_suffix_graph())
+    backend, other = open_folder(folder), OnnxRuntimeBackend(load_manifest(folder))
+    for rows in (3, 1, 2):
+        inputs = suffix_inputs(rows)
+        found = backend.run("suffix", inputs)["embeddings"]
+        np.testing.assert_allclose(found, other.run("suffix", inputs)["embeddings"], atol=1e-5)
 
 
 def test_an_answer_stays_as_it_was_when_the_request_is_used_again(tmp_path: Path) -> None:

@@ -192,6 +192,8 @@ class Compiler:
         def compile_for(shapes: Mapping[str, tuple[int, ...]] | None) -> Any:
             if shapes is not None:
                 model.reshape({name: list(shape) for name, shape in shapes.items()})
+            else:
+                _let_shared_rows_vary(model)
             return self._compile(path, model)
 
         # An NPU's compiler takes no varying lengths.
@@ -209,6 +211,19 @@ class Compiler:
                 f" ({self.device_name}) would compute in {found}"
             )
         return compiled
+
+
+def _let_shared_rows_vary(model: Any) -> None:
+    """Lets inputs of one row, which all objects share, have any number where the others vary.
+
+    The CPU plugin (2026.4) computes a convolution and an addition after it in one step, in the
+    memory of the other summand. Where that is known to have one row and the convolution's number
+    is not known, it takes the two for equal, and fails with more rows ("Can not clone with new
+    dims"). Where neither is known it looks before each run.
+    """
+    shapes = {port.get_any_name(): port.partial_shape for port in model.inputs}
+    if any(shape[0].is_dynamic for shape in shapes.values()):
+        model.reshape({name: [-1, *list(shape)[1:]] for name, shape in shapes.items()})
 
 
 def _tensors(ports: Any) -> list[FoundTensor]:
