@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an object looks like: means of the encoder's embeddings, on it and around it."""
+"""What an object looks like: means of the encoder's embeddings, on it and around it; its colours.
+
+Embeddings of one picture have much in common: two unlike things beside each other have a cosine
+of 0.7 and more. So they are compared after the mean of what lies around is taken off.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ import numpy as np
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_box
 from amodal_ros.object_features import ObjectFeatures
+from amodal_ros.tracking.colours import colours_of, shared_colours
+from amodal_ros.tracking.scene import SceneView
 
 _REACH = 2.0  # so many sides of its box around an object are looked at, where all is encoded
 _OFF = 0.1  # a cell of which less is covered belongs to the surroundings
@@ -21,26 +27,30 @@ _SHARE_OF_NEW = 0.2
 _EPSILON = 1e-6
 _SAMPLES = 4  # of a cell along each axis, for the share of it that a mask covers
 _UNDER = 0.5  # of a cell, which lies under a mask
-# Measured on four real clips with the model that ships, views up to 40 frames after the first: of
-# masks that show the object mostly the least share of cells is 0.68 and the least mean 0.86, of
-# others 0.59 and 0.90 are the most, on things of the same kind beside it.
-_LIKE_CELL = 0.4  # cosine of a cell; what is less is unlike all that is known
-_LIKE_CELLS = 0.6
-_LIKE_MEAN = 0.8
-_LEARNT_MEAN = 0.75
+# Measured on four clips of DAVIS and on 02_cups, views up to 60 frames after the first. Of masks
+# that show the object the least share of cells is 0.64, the least mean 0.7; of others that share
+# no place with it 0.13 and 0.42 are the most. Shared colours: 0.5 at least, 0.15 at most.
+_LIKE_CELL = 0.6  # cosine of a cell, over that of the object's own cells
+_LIKE_CELLS = 0.5
+_LIKE_MEAN = 0.6
+_LEARNT_MEAN = 0.6
+_LEARNT_CELLS = 0.65  # share of a mask that is learnt: of less a part is something else
+_LIKE_COLOURS = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One view of an object: unit vectors.
+    """One view of an object: unit vectors, without what all that is around has in common.
 
     Attributes:
         on: (C,) float32, mean of the embeddings under its visible mask.
         off: (4, C) float32, means of those above, below, to the left and to the right of it.
+        colours: see `colours_of`; None: not known.
     """
 
     on: np.ndarray
     off: np.ndarray
+    colours: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +73,21 @@ class Memory:
     Attributes:
         first: at first.
         recent: lately; it follows slowly.
+        own: mean cosine of its cells with `on`, at first: less for an object of many parts.
     """
 
     first: Look
     recent: Look
+    own: float
+
+    @classmethod
+    def begun(cls, surroundings: Surroundings, view: View) -> Memory | None:
+        """That of one view; None where it covers hardly a cell."""
+        if view.look is None:
+            return None
+        likeness = surroundings.likeness(view.look.on[None])[0]
+        own = float((likeness * view.cover).sum() / view.cover.sum())
+        return cls(view.look, view.look, own)
 
     @property
     def on(self) -> np.ndarray:
@@ -88,10 +109,11 @@ class Memory:
         if float(look.on @ self.first.on) < _LEARNT_MEAN:
             return self
         share, recent = 1 - (1 - _SHARE_OF_NEW) ** sights, self.recent
-        return Memory(
-            self.first,
-            Look(_mixed(recent.on, look.on, share), _mixed(recent.off, look.off, share)),
-        )
+        on, off = _mixed(recent.on, look.on, share), _mixed(recent.off, look.off, share)
+        colours = recent.colours if look.colours is None else look.colours
+        if recent.colours is not None and look.colours is not None:
+            colours = (1 - share) * recent.colours + share * look.colours
+        return Memory(self.first, Look(on, off, colours), self.own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,17 +125,23 @@ class Surroundings:
         hw: (h, w).
         box_xyxy: (4,) float64 original pixels that the cells cover; it may leave the image.
         image_hw: (height, width).
+        scene: of the frame, for colours; None: they are not known.
     """
 
     cells: np.ndarray
     hw: tuple[int, int]
     box_xyxy: np.ndarray
     image_hw: tuple[int, int]
+    scene: SceneView | None
     _views: dict[CroppedMask, View] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(
-        cls, features: ObjectFeatures | None, row: int, box_xyxy: np.ndarray
+        cls,
+        features: ObjectFeatures | None,
+        row: int,
+        box_xyxy: np.ndarray,
+        scene: SceneView | None = None,
     ) -> Surroundings | None:
         """Those of one object, about its prompt box (4,); None where no features are known."""
         if features is None:
@@ -129,7 +157,8 @@ class Surroundings:
         (left, top), (right, bottom) = low.astype(int), high.astype(int)
         window = values[:, top:bottom, left:right]
         box = np.concatenate([corner + low * cell, corner + high * cell])
-        return cls(window.reshape(len(window), -1), window.shape[1:], box, geometry.original_hw)
+        cells, hw = window.reshape(len(window), -1), window.shape[1:]
+        return cls(cells, hw, box, geometry.original_hw, scene)
 
     @cached_property
     def scale(self) -> np.ndarray:
@@ -146,7 +175,7 @@ class Surroundings:
         """What a mask covers, and what it looks like; computed once for each mask."""
         if mask not in self._views:
             cover = self.cover(mask)
-            self._views[mask] = View(cover, self.look(cover))
+            self._views[mask] = View(cover, self.look(mask, cover))
         return self._views[mask]
 
     def cover(self, mask: CroppedMask) -> np.ndarray:
@@ -167,26 +196,42 @@ class Surroundings:
         rows, columns = (y > 0) & (y < self.image_hw[0]), (x > 0) & (x < self.image_hw[1])
         return np.asarray(rows[:, None] & columns)
 
-    def look(self, cover: np.ndarray) -> Look | None:
+    @cached_property
+    def common(self) -> np.ndarray:
+        """(C,) float32: mean of the cells in the image, each a unit vector."""
+        weights = (self.scale * self.inside).ravel()
+        return np.asarray(self.cells @ weights / max(np.count_nonzero(self.inside), 1))
+
+    def look(self, mask: CroppedMask, cover: np.ndarray) -> Look | None:
         """How the object whose mask covers the cells so looks; None for hardly a cell."""
         off = (cover < _OFF) & self.inside
         if cover.sum() < _FEWEST_CELLS or not off.any():
             return None
         weights = [cover, *(off & side for side in _sides_of(cover)), off]
         sums = self.cells @ np.stack([(one * self.scale).ravel() for one in weights], axis=1)
-        on, *sides, everywhere = _unit(sums.T)
-        fewest = [np.count_nonzero(one) < _FEWEST_OFF for one in weights[1:5]]
-        means = [everywhere if few else side for few, side in zip(fewest, sides, strict=True)]
-        return Look(on, np.stack(means))
+        totals = np.array([one.sum() for one in weights], np.float32)
+        on, *sides, everywhere = _unit(sums.T / totals.clip(_EPSILON)[:, None] - self.common)
+        few = totals[1:5] < _FEWEST_OFF
+        means = [everywhere if less else side for less, side in zip(few, sides, strict=True)]
+        colours = None if self.scene is None else colours_of(self.scene, mask)
+        return Look(on, np.stack(means), colours)
+
+    def likeness(self, vectors: np.ndarray) -> np.ndarray:
+        """(K, h, w) float32: cosine of each cell with unit vectors (K, C), the common mean off."""
+        known = np.concatenate([vectors, self.common[None]])
+        products = (known @ self.cells).reshape(-1, *self.hw) * self.scale
+        squares = 1 - 2 * products[-1] + self.common @ self.common
+        lengths = np.sqrt(squares.clip(_EPSILON))
+        return np.asarray((products[:-1] - (vectors @ self.common)[:, None, None]) / lengths)
 
     def margin(self, memory: Memory) -> np.ndarray:
-        """(h, w) float32: how much more a cell is like the object than like what is around it."""
-        vectors = np.concatenate([memory.on, memory.off])
-        likeness = (vectors @ self.cells).reshape(-1, *self.hw) * self.scale
-        known = len(memory.on)
-        return np.asarray(
-            likeness[:known].max(axis=0) - likeness[known:].max(axis=0).clip(_LIKE_CELL)
-        )
+        """(h, w) float32: how much more a cell is like the object than like what is around it.
+
+        What is unlike all that is known is not like the object.
+        """
+        likeness = self.likeness(np.concatenate([memory.on, memory.off]))
+        known, least = len(memory.on), _LIKE_CELL * memory.own
+        return np.asarray(likeness[:known].max(axis=0) - likeness[known:].max(axis=0).clip(least))
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,15 +259,41 @@ class Likeness:
         return self.surroundings.margin(self.memory)
 
     def shows(self, mask: CroppedMask) -> bool:
-        """Whether a mask shows the object: most of it, and its mean, look like it."""
-        view = self.surroundings.view(mask)
-        cover, look = view.cover, view.look
+        """Whether a mask shows the object: most of it, its mean and its colours are like it."""
+        look = self.surroundings.view(mask).look
         if look is None:
             return False
-        share = float(cover[self.margin > 0].sum() / cover.sum())
         near = float((self.memory.on @ look.on).max())
         far = float((self.memory.off @ look.on).max())
-        return share >= _LIKE_CELLS and near >= _LIKE_MEAN and near > far
+        return (
+            near >= _LIKE_MEAN
+            and near > far
+            and self.has_colours(look)
+            and self.share(mask) >= _LIKE_CELLS
+        )
+
+    def learnt(self, mask: CroppedMask, sights: int) -> Memory:
+        """The memory after a mask was seen; of one that takes in something else it is as before.
+
+        Args:
+            mask: what is visible of the object.
+            sights: see `Memory.after`.
+        """
+        look = self.surroundings.view(mask).look
+        if look is None or not self.shows(mask) or self.share(mask) < _LEARNT_CELLS:
+            return self.memory
+        return self.memory.after(look, sights)
+
+    def share(self, mask: CroppedMask) -> float:
+        """Share of what a mask covers that is like the object."""
+        cover = self.surroundings.view(mask).cover
+        return float(cover[self.margin > 0].sum() / max(cover.sum(), _EPSILON))
+
+    def has_colours(self, look: Look) -> bool:
+        """Whether a view has colours of the object, or they are not known."""
+        known = [one.colours for one in (self.memory.first, self.memory.recent)]
+        shared = [shared_colours(look.colours, one) for one in known]
+        return max(shared) >= _LIKE_COLOURS
 
     def reach(self, mask: CroppedMask) -> np.ndarray:
         """Box (4,) of the cells like the object, joined to those under a mask; zeros for none."""

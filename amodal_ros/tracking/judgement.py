@@ -141,7 +141,7 @@ def _answer(
     if known is not None and known.visible is prediction.visible[row]:
         return known, before[row].surroundings
     one = plan.forecasts[row]
-    around = Surroundings.of(prediction.features, row, plan.boxes_xyxy[row])
+    around = Surroundings.of(prediction.features, row, plan.boxes_xyxy[row], plan.scene)
     answer = Answer(
         raw=prediction.raw_amodal[row],
         visible=prediction.visible[row],

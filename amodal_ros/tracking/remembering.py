@@ -101,13 +101,9 @@ def _learnt(track: Track, outcome: Outcome, *, detected: bool) -> Memory | None:
     passed_over = detected and (track.detections + track.track_id) % _LEARN_EVERY > 0
     if memory is not None and passed_over:
         return memory
-    look = around.view(visible).look
-    if look is None:
-        return memory
     if memory is None or outcome.likeness is None:
-        return Memory(look, look)
-    sights = _LEARN_EVERY if detected else 1
-    return memory.after(look, sights) if outcome.likeness.shows(visible) else memory
+        return Memory.begun(around, around.view(visible))
+    return outcome.likeness.learnt(visible, _LEARN_EVERY if detected else 1)
 
 
 def _middle(box: np.ndarray) -> np.ndarray:
