@@ -44,12 +44,15 @@ class Look:
 
     Attributes:
         on: (C,) float32, mean of the embeddings under its visible mask.
-        off: (4, C) float32, means of those above, below, to the left and to the right of it.
+        off: (4, C) float32, means of those above, below, to the left and to the right of it,
+            without what is like it.
+        own: mean cosine of its cells with `on`: less for an object of many parts.
         colours: see `colours_of`; None: not known.
     """
 
     on: np.ndarray
     off: np.ndarray
+    own: float
     colours: np.ndarray | None
 
 
@@ -73,21 +76,10 @@ class Memory:
     Attributes:
         first: at first.
         recent: lately; it follows slowly.
-        own: mean cosine of its cells with `on`, at first: less for an object of many parts.
     """
 
     first: Look
     recent: Look
-    own: float
-
-    @classmethod
-    def begun(cls, surroundings: Surroundings, view: View) -> Memory | None:
-        """That of one view; None where it covers hardly a cell."""
-        if view.look is None:
-            return None
-        likeness = surroundings.likeness(view.look.on[None])[0]
-        own = float((likeness * view.cover).sum() / view.cover.sum())
-        return cls(view.look, view.look, own)
 
     @property
     def on(self) -> np.ndarray:
@@ -113,7 +105,7 @@ class Memory:
         colours = recent.colours if look.colours is None else look.colours
         if recent.colours is not None and look.colours is not None:
             colours = (1 - share) * recent.colours + share * look.colours
-        return Memory(self.first, Look(on, off, colours), self.own)
+        return Memory(self.first, Look(on, off, look.own, colours))
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,17 +196,25 @@ class Surroundings:
 
     def look(self, mask: CroppedMask, cover: np.ndarray) -> Look | None:
         """How the object whose mask covers the cells so looks; None for hardly a cell."""
-        off = (cover < _OFF) & self.inside
-        if cover.sum() < _FEWEST_CELLS or not off.any():
+        beside = (cover < _OFF) & self.inside
+        if cover.sum() < _FEWEST_CELLS or not beside.any():
             return None
-        weights = [cover, *(off & side for side in _sides_of(cover)), off]
+        on = self._means([cover])[0]
+        like = self.likeness(on[None])[0]
+        own = float((like * cover).sum() / cover.sum())
+        # A thing like it that stands beside it does not say what it is not.
+        unlike = beside & (like < _LIKE_CELL * own)
+        off = unlike if unlike.any() else beside
+        sides = [off & side for side in _sides_of(cover)]
+        sides = [off if np.count_nonzero(side) < _FEWEST_OFF else side for side in sides]
+        colours = None if self.scene is None else colours_of(self.scene, mask)
+        return Look(on, self._means(sides), own, colours)
+
+    def _means(self, weights: list[np.ndarray]) -> np.ndarray:
+        """(K, C) float32, unit vectors: means of cells with weights (h, w), the common mean off."""
         sums = self.cells @ np.stack([(one * self.scale).ravel() for one in weights], axis=1)
         totals = np.array([one.sum() for one in weights], np.float32)
-        on, *sides, everywhere = _unit(sums.T / totals.clip(_EPSILON)[:, None] - self.common)
-        few = totals[1:5] < _FEWEST_OFF
-        means = [everywhere if less else side for less, side in zip(few, sides, strict=True)]
-        colours = None if self.scene is None else colours_of(self.scene, mask)
-        return Look(on, np.stack(means), colours)
+        return _unit(sums.T / totals[:, None] - self.common)
 
     def likeness(self, vectors: np.ndarray) -> np.ndarray:
         """(K, h, w) float32: cosine of each cell with unit vectors (K, C), the common mean off."""
@@ -230,7 +230,7 @@ class Surroundings:
         What is unlike all that is known is not like the object.
         """
         likeness = self.likeness(np.concatenate([memory.on, memory.off]))
-        known, least = len(memory.on), _LIKE_CELL * memory.own
+        known, least = len(memory.on), _LIKE_CELL * memory.first.own
         return np.asarray(likeness[:known].max(axis=0) - likeness[known:].max(axis=0).clip(least))
 
 

@@ -15,7 +15,7 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
 from amodal_ros.tracking.scene import SceneMotion
-from amodal_ros.tracking.track import Track, compose, move_boxes, move_mask, move_points
+from amodal_ros.tracking.track import Track, compose, move_boxes, move_mask, move_points, or_none
 
 if TYPE_CHECKING:
     from amodal_ros.tracking.place import NextPlace
@@ -46,6 +46,7 @@ class Forecast:
             should be.
         passed_s: seconds since the last frame.
         image_hw: (height, width).
+        foreign: see `Track`, moved with the camera.
     """
 
     track: Track
@@ -59,6 +60,7 @@ class Forecast:
     next_place: NextPlace | None
     passed_s: float
     image_hw: tuple[int, int]
+    foreign: CroppedMask | None
 
     @cached_property
     def place(self) -> np.ndarray | None:
@@ -178,6 +180,7 @@ def forecast(
         next_place=None if track.place is None else track.place.moved(step),
         passed_s=passed_s,
         image_hw=image_hw,
+        foreign=None if track.foreign is None else or_none(move_mask(track.foreign, camera)),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness, Surroundings
+from amodal_ros.tracking.origins import is_another
 from amodal_ros.tracking.settings import TrackerConfig
 from amodal_ros.tracking.track import move_mask
 from amodal_ros.tracking.types import TrackPlan
@@ -36,6 +37,7 @@ class Answer:
         prior: M_spec where it was the previous mask; None: it was the box.
         evidence: how many pixels of the object were visible when `expected` was seen best.
         likeness: the frame compared with what is known of the object; None: nothing is known.
+        is_another: the visible mask shows something that was beside the object (`origins.py`).
     """
 
     raw: CroppedMask
@@ -46,6 +48,7 @@ class Answer:
     prior: CroppedMask | None
     evidence: float
     likeness: Likeness | None
+    is_another: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,7 @@ class Judgement:
         drifted: the next M_spec is the box.
         confirmed: a detection or what is visible shows that the object is there.
         repeats: what is visible is just what another object shows.
+        foreign: a thing like the object that is not it; None: nothing was told apart.
     """
 
     amodal: CroppedMask
@@ -67,6 +71,7 @@ class Judgement:
     drifted: bool
     confirmed: bool
     repeats: bool = False
+    foreign: CroppedMask | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +156,9 @@ def _answer(
         prior=plan.prior_masks[row],
         evidence=0.0 if one is None else one.evidence,
         likeness=Likeness.of(around, None if one is None else one.track.memory),
+        is_another=one is not None
+        and bool(plan.coasting[row])
+        and is_another(one, prediction.visible[row], plan.motion),
     )
     return answer, around
 
@@ -189,7 +197,7 @@ def judge_coasting(
     like, that decides: a mask that looks like it is believed wherever it lies and whatever its
     shape, any other shows what hides it. Where it is not known, the outline decides: the mask must
     agree with the expected object, or with what was visible of it before. Nothing that
-    another object shows counts.
+    another object shows counts, and nothing that was beside the object a frame before.
 
     Args:
         answer: for it.
@@ -199,10 +207,12 @@ def judge_coasting(
     expected = answer.raw if answer.expected is None else answer.expected
     overlaps = _overlaps(answer.visible, claimed)
     taken = any(share >= _ANOTHERS for share, _ in overlaps)
-    if taken or answer.visible.is_empty or not _shows(answer, expected, config):
+    another = taken or answer.is_another
+    if another or answer.visible.is_empty or not _shows(answer, expected, config):
         hidden = CroppedMask.empty(answer.visible.image_hw)
         same = any(iou >= _SAME for _, iou in overlaps)
-        return Judgement(expected, hidden, False, False, confirmed=False, repeats=same)
+        foreign = answer.visible if answer.is_another else None
+        return Judgement(expected, hidden, False, False, False, repeats=same, foreign=foreign)
     if answer.likeness is None:
         return _seen_by_outline(answer, expected, config)
     if answer.expected is not None and _is_less(answer):

@@ -28,7 +28,7 @@ class Sight:
         outcome: of the frame; its surroundings are known.
         known: (2,) width and height of the object.
         just_lost: it was seen in the frame before and not in this one.
-        others: what is visible of other objects.
+        others: what is visible of other objects, and what was told apart from this one.
     """
 
     outcome: Outcome

@@ -11,7 +11,7 @@ import numpy as np
 from amodal_ros.image.boxes import expand_boxes
 from amodal_ros.tracking.association import own_ids
 from amodal_ros.tracking.forecast import Forecast
-from amodal_ros.tracking.scene import SceneView
+from amodal_ros.tracking.scene import SceneMotion, SceneView
 from amodal_ros.tracking.settings import TrackerConfig
 from amodal_ros.tracking.support import Supported
 from amodal_ros.tracking.track import Track, move_points
@@ -31,6 +31,7 @@ class FrameInfo:
     epoch: int
     reset: str
     scene: SceneView | None
+    motion: SceneMotion
     camera: np.ndarray
 
 
@@ -84,6 +85,7 @@ def make_plan(
         reset=frame.reset,
         forecasts=tuple(followed),
         scene=frame.scene,
+        motion=frame.motion,
         camera=frame.camera,
     )
 

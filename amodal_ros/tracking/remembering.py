@@ -80,12 +80,17 @@ def remembered(
         track.memory = _learnt(track, outcome, detected=not plan.coasting[row])
         track.extent = np.maximum(track.extent, _sides(track))
     track.seen = or_none(judgement.visible)
+    track.foreign = None
+    if not judgement.confirmed:
+        known = None if one is None else one.foreign
+        track.foreign = known if judgement.foreign is None else judgement.foreign
     if one is not None and plan.scene is not None:
         track.velocity = _corrected(one, judgement.visible)
     track.place = None
     if outcome.surroundings is not None:
         known = np.maximum(track.extent, _sides(track))
-        track.place = NextPlace(Sight(outcome, known, track.missed == 1, others))
+        taken = others if track.foreign is None else [*others, track.foreign]
+        track.place = NextPlace(Sight(outcome, known, track.missed == 1, taken))
     track.restart = judgement.drifted
     return track
 
@@ -102,7 +107,8 @@ def _learnt(track: Track, outcome: Outcome, *, detected: bool) -> Memory | None:
     if memory is not None and passed_over:
         return memory
     if memory is None or outcome.likeness is None:
-        return Memory.begun(around, around.view(visible))
+        look = around.view(visible).look
+        return None if look is None else Memory(look, look)
     return outcome.likeness.learnt(visible, _LEARN_EVERY if detected else 1)
 
 

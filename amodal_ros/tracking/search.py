@@ -59,7 +59,9 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
             continue
         sides = forecast.boxes_xyxy[2, 2:] - forecast.boxes_xyxy[2, :2]
         known = np.maximum(forecast.track.extent, sides)
-        place = found_place(outcome.likeness, known, seen)
+        foreign = outcome.judgement.foreign or forecast.foreign
+        taken = seen if foreign is None else [*seen, foreign]
+        place = found_place(outcome.likeness, known, taken)
         if place is None or forecast.track.missed >= _PATIENCE:
             continue
         height, width = plan.image_hw

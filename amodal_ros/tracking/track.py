@@ -127,6 +127,8 @@ class Track:
         missed: how many frames in a row nothing confirmed it.
         velocity: (2,) float64, pixels per second, beside the camera's motion.
         measured: in how many frames its velocity was measured.
+        foreign: a thing like it that was told apart from it, as of the last frame, while it is not
+            seen; None: there is none.
         restart: its mask drifted: the next M_spec is the box.
         pinned: given by a user.
         given: pinned, and not answered yet: the user's box stands for a detection.
@@ -152,6 +154,7 @@ class Track:
     missed: int = 0
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     measured: int = 0
+    foreign: CroppedMask | None = None
     restart: bool = False
     pinned: bool = False
     given: bool = False

@@ -189,7 +189,7 @@ class AmodalTracker:
             for track_id in ended:
                 del self._tracks[track_id]
             ids = self._ids(used.detections, used.forecasts)
-            frame = FrameInfo(stamp_s, hw, self._epoch, reset, scene, camera)
+            frame = FrameInfo(stamp_s, hw, self._epoch, reset, scene, motion, camera)
             return make_plan(frame, used, coasting, ids, config)
 
     def look_again(self, plan: TrackPlan, prediction: AmodalPrediction) -> SecondLook | None:

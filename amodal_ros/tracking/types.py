@@ -11,7 +11,7 @@ import numpy as np
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.tracking.forecast import Forecast
-from amodal_ros.tracking.scene import SceneView
+from amodal_ros.tracking.scene import SceneMotion, SceneView
 from amodal_ros.types import PointPrompt
 
 
@@ -64,6 +64,7 @@ class TrackPlan:
         reset: why all tracks were forgotten before this frame; empty: they were not.
         forecasts: of N tracks, where each was expected; None: a new one.
         scene: of the image; None: none was given.
+        motion: of the picture since the last answered frame.
         camera: (2, 3) float64, its motion since the last answered frame; the identity: not known.
     """
 
@@ -87,6 +88,7 @@ class TrackPlan:
     reset: str
     forecasts: tuple[Forecast | None, ...]
     scene: SceneView | None
+    motion: SceneMotion
     camera: np.ndarray
 
     def __len__(self) -> int:

@@ -29,6 +29,7 @@ class Scene:
         self.tracker = AmodalTracker(TrackerConfig(**config))
         self.stamp_s = 0.0
         self.again = again
+        self.textured = False
 
     def show(
         self, things: list[tuple[Box, np.ndarray]], boxes: list[Box] | None = None
@@ -39,7 +40,9 @@ class Scene:
         for number, ((x0, y0, x1, y1), vector) in enumerate(things):
             picture[y0:y1, x0:x1], owner[y0:y1, x0:x1] = vector, number
         self.stamp_s += FRAME_S
-        plan = self.tracker.plan(Detections.from_boxes(boxes or []), self.stamp_s, HW)
+        image = textured(things) if self.textured else None
+        detections = Detections.from_boxes(boxes or [])
+        plan = self.tracker.plan(detections, self.stamp_s, HW, image)
         prediction = predicted(plan.boxes_xyxy, picture, owner)
         if self.again:
             again = self.tracker.look_again(plan, prediction)
@@ -47,6 +50,17 @@ class Scene:
                 second = predicted(again.boxes_xyxy, picture, owner)
                 plan, prediction = again.plan, again.joined(prediction, second)
         return self.tracker.update(plan, prediction)
+
+
+def textured(things: list[tuple[Box, np.ndarray]]) -> np.ndarray:
+    """A picture (H, W, 3) uint8 of things with spots, which go with them."""
+    rng = np.random.default_rng(0)
+    spots = rng.integers(90, 160, (HW[0] // 5, HW[1] // 5, 1), dtype=np.uint8)
+    image = np.repeat(spots.repeat(5, axis=0).repeat(5, axis=1), 3, axis=2)
+    for x0, y0, x1, y1 in (box for box, _ in things):
+        spots = rng.integers(0, 256, ((y1 - y0) // 5, (x1 - x0) // 5, 1), dtype=np.uint8)
+        image[y0:y1, x0:x1] = spots.repeat(5, axis=0).repeat(5, axis=1)
+    return image
 
 
 def predicted(boxes: np.ndarray, picture: np.ndarray, owner: np.ndarray) -> AmodalPrediction:

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where in the frame before the points were that lie on a mask now.
+
+Two things may look alike, but none can be in two places: what was beside an object a frame ago,
+while the object was seen, is another thing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.forecast import Forecast
+from amodal_ros.tracking.scene import SceneMotion
+from amodal_ros.tracking.track import move_points
+
+_FEWEST = 5  # points; fewer tell nothing
+_OWN = 0.3  # share of the points below which a mask shows another thing
+_ROOM = 0.1  # of the square root of its area, by which the object's old place is enlarged
+_SAME = 0.5  # share of a mask that lies in that of another thing
+
+
+def is_another(one: Forecast, visible: CroppedMask, motion: SceneMotion) -> bool:
+    """Whether a mask shows something that was not the object in the frame before.
+
+    Of an object that was seen then, by the points on the mask: they come from elsewhere. Of one
+    that was not, by what was told apart from it when it was lost.
+
+    Args:
+        one: of the object.
+        visible: the mask, of this frame.
+        motion: since the frame before.
+    """
+    if visible.is_empty:
+        return False
+    if one.track.missed:
+        return one.foreign is not None and visible.share_in(one.foreign) >= _SAME
+    if one.visible is None:
+        return False
+    on_it = visible.contains(motion.after_xy)
+    if np.count_nonzero(on_it) < _FEWEST:
+        return False
+    # Where the points would be if they had moved as the object was expected to.
+    moved = move_points(motion.before_xy[on_it], one.step)
+    own = one.visible if one.amodal is None else one.visible | one.amodal
+    place = own.dilated(_ROOM * math.sqrt(own.area))
+    return float(place.contains(moved).mean()) < _OWN

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Things that look like an object and stood beside it are not the object."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.forecast import Forecast, forecast
+from amodal_ros.tracking.origins import is_another
+from amodal_ros.tracking.scene import SceneMotion
+from amodal_ros.tracking.track import IDENTITY, Track
+from tests.tracking.test_tracker_looks import AT, HW, OBJECT, Scene, moved
+from tests.tracking.tracker_support import Box, filled
+
+TWIN = moved(AT, 26)
+
+
+def mask(box: Box) -> CroppedMask:
+    return CroppedMask.of(filled(box, HW))
+
+
+def points(box: Box, shift: tuple[float, float] = (0.0, 0.0), count: int = 3) -> SceneMotion:
+    """A grid of points on a box, and where they went."""
+    x, y = np.meshgrid(*(np.linspace(box[k] + 2, box[k + 2] - 2, count) for k in (0, 1)))
+    before = np.stack([x.ravel(), y.ravel()], axis=1)
+    return SceneMotion(False, before, before + shift, len(before))
+
+
+def expected(missed: int = 0, foreign: Box | None = None) -> Forecast:
+    shape = mask(AT)
+    track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(AT, float), shape=shape, seen=shape)
+    track.missed, track.foreign = missed, None if foreign is None else mask(foreign)
+    return forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, HW, np.zeros(2))
+
+
+def test_what_stood_beside_the_object_is_another_thing() -> None:
+    assert is_another(expected(), mask(TWIN), points(TWIN))
+    assert not is_another(expected(), mask(TWIN), points(AT, (26.0, 0.0)))  # it went there
+    assert not is_another(expected(), mask(TWIN), points(TWIN, count=2))  # too few points
+    assert not is_another(expected(), CroppedMask.empty(HW), points(TWIN))
+
+
+def test_what_was_told_apart_stays_another_thing_while_the_object_is_lost() -> None:
+    assert is_another(expected(missed=3, foreign=TWIN), mask(TWIN), SceneMotion.unknown())
+    assert not is_another(expected(missed=3, foreign=TWIN), mask(AT), SceneMotion.unknown())
+    assert not is_another(expected(missed=3), mask(TWIN), points(TWIN))
+
+
+def test_a_lost_object_does_not_become_the_thing_like_it_beside_it() -> None:
+    scene = Scene(again=True)
+    scene.textured = True
+    scene.tracker.add_object(AT)
+    scene.show([(TWIN, OBJECT), (AT, OBJECT)])
+    scene.show([(TWIN, OBJECT), (AT, OBJECT)])
+    for _ in range(5):
+        (found,) = scene.show([(TWIN, OBJECT)])
+        assert found.coasting
+        assert not (found.amodal_mask & filled(TWIN, HW)).any()
+    (found,) = scene.show([(TWIN, OBJECT), (AT, OBJECT)])
+    assert not found.coasting
+    assert (found.visible_mask & filled(AT, HW)).sum() > 400
