@@ -211,7 +211,7 @@ class Surroundings:
         return Look(on, self._means(sides), own, colours)
 
     def _means(self, weights: list[np.ndarray]) -> np.ndarray:
-        """(K, C) float32, unit vectors: means of cells with weights (h, w), the common mean off."""
+        """(K, C) float32, unit vectors: means of cells by weights (h, w), the common mean off."""
         sums = self.cells @ np.stack([(one * self.scale).ravel() for one in weights], axis=1)
         totals = np.array([one.sum() for one in weights], np.float32)
         return _unit(sums.T / totals[:, None] - self.common)

@@ -154,7 +154,7 @@ def forecast(
         change: (2,) pixels per second, see `common_change`.
     """
     middle = _middle(track)
-    own = own_motion(track.seen, scene, camera)
+    own = None if track.covered else own_motion(track.seen, scene, camera)
     is_measured = own is not None
     if own is None:
         fade_s = _fade_s(track)

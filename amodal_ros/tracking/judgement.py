@@ -19,6 +19,8 @@ from amodal_ros.types import AmodalPrediction
 _INSIDE = 0.8  # share of what is visible of an object that lies in its amodal mask
 _LESS = 0.5  # share of what was visible below which an object is being covered
 _ANOTHERS = 0.5  # share from which on a mask shows the object in whose visible mask it lies
+_CLEAR = 0.95  # of what was visible, at best and a frame ago: from which on nothing was covered
+_EDGE, _EDGE_PX = 0.04, 2.0  # of a side: an edge of a box that moves less has stayed
 _SAME = 0.6  # least IoU of two masks of one thing
 _LARGER = 1.6  # so much more than before no object shows at once; it is joined to something else
 _COVERED = 0.5  # least share of the visible mask that an amodal mask covers which has not drifted
@@ -62,6 +64,7 @@ class Judgement:
         drifted: the next M_spec is the box.
         confirmed: a detection or what is visible shows that the object is there.
         repeats: what is visible is just what another object shows.
+        covered: more of the object was covered than a frame ago.
         foreign: a thing like the object that is not it; None: nothing was told apart.
     """
 
@@ -71,6 +74,7 @@ class Judgement:
     drifted: bool
     confirmed: bool
     repeats: bool = False
+    covered: bool = False
     foreign: CroppedMask | None = None
 
 
@@ -168,7 +172,8 @@ def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
 
     Of an object that is being covered the decoder completes less and less; what is known from
     before is better, so it stays as long as what is left to see lies in M_spec, and is moved over
-    it where that lies a little beside: a hidden object may have been some way off.
+    it where that lies a little beside: a hidden object may have been some way off. It stays, too,
+    while one side of what is visible is cut back and the others stay.
 
     Drift: the decoder doubts its mask, its area jumped, or it misses what is visible. A mask that
     came from the box is the best there is, so it always counts if it is not empty.
@@ -176,14 +181,15 @@ def judge_detected(answer: Answer, config: TrackerConfig) -> Judgement:
     amodal = answer.raw | answer.visible
     if amodal.is_empty:
         return Judgement(amodal, answer.visible, trusted=False, drifted=True, confirmed=True)
+    drifted = answer.prior is not None and _has_drifted(answer, config)
+    if answer.expected is not None and not drifted and _is_cut_back(answer, answer.expected):
+        return _covered(answer, answer.expected)
     if answer.expected is not None and _is_less(answer):
         if _is_covered(answer, answer.expected):
-            amodal = answer.expected | answer.visible
-            return Judgement(amodal, answer.visible, False, False, confirmed=True)
+            return _covered(answer, answer.expected)
         pinned = _moved_over(answer.expected, answer.visible)
         if pinned is not None:
             return Judgement(pinned, answer.visible, True, False, confirmed=True)
-    drifted = answer.prior is not None and _has_drifted(answer, config)
     return Judgement(amodal, answer.visible, not drifted, drifted, confirmed=True)
 
 
@@ -215,13 +221,15 @@ def judge_coasting(
         return Judgement(expected, hidden, False, False, False, repeats=same, foreign=foreign)
     if answer.likeness is None:
         return _seen_by_outline(answer, expected, config)
+    drifted = answer.prior is not None and _has_drifted(answer, config)
+    if answer.expected is not None and not drifted and _is_cut_back(answer, expected):
+        return _covered(answer, expected)
     if answer.expected is not None and _is_less(answer):
         if _is_covered(answer, expected):
-            return Judgement(expected | answer.visible, answer.visible, False, False, True)
+            return _covered(answer, expected)
         beside = _moved_over(expected, answer.visible)
         if beside is not None:
             return Judgement(beside, answer.visible, True, False, True)
-    drifted = answer.prior is not None and _has_drifted(answer, config)
     amodal = answer.visible if drifted else answer.raw | answer.visible
     return Judgement(amodal, answer.visible, trusted=True, drifted=drifted, confirmed=True)
 
@@ -268,6 +276,33 @@ def _is_covered(answer: Answer, expected: CroppedMask) -> bool:
     """Whether much less is visible than was, and that where the object is expected."""
     place = expected if answer.prior is None else answer.prior
     return _is_less(answer) and answer.visible.share_in(place) >= _INSIDE
+
+
+def _covered(answer: Answer, expected: CroppedMask) -> Judgement:
+    """An object something comes before: it keeps its shape."""
+    amodal = expected | answer.visible
+    return Judgement(amodal, answer.visible, False, False, True, covered=_shrinks(answer))
+
+
+def _shrinks(answer: Answer) -> bool:
+    """Whether less is visible than a frame ago."""
+    before = answer.expected_visible
+    return before is not None and answer.visible.area < _CLEAR * before.area
+
+
+def _is_cut_back(answer: Answer, expected: CroppedMask) -> bool:
+    """Whether what is visible has just been cut back on one side, and stays on the three others.
+
+    So is an object over which another thing comes; one that moves or shrinks does otherwise.
+    """
+    less = answer.visible.area < _CLEAR * answer.evidence
+    if not less or not _shrinks(answer) or expected.is_empty:
+        return False
+    box, part = np.array(expected.box_xyxy), np.array(answer.visible.box_xyxy)
+    sides = np.tile(box[2:] - box[:2], 2)
+    inwards = (part - box) * (1, 1, -1, -1)
+    stayed = np.abs(inwards) <= np.maximum(_EDGE * sides, _EDGE_PX)
+    return int(stayed.sum()) == 3 and bool((inwards[~stayed] > 0).all())
 
 
 def _moved_over(expected: CroppedMask, visible: CroppedMask) -> CroppedMask | None:

@@ -18,6 +18,7 @@ from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
 _SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
 _LEARN_EVERY = 3  # so many sights of an object that is detected: it hardly changes meanwhile
+_CLEAR = 0.7  # of what was visible of an object at best: enough to tell its own motion by
 _SAME_AREA = 1.4  # factor of area within which two sights show as much of an object
 
 
@@ -86,6 +87,11 @@ def remembered(
         track.foreign = known if judgement.foreign is None else judgement.foreign
     if one is not None and plan.scene is not None:
         track.velocity = _corrected(one, judgement.visible)
+        if track.missed == 1 or judgement.covered:
+            track.velocity = track.clear_velocity
+        elif judgement.visible.area >= _CLEAR * track.evidence:
+            track.clear_velocity = track.velocity
+    track.covered = judgement.covered
     track.place = None
     if outcome.surroundings is not None:
         known = np.maximum(track.extent, _sides(track))

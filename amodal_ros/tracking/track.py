@@ -126,6 +126,9 @@ class Track:
         detections: in how many frames it was detected.
         missed: how many frames in a row nothing confirmed it.
         velocity: (2,) float64, pixels per second, beside the camera's motion.
+        clear_velocity: (2,) float64, that when it was last seen as much as ever.
+        covered: more of it was covered in the last frame than before: points on its mask may be
+            the occluder's.
         measured: in how many frames its velocity was measured.
         foreign: a thing like it that was told apart from it, as of the last frame, while it is not
             seen; None: there is none.
@@ -153,6 +156,8 @@ class Track:
     detections: int = 0
     missed: int = 0
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    clear_velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    covered: bool = False
     measured: int = 0
     foreign: CroppedMask | None = None
     restart: bool = False

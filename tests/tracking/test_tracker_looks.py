@@ -287,3 +287,18 @@ def test_where_to_look_is_kept_in_a_file_without_the_embeddings() -> None:
     assert np.array_equal(plans[0].boxes_xyxy, plans[1].boxes_xyxy)
     scene.show([(moved, OBJECT)])
     assert scene.tracker.status().tracks == 1
+
+
+def test_what_comes_over_an_object_does_not_move_it() -> None:
+    """Its edge comes down over the object, and the points on that edge with it."""
+    scene = Scene()
+    scene.textured = True
+    scene.tracker.add_object(AT)
+    for _ in range(3):
+        scene.show([(AT, OBJECT)])
+    for edge in range(43, 75, 3):
+        (found,) = scene.show([(AT, OBJECT), ((50, edge - 40, 90, edge), HAND)])
+    for _ in range(6):
+        (found,) = scene.show([(AT, OBJECT), ((50, 33, 90, 73), HAND)])
+    assert found.coasting
+    assert np.abs(np.array(found.amodal_box_xyxy) - AT).max() <= 3

@@ -214,3 +214,22 @@ def test_given_object_that_is_detected_while_covered_is_confirmed() -> None:
         step(tracker, stamp, see(left), [left], [left])
     plan = tracker.plan(Detections.empty(), 1.2, HW)
     assert plan.pinned.tolist() == [True]
+
+
+def test_object_over_which_a_thing_comes_little_by_little_keeps_its_shape() -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    step(tracker, 0.0, see(A), [A])
+    for frame, top in enumerate((14, 18, 22, 26, 30, 34), start=1):
+        left: Box = (10, top, 30, 40)  # the decoder completes nothing
+        _, (item,) = step(tracker, 0.1 * frame, see(left), [left])
+        assert np.array_equal(item.amodal_mask, filled(A))
+        assert np.array_equal(item.visible_mask, filled(left))
+    assert tracker.status().restarts == 0
+
+
+@pytest.mark.parametrize("box", [(13, 15, 27, 40), (10, 18, 30, 48), (4, 10, 26, 34)])
+def test_what_shrinks_or_moves_is_not_taken_for_covered(box: Box) -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    step(tracker, 0.0, see(A), [A])
+    _, (item,) = step(tracker, 0.1, see(box), [box])
+    assert np.array_equal(item.amodal_mask, filled(box))
