@@ -48,8 +48,21 @@ class PropMaker:
     """Draws props."""
 
     def __init__(
-        self, models: Sequence[CatalogueModel], store: ModelStore, surfaces: Surfaces
+        self,
+        models: Sequence[CatalogueModel],
+        store: ModelStore,
+        surfaces: Surfaces,
+        slender: float | None = None,
     ) -> None:
+        """Prepare.
+
+        Args:
+            models: That may be drawn.
+            store: Of models made ready.
+            surfaces: Textures.
+            slender: Share of slender props in every scene; None: drawn for each.
+        """
+        self._slender = slender
         self._models = models
         self._store = store
         self._surfaces = surfaces
@@ -58,7 +71,8 @@ class PropMaker:
     def draw(self, rng: Rng, count: int) -> list[Prop]:
         """Props of a scene: models and shapes made here, dressed in one style."""
         self._loud = bool(rng.random() < _LOUD)
-        slender = float(rng.choice([SLENDER_SHARE, SLENDER_SHARE, 0.15, 0.9]))
+        drawn = float(rng.choice([SLENDER_SHARE, SLENDER_SHARE, 0.15, 0.9]))
+        slender = drawn if self._slender is None else self._slender
         return [self._any(rng, slender) for _ in range(count)]
 
     def _any(self, rng: Rng, slender: float) -> Prop:

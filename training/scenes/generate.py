@@ -119,7 +119,7 @@ def make_chunk(run: SceneRun, number: int, out: Path, cache: Path) -> ChunkRepor
     models = usable_models(run.models, run.split)
     surfaces = Surfaces(run.photos())
     lights = Lights(run.maps())
-    maker = PropMaker(models, ModelStore(cache), surfaces)
+    maker = PropMaker(models, ModelStore(cache), surfaces, run.slender)
     pictures: list[tuple[str, list[PackedObject]]] = []
     first = number * run.chunk_scenes
     with whole_folder(out / chunk_name(number)) as folder:

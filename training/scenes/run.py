@@ -25,6 +25,8 @@ class SceneRun:
         seed: of everything, at least 0.
         views: pictures of each scene.
         chunk_scenes: scenes in a chunk.
+        slender: share of the props that are thin, long, holed or of wire, in [0, 1]; None: drawn
+            for each scene, somewhat less than half in the mean.
     """
 
     models: Path
@@ -34,6 +36,7 @@ class SceneRun:
     seed: int = 0
     views: int = 4
     chunk_scenes: int = 50
+    slender: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.
@@ -46,6 +49,8 @@ class SceneRun:
                 f"seed {self.seed}, views {self.views}, scenes of a chunk {self.chunk_scenes}: "
                 "expected a seed of at least 0, and at least one of the others"
             )
+        if self.slender is not None and not 0.0 <= self.slender <= 1.0:
+            raise InvalidInputError(f"slender: expected a share in [0, 1], got {self.slender}")
         if self.split not in SPLITS:
             raise InvalidInputError(f"split: expected one of {SPLITS}, got {self.split!r}")
         for folder in (self.models, self.backgrounds, self.environments):

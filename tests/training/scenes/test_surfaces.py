@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from amodal_ros.errors import InvalidInputError
 from tests.training.scenes.scene_models import write_catalogue
 from training.scenes.dressing import PropMaker
 from training.scenes.effects import camera_effects
 from training.scenes.models import ModelStore, usable_models
+from training.scenes.run import SceneRun
 from training.scenes.surfaces import Surfaces
 from training.untrusted import CorruptRecordError
 
@@ -65,6 +67,20 @@ def test_things_are_household_size(tmp_path: Path) -> None:
     assert "Test#rug" not in kinds  # too flat
     assert len(kinds) > 25
     assert len(kinds & {"pen", "marker", "fork", "spoon", "pliers", "scissors", "cable"}) >= 4
+
+
+def test_the_share_of_slender_things_can_be_asked_for(tmp_path: Path) -> None:
+    folder = write_catalogue(tmp_path / "models")
+    models, store = usable_models(folder, "train"), ModelStore(tmp_path / "cache")
+    drawn = {}
+    for share in (0.0, 1.0):
+        maker = PropMaker(models, store, Surfaces(), share)
+        drawn[share] = {prop.category for prop in maker.draw(np.random.default_rng(0), 40)}
+    assert not drawn[0.0] & drawn[1.0]
+    assert "Test#box" in drawn[0.0]
+    assert drawn[1.0] & {"pen", "marker", "fork", "spoon", "pliers", "scissors", "cable"}
+    with pytest.raises(InvalidInputError, match=r"slender: .*\[0, 1\], got 1\.5"):
+        SceneRun(models=folder, slender=1.5)
 
 
 def test_patches_that_look_the_same_all_over_are_chosen(tmp_path: Path) -> None:
