@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plays a clip in real time: to the node, to the base model, or to nobody in a hurry."""
+"""Plays a clip in real time: to the node, and to the base model."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import rclpy
@@ -19,38 +16,17 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.masks import decode_masks
-from amodal_ros.tracking.tracker import AmodalTracker
-from amodal_ros.types import Detections
 from benchmarks.latency import NodeProcess
 from benchmarks.lockstep_camera import Scene, boxes_message
-from benchmarks.streaming.clip import FPS, Mosaic
+from benchmarks.streaming.clip import Mosaic
+from benchmarks.streaming.played import Played, named, pace
 from benchmarks.streaming.scores import Answer, Masks
 from export.benchmarking.contestants import Contestant
 
 CONNECT_S = 120.0
 WARM_ANSWERS, WARM_IMAGES, WARM_S = 3, 10, 15.0
-
-
-@dataclass(frozen=True, eq=False)
-class Played:
-    """What happened while a clip was played.
-
-    Attributes:
-        frames: (time, number in the clip) of each frame that was sent.
-        answers: what came, in order.
-    """
-
-    frames: Sequence[tuple[float, int]]
-    answers: Sequence[Answer]
-
-
-def pace(mosaic: Mosaic, rate_hz: float, seconds: float) -> list[tuple[float, int]]:
-    """When each frame is sent, and which of the clip it is."""
-    times = [count / rate_hz for count in range(int(seconds * rate_hz))]
-    return [(time_s, mosaic.number_at(time_s)) for time_s in times]
 
 
 class NodePlayer:
@@ -95,8 +71,11 @@ class NodePlayer:
             sent.append((time.monotonic() - began_s, number))
             self._send(number, pictures[number])
         self._spin_until(began_s + seconds)
-        named: dict[int, str] = {}
-        answers = [_named(came_s - began_s, message, named) for came_s, message in self._came]
+        names: dict[int, str] = {}
+        answers = [
+            Answer(came_s - began_s, named(decode_masks(message), names))
+            for came_s, message in self._came
+        ]
         return Played(sent, answers)
 
     def close(self) -> None:
@@ -139,18 +118,6 @@ class NodePlayer:
         self._came.append((time.monotonic(), message))
 
 
-def _named(arrival_s: float, message: AmodalMaskArray, named: dict[int, str]) -> Answer:
-    """An answer by the objects' names, which the detections bring and tracks keep."""
-    objects = {}
-    for one in decode_masks(message):
-        if one.detection_id:
-            named[one.track_id] = one.detection_id
-        name = named.get(one.track_id)
-        if name is not None:
-            objects[name] = Masks(one.visible_mask, one.amodal_mask)
-    return Answer(arrival_s, objects)
-
-
 def play_to_contestant(
     mosaic: Mosaic, contestant: Contestant, rate_hz: float, seconds: float
 ) -> Played:
@@ -169,8 +136,9 @@ def play_to_contestant(
             wake.clear()
             picture, boxes = inputs[newest[-1]]
             masks = contestant.run(picture, np.array(list(boxes.values()), np.float32))
-            found = {n: Masks(m, m) for n, m in zip(boxes, masks, strict=True)}
-            answers.append(Answer(time.monotonic() - began_s, found))
+            came_s = time.monotonic() - began_s
+            found = {n: Masks.of(m, m) for n, m in zip(boxes, masks, strict=True)}
+            answers.append(Answer(came_s, found))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -183,38 +151,3 @@ def play_to_contestant(
     ended.set()
     thread.join()
     return Played(sent, answers)
-
-
-def offline(mosaic: Mosaic, predictor: AmodalPredictor, seconds: float, stride: int) -> Played:
-    """Every so manieth frame, with all the time that it takes: what the model can do.
-
-    Args:
-        mosaic: the clip.
-        predictor: the model.
-        seconds: of the clip.
-        stride: 1: every frame.
-    """
-    tracker = AmodalTracker()
-    frames, answers = [], []
-    for number in range(0, int(seconds * FPS), stride):
-        picture, boxes = mosaic.picture(number), mosaic.boxes(number)
-        found = Detections.from_boxes(list(boxes.values()), detection_ids=list(boxes))
-        plan = tracker.plan(found, number / FPS, mosaic.hw, picture)
-        prediction = predictor.predict(
-            predictor.encode(picture), plan.boxes_xyxy, plan.prior_masks
-        )
-        objects = {
-            one.detection_id: Masks(one.visible_mask, one.amodal_mask)
-            for one in tracker.update(plan, prediction)
-        }
-        frames.append((number / FPS, number))
-        answers.append(Answer(number / FPS, objects))
-    return Played(frames, answers)
-
-
-def base_contestant(folder: Path, threads: int) -> Callable[[], Contestant]:
-    """The base model: its encoder once, and its decoder for each box, in ONNX Runtime."""
-    from export.benchmarking.contestants import Entry, open_contestant
-
-    entry = Entry("base", str(folder), "onnxruntime", "CPUExecutionProvider", threads)
-    return lambda: open_contestant(entry)

@@ -9,15 +9,21 @@ from typing import Protocol
 
 import numpy as np
 
+from amodal_ros.image.cropped import CroppedMask
 from benchmarks.streaming.clip import LEAST_PX, Truth
 
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """What was published of an object; (H, W) bool."""
+    """What was published of an object."""
 
-    visible: np.ndarray
-    amodal: np.ndarray
+    visible: CroppedMask
+    amodal: CroppedMask
+
+    @classmethod
+    def of(cls, visible: np.ndarray, amodal: np.ndarray) -> Masks:
+        """Those of masks (H, W) bool."""
+        return cls(CroppedMask.of(visible), CroppedMask.of(amodal))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +84,13 @@ def score(
         for name, truth in source.truths(number).items():
             if np.count_nonzero(truth.visible) < LEAST_PX:
                 continue
-            masks = known.get(name)
-            full.append(0.0 if masks is None else _iou(masks.amodal, truth.amodal))
-            visible.append(0.0 if masks is None else _iou(masks.visible, truth.visible))
-            if np.count_nonzero(truth.hidden) >= LEAST_PX:
-                hidden = None if masks is None else masks.amodal & ~masks.visible
-                occluded.append(0.0 if hidden is None else _iou(hidden, truth.hidden))
+            masks, true = known.get(name), Masks.of(truth.visible, truth.amodal)
+            full.append(0.0 if masks is None else masks.amodal.iou(true.amodal))
+            visible.append(0.0 if masks is None else masks.visible.iou(true.visible))
+            true_hidden = true.amodal - true.visible
+            if true_hidden.area >= LEAST_PX:
+                hidden = None if masks is None else masks.amodal - masks.visible
+                occluded.append(0.0 if hidden is None else hidden.iou(true_hidden))
     span_s = max(frames[-1][0] - frames[0][0], 1e-3)
     rate_hz = round(len(answers) / span_s, 2)
     return Score(_percent(full), _percent(occluded), _percent(visible), rate_hz)
@@ -91,8 +98,3 @@ def score(
 
 def _percent(values: Sequence[float]) -> float | None:
     return round(100 * float(np.mean(values)), 2) if values else None
-
-
-def _iou(mask: np.ndarray, other: np.ndarray) -> float:
-    union = np.count_nonzero(mask | other)
-    return np.count_nonzero(mask & other) / union if union else 1.0

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from benchmarks.streaming.__main__ import marks, write_picture
 from benchmarks.streaming.clip import Mosaic, Truth
-from benchmarks.streaming.play import pace, play_to_contestant
+from benchmarks.streaming.play import play_to_contestant
+from benchmarks.streaming.played import pace
+from benchmarks.streaming.report import marks, write_picture
 from benchmarks.streaming.scores import Answer, Masks, score
 
 HW = (40, 60)
@@ -34,7 +35,7 @@ class MovingSource:
 
 def answer_of(number: int, arrival_s: float) -> Answer:
     truth = MovingSource().truths(number)["one"]
-    return Answer(arrival_s, {"one": Masks(truth.visible, truth.amodal)})
+    return Answer(arrival_s, {"one": Masks.of(truth.visible, truth.amodal)})
 
 
 def test_the_newest_answer_counts_at_each_frames_time() -> None:

@@ -3,66 +3,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 
 from amodal_ros.tracking.frames import BudgetedFrames, Looked
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
+from benchmarks.streaming import virtual as streaming
 
 HW = (100, 400)
 INTERVAL_S = 0.1
 CARRY_S = 0.005  # what a frame costs beside the looks
 
 
-class VirtualLooks:
-    """A model whose looks take `object_s` each, by a clock that only it and the test move."""
+class VirtualLooks(streaming.VirtualLooks):
+    """Looks on virtual time, which may fail, and are noted."""
 
     def __init__(self, object_s: float) -> None:
-        self.object_s = object_s
-        self.now_s = 0.0
+        super().__init__(object_s)
         self.began_s: list[float] = []
         self.asked: list[int] = []
-        # What it gives, when, after how long.
-        self._going: tuple[Looked, float, float] | None = None
-        self._waiting: list[Callable[[], Looked]] = []
         self.error: Exception | None = None
 
-    def start(self, look: Callable[[], Looked]) -> None:
-        self._waiting.append(look)
-        self._begin(self.now_s)
-
-    def withdraw(self) -> bool:
-        return bool(self._waiting and self._waiting.pop())
-
-    def ready(self, timeout_s: float) -> bool:
-        if self._going is None:
-            return False
-        ends_s, end_s = self._going[1], self.now_s + max(timeout_s, 0.0)
-        self.now_s = max(self.now_s, min(ends_s, end_s))
-        return ends_s <= end_s
-
     def collect(self) -> tuple[Looked, float]:
-        assert self._going is not None
-        (found, ended_s, spent_s), self._going = self._going, None
-        self._begin(ended_s)
+        found = super().collect()
         if self.error is not None:
             raise self.error
-        return found, spent_s
+        return found
 
-    def close(self) -> None:
-        pass
-
-    def _begin(self, at_s: float) -> None:
-        """The one that waits begins; in truth so soon as the one before ends."""
-        if self._going is None and self._waiting:
-            found = self._waiting.pop(0)()
-            spent_s = self.object_s * found.looks
-            self._going = found, at_s + spent_s, spent_s
-            self.began_s.append(at_s)
-            self.asked.append(found.looks)
+    def begun(self, looked: Looked, at_s: float) -> None:
+        self.began_s.append(at_s)
+        self.asked.append(looked.looks)
 
 
 class Camera:
