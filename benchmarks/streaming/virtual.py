@@ -253,9 +253,8 @@ def play_virtually(
     """Plays the clip to a contestant that takes the newest frame whenever it is free."""
     warm = max(WARM_FRAMES, int(np.ceil(contestant.warm_s * rate_hz)))
     begins_s = warm / rate_hz
-    plan = pace(mosaic, rate_hz, seconds)
     shown = [(count / rate_hz, 0) for count in range(warm)]
-    shown += [(begins_s + time_s, number) for time_s, number in plan]
+    shown += [(begins_s + time_s, number) for time_s, number in pace(mosaic, rate_hz, seconds)]
     answers = []
     for (time_s, number), (next_s, _) in zip(shown, [*shown[1:], (np.inf, 0)], strict=True):
         if contestant.wait(time_s) >= next_s:
@@ -263,4 +262,4 @@ def play_virtually(
         came_s, objects = contestant.answer(time_s, number)
         if time_s >= begins_s:
             answers.append(Answer(came_s - begins_s, objects))
-    return Played(plan, answers)
+    return Played([(time_s - begins_s, number) for time_s, number in shown[warm:]], answers)

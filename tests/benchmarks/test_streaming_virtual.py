@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streaming on virtual time: what takes how long is told, whatever the machine does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.streaming.__main__ import main
+from benchmarks.streaming.clip import Mosaic
+from benchmarks.streaming.scores import Score, score
+from benchmarks.streaming.virtual import (
+    TrueModel,
+    VirtualBase,
+    VirtualContestant,
+    VirtualNode,
+    play_virtually,
+)
+
+OBJECT_S = 0.2
+
+
+@pytest.fixture(scope="module")
+def mosaic() -> Mosaic:
+    return Mosaic(2)
+
+
+def node(
+    mosaic: Mosaic, object_s: float, budget_s: float, own_s: float = 0.0, most: int = 9
+) -> VirtualNode:
+    return VirtualNode(mosaic, TrueModel(mosaic), object_s, own_s, budget_s, most)
+
+
+def played(mosaic: Mosaic, contestant: VirtualContestant) -> tuple[list[float], Score]:
+    """When answers came while a second was played at 10 Hz, and what they were worth."""
+    found = play_virtually(mosaic, contestant, 10.0, 1.0)
+    return [one.arrival_s for one in found.answers], score(found.frames, found.answers, mosaic)
+
+
+def test_true_masks_that_take_no_time_are_right(mosaic: Mosaic) -> None:
+    came_s, found = played(mosaic, node(mosaic, 0.0, 0.0))
+    assert len(came_s) == 10
+    assert (found.miou_full, found.visible_iou) == (100.0, 100.0)
+
+
+def test_without_a_budget_the_newest_frame_waits_for_all_objects(mosaic: Mosaic) -> None:
+    came_s, found = played(mosaic, node(mosaic, OBJECT_S, 0.0, own_s=0.05))
+    steps = np.diff(came_s)
+    assert steps == pytest.approx([0.45] * len(steps))
+    assert len(came_s) in (2, 3)
+    assert found.miou_full is not None
+    assert found.miou_full < 95
+
+
+def test_with_a_budget_each_frame_is_answered_in_time(mosaic: Mosaic) -> None:
+    came_s, found = played(mosaic, node(mosaic, OBJECT_S, 0.1, own_s=0.02))
+    times = np.arange(10) / 10
+    assert (came_s - times >= 0.02 - 1e-9).all()
+    assert (came_s - times <= 0.1).all()
+    assert played(mosaic, node(mosaic, OBJECT_S, 0.1, own_s=0.02)) == (came_s, found)
+    without = played(mosaic, node(mosaic, OBJECT_S, 0.0, own_s=0.02))[1]
+    assert found.miou_full > without.miou_full  # type: ignore[operator]
+
+
+def test_fewer_objects_take_less_time(mosaic: Mosaic) -> None:
+    came_s, found = played(mosaic, node(mosaic, OBJECT_S, 0.0, most=1))
+    assert np.diff(came_s) == pytest.approx([OBJECT_S] * (len(came_s) - 1))
+    assert found.miou_full is not None
+    assert found.miou_full < 55  # of two objects one is never asked for
+
+
+class Filled:
+    """A base model that gives the boxes themselves."""
+
+    def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+        masks = np.zeros((len(boxes_xyxy), *image_rgb.shape[:2]), bool)
+        for mask, (x0, y0, x1, y1) in zip(masks, boxes_xyxy.astype(int), strict=True):
+            mask[y0:y1, x0:x1] = True
+        return masks
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_base_model_takes_an_image_and_each_box(mosaic: Mosaic) -> None:
+    came_s, found = played(mosaic, VirtualBase(mosaic, Filled(), 0.25, 0.05))
+    assert np.diff(came_s) == pytest.approx([0.35] * (len(came_s) - 1), abs=0.051)
+    assert 0 < found.visible_iou < 90  # type: ignore[operator]
+
+
+def test_command_writes_result_picture_and_table(tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    name = "streaming virtual"
+    document.write_text(f"before\n\n<!-- generated {name} -->\n\n<!-- end {name} -->\n\nafter\n")
+    out = tmp_path / "streaming.json"
+    options = ["--virtual", "0.05", "--truth", "--objects", "2", "--rates", "10"]
+    contestants = ["--contestants", "budget", "no budget"]
+    more = ["--seconds", "0.5", "--out", str(out), "--document", str(document)]
+    assert main([*options, *contestants, *more]) == 0
+    result = json.loads(out.read_text())
+    assert result["settings"]["virtual"]["object_s"] == 0.05
+    assert [row["contestant"] for row in result["results"]["rows"]] == ["budget", "no budget"]
+    assert out.with_suffix(".png").stat().st_size > 1000
+    text = document.read_text()
+    assert "| budget | 2 | 10 |" in text
+    assert "0.05 an object" in text
+    assert text.startswith("before")
+    assert text.endswith("after\n")
