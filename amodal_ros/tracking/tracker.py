@@ -280,11 +280,11 @@ class AmodalTracker:
             self._keep_memories(plan, prediction)
 
     def _keep_memories(self, plan: TrackPlan, prediction: AmodalPrediction) -> None:
-        """What the model remembers counts once its answer does."""
-        for row, memory in enumerate(prediction.remembered):
-            track = self._tracks.get(int(plan.track_ids[row]))
-            if track is not None:
-                track.model_memory = memory
+        """What the model remembers counts once its answer does; it may remember nothing."""
+        memories = prediction.remembered or (None,) * len(plan)
+        for track_id, memory in zip(plan.track_ids.tolist(), memories, strict=True):
+            if track_id in self._tracks:
+                self._tracks[track_id].model_memory = memory
 
     def _judge(self, plan: TrackPlan, prediction: AmodalPrediction) -> list[Outcome]:
         """What is believed of an answer; what `look_again` found of it is taken from there."""

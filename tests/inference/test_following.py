@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError, ManifestError
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.model_folder.memory import with_memory
 from amodal_ros.types import PointPrompt
+from tests.backends.tensorrt_support import Rig
 from tests.fakes import fake_manifest
 from tests.verification.fake_video import MANIFEST, MEMORY, FakeVideoBackend
 
@@ -92,16 +95,16 @@ def test_what_another_model_remembers_is_not_read() -> None:
 def test_no_object_runs_no_engine() -> None:
     model = predictor()
     features = encoded(model)
-    before = len(model.backend.calls)  # type: ignore[attr-defined]
+    before = len(model.backend.calls)
     found = model.follow(features, np.zeros((0, 4), np.float32), [], [], [])
     assert (len(found), found.remembered) == (0, ())
-    assert len(model.backend.calls) == before  # type: ignore[attr-defined]
+    assert len(model.backend.calls) == before
 
 
 def test_warm_up_runs_the_memory_too() -> None:
     model = predictor()
     model.warm_up()
-    assert "memory_attention" in model.backend.graphs_run()  # type: ignore[attr-defined]
+    assert "memory_attention" in model.backend.graphs_run()
 
 
 def test_refusals() -> None:
@@ -127,3 +130,21 @@ def test_graphs_that_do_not_fit_are_named() -> None:
         predictor(memory=fewer)
     with pytest.raises(ManifestError, match="expected a model of mode full, got roi"):
         AmodalPredictor(fake_manifest("roi", "roi"), FakeVideoBackend(), memory=MEMORY)
+
+
+def test_what_lies_on_a_gpu_is_followed_alike(tmp_path: Path) -> None:
+    """TensorRT's backend, whose graphs hand each other tensors on a GPU, here a fake one."""
+    rig = Rig(with_memory(MANIFEST, MEMORY), tmp_path)
+    rig.trt.model = FakeVideoBackend()
+    on_gpu = AmodalPredictor(MANIFEST, rig.backend, 2, memory=MEMORY)
+    memories: list[list[Any]] = [[None], [None]]
+    for count in (1, 2, 3, 3):
+        found = []
+        for place, model in enumerate((predictor(2), on_gpu)):
+            known = [*memories[place], *[None] * count][:count]
+            found.append(follow(model, BOXES[:count], known))
+            memories[place] = list(found[-1].remembered)
+        np.testing.assert_array_equal(found[0].raw_amodal_masks, found[1].raw_amodal_masks)
+        np.testing.assert_array_equal(found[0].visible_masks, found[1].visible_masks)
+    rig.backend.close()
+    assert rig.cuda.memory == {}

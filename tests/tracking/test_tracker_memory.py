@@ -136,10 +136,10 @@ def test_a_frame_that_failed_changes_nothing() -> None:
     def fail(graph: str, inputs: object) -> dict[str, np.ndarray]:
         raise BackendError("the engine fails")
 
-    run, stream.backend.run = stream.backend.run, fail  # type: ignore[method-assign]
+    run, stream.backend.run = stream.backend.run, fail
     with pytest.raises(BackendError):
         stream.frame(A)
-    stream.backend.run = run  # type: ignore[method-assign]
+    stream.backend.run = run
     assert stream.memory() is before
     stream.frame(A)
     assert stream.memory().looks == 2
@@ -180,6 +180,25 @@ def test_another_model_begins_anew_and_the_identity_stays() -> None:
     assert second.track_id == first.track_id
     memory = stream.memory()
     assert (memory.model, memory.looks) == ("1" * 64, 1)
+
+
+def test_after_drift_the_next_detection_prompts_and_no_forecast_does() -> None:
+    stream = Stream(min_predicted_iou=0.9)
+    stream.frame(A)
+    stream.frame(A)  # its mask comes from a mask, and the model doubts it
+    stream.frame()
+    assert [one.number for one in stream.memory().prompted] == [0]
+    stream.frame(A)
+    stream.frame(A)
+    assert len(stream.memory().prompted) == 2
+
+
+def test_a_memory_that_is_switched_off_is_forgotten() -> None:
+    stream = Stream()
+    stream.frame(A)
+    stream.predictor = AmodalPredictor(MANIFEST, stream.backend)
+    stream.frame(A)
+    assert stream.tracker.status().memory_bytes == 0
 
 
 def test_a_model_without_a_memory_is_asked_as_ever() -> None:
