@@ -36,8 +36,8 @@ PROMPTS: Mapping[int, Mapping[int, VideoPrompt]] = {
 LEAVES = {15: 3}
 
 
-def model_of(member: str, **options: bool) -> AmodalSam2:
-    base = random_video_sam2(member, SIZE, postprocessing=True, visible=0.6, narrow=True)
+def model_of(member: str, *, narrow: bool, **options: bool) -> AmodalSam2:
+    base = random_video_sam2(member, SIZE, postprocessing=True, visible=0.6, narrow=narrow)
     config = AmodalConfig(
         base=member, image_size=SIZE, hidden_dim=16, sam2_postprocessing=True, **options
     )
@@ -94,15 +94,20 @@ class Robot:
 
 
 @pytest.mark.parametrize(
-    ("member", "visible"),
+    ("member", "narrow", "visible"),
     [
-        ("sam2.1_hiera_t", False),
-        pytest.param("sam2_hiera_t", False, marks=pytest.mark.slow),
-        pytest.param("sam2.1_hiera_t", True, marks=pytest.mark.slow),  # one pass gives both masks
+        ("sam2.1_hiera_t", True, False),
+        pytest.param("sam2_hiera_t", True, False, marks=pytest.mark.slow),
+        # One pass gives both masks.
+        pytest.param("sam2.1_hiera_t", True, True, marks=pytest.mark.slow),
+        pytest.param("sam2.1_hiera_b+", False, False, marks=pytest.mark.slow),
     ],
 )
-def test_equals_the_torch_video_predictor_frame_by_frame(member: str, visible: bool) -> None:
-    model, clip = model_of(member, visible_output=visible), moving_square_clip(FRAMES, SIZE)
+def test_equals_the_torch_video_predictor_frame_by_frame(
+    member: str, narrow: bool, visible: bool
+) -> None:
+    model = model_of(member, narrow=narrow, visible_output=visible)
+    clip = moving_square_clip(FRAMES, SIZE)
     wanted, base = (torch_frames(model, clip, gain) for gain in (1.0, 0.0))
     robot = Robot(model)
     shares = []
