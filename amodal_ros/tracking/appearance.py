@@ -31,11 +31,27 @@ _UNDER = 0.5  # of a cell, which lies under a mask
 # that show the object the least share of cells is 0.64, the least mean 0.7; of others that share
 # no place with it 0.13 and 0.42 are the most. Shared colours: 0.5 at least, 0.15 at most.
 _LIKE_CELL = 0.6  # cosine of a cell, over that of the object's own cells
-_LIKE_CELLS = 0.5
-_LIKE_MEAN = 0.6
 _LEARNT_MEAN = 0.6
 _LEARNT_CELLS = 0.65  # share of a mask that is learnt: of less a part is something else
-_LIKE_COLOURS = 0.25
+
+
+@dataclass(frozen=True)
+class Likenesses:
+    """What a mask must have to show an object, each at least; see `Likeness.shows`.
+
+    Attributes:
+        cells: share of it that is like the object.
+        mean: cosine of its mean with the object's.
+        colours: share of them.
+    """
+
+    cells: float
+    mean: float
+    colours: float
+
+
+_GOING_ON = Likenesses(cells=0.5, mean=0.6, colours=0.25)
+_FOUND = Likenesses(cells=0.6, mean=0.75, colours=0.5)  # nothing but its look speaks for it
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,18 +274,24 @@ class Likeness:
         """See `Surroundings.margin`; worked out when it is first asked for."""
         return self.surroundings.margin(self.memory)
 
-    def shows(self, mask: CroppedMask) -> bool:
-        """Whether a mask shows the object: most of it, its mean and its colours are like it."""
+    def shows(self, mask: CroppedMask, *, lost: bool = False) -> bool:
+        """Whether a mask shows the object: most of it, its mean and its colours are like it.
+
+        Args:
+            mask: what may be visible of it.
+            lost: it was not seen in the frame before; then more is asked for.
+        """
         look = self.surroundings.view(mask).look
         if look is None:
             return False
+        least = _FOUND if lost else _GOING_ON
         near = float((self.memory.on @ look.on).max())
         far = float((self.memory.off @ look.on).max())
         return (
-            near >= _LIKE_MEAN
+            near >= least.mean
             and near > far
-            and self.has_colours(look)
-            and self.share(mask) >= _LIKE_CELLS
+            and self.colours(look) >= least.colours
+            and self.share(mask) >= least.cells
         )
 
     def learnt(self, mask: CroppedMask, sights: int) -> Memory:
@@ -289,11 +311,10 @@ class Likeness:
         cover = self.surroundings.view(mask).cover
         return float(cover[self.margin > 0].sum() / max(cover.sum(), _EPSILON))
 
-    def has_colours(self, look: Look) -> bool:
-        """Whether a view has colours of the object, or they are not known."""
+    def colours(self, look: Look) -> float:
+        """Share of a view's colours that are the object's; 1 where they are not known."""
         known = [one.colours for one in (self.memory.first, self.memory.recent)]
-        shared = [shared_colours(look.colours, one) for one in known]
-        return max(shared) >= _LIKE_COLOURS
+        return max(shared_colours(look.colours, one) for one in known)
 
     def reach(self, mask: CroppedMask) -> np.ndarray:
         """Box (4,) of the cells like the object, joined to those under a mask; zeros for none."""

@@ -39,6 +39,7 @@ class Answer:
         prior: M_spec where it was the previous mask; None: it was the box.
         evidence: how many pixels of the object were visible when `expected` was seen best.
         likeness: the frame compared with what is known of the object; None: nothing is known.
+        lost: it was not seen in the frame before.
         is_another: the visible mask shows something that was beside the object (`origins.py`).
     """
 
@@ -50,6 +51,7 @@ class Answer:
     prior: CroppedMask | None
     evidence: float
     likeness: Likeness | None
+    lost: bool = False
     is_another: bool = False
 
 
@@ -160,6 +162,7 @@ def _answer(
         prior=plan.prior_masks[row],
         evidence=0.0 if one is None else one.evidence,
         likeness=Likeness.of(around, None if one is None else one.track.memory),
+        lost=one is not None and one.track.missed > 0,
         is_another=one is not None
         and bool(plan.coasting[row])
         and is_another(one, prediction.visible[row], plan.motion),
@@ -244,7 +247,8 @@ def _shows(answer: Answer, expected: CroppedMask, config: TrackerConfig) -> bool
         )
         return continues or answer.visible.iou(expected) >= config.agreement_iou
     known = max(answer.evidence, float(expected.area))
-    return answer.visible.area <= _LARGER * known and answer.likeness.shows(answer.visible)
+    small = answer.visible.area <= _LARGER * known
+    return small and answer.likeness.shows(answer.visible, lost=answer.lost)
 
 
 def _seen_by_outline(answer: Answer, expected: CroppedMask, config: TrackerConfig) -> Judgement:

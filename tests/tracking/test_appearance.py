@@ -124,6 +124,14 @@ def test_other_colours_are_another_thing_whatever_the_embeddings_say() -> None:
     assert unknown.shows(mask(BOX))
 
 
+def test_more_is_asked_of_what_may_be_a_lost_object() -> None:
+    for vector, lost in ((OBJECT, True), (0.5 * OBJECT + HAND, False)):
+        likeness = Likeness.of(surroundings({BOX: vector}), known())
+        assert likeness is not None
+        assert likeness.shows(mask(BOX))
+        assert likeness.shows(mask(BOX), lost=True) is lost
+
+
 def painted(colour: tuple[int, int, int]) -> SceneView:
     """A grey picture with a thing of one colour."""
     image = np.full((*HW, 3), 128, np.uint8)
