@@ -20,6 +20,7 @@ _FEWEST_KNOWN = 2
 _FEWEST_STEADY = 6  # points that say: the camera goes on as before
 _FADE_S = 2.0  # a motion of the camera that nothing confirms halves in this time
 _NEAR_PX = 0.75  # of the thumbnail
+_MOST = 0.6  # share of the points by which a camera that goes on is sure to
 _JUMP = 0.05  # of the picture's longer side
 _ALONG = 0.5  # least share of the points found that a camera which jumps takes along,
 _FOUND = 0.1  # and of those looked for
@@ -40,7 +41,8 @@ def choose_camera(
     occluder that nobody detects must not be taken for the camera, and what it leaves of the
     background are few points, so few that go on as before count too. A camera that jumps takes
     most points along; an object that shows up has only those on itself, the others are lost
-    behind it. Where nothing tells, the camera goes on.
+    behind it. Where nothing tells, the camera goes on. Where most points say that it goes on, the
+    objects are not asked: hands may move several of them at once, alike.
 
     Args:
         tracks: as of the last answered frame.
@@ -56,6 +58,10 @@ def choose_camera(
     candidates = [one for one in candidates if _is_likely(evidence, one, expected)]
     if len(candidates) == 1:
         return candidates[0]
+    for one in candidates:
+        near = _apart(evidence, one, expected) <= _NEAR_PX * scene.pixel
+        if near and _following(evidence, one) >= _MOST * len(evidence.before_xy):
+            return one
     surprises = [_changes(tracks, scene, passed_s, camera) for camera in candidates]
     if candidates and min(map(len, surprises)) >= _FEWEST_KNOWN:
         costs = [
@@ -175,6 +181,11 @@ def _is_likely(scene: SceneMotion, motion: np.ndarray, expected: np.ndarray) -> 
     """Whether a camera may have moved so: not much unlike before, or with most points."""
     if _apart(scene, motion, expected) <= _JUMP * scene.side_px:
         return True
+    most = max(_ALONG * len(scene.before_xy), _FOUND * scene.looked_for)
+    return _following(scene, motion) >= most
+
+
+def _following(scene: SceneMotion, motion: np.ndarray) -> int:
+    """How many points move so."""
     apart = np.linalg.norm(scene.after_xy - move_points(scene.before_xy, motion), axis=1)
-    following = int(np.count_nonzero(apart <= _NEAR_PX * scene.pixel))
-    return following >= max(_ALONG * len(apart), _FOUND * scene.looked_for)
+    return int(np.count_nonzero(apart <= _NEAR_PX * scene.pixel))

@@ -95,7 +95,7 @@ def test_points_on_an_object_that_is_new_do_not_count() -> None:
 
 def test_known_objects_tell_the_camera_from_something_large_that_passes() -> None:
     left, right = (0, 0, 100, 100), (500, 0, 600, 100)
-    seen = scene((left, 10, (8, 0)), (right, 10, (8, 0)), (SCREEN, 150, (1, 0)))
+    seen = scene((left, 10, (8, 0)), (right, 10, (8, 0)), (SCREEN, 150, (4, 0)))
     known = [track(left), track(right)]
     assert np.allclose(choose_camera(known, seen, FRAME_S, shift(1.0)), shift(8.0), atol=0.01)
 
@@ -147,3 +147,12 @@ def test_motion_of_a_hidden_object_fades_within_a_long_step_too(
     hidden = replace(track(box), seen=None, velocity=np.array([10.0, 0.0]))
     nothing = (SceneMotion.unknown(), IDENTITY, passed_s, HW, np.zeros(2))
     assert forecast(hidden, *nothing).step[0, 2] == pytest.approx(travel_px, abs=0.1)
+
+
+def test_hands_that_move_all_known_objects_alike_are_not_the_camera() -> None:
+    first, second = (100, 200, 160, 280), (300, 200, 360, 280)
+    moved = (9.6, 2.0)
+    groups = [(first, 12, moved), (second, 12, moved), ((100, 300, 400, 400), 16, moved)]
+    seen = scene((BACKGROUND, 120, (0.0, 0.0)), *groups)
+    tracks = [track(first), track(second)]
+    assert np.allclose(choose_camera(tracks, seen, FRAME_S, IDENTITY), IDENTITY, atol=0.01)
