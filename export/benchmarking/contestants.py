@@ -16,7 +16,7 @@ from amodal_ros.backends.openvino.compiling import core_of, import_openvino
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import full_masks
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.inference.graph_runner import Embeddings, GraphRunner
+from amodal_ros.inference.graph_runner import Embeddings, GraphRunner, gives_visible
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.preprocess import preprocess_image
@@ -132,12 +132,14 @@ class Naive:
     What a model without a cut costs: M_spec enters inside the encoder, so each object's embedding
     takes a whole encoder. The image is resized once. With mode `full` one unadapted pass serves
     the visible masks of all objects, and one call of the decoder gives them; with mode `roi` each
-    object's crop needs an unadapted pass of its own.
+    object's crop needs an unadapted pass of its own. A model that gives both masks in one pass
+    needs none here either.
     """
 
     def __init__(self, entry: Entry) -> None:
         self._manifest: ModelManifest = load_manifest(entry.folder)
         self._backend: Backend = open_backend(self._manifest, _engine(entry))
+        self._one_pass = gives_visible(self._manifest)
 
     def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
         """Amodal and visible masks."""
@@ -146,22 +148,22 @@ class Naive:
         runner = GraphRunner.of(manifest, self._backend, 8, watch)
         queries = check_queries(hw, boxes_xyxy, None, None)
         geometries = self._geometries(queries)
-        shared = manifest.mode == "full"
-        image = self._input(image_rgb, geometries[0]) if shared else None
-        if image is not None:
+        image = self._input(image_rgb, geometries[0]) if manifest.mode == "full" else None
+        amodal, visible = [], []
+        if image is not None and not self._one_pass:
             embeddings = self._encode(runner, image, queries.part(slice(1)), geometries, 0.0)
-            visible = [self._decode(runner, embeddings, queries, geometries)]
-        else:
-            visible = []
-        amodal = []
+            visible.append(self._decode(runner, embeddings, queries, geometries)[0])
         for row, geometry in enumerate(geometries):
             one, place = queries.part(slice(row, row + 1)), [geometry]
             tensor = self._input(image_rgb, geometry) if image is None else image
-            if image is None:
+            if image is None and not self._one_pass:
                 plain = self._encode(runner, tensor, one, place, 0.0)
-                visible.append(self._decode(runner, plain, one, place))
+                visible.append(self._decode(runner, plain, one, place)[0])
             embeddings = self._encode(runner, tensor, one, place, 1.0)
-            amodal.append(self._decode(runner, embeddings, one, place))
+            raw, seen = self._decode(runner, embeddings, one, place)
+            amodal.append(raw)
+            if seen is not None:
+                visible.append(seen)
         return np.concatenate(amodal), np.concatenate(visible)
 
     def close(self) -> None:
@@ -200,9 +202,16 @@ class Naive:
         embeddings: Embeddings,
         queries: ObjectQueries,
         geometries: list[ResizeGeometry],
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Masks (n, H, W) bool, and visible ones of a model that gives both at once."""
         prompts = decoder_prompts(queries, geometries, self._manifest.family)
-        logits = runner.decoder(embeddings, prompts).logits
+        found = runner.decoder(embeddings, prompts)
+        masks = self._masks(found.logits, geometries)
+        if found.visible_logits is None:
+            return masks, None
+        return masks, self._masks(found.visible_logits, geometries)
+
+    def _masks(self, logits: np.ndarray, geometries: list[ResizeGeometry]) -> np.ndarray:
         masks = masks_from_logits(logits, geometries, self._manifest.mask_threshold)
         return full_masks(masks, geometries[0].original_hw)
 

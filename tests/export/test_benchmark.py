@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import load_manifest
 from export import benchmark
+from export.benchmarking import contestants
 from export.benchmarking.comparison import Settings, compare
 from export.benchmarking.contestants import Entry, open_contestant
 from export.benchmarking.floor import floor_ms
@@ -23,6 +25,7 @@ from export.benchmarking.render import render
 from export.benchmarking.scene import HW, draw_scene
 from export.benchmarking.timing import ratios, time_side_by_side
 from tests.export.small_models import base_files, model_folder
+from tests.fakes import FakeBackend, fake_manifest
 
 CPU = "CPUExecutionProvider"
 
@@ -101,6 +104,24 @@ def test_the_naive_way_runs_a_whole_encoder_per_object(
     assert [graph for graph, _ in calls].count("prefix") == 4 + unadapted
     assert calls.count(("suffix", 1.0)) == 4
     assert calls.count(("suffix", 0.0)) == unadapted
+
+
+@pytest.mark.parametrize(("mode", "geometry"), [("full", "letterbox"), ("roi", "roi")])
+def test_the_naive_way_of_a_model_of_one_pass_needs_no_other(
+    mode: str, geometry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = fake_manifest(mode, geometry, one_pass=True)
+    monkeypatch.setattr(contestants, "load_manifest", lambda _: manifest)
+    monkeypatch.setattr(contestants, "open_backend", lambda manifest, _: FakeBackend(manifest))
+    naive: Any = open_contestant(Entry("naive", "", "onnxruntime", CPU, 1))
+    image, boxes = draw_scene(3)
+    amodal, visible = naive.run(image, boxes)
+    assert amodal.shape == visible.shape == (3, *image.shape[:2])
+    assert naive._backend.graphs_run() == ["prefix", "suffix", "decoder"] * 3
+    ours = AmodalPredictor(manifest, FakeBackend(manifest))
+    found = ours.predict(ours.encode(image), boxes)
+    assert np.array_equal(amodal, found.raw_amodal_masks)
+    assert np.array_equal(visible, found.visible_masks)
 
 
 def test_unknown_contestant() -> None:
