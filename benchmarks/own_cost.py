@@ -4,12 +4,13 @@
 An engine that computes next to nothing stands in, and its time is taken off. Processor time of one
 thread says the same on a busy machine as on an idle one, but for caches that others empty.
 
-    python -m benchmarks.own_cost --objects 4 8 --out own_cost.json
+    python -m benchmarks.own_cost --objects 4 8 --document docs/performance.md
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ import numpy as np
 
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
-from amodal_ros.reporting import mark, summarise
+from amodal_ros.reporting import mark, markdown_table, put_block, summarise
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
 from benchmarks.common import RESULTS, write_result
@@ -148,6 +149,26 @@ def summary(rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {**found, "tracking": tracking, "all": summarise(sum(row.values()) for row in rows)}
 
 
+def cost_markdown(document: Mapping[str, Any]) -> str:
+    """The table of a result file, and its marks."""
+    found, machine = document["results"]["milliseconds"], document["machine"]
+    height, width = document["settings"]["hw"]
+    stages = list(next(iter(found.values())))
+    table = [["objects", *stages]]
+    for count, one in found.items():
+        table.append([count, *(f"{one[stage]['median']:.1f}" for stage in stages)])
+    marks = [["mark", "measured ms", "at most ms", ""]]
+    for name, one in document["results"]["marks"].items():
+        met = "met" if one["met"] else "**missed**"
+        marks.append([name.replace("_", " "), f"{one['value']:.1f}", f"{one['limit']:.1f}", met])
+    head = (
+        f"Commit {document['commit']}, {document['date'][:10]}; {machine['cpu']}; load average"
+        f" {machine['load_average_1min']}.\nMedians of {document['settings']['frames']} frames of"
+        f" {width}x{height} in milliseconds."
+    )
+    return "\n".join([head, "", markdown_table(table, 0), "", markdown_table(marks)])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; 1 when a mark is missed."""
     parser = argparse.ArgumentParser(prog="benchmarks.own_cost", description=__doc__)
@@ -156,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--out", type=Path, default=RESULTS / "own_cost.json")
+    parser.add_argument("--document", type=Path, help="whose table is written anew")
     options = parser.parse_args(argv)
     cv2.setNumThreads(1)
     hw = options.height, options.width
@@ -169,6 +191,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         marks["tracking_of_eight_objects"] = mark(median, TRACKING_LIMIT_MS, "ms")
     settings = {"frames": options.frames, "hw": list(hw), "time": "processor time of one thread"}
     write_result(options.out, "own cost", settings, {"milliseconds": found, "marks": marks})
+    if options.document is not None:
+        document = json.loads(options.out.read_text(encoding="utf-8"))
+        put_block(options.document, "own cost", cost_markdown(document))
     for count, stages in found.items():
         print(count, "objects:", {name: one["median"] for name, one in stages.items()})
     return 0 if all(one["met"] for one in marks.values()) else 1

@@ -13,9 +13,11 @@ from benchmarks.own_cost import StandIn, Watch, main
 
 
 def test_all_stages_are_measured(tmp_path: Path) -> None:
-    out = tmp_path / "cost.json"
+    out, document = tmp_path / "cost.json", tmp_path / "page.md"
+    document.write_text("<!-- generated own cost -->\n\n<!-- end own cost -->\n")
     options = ["--objects", "2", "--frames", "2", "--width", "320", "--height", "240"]
-    main([*options, "--out", str(out)])
+    main([*options, "--out", str(out), "--document", str(document)])
+    assert "| objects | convert | plan |" in document.read_text()
     (stages,) = json.loads(out.read_text())["results"]["milliseconds"].values()
     assert set(stages) == {"convert", "plan", "predictor", "update", "message", "tracking", "all"}
     assert stages["all"]["median"] > stages["tracking"]["median"] > 0
