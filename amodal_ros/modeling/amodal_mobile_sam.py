@@ -29,8 +29,7 @@ from amodal_ros.modeling.decoder_adapters import (
     decoder_positions,
     mask_adapter,
 )
-from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
-from amodal_ros.modeling.mobile_sam_weights import load_into
+from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_masks
 from amodal_ros.modeling.sca import SpatialCompletionAdapter
@@ -172,7 +171,7 @@ class AmodalMobileSam(AmodalModel):
 
         Args:
             config: What to build.
-            state: From :func:`~amodal_ros.modeling.mobile_sam_weights.load_mobile_sam_state`.
+            state: From :func:`~amodal_ros.modeling.mobile_sam_base.load_mobile_sam_state`.
         """
         base = build_mobile_sam(config.image_size)
         load_into(base, state)

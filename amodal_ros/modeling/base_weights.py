@@ -15,8 +15,11 @@ from torch.nn import functional as F
 
 from amodal_ros.errors import CheckpointError
 from amodal_ros.files import file_sha256
-from amodal_ros.modeling.mobile_sam_base import UNUSED_PREFIXES
-from amodal_ros.modeling.mobile_sam_weights import load_mobile_sam_state, source_files
+from amodal_ros.modeling.mobile_sam_base import (
+    UNUSED_PREFIXES,
+    load_mobile_sam_state,
+    source_files,
+)
 
 State = dict[str, torch.Tensor]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.image.boundary import boundary_f, diagonal_tolerance
+from amodal_ros.metrics import boundary_f, diagonal_tolerance
 from amodal_ros.types import AmodalPrediction
 
 LOW_PERCENTILE = 10

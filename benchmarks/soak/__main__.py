@@ -16,17 +16,47 @@ import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amodal_ros.annotations.amodal_coco import load_annotations
 from amodal_ros.reporting import git_commit
+from amodal_ros.ros.convert.box_plan import plan_from_annotations
+from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO, open_source
 from benchmarks.common import RESULTS, ROOT, model_facts, write_result
 from benchmarks.latency import GROUPS, NodeProcess
+from benchmarks.lockstep_camera import Scene
 
 if TYPE_CHECKING:
     from benchmarks.lockstep_camera import LockstepCamera
     from benchmarks.soak.judgement import Sample
+
+# A slow node sees every n-th frame of a camera. With 5, no divisor of the clip's length, any ten
+# frames in a row are spread over the whole clip, and all parts of a run show the same.
+_STRIDE = 5
+
+
+def replayed_clip(objects: int) -> Iterator[Scene]:
+    """Every fifth frame of the clip, over and over, so that in five rounds each was there.
+
+    Args:
+        objects: so many of its objects have a box, where they are not hidden almost wholly.
+
+    Raises:
+        InvalidInputError: if the clip cannot be read.
+    """
+    annotations = load_annotations(CLIP_ANNOTATIONS)
+    plan = plan_from_annotations(annotations)
+    names = list(dict.fromkeys(record["name"] for record in annotations["annotations"]))[:objects]
+    scenes = []
+    for index, picture in enumerate(open_source(str(CLIP_VIDEO)).frames()):
+        boxes = {prompt.detection_id: prompt.box_xyxy for prompt in plan.of(index)}
+        kept = {name: box for name, box in boxes.items() if name in names}
+        scenes.append(Scene(picture, kept))
+    return (scenes[number * _STRIDE % len(scenes)] for number in count())
+
 
 # An answer that takes longer counts as lost; after so many in a row the node counts as dead.
 _PATIENCE_S = 180.0
@@ -36,7 +66,7 @@ _MOST_UNANSWERED = 3
 def run(options: argparse.Namespace) -> tuple[list[Sample], dict[str, int]]:
     """Play the clip; returns one sample for each frame, and the node's losses."""
     from benchmarks.lockstep_camera import LockstepCamera
-    from benchmarks.soak.clip import replayed_clip
+    from benchmarks.soak.__main__ import replayed_clip
 
     parameters: dict[str, object] = {"threads": options.threads, "image_reliability": "reliable"}
     if options.model:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.image.boundary import boundary_f
 from amodal_ros.image.masks import mask_iou
+from amodal_ros.metrics import boundary_f
 from benchmarks.tracking.clips import ClipFrame, TrueObject
 from benchmarks.tracking.detector import FoundBoxes
 from benchmarks.tracking.variants import FrameAnswer

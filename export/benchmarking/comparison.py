@@ -14,11 +14,10 @@ from amodal_ros.loading import EngineOptions, load_engine
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.reporting import mark, provenance, summarise
 from export.benchmarking.contestants import Contestant, Entry, Ours, open_contestant
-from export.benchmarking.floor import floor_ms, gemm_gflops
 from export.benchmarking.memory import peak_rss_mb
 from export.benchmarking.models import Model
 from export.benchmarking.scene import HW, draw_scene
-from export.benchmarking.timing import Samples, ratios, time_side_by_side
+from export.benchmarking.timing import Samples, floor_ms, gemm_gflops, ratios, time_side_by_side
 
 logger = logging.getLogger(__name__)
 

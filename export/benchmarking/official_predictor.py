@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from mobile_sam import SamPredictor, sam_model_registry
 
-from amodal_ros.modeling.mobile_sam_weights import load_into, load_mobile_sam_state
+from amodal_ros.modeling.mobile_sam_base import load_into, load_mobile_sam_state
 
 
 class OfficialPredictor:

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.soak.__main__ import main
-from benchmarks.soak.clip import replayed_clip
+from benchmarks.soak.__main__ import main, replayed_clip
 from benchmarks.soak.judgement import PARTS, Sample, judge, largest_change, settled, write_picture
 
 

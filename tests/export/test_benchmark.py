@@ -18,12 +18,11 @@ from export import benchmark
 from export.benchmarking import contestants
 from export.benchmarking.comparison import Settings, compare
 from export.benchmarking.contestants import Entry, open_contestant
-from export.benchmarking.floor import floor_ms
 from export.benchmarking.memory import peak_rss_mb
 from export.benchmarking.models import ExportFailedError, Model, open_models
 from export.benchmarking.render import render
 from export.benchmarking.scene import HW, draw_scene
-from export.benchmarking.timing import ratios, time_side_by_side
+from export.benchmarking.timing import floor_ms, ratios, time_side_by_side
 from tests.export.small_models import base_files, model_folder
 from tests.fakes import FakeBackend, fake_manifest
 

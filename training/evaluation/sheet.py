@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.datasets.masks import decode_segmentation
+from training.datasets.coco_tables import decode_segmentation
 
 COLUMNS = 6
 TILE = 220

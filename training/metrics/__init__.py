@@ -7,12 +7,14 @@ from amodal_ros.metrics import C2fMiou, MiouResult, Overlap, measure_overlap
 from training.metrics.buckets import BucketResult, OcclusionBuckets, bucket_label
 from training.metrics.miou import (
     BoundaryF,
+    C2fVideoMiou,
     OccludedOnlyMiou,
     PooledMiou,
+    VideoMiouResult,
     davis_tolerance,
     united_with_visible,
+    video_post,
 )
-from training.metrics.video import C2fVideoMiou, VideoMiouResult, video_post
 from training.metrics.visible import VisibleMeans, VisibleResult, VisibleScore, measure_visible
 
 __all__ = [

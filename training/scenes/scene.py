@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from training.rendering.environment import Lights
 from training.scenes.dressing import PropMaker
-from training.scenes.effects import camera_effects
 from training.scenes.occluders import draw_occluders
 from training.scenes.painter import Painter
 from training.scenes.placement import Placed, arrange
 from training.scenes.settling import settle
 from training.scenes.stage import build_stage
 from training.scenes.surfaces import Surfaces
-from training.scenes.views import HW, View, draw_views
+from training.scenes.views import HW, View, camera_effects, draw_views
 
 Rng = np.random.Generator
 Mask = NDArray[np.bool_]

@@ -8,11 +8,17 @@ known. Library use: `TaosDataset` (on the fly), `run_taos` (shards); command:
 
 from training.taos.config import TaosConfig
 from training.taos.dataset import TaosDataset, TaosShards
-from training.taos.judge import CompositeJudge, GeometricJudge, JudgePanel, Verdict
+from training.taos.judge import (
+    CompositeJudge,
+    GeometricJudge,
+    JudgePanel,
+    Verdict,
+    VlmJudge,
+    VlmJudgeConfig,
+)
 from training.taos.runner import TaosRun, run_taos
 from training.taos.sampler import TaosSampler
 from training.taos.types import TaosClip, TaosSample
-from training.taos.vlm_judge import VlmJudge, VlmJudgeConfig
 from training.untrusted import CorruptRecordError
 
 __all__ = [

@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     """All options with their defaults."""
     from training.options import add_options
     from training.taos.config import TaosConfig
-    from training.taos.vlm_judge import VlmJudgeConfig
+    from training.taos.judge import VlmJudgeConfig
 
     parser = argparse.ArgumentParser(
         prog="python -m training.taos",
@@ -91,8 +91,8 @@ def run_from(options: argparse.Namespace) -> TaosRun:
     """
     from training.options import from_options
     from training.taos.config import TaosConfig
+    from training.taos.judge import VlmJudgeConfig
     from training.taos.run import TaosRun
-    from training.taos.vlm_judge import VlmJudgeConfig
 
     out = options.out.resolve()
     return TaosRun(

@@ -20,8 +20,7 @@ from training.taos.blend import (
 )
 from training.taos.compose import Plan
 from training.taos.config import TaosConfig
-from training.taos.materials import Materials, PhotoTarget, record_name
-from training.taos.occluders import draw_patch
+from training.taos.materials import Materials, PhotoTarget, draw_patch, record_name
 from training.taos.placement import place_with_overlap
 from training.taos.target_filter import smallest_target
 from training.taos.types import CutOut, TaosClip, TaosSample

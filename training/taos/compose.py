@@ -17,11 +17,16 @@ from training.taos.blend import (
     place_mask,
 )
 from training.taos.config import TaosConfig
-from training.taos.materials import Materials, PhotoTarget, record_name
-from training.taos.occluders import draw_patch, move_cut_out, take_part
-from training.taos.pieces import is_thin
+from training.taos.materials import (
+    Materials,
+    PhotoTarget,
+    draw_patch,
+    move_cut_out,
+    record_name,
+    take_part,
+)
 from training.taos.placement import place_apart, place_touching, place_with_overlap
-from training.taos.target_filter import smallest_target
+from training.taos.target_filter import is_thin, smallest_target
 from training.taos.types import CutOut, TaosSample
 from training.untrusted import RejectedError
 

@@ -20,9 +20,8 @@ import numpy as np
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import remove_unfinished, write_text
-from training.taos.run import TaosRun, dump, make_shard, shard_path
+from training.taos.run import TaosRun, TaosStatistics, dump, make_shard, shard_path
 from training.taos.sampler import TaosSampler
-from training.taos.statistics import TaosStatistics
 from training.untrusted import CorruptRecordError
 from training.worker_processes import in_processes
 

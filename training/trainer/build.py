@@ -20,11 +20,10 @@ from amodal_ros.modeling.checkpoint import load_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
 from training.losses.adversarial import Discriminator
 from training.trainer.config import RANDOM_BASE, TrainConfig
-from training.trainer.ema import WeightAverage
 from training.trainer.guard import DivergenceGuard
 from training.trainer.loading import BatchPlan, DataSource
 from training.trainer.phases import Phase, Span
-from training.trainer.state import TrainState
+from training.trainer.state import TrainState, WeightAverage
 from training.trainer.world import World
 
 # The decoder's masks, and so the discriminator's, are a quarter of the input's size.

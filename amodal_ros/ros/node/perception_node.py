@@ -17,8 +17,7 @@ from amodal_ros.ros.node.live_parameters import LiveParameters
 from amodal_ros.ros.node.model_host import ModelHost, Predictor
 from amodal_ros.ros.node.model_loading import load_predictor, model_facts
 from amodal_ros.ros.node.node_process import run_lifecycle_node
-from amodal_ros.ros.node.service_kinds import refuse_impossible_transitions
-from amodal_ros.ros.node.services import PerceptionServices
+from amodal_ros.ros.node.services import PerceptionServices, refuse_impossible_transitions
 from amodal_ros.ros.parameters.declaration import declare_parameters
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.diagnostics import CameraState, DiagnosticsPublisher, ModelState

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amodal_ros.image.rle import encode_rle
-from training.datasets.masks import decode_segmentation
+from training.datasets.coco_tables import decode_segmentation
 
 
 @given(

@@ -15,7 +15,7 @@ from PIL import Image
 from amodal_ros.types import AmodalPrediction
 from training import evaluate as command
 from training.datasets import BadRecords, CorruptRecordError, open_dataset
-from training.datasets.masks import decode_segmentation
+from training.datasets.coco_tables import decode_segmentation
 from training.evaluation import open_model
 from training.evaluation.markdown import main as markdown_main
 from training.evaluation.markdown import report_markdown

@@ -20,14 +20,13 @@ def main(path: Path) -> None:
     os.environ.setdefault("LP_NUM_THREADS", "1")
     from training.rendering.canvas import current_context
     from training.rendering.environment import Lights
-    from training.scenes.effects import camera_effects
     from training.scenes.meshes import Mesh, box, superquadric
     from training.scenes.painter import Painter
     from training.scenes.placement import Placed
     from training.scenes.props import Look, Prop, corner_normals
     from training.scenes.stage import build_stage
     from training.scenes.surfaces import Surfaces
-    from training.scenes.views import View
+    from training.scenes.views import View, camera_effects
 
     current_context()
     red, blue = (

@@ -12,10 +12,10 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from tests.training.scenes.scene_models import write_catalogue
 from training.scenes.dressing import PropMaker
-from training.scenes.effects import camera_effects
 from training.scenes.models import ModelStore, usable_models
 from training.scenes.run import SceneRun
 from training.scenes.surfaces import Surfaces
+from training.scenes.views import camera_effects
 from training.untrusted import CorruptRecordError
 
 

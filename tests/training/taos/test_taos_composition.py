@@ -14,8 +14,8 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
 from training.taos.judge import GeometricJudge
-from training.taos.pieces import is_thin, piece_areas
 from training.taos.sampler import TaosSampler
+from training.taos.target_filter import is_thin, piece_areas
 from training.taos.types import TaosSample
 
 COUNT = 40

@@ -18,10 +18,9 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
-from training.taos.judge import JudgePanel, Verdict
+from training.taos.judge import JudgePanel, Verdict, VlmJudge, VlmJudgeConfig
 from training.taos.runner import TaosRun, run_taos
 from training.taos.types import TaosSample
-from training.taos.vlm_judge import VlmJudge, VlmJudgeConfig
 
 Reply = Callable[[int], "tuple[int, bytes]"]
 

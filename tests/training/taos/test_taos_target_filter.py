@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from training.taos.config import TaosConfig
-from training.taos.pieces import is_thin
-from training.taos.target_filter import cheap_reason, mask_reason, smallest_target
+from training.taos.target_filter import cheap_reason, is_thin, mask_reason, smallest_target
 from training.taos.types import Photo, PhotoObject
 
 HW = (200, 300)

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from training.taos.pieces import largest_piece_share, solidity
 from training.taos.sources.base import CutOutSource
+from training.taos.target_filter import largest_piece_share, solidity
 from training.taos.types import CutOut
 from training.untrusted import (
     CorruptRecordError,
