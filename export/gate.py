@@ -17,8 +17,8 @@ from amodal_ros.errors import BackendError
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest, load_memory
-from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import PADDING
+from amodal_ros.modeling.torch_backend import HIGH_RES
 from amodal_ros.modeling.two_mask_head import TwoMaskHead, two_mask_head, two_masks_decoded
 from amodal_ros.verification.gate import compare_with_reference
 from amodal_ros.verification.measures import Comparison, Limits

@@ -82,8 +82,7 @@ def fill_folder(
     Raises:
         BackendError: The graphs do not agree with torch.
     """
-    from amodal_ros.modeling.packing import feature_layout
-    from amodal_ros.modeling.torch_backend import TorchBackend
+    from amodal_ros.modeling.torch_backend import TorchBackend, feature_layout
     from export.folder import write_graphs, write_manifest, write_memory
     from export.gate import check_parity
 

@@ -37,9 +37,8 @@ def _run(arguments: argparse.Namespace) -> None:
     from training.evaluation.markdown import report_markdown
     from training.evaluation.open_model import open_segmenter
     from training.evaluation.prompting import Prompter
-    from training.evaluation.report import build_report, build_table, write_report
+    from training.evaluation.report import build_report, build_table, write_report, write_sheet
     from training.evaluation.runner import evaluate
-    from training.evaluation.sheet import write_sheet
 
     dataset = open_dataset(arguments.dataset, arguments.root, arguments.annotations)
     segmenter = open_segmenter(

@@ -79,8 +79,7 @@ def load_amodal(
 
 
 def _build_sam(config: AmodalConfig, weights: BaseWeights | None) -> AmodalModel:
-    from amodal_ros.modeling.amodal_sam import AmodalSam
-    from amodal_ros.modeling.sam_base import VIT_SPECS, build_sam
+    from amodal_ros.modeling.amodal_sam import VIT_SPECS, AmodalSam, build_sam
 
     spec = VIT_SPECS[config.base]
     base = build_sam(spec, config.image_size)

@@ -16,10 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from amodal_ros.modeling.amodal_mobile_sam import DEFAULT_POSITIONS
 from amodal_ros.modeling.amodal_model import AmodalModel
+from amodal_ros.modeling.amodal_sam import VIT_SPECS
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import SAM2_MEMBERS, SAM_MEMBERS, AmodalConfig
 from amodal_ros.modeling.sam2_base import STAGES
-from amodal_ros.modeling.sam_base import VIT_SPECS
 
 OBJECTS = 8  # of which the tables say what sharing the prefix saves
 

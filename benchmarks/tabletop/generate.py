@@ -14,8 +14,7 @@ from rich.progress import track
 from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
 from amodal_ros.errors import InvalidInputError
 from benchmarks.tabletop.assets import default_cache, prepare_assets, wheel_lines
-from benchmarks.tabletop.catalog import OBJECT_SETS
-from benchmarks.tabletop.shot_types import FrameRecord, Kind, Shot
+from benchmarks.tabletop.catalog import OBJECT_SETS, FrameRecord, Kind, Shot
 from training.worker_processes import in_processes
 
 FILES: dict[Kind, str] = {"still": "stills.json", "clip": "clips.json"}

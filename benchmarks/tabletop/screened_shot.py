@@ -17,7 +17,7 @@ from PIL import Image
 
 from amodal_ros.image.masks import mask_box
 from benchmarks.tabletop.cameraman import Cameraman, Picture, View
-from benchmarks.tabletop.shot_types import FrameRecord, Shot
+from benchmarks.tabletop.catalog import FrameRecord, Shot
 from benchmarks.tabletop.shots import FRAME_RATE_HZ, HW, MIN_HIDDEN_PX, MIN_VISIBLE_PX
 from benchmarks.tabletop.stage import Stage, build_stage
 

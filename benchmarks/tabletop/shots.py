@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.tabletop.cameraman import Cameraman, Picture, View
-from benchmarks.tabletop.shot_types import FrameRecord, Shot
+from benchmarks.tabletop.catalog import FrameRecord, Shot
 from benchmarks.tabletop.stage import TIME_STEP_S, Stage, build_stage
 
 HW = (480, 640)

@@ -20,8 +20,8 @@ from amodal_ros.modeling.decoder_adapters import (
     adapter_name,
     mask_adapter,
 )
-from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import embed_prompts
+from amodal_ros.modeling.torch_backend import HIGH_RES
 from amodal_ros.modeling.two_mask_head import SECOND_TOKEN, SINGLE_TOKEN, two_mask_head
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare

@@ -17,13 +17,12 @@ from torch import nn
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.config import SAM2_MEMBERS
-from amodal_ros.modeling.packing import HIGH_RES, FeatureLayout, feature_layout
 from amodal_ros.modeling.sam2_base import STRIDES
+from amodal_ros.modeling.torch_backend import HIGH_RES, FeatureLayout, feature_layout
 from amodal_ros.modeling.two_mask_head import two_mask_head
 from export.graphs.decoder import export_decoder
 from export.graphs.memory_attention import export_memory_attention
-from export.graphs.memory_decoder import export_memory_decoder
-from export.graphs.memory_encoder import export_memory_encoder
+from export.graphs.memory_frame import export_memory_decoder, export_memory_encoder
 from export.graphs.onnx_graph import Component, Tensor, export_component, store_weights_as_half
 from export.graphs.prepare import bake_positions, prepare
 from export.graphs.sam2_decoder import export_sam2_decoder

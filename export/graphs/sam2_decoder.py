@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from amodal_ros.modeling.packing import HIGH_RES
 from amodal_ros.modeling.prompts import embed_prompts
+from amodal_ros.modeling.torch_backend import HIGH_RES
 from amodal_ros.modeling.two_mask_head import SECOND_TOKEN, TwoMaskHead
 from export.graphs.onnx_graph import Component, Tensor, export_component
 from export.graphs.prepare import prepare

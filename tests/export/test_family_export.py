@@ -19,8 +19,7 @@ from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
-from amodal_ros.modeling.packing import feature_layout
-from amodal_ros.modeling.torch_backend import TorchBackend
+from amodal_ros.modeling.torch_backend import TorchBackend, feature_layout
 from export.gate import RANDOM_WEIGHTS
 from export.options import ExportOptions
 from export.source import build_source, is_untrained

@@ -8,8 +8,7 @@ import torch
 
 from export.gate import memory_cases
 from export.graphs.memory_attention import MemoryAttentionGraph, RotaryAttention
-from export.graphs.memory_decoder import MemoryDecoderGraph
-from export.graphs.memory_encoder import MemoryEncoderGraph
+from export.graphs.memory_frame import MemoryDecoderGraph, MemoryEncoderGraph
 from export.graphs.prepare import prepare
 from tests.modeling.family_support import SMALL, official_sam2, randomise
 

@@ -23,8 +23,7 @@ from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.modeling.base_weights import identify
 from amodal_ros.modeling.checkpoint import save_checkpoint
-from amodal_ros.modeling.packing import feature_layout
-from amodal_ros.modeling.torch_backend import TorchBackend
+from amodal_ros.modeling.torch_backend import TorchBackend, feature_layout
 from amodal_ros.verification.measures import mask_ious
 from amodal_ros.verification.reference import load_reference, save_reference
 from export.fetch_base_weights import DEFAULT_FOLDER

@@ -15,7 +15,7 @@ from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.verification import gate
 from amodal_ros.verification.measures import Comparison, Limits, MaskErrors, mask_ious
 from amodal_ros.verification.reference import ReferenceFrame, load_reference, save_reference
-from export.reference import labelled_frames
+from export.folder import labelled_frames
 from export.to_trt import GATE_LIMITS
 
 

@@ -13,12 +13,10 @@ import torch
 from amodal_ros.model_folder.manifest import FileSpec, GraphSpec, TensorSpec
 from amodal_ros.model_folder.memory import GRAPHS, MemoryManifest
 from amodal_ros.modeling.amodal_sam2 import AmodalSam2
-from amodal_ros.modeling.packing import HIGH_RES
-from amodal_ros.modeling.torch_backend import Arrays, TorchBackend
+from amodal_ros.modeling.torch_backend import HIGH_RES, Arrays, TorchBackend
 from amodal_ros.modeling.two_mask_head import two_mask_head
 from export.graphs.memory_attention import MemoryAttentionGraph
-from export.graphs.memory_decoder import MemoryDecoderGraph
-from export.graphs.memory_encoder import MemoryEncoderGraph
+from export.graphs.memory_frame import MemoryDecoderGraph, MemoryEncoderGraph
 from export.graphs.prepare import prepare
 
 INPUTS = {

@@ -15,11 +15,10 @@ from torch import nn
 
 from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.amodal_model import AmodalModel
-from amodal_ros.modeling.amodal_sam import AmodalSam
+from amodal_ros.modeling.amodal_sam import AmodalSam, VitSpec, build_sam
 from amodal_ros.modeling.amodal_sam2 import AmodalSam2
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
-from amodal_ros.modeling.sam_base import VitSpec, build_sam
 
 SMALL = 128
 NARROW = [

@@ -9,6 +9,7 @@ import segment_anything
 import torch
 
 from amodal_ros.errors import CheckpointError
+from amodal_ros.modeling.amodal_sam import VIT_SPECS, build_sam
 from amodal_ros.modeling.base_weights import (
     infer_member,
     load_official_state,
@@ -19,7 +20,6 @@ from amodal_ros.modeling.build import build_amodal, load_amodal
 from amodal_ros.modeling.checkpoint import save_checkpoint
 from amodal_ros.modeling.config import MEMBERS, SAM2_MEMBERS, SAM_MEMBERS, AmodalConfig
 from amodal_ros.modeling.cost import empty_weights
-from amodal_ros.modeling.sam_base import VIT_SPECS, build_sam
 from tests.modeling.family_support import TINY_VIT, activate, official_sam2, randomise
 
 

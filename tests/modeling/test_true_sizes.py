@@ -13,12 +13,11 @@ import torch
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD, AmodalModel
-from amodal_ros.modeling.amodal_sam import AmodalSam
+from amodal_ros.modeling.amodal_sam import VIT_SPECS, AmodalSam
 from amodal_ros.modeling.amodal_sam2 import AmodalSam2
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import MEMBERS, SAM2_MEMBERS, SAM_MEMBERS, AmodalConfig
 from amodal_ros.modeling.sam2_base import build_sam2
-from amodal_ros.modeling.sam_base import VIT_SPECS
 from amodal_ros.modeling.video_predictor import AmodalVideoPredictor
 from amodal_ros.modeling.video_types import VideoOptions, VideoPrompt
 from tests.modeling.family_support import (

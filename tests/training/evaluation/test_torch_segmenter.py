@@ -15,8 +15,7 @@ from amodal_ros.image.masks import mask_iou
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.checkpoint import save_checkpoint
-from amodal_ros.modeling.packing import FeatureLayout
-from amodal_ros.modeling.torch_backend import TorchBackend
+from amodal_ros.modeling.torch_backend import FeatureLayout, TorchBackend
 from amodal_ros.types import PointPrompt
 from tests.fakes import fake_manifest
 from tests.modeling.mobile_sam_support import SMALL, random_adapters, random_state, small_model

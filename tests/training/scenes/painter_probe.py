@@ -21,9 +21,9 @@ def main(path: Path) -> None:
     from training.rendering.canvas import current_context
     from training.rendering.environment import Lights
     from training.scenes.meshes import Mesh, box, superquadric
-    from training.scenes.painter import Painter
     from training.scenes.placement import Placed
     from training.scenes.props import Look, Prop, corner_normals
+    from training.scenes.scene import Painter
     from training.scenes.stage import build_stage
     from training.scenes.surfaces import Surfaces
     from training.scenes.views import View, camera_effects
