@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness, Surroundings
-from amodal_ros.tracking.origins import is_another
+from amodal_ros.tracking.origins import is_another, joined_thing
 from amodal_ros.tracking.settings import TrackerConfig
 from amodal_ros.tracking.track import move_mask
 from amodal_ros.tracking.types import TrackPlan
@@ -41,6 +41,7 @@ class Answer:
         likeness: the frame compared with what is known of the object; None: nothing is known.
         lost: it was not seen in the frame before.
         is_another: the visible mask shows something that was beside the object (`origins.py`).
+        joined: the part of it that shows another thing; None: there is none.
     """
 
     raw: CroppedMask
@@ -53,6 +54,15 @@ class Answer:
     likeness: Likeness | None
     lost: bool = False
     is_another: bool = False
+    joined: CroppedMask | None = None
+
+    @property
+    def alone(self) -> Answer:
+        """Without what is joined to the object."""
+        if self.joined is None:
+            return self
+        raw, visible = self.raw - self.joined, self.visible - self.joined
+        return replace(self, raw=raw, visible=visible, joined=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +136,7 @@ def judge(
     for row in sorted(range(len(plan)), key=lambda row: _rank(plan, row, answers[row][0])):
         answer, around = answers[row]
         if plan.coasting[row]:
-            judgement = judge_coasting(answer, claimed, config)
+            judgement = judge_coasting(answer.alone, claimed, config)
         else:
             judgement = judge_detected(answer, config)
         if not judgement.visible.is_empty:
@@ -153,6 +163,7 @@ def _answer(
         return known, before[row].surroundings
     one = plan.forecasts[row]
     around = Surroundings.of(prediction.features, row, plan.boxes_xyxy[row], plan.scene)
+    likeness = Likeness.of(around, None if one is None else one.track.memory)
     answer = Answer(
         raw=prediction.raw_amodal[row],
         visible=prediction.visible[row],
@@ -161,12 +172,14 @@ def _answer(
         expected_visible=None if one is None else one.visible,
         prior=plan.prior_masks[row],
         evidence=0.0 if one is None else one.evidence,
-        likeness=Likeness.of(around, None if one is None else one.track.memory),
+        likeness=likeness,
         lost=one is not None and one.track.missed > 0,
-        is_another=one is not None
-        and bool(plan.coasting[row])
-        and is_another(one, prediction.visible[row], plan.motion),
     )
+    if one is not None and plan.coasting[row]:
+        another, joined = is_another(one, answer.visible, plan.motion), None
+        if likeness is not None and not another:
+            joined = joined_thing(one, answer.visible, likeness, plan.motion)
+        answer = replace(answer, is_another=another, joined=joined)
     return answer, around
 
 

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import move_points
@@ -20,6 +21,36 @@ _FEWEST = 5  # points; fewer tell nothing
 _OWN = 0.3  # share of the points below which a mask shows another thing
 _ROOM = 0.1  # of the square root of its area, by which the object's old place is enlarged
 _SAME = 0.5  # share of a mask that lies in that of another thing
+_NEAR = 0.08  # of the square root of its area: so far an object may grow or deform in a frame
+_MUCH = 0.1  # share of a mask: a part that is new and smaller is the object's
+_WHOLE = 0.3  # of what was visible at best: so large a part may be a thing by itself
+_LIKE = 0.5  # share of a new part that is like the object, from which on it is a part of it
+
+
+def joined_thing(
+    one: Forecast, visible: CroppedMask, likeness: Likeness, motion: SceneMotion
+) -> CroppedMask | None:
+    """The part of a mask that shows another thing, of an object that was seen a frame before.
+
+    It is much, lies beyond where the object may be now, and is unlike it (the hand that holds it),
+    or large and was beside it in the frame before (a thing like it). None: there is none.
+
+    Args:
+        one: of the object.
+        visible: the mask, of this frame.
+        likeness: of the frame to the object.
+        motion: since the frame before.
+    """
+    if one.track.missed or one.visible is None or visible.is_empty:
+        return None
+    own = one.visible if one.amodal is None else one.visible | one.amodal
+    new = visible - own.dilated(_NEAR * math.sqrt(own.area))
+    if new.area < _MUCH * visible.area:
+        return None
+    large = new.area >= _WHOLE * one.evidence
+    if likeness.share(new) < _LIKE or (large and is_another(one, new, motion)):
+        return new
+    return None
 
 
 def is_another(one: Forecast, visible: CroppedMask, motion: SceneMotion) -> bool:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast, forecast
-from amodal_ros.tracking.origins import is_another
+from amodal_ros.tracking.origins import is_another, joined_thing
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import IDENTITY, Track
+from tests.tracking import test_appearance as looks
 from tests.tracking.test_tracker_looks import AT, HW, OBJECT, Scene, moved
 from tests.tracking.tracker_support import Box, filled
 
@@ -60,3 +62,30 @@ def test_a_lost_object_does_not_become_the_thing_like_it_beside_it() -> None:
     (found,) = scene.show([(TWIN, OBJECT), (AT, OBJECT)])
     assert not found.coasting
     assert (found.visible_mask & filled(AT, HW)).sum() > 400
+
+
+def joined(vector: np.ndarray, motion: SceneMotion) -> CroppedMask | None:
+    """What is cut off a mask of the object and of a thing above it, as large as half of it."""
+    above = (40, 20, 60, 30)
+    around = looks.surroundings({looks.BOX: OBJECT, above: vector})
+    likeness = Likeness.of(around, looks.known())
+    assert likeness is not None
+    shape = looks.mask(looks.BOX)
+    track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(looks.BOX, float), shape=shape, seen=shape)
+    track.evidence = float(shape.area)
+    one = forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, looks.HW, np.zeros(2))
+    return joined_thing(one, shape | looks.mask(above), likeness, motion)
+
+
+def test_what_is_joined_to_an_object_and_unlike_it_is_cut_off() -> None:
+    found = joined(looks.HAND, SceneMotion.unknown())
+    assert found is not None
+    assert found.share_in(looks.mask((40, 20, 60, 30))) == 1
+    assert found.area >= 150
+    assert joined(OBJECT, SceneMotion.unknown()) is None  # a part of it that shows up
+
+
+def test_a_thing_like_the_object_that_stood_beside_it_is_cut_off() -> None:
+    beside = (40, 20, 60, 28)
+    assert joined(OBJECT, points(beside)) is not None
+    assert joined(OBJECT, points((40, 32, 60, 40), (0.0, -12.0))) is None  # it was the object's
