@@ -178,7 +178,9 @@ def _answer(
     if one is not None and plan.coasting[row]:
         another, joined = is_another(one, answer.visible, plan.motion), None
         if likeness is not None and not another:
-            joined = joined_thing(one, answer.visible, likeness, plan.motion)
+            beside = [other for other in plan.forecasts if other is not None and other is not one]
+            others = [other.visible for other in beside if other.visible is not None]
+            joined = joined_thing(one, answer.visible, likeness, plan.motion, others)
         answer = replace(answer, is_another=another, joined=joined)
     return answer, around
 

@@ -8,6 +8,7 @@ while the object was seen, is another thing.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,18 +29,24 @@ _LIKE = 0.5  # share of a new part that is like the object, from which on it is 
 
 
 def joined_thing(
-    one: Forecast, visible: CroppedMask, likeness: Likeness, motion: SceneMotion
+    one: Forecast,
+    visible: CroppedMask,
+    likeness: Likeness,
+    motion: SceneMotion,
+    others: Sequence[CroppedMask] = (),
 ) -> CroppedMask | None:
     """The part of a mask that shows another thing, of an object that was seen a frame before.
 
     It is much, lies beyond where the object may be now, and is unlike it (the hand that holds it),
-    or large and was beside it in the frame before (a thing like it). None: there is none.
+    or where another object is expected, or large and was beside it in the frame before (a thing
+    like it). None: there is none.
 
     Args:
         one: of the object.
         visible: the mask, of this frame.
         likeness: of the frame to the object.
         motion: since the frame before.
+        others: what should be visible of other objects.
     """
     if one.track.missed or one.visible is None or visible.is_empty:
         return None
@@ -48,9 +55,9 @@ def joined_thing(
     if new.area < _MUCH * visible.area:
         return None
     large = new.area >= _WHOLE * one.evidence
-    if likeness.share(new) < _LIKE or (large and is_another(one, new, motion)):
+    if likeness.share(new) < _LIKE or any(new.share_in(other) >= _SAME for other in others):
         return new
-    return None
+    return new if large and is_another(one, new, motion) else None
 
 
 def is_another(one: Forecast, visible: CroppedMask, motion: SceneMotion) -> bool:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
@@ -64,7 +66,9 @@ def test_a_lost_object_does_not_become_the_thing_like_it_beside_it() -> None:
     assert (found.visible_mask & filled(AT, HW)).sum() > 400
 
 
-def joined(vector: np.ndarray, motion: SceneMotion) -> CroppedMask | None:
+def joined(
+    vector: np.ndarray, motion: SceneMotion, others: Sequence[CroppedMask] = ()
+) -> CroppedMask | None:
     """What is cut off a mask of the object and of a thing above it, as large as half of it."""
     above = (40, 20, 60, 30)
     around = looks.surroundings({looks.BOX: OBJECT, above: vector})
@@ -74,7 +78,7 @@ def joined(vector: np.ndarray, motion: SceneMotion) -> CroppedMask | None:
     track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(looks.BOX, float), shape=shape, seen=shape)
     track.evidence = float(shape.area)
     one = forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, looks.HW, np.zeros(2))
-    return joined_thing(one, shape | looks.mask(above), likeness, motion)
+    return joined_thing(one, shape | looks.mask(above), likeness, motion, others)
 
 
 def test_what_is_joined_to_an_object_and_unlike_it_is_cut_off() -> None:
@@ -88,4 +92,5 @@ def test_what_is_joined_to_an_object_and_unlike_it_is_cut_off() -> None:
 def test_a_thing_like_the_object_that_stood_beside_it_is_cut_off() -> None:
     beside = (40, 20, 60, 28)
     assert joined(OBJECT, points(beside)) is not None
+    assert joined(OBJECT, SceneMotion.unknown(), [looks.mask((38, 10, 62, 30))]) is not None
     assert joined(OBJECT, points((40, 32, 60, 40), (0.0, -12.0))) is None  # it was the object's
