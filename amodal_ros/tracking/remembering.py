@@ -118,10 +118,6 @@ def _learnt(track: Track, outcome: Outcome, *, detected: bool) -> Memory | None:
     return outcome.likeness.learnt(visible, _LEARN_EVERY if detected else 1)
 
 
-def _middle(box: np.ndarray) -> np.ndarray:
-    return np.asarray((box[:2] + box[2:]) / 2)
-
-
 def _corrected(one: Forecast, visible: CroppedMask) -> np.ndarray:
     """The object's own velocity (2,) after it was seen, where points on it told nothing."""
     before = one.visible
@@ -136,8 +132,10 @@ def _corrected(one: Forecast, visible: CroppedMask) -> np.ndarray:
     ratio = visible.area / before.area
     if not 1 / _SAME_AREA <= ratio <= _SAME_AREA:
         return one.velocity
-    off = _middle(np.array(visible.box_xyxy)) - _middle(np.array(before.box_xyxy))
-    return np.asarray(one.velocity + off / one.passed_s)
+    # What moves takes both its edges along; what is covered or joined to something moves one.
+    low, high = (np.array(visible.box_xyxy) - before.box_xyxy).reshape(2, 2).astype(np.float64)
+    nearer = np.where(np.abs(low) < np.abs(high), low, high)
+    return np.asarray(one.velocity + np.where(low * high > 0, nearer, 0.0) / one.passed_s)
 
 
 def _sides(track: Track) -> np.ndarray:

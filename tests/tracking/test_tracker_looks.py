@@ -29,7 +29,7 @@ class Scene:
         self.tracker = AmodalTracker(TrackerConfig(**config))
         self.stamp_s = 0.0
         self.again = again
-        self.textured = False
+        self.textured = self.plain = False
 
     def show(
         self, things: list[tuple[Box, np.ndarray]], boxes: list[Box] | None = None
@@ -41,6 +41,7 @@ class Scene:
             picture[y0:y1, x0:x1], owner[y0:y1, x0:x1] = vector, number
         self.stamp_s += FRAME_S
         image = textured(things) if self.textured else None
+        image = np.full((*HW, 3), 128, np.uint8) if self.plain else image
         detections = Detections.from_boxes(boxes or [])
         plan = self.tracker.plan(detections, self.stamp_s, HW, image)
         prediction = predicted(plan.boxes_xyxy, picture, owner)
@@ -302,3 +303,20 @@ def test_what_comes_over_an_object_does_not_move_it() -> None:
         (found,) = scene.show([(AT, OBJECT), ((50, 33, 90, 73), HAND)])
     assert found.coasting
     assert np.abs(np.array(found.amodal_box_xyxy) - AT).max() <= 3
+
+
+def test_an_edge_that_is_uncovered_is_no_motion() -> None:
+    """Without points on it, the change of its box tells how it moves: by both edges."""
+    for shift, passed in ((0, 0), (3, 12)):
+        scene = Scene()
+        scene.plain = True
+        scene.tracker.add_object(AT)
+        at = AT
+        for right in (20, 20, 15, 20):
+            at = moved(at, shift)
+            things = [(at, OBJECT), ((at[0] + right, 30, at[0] + 40, 80), HAND)]
+            scene.show(things)
+        for _ in range(4):
+            (found,) = scene.show([((at[0] - 20, 30, at[0] + 60, 80), HAND)])
+        assert found.coasting
+        assert found.amodal_box_xyxy[0] - at[0] == pytest.approx(passed, abs=4 if shift else 1)

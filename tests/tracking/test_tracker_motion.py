@@ -118,7 +118,7 @@ def test_track_that_leaves_the_image_ends() -> None:
         here = (max(2 - 5 * frame, 0), 80, 22 - 5 * frame, 150)
         run(tracker, frame / 10, shift_image(scene(), -5 * frame), here, answer(here, here))
     assert box[2] > 0
-    plan = tracker.plan(Detections.empty(), 0.3, SIZE, shift_image(scene(), -40))
+    plan = tracker.plan(Detections.empty(), 0.3, SIZE, shift_image(scene(), -32))
     assert len(plan) == 0
 
 
