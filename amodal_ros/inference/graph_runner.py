@@ -9,8 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from amodal_ros.backends.base import Backend
-from amodal_ros.backends.row_blocks import RowRuns, Rows, joined
+from amodal_ros.backends.base import Backend, RowRuns, Rows, joined
 from amodal_ros.errors import ManifestError
 from amodal_ros.inference.prompts import DecoderPrompts
 from amodal_ros.inference.stopwatch import Stopwatch

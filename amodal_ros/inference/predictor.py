@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amodal_ros.backends.base import Backend
-from amodal_ros.backends.row_blocks import RowRuns
+from amodal_ros.backends.base import Backend, RowRuns
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from amodal_ros.backends.row_blocks import RowRuns
+from amodal_ros.backends.base import RowRuns
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import clip_boxes
 from amodal_ros.image.cropped import CroppedMask, tight_boxes

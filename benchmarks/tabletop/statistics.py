@@ -16,7 +16,7 @@ from rich.table import Table
 from training.datasets import AmodalCocoDataset
 from training.evaluation.scores import geometric_baselines, in_percent
 from training.metrics import C2fMiou, bucket_label, measure_overlap
-from training.metrics.buckets import LABELS, UNOCCLUDED
+from training.metrics.miou import LABELS, UNOCCLUDED
 
 _HIDDEN = 0.1
 

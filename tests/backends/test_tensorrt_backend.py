@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amodal_ros.backends.row_blocks import RowRuns
+from amodal_ros.backends.base import RowRuns
 from amodal_ros.backends.tensorrt.engine_cache import EngineSet
 from amodal_ros.backends.tensorrt.tensors import DeviceTensor
 from amodal_ros.errors import BackendError, ManifestError

@@ -18,8 +18,8 @@ from amodal_ros.errors import InvalidInputError
 from training.data.config import DataConfig, SourceConfig
 from training.datasets import AmodalDataset, AmodalSample
 from training.taos.config import TaosConfig
-from training.taos.dataset import TaosDataset, TaosShards
 from training.taos.prefill import prefill_renders
+from training.taos.sampler import TaosDataset, TaosShards
 from training.taos.types import TaosClip, TaosSample
 
 _TAOS_RUN = 100_000_000  # composites of one run before they repeat

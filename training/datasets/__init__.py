@@ -9,10 +9,16 @@ from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
 from training.datasets.base import AmodalDataset, FrameKey
 from training.datasets.coco_style import AmodalCocoDataset, KinsDataset
 from training.datasets.cocoa import CocoaClsDataset, CocoaDataset, Mp3dAmodalDataset
-from training.datasets.errors import BadRecords, CorruptRecordError, DatasetError
 from training.datasets.fishbowl import FishbowlDataset
 from training.datasets.movid_a import MovidADataset
-from training.datasets.sample import AmodalSample, ImageFile, Provenance
+from training.datasets.sample import (
+    AmodalSample,
+    BadRecords,
+    CorruptRecordError,
+    DatasetError,
+    ImageFile,
+    Provenance,
+)
 
 __all__ = [
     "DATASETS",

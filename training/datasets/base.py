@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.datasets.errors import BadRecords, CorruptRecordError, DatasetError
-from training.datasets.sample import AmodalSample
+from training.datasets.sample import AmodalSample, BadRecords, CorruptRecordError, DatasetError
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from training.datasets.base import AmodalDataset, FrameKey
 from training.datasets.coco_tables import CocoTables, decode_segmentation, find_image, image_hw
-from training.datasets.errors import reading_record
-from training.datasets.sample import AmodalSample, ImageFile, Provenance
+from training.datasets.sample import AmodalSample, ImageFile, Provenance, reading_record
 
 Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from amodal_ros.image.rle import decode_rle
-from training.datasets.errors import DatasetError
+from training.datasets.sample import DatasetError
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,14 @@ from numpy.typing import NDArray
 from training.datasets.base import AmodalDataset, FrameKey
 from training.datasets.coco_style import CocoStyleDataset, Masks, visible_or_amodal
 from training.datasets.coco_tables import CocoTables, decode_segmentation, find_image, image_hw
-from training.datasets.errors import DatasetError, reading_record
 from training.datasets.restricted_pickle import load_restricted
-from training.datasets.sample import AmodalSample, ImageFile, Provenance
+from training.datasets.sample import (
+    AmodalSample,
+    DatasetError,
+    ImageFile,
+    Provenance,
+    reading_record,
+)
 
 
 class CocoaClsDataset(CocoStyleDataset):

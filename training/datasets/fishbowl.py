@@ -9,9 +9,14 @@ from typing import Any
 
 from training.datasets.base import AmodalDataset, FrameKey
 from training.datasets.coco_tables import decode_segmentation
-from training.datasets.errors import DatasetError, reading_record
 from training.datasets.restricted_pickle import load_restricted
-from training.datasets.sample import AmodalSample, ImageFile, Provenance
+from training.datasets.sample import (
+    AmodalSample,
+    DatasetError,
+    ImageFile,
+    Provenance,
+    reading_record,
+)
 
 
 class FishbowlDataset(AmodalDataset):

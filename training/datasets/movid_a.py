@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.datasets.base import AmodalDataset, FrameKey
-from training.datasets.errors import CorruptRecordError, DatasetError, reading_record
-from training.datasets.sample import AmodalSample, ImageFile, Provenance
+from training.datasets.sample import (
+    AmodalSample,
+    CorruptRecordError,
+    DatasetError,
+    ImageFile,
+    Provenance,
+    reading_record,
+)
 
 
 class MovidADataset(AmodalDataset):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.errors import DatasetError
+from training.datasets.sample import DatasetError
 
 _NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _NUMERIC_MODULES = ("numpy.core.numeric", "numpy._core.numeric")

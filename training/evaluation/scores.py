@@ -24,7 +24,7 @@ from training.metrics import (
     davis_tolerance,
     measure_overlap,
 )
-from training.metrics.buckets import UNOCCLUDED
+from training.metrics.miou import UNOCCLUDED
 
 
 @dataclass(frozen=True)

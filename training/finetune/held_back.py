@@ -13,7 +13,7 @@ from training.datasets import AmodalCocoWriter
 from training.finetune.material import Material
 from training.finetune.settings import FinetuneSettings
 from training.taos.config import TaosConfig
-from training.taos.dataset import TaosDataset
+from training.taos.sampler import TaosDataset
 from training.taos.types import TaosSample
 
 ANNOTATIONS = "annotations.json"

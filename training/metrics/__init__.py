@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from amodal_ros.metrics import C2fMiou, MiouResult, Overlap, measure_overlap
-from training.metrics.buckets import BucketResult, OcclusionBuckets, bucket_label
 from training.metrics.miou import (
     BoundaryF,
+    BucketResult,
     C2fVideoMiou,
     OccludedOnlyMiou,
+    OcclusionBuckets,
     PooledMiou,
     VideoMiouResult,
+    bucket_label,
     davis_tolerance,
     united_with_visible,
     video_post,

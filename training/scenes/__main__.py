@@ -17,8 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from amodal_ros.errors import AmodalError
     from training.options import from_options
-    from training.scenes.generate import generate
-    from training.scenes.preview import summarise, write_sheet
+    from training.scenes.generate import generate, summarise, write_sheet
     from training.scenes.run import SceneRun
 
     try:

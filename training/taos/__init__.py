@@ -7,7 +7,6 @@ known. Library use: `TaosDataset` (on the fly), `run_taos` (shards); command:
 """
 
 from training.taos.config import TaosConfig
-from training.taos.dataset import TaosDataset, TaosShards
 from training.taos.judge import (
     CompositeJudge,
     GeometricJudge,
@@ -17,7 +16,7 @@ from training.taos.judge import (
     VlmJudgeConfig,
 )
 from training.taos.runner import TaosRun, run_taos
-from training.taos.sampler import TaosSampler
+from training.taos.sampler import TaosDataset, TaosSampler, TaosShards
 from training.taos.types import TaosClip, TaosSample
 from training.untrusted import CorruptRecordError
 

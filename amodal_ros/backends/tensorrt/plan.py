@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.backends.base import check_tensors
-from amodal_ros.backends.row_blocks import RowRuns
+from amodal_ros.backends.base import RowRuns, check_tensors
 from amodal_ros.backends.tensorrt.tensors import DeviceTensor
 from amodal_ros.errors import BackendError
 from amodal_ros.model_folder.manifest import GraphSpec, TensorSpec

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.backends.row_blocks import RowRuns
+from amodal_ros.backends.base import RowRuns
 from amodal_ros.backends.tensorrt.cuda import Cuda
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.backends.tensorrt.plan import GraphCache, GraphPlan

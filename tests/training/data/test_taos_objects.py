@@ -15,8 +15,8 @@ from amodal_ros.modeling.config import AmodalConfig
 from tests.training.taos.taos_drawings import HW, draw_photo, jpeg, outline
 from training.data import DataConfig, SourceConfig, build_dataset, collate
 from training.taos.config import TaosConfig
-from training.taos.dataset import TaosShards
 from training.taos.runner import TaosRun, run_taos
+from training.taos.sampler import TaosShards
 from training.taos.shards import read_shard, shard_files
 from training.untrusted import CorruptRecordError
 

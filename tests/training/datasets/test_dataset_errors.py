@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets.errors import CorruptRecordError, DatasetError, reading_record
+from training.datasets.sample import CorruptRecordError, DatasetError, reading_record
 
 
 def test_a_corrupt_record_crosses_process_borders():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.datasets.errors import DatasetError
 from training.datasets.restricted_pickle import load_restricted
+from training.datasets.sample import DatasetError
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

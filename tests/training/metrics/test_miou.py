@@ -22,8 +22,8 @@ from training.metrics import (
     PooledMiou,
     VideoMiouResult,
     bucket_label,
-    buckets,
     measure_overlap,
+    miou,
     united_with_visible,
     video_post,
 )
@@ -228,7 +228,7 @@ def test_buckets_by_hand():
         visible = np.arange(10)[None] < seen
         collected.add(measure_overlap(whole, whole, visible), boundary_score=seen / 10)
     result = collected.compute()
-    assert [result[label].miou.n for label in (buckets.UNOCCLUDED, *buckets.LABELS)] == [
+    assert [result[label].miou.n for label in (miou.UNOCCLUDED, *miou.LABELS)] == [
         1,
         2,
         1,
@@ -238,7 +238,7 @@ def test_buckets_by_hand():
     ]
     assert result["0-20 %"].miou.n_occluded == 1
     assert result["80-100 %"].boundary_f == pytest.approx(0.1)
-    assert sum(result[label].miou.n for label in buckets.LABELS) == 7
+    assert sum(result[label].miou.n for label in miou.LABELS) == 7
     assert OcclusionBuckets().compute()["20-40 %"].miou == MiouResult(None, None, 0, 0)
 
 
@@ -253,7 +253,7 @@ def test_bad_input_is_refused():
         bucket_label(1.5)
 
 
-@pytest.mark.parametrize("module", [metrics, buckets])
+@pytest.mark.parametrize("module", [metrics, miou])
 def test_examples_in_docstrings(module):
     results = doctest.testmod(module)
     assert results.attempted > 0

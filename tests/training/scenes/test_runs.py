@@ -19,7 +19,7 @@ import pytest
 from tests.training.scenes.scene_models import write_catalogue
 from training.datasets import open_dataset
 from training.scenes.__main__ import main
-from training.scenes.preview import summarise
+from training.scenes.generate import summarise
 
 
 @pytest.fixture(scope="module")

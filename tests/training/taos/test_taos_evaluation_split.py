@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from training.datasets import open_dataset
 from training.taos.__main__ import main
-from training.taos.dataset import TaosShards
+from training.taos.sampler import TaosShards
 
 
 @pytest.mark.parametrize("frames", [1, 4])

@@ -21,8 +21,8 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from training.taos.__main__ import main
 from training.taos.config import TaosConfig
-from training.taos.dataset import TaosDataset, TaosShards
 from training.taos.runner import TaosRun, prepare, run_taos
+from training.taos.sampler import TaosDataset, TaosShards
 from training.taos.shards import read_shard, shard_files
 from training.taos.types import TaosSample
 from training.untrusted import CorruptRecordError
@@ -251,7 +251,7 @@ def test_the_command_refuses_what_it_cannot_do(yolo_root: Path, tmp_path: Path) 
 
 def test_help_is_instant_and_torch_is_never_imported(yolo_root: Path) -> None:
     code = (
-        "import sys, training.taos, training.taos.dataset, training.taos.shards\n"
+        "import sys, training.taos, training.taos.sampler, training.taos.shards\n"
         "import training.taos.sources.render, training.taos.sources.photos\n"
         "sys.exit(any(name.split('.')[0] in ('torch', 'ray', 'mujoco', 'webdataset')"
         " for name in sys.modules))"
