@@ -24,17 +24,16 @@ from amodal_ros.modeling.decoder_adapters import (
     DECODER_STRIDE,
     MASK_POSITION,
     MaskAdapter,
-    adapted_transformer,
     adapter_name,
     decoder_positions,
     mask_adapter,
 )
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into
 from amodal_ros.modeling.prompts import Prompts
-from amodal_ros.modeling.sam_decoder import decode_masks
+from amodal_ros.modeling.sam_decoder import decode_objects
 from amodal_ros.modeling.sca import SpatialCompletionAdapter
 from amodal_ros.modeling.tiny_vit import AmodalTinyViT, adapter_steps, step_shape
-from amodal_ros.modeling.two_mask_head import two_mask_head, two_mask_heads
+from amodal_ros.modeling.two_mask_head import two_mask_heads
 
 # Before the last stage, before its second block, and before the neck. ONNX Runtime spends 28 % of
 # the encoder's time after the first of these (61 % after the start of the stage before it); the
@@ -80,15 +79,6 @@ class AmodalMobileSam(AmodalModel):
         """The adapted encoder; None where the adapters sit in the decoder."""
         return self._encoder[0]
 
-    def base_parts(self) -> dict[str, list[nn.Module]]:
-        """Return the parts of MobileSAM by the names of ``AmodalConfig.unfrozen``."""
-        base: Any = self.base
-        return {
-            "image_encoder": [base.image_encoder],
-            "prompt_encoder": [base.prompt_encoder],
-            "mask_decoder": [base.mask_decoder],
-        }
-
     def prefix(self, images: torch.Tensor) -> Features:
         """Run the encoder before the first adapter.
 
@@ -132,35 +122,9 @@ class AmodalMobileSam(AmodalModel):
         *,
         multimask_output: bool = False,
     ) -> MaskPrediction:
-        """Decode N objects with MobileSAM's frozen prompt encoder and mask decoder.
-
-        Adapters in the decoder see the M_spec and the gain that the embeddings were made with.
-        """
-        base: Any = self.base
-        adapter = mask_adapter(self.adapters)
-        prior, gain = embeddings.prior_masks, embeddings.adapter_gain
-        with adapted_transformer(
-            base.mask_decoder.transformer,
-            self.adapters,
-            prior,
-            gain,
-        ):
-            masks = decode_masks(
-                base.prompt_encoder,
-                base.mask_decoder,
-                embeddings.embeddings,
-                prompts,
-                multimask_output=multimask_output,
-                correct=None
-                if adapter is None
-                else lambda logits, upscaled: adapter(
-                    logits, upscaled, embeddings.high_res[0], prior, gain
-                ),
-                head=two_mask_head(self.adapters),
-                gain=gain,
-            )
-        return MaskPrediction(
-            masks.low_res_logits, masks.predicted_iou, embeddings, masks.visible_logits
+        """Decode N objects with MobileSAM's frozen prompt encoder and mask decoder."""
+        return decode_objects(
+            self.base, self.adapters, embeddings, prompts, multimask_output=multimask_output
         )
 
     @classmethod

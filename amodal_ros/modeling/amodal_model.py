@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,6 +47,16 @@ class ObjectEmbeddings:
     high_res: Features
     prior_masks: torch.Tensor
     adapter_gain: torch.Tensor
+
+    def row(self, row: int) -> ObjectEmbeddings:
+        """Take one object; a high-resolution map that all objects share has batch 1."""
+        rows = slice(row, row + 1)
+        return ObjectEmbeddings(
+            self.embeddings[rows],
+            tuple(m if len(m) == 1 else m[rows] for m in self.high_res),
+            self.prior_masks[rows],
+            self.adapter_gain[rows],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +112,14 @@ class AmodalModel(nn.Module, ABC):
                 module.requires_grad_(True)
         self.train(self.training)
 
-    @abstractmethod
     def base_parts(self) -> dict[str, list[nn.Module]]:
         """Return the base model's modules by the names of ``AmodalConfig.unfrozen``."""
+        base: Any = self.base
+        return {
+            "image_encoder": [base.image_encoder],
+            "prompt_encoder": [base.prompt_encoder],
+            "mask_decoder": [base.mask_decoder],
+        }
 
     @abstractmethod
     def prefix(self, images: torch.Tensor) -> Features:

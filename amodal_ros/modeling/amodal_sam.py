@@ -29,13 +29,12 @@ from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.decoder_adapters import (
     DECODER_DIM,
     DECODER_STRIDE,
-    adapted_transformer,
     adapter_name,
     decoder_positions,
 )
 from amodal_ros.modeling.prompts import Prompts
-from amodal_ros.modeling.sam_decoder import decode_masks
-from amodal_ros.modeling.two_mask_head import two_mask_head, two_mask_heads
+from amodal_ros.modeling.sam_decoder import decode_objects
+from amodal_ros.modeling.two_mask_head import two_mask_heads
 
 PATCH_SIZE = 16
 PROMPT_DIM = 256
@@ -157,15 +156,6 @@ class AmodalSam(AmodalModel):
         adapters.update(two_mask_heads(config, DECODER_DIM // 8))
         super().__init__(config, base, adapters)
 
-    def base_parts(self) -> dict[str, list[nn.Module]]:
-        """Return the parts of SAM by the names of ``AmodalConfig.unfrozen``."""
-        base: Any = self.base
-        return {
-            "image_encoder": [base.image_encoder],
-            "prompt_encoder": [base.prompt_encoder],
-            "mask_decoder": [base.mask_decoder],
-        }
-
     def prefix(self, images: torch.Tensor) -> Features:
         """Run the blocks before the first adapter.
 
@@ -214,22 +204,6 @@ class AmodalSam(AmodalModel):
         multimask_output: bool = False,
     ) -> MaskPrediction:
         """Decode N objects with SAM's frozen prompt encoder and mask decoder."""
-        base: Any = self.base
-        with adapted_transformer(
-            base.mask_decoder.transformer,
-            self.adapters,
-            embeddings.prior_masks,
-            embeddings.adapter_gain,
-        ):
-            masks = decode_masks(
-                base.prompt_encoder,
-                base.mask_decoder,
-                embeddings.embeddings,
-                prompts,
-                multimask_output=multimask_output,
-                head=two_mask_head(self.adapters),
-                gain=embeddings.adapter_gain,
-            )
-        return MaskPrediction(
-            masks.low_res_logits, masks.predicted_iou, embeddings, masks.visible_logits
+        return decode_objects(
+            self.base, self.adapters, embeddings, prompts, multimask_output=multimask_output
         )

@@ -10,12 +10,56 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from amodal_ros.modeling.amodal_model import MaskPrediction, ObjectEmbeddings
+from amodal_ros.modeling.decoder_adapters import adapted_transformer, mask_adapter
 from amodal_ros.modeling.prompts import Prompts, embed_prompts
-from amodal_ros.modeling.two_mask_head import TwoMaskHead
+from amodal_ros.modeling.two_mask_head import TwoMaskHead, two_mask_head
+
+
+def decode_objects(
+    base: Any,
+    adapters: nn.ModuleDict,
+    embeddings: ObjectEmbeddings,
+    prompts: Prompts,
+    *,
+    multimask_output: bool,
+) -> MaskPrediction:
+    """Decode N objects with the frozen decoder and the adapters that sit in it or behind it.
+
+    Adapters see the M_spec and the gain that the embeddings were made with.
+
+    Args:
+        base: Official model of ``segment_anything`` or ``mobile_sam``.
+        adapters: All of the amodal model's.
+        embeddings: Of N objects.
+        prompts: Of the same objects.
+        multimask_output: See :func:`decode_masks`.
+    """
+    adapter = mask_adapter(adapters)
+    prior, gain = embeddings.prior_masks, embeddings.adapter_gain
+    with adapted_transformer(base.mask_decoder.transformer, adapters, prior, gain):
+        masks = decode_masks(
+            base.prompt_encoder,
+            base.mask_decoder,
+            embeddings.embeddings,
+            prompts,
+            multimask_output=multimask_output,
+            correct=None
+            if adapter is None
+            else lambda logits, upscaled: adapter(
+                logits, upscaled, embeddings.high_res[0], prior, gain
+            ),
+            head=two_mask_head(adapters),
+            gain=gain,
+        )
+    return MaskPrediction(
+        masks.low_res_logits, masks.predicted_iou, embeddings, masks.visible_logits
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -190,7 +190,7 @@ class AmodalVideoPredictor:
                     self._decode(
                         frame_index,
                         self._objects[object_id],
-                        _row(embeddings, row),
+                        embeddings.row(row),
                         prompts.get(object_id),
                         geometry,
                     )
@@ -258,14 +258,3 @@ class AmodalVideoPredictor:
 
 def _to_masks(logits: torch.Tensor, geometry: ResizeGeometry) -> np.ndarray:
     return geometry.logits_to_original(logits.float().cpu().numpy())
-
-
-def _row(embeddings: ObjectEmbeddings, row: int) -> ObjectEmbeddings:
-    """Take one object; a high-resolution map that all objects share has batch 1."""
-    rows = slice(row, row + 1)
-    return ObjectEmbeddings(
-        embeddings.embeddings[rows],
-        tuple(m if len(m) == 1 else m[rows] for m in embeddings.high_res),
-        embeddings.prior_masks[rows],
-        embeddings.adapter_gain[rows],
-    )

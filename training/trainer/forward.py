@@ -167,7 +167,7 @@ def _decode_with_memory(
     """Decode each object from its own memory; the first frame is the prompted one."""
     logits = []
     for row, memory in enumerate(memories):
-        one = _row(embeddings, row)
+        one = embeddings.row(row)
         if index == 0:
             rows = slice(row, row + 1)
             asked = Prompts(prompts.coords[rows], prompts.labels[rows])
@@ -175,14 +175,3 @@ def _decode_with_memory(
         else:
             logits.append(memory.track(index, one)[0])
     return torch.cat(logits)
-
-
-def _row(embeddings: ObjectEmbeddings, row: int) -> ObjectEmbeddings:
-    """Take one object; a high-resolution map that all objects share has batch 1."""
-    rows = slice(row, row + 1)
-    return ObjectEmbeddings(
-        embeddings.embeddings[rows],
-        tuple(m if len(m) == 1 else m[rows] for m in embeddings.high_res),
-        embeddings.prior_masks[rows],
-        embeddings.adapter_gain[rows],
-    )
