@@ -15,7 +15,7 @@ from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.reporting import mark, provenance, summarise
 from export.benchmarking.contestants import Contestant, Entry, Ours, open_contestant
 from export.benchmarking.memory import peak_rss_mb
-from export.benchmarking.models import Model
+from export.benchmarking.models import Model, family_shares, folder_flops
 from export.benchmarking.scene import HW, draw_scene
 from export.benchmarking.timing import Samples, floor_ms, gemm_gflops, ratios, time_side_by_side
 
@@ -238,8 +238,6 @@ def _marks(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _flops(models: Sequence[Model]) -> dict[str, Any]:
-    from export.benchmarking.flops import family_shares, folder_flops
-
     return {
         "models": [folder_flops(model.manifest) for model in models],
         "family": family_shares(),
