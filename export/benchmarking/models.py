@@ -104,7 +104,7 @@ def export_mode(like: ModelManifest, mode: str, base: Path, out: Path) -> Path:
 
 
 def folder_flops(manifest: ModelManifest) -> dict[str, float]:
-    """GFLOP (a multiply-add is two), counted: of an image's prefix, an object's suffix, decoder."""
+    """GFLOP, counted (a multiply-add is two): an image's prefix, an object's suffix, decoder."""
     from amodal_ros.modeling.cost import Variant, cost_of
 
     config: Mapping[str, Any] = manifest.source["config"]
