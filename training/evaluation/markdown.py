@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 def report_markdown(report: Mapping[str, Any], sheet: str | None = None) -> str:
     """The whole report: what was run, results with baselines, buckets; no machine paths."""
     dataset, model = report["dataset"], report["model"]
-    lines = [
+    run = (
         f"Model `{model['name']}` ({model['kind']}, "
         f"{'trained' if model['trained'] else 'untrained'}, adapter gain "
         f"{model['adapter_gain']:g}), sha256 `{model['sha256'][:16]}`; dataset "
@@ -38,9 +39,9 @@ def report_markdown(report: Mapping[str, Any], sheet: str | None = None) -> str:
         + f"; prompt `{report['prompt']}`"
         + (", M_spec from the previous frame's amodal mask" if report["track"] else "")
         + f". {dataset['images']} images, {dataset['instances']} instances "
-        f"({dataset['unprompted']} unprompted, {dataset['skipped']} records skipped). Percent.",
-        "",
-    ]
+        f"({dataset['unprompted']} unprompted, {dataset['skipped']} records skipped). Percent."
+    )
+    lines = [textwrap.fill(run, 100, break_long_words=False, break_on_hyphens=False), ""]
     columns = table_columns(report)
     lines.append(
         markdown_table(
