@@ -12,6 +12,7 @@ import math
 import os
 import platform
 import subprocess
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
@@ -119,6 +120,11 @@ def markdown_table(table: Iterable[Sequence[str]], text_columns: int = 1) -> str
     head, *rows = table
     rule = ["---" if column < text_columns else "---:" for column in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def wrapped(prose: str) -> str:
+    """Lines of at most 100 columns, as the documents have them; words are not broken."""
+    return textwrap.fill(prose, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def generated_block(text: str, name: str) -> str:

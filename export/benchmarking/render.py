@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.reporting import markdown_table, put_block
+from amodal_ros.reporting import markdown_table, put_block, wrapped
 
 _STEPS = ("preprocess", "prefix", "prior", "suffix", "decoder", "postprocess")
 
@@ -45,7 +45,7 @@ def print_results(document: Mapping[str, Any]) -> None:
 def _sections(document: Mapping[str, Any]) -> Iterator[str]:
     machine, settings = document["machine"], document["settings"]
     versions = ", ".join(f"{name} {value}" for name, value in document["versions"].items())
-    yield (
+    yield wrapped(
         f"Commit {document['commit']}, {document['date'][:10]}; {machine['cpu']}, "
         f"{settings['threads']} threads; ours and naive in {settings['backend']}, base in "
         f"ONNX Runtime ({settings['provider']}); load average "
@@ -61,7 +61,7 @@ def _sections(document: Mapping[str, Any]) -> Iterator[str]:
     others = document["rss_mb_of_others"]
     most = max(settings["objects"])
     told = ", ".join(f"{name} {value:.0f} MB" for name, value in others.items())
-    yield f"Peak memory of the others with {most} objects: {told}."
+    yield wrapped(f"Peak memory of the others with {most} objects: {told}.")
     if "encoders" in document:
         yield markdown_table(_encoders(document["encoders"]))
 

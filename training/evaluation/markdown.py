@@ -11,13 +11,12 @@ import argparse
 import json
 import logging
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from amodal_ros.errors import AmodalError, InvalidInputError
-from amodal_ros.reporting import markdown_table, put_block
+from amodal_ros.reporting import markdown_table, put_block, wrapped
 from training.evaluation.report import figure_text, result_rows, table_columns
 
 logger = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ def report_markdown(report: Mapping[str, Any], sheet: str | None = None) -> str:
         + f". {dataset['images']} images, {dataset['instances']} instances "
         f"({dataset['unprompted']} unprompted, {dataset['skipped']} records skipped). Percent."
     )
-    lines = [textwrap.fill(run, 100, break_long_words=False, break_on_hyphens=False), ""]
+    lines = [wrapped(run), ""]
     columns = table_columns(report)
     lines.append(
         markdown_table(
