@@ -43,5 +43,5 @@ def test_a_folder_of_shots_is_a_source_of_cut_outs(tmp_path: Path):
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path):
-    with pytest.raises(InvalidInputError, match=r"no \.jpg or \.png"):
+    with pytest.raises(InvalidInputError, match=r"no \.jpg or \.jpeg or \.png"):
         open_source(f"white:{tmp_path}", TaosConfig(), tmp_path)
