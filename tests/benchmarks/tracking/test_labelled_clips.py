@@ -80,4 +80,4 @@ def test_given_and_detected_are_measured_and_drawn(tmp_path: Path) -> None:
     strips = sorted(path.name for path in (tmp_path / "strips").iterdir())
     assert strips == [f"walk_{name}.png" for name in ("detected_0", "detected_1", "given_0")]
     picture = cv2.imread(str(tmp_path / "strips" / "walk_given_0.png"))
-    assert picture.shape == (2 * 240, FRAMES * 320, 3)
+    assert picture.shape == (3 * 240, FRAMES * 320, 3)
