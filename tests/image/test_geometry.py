@@ -122,7 +122,7 @@ def test_full_resolution_mask_comes_back(geometry: ResizeGeometry, seed: int) ->
         assert (np.abs(inside - back) <= np.tile(tolerance, 2)).all()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     geometries(),
     st.integers(0, 2**32 - 1),

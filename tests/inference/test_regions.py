@@ -66,7 +66,7 @@ boxes = st.tuples(
 ).map(lambda b: [b[0], b[1], min(b[0] + b[2], 160.0), min(b[1] + b[3], 90.0)])
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(boxes, boxes, st.floats(1.0, 2.2))
 def test_it_is_a_square_within_the_limits_that_holds_the_box(
     box: list[float], other: list[float], factor: float
