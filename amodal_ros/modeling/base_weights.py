@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from amodal_ros.modeling.mobile_sam_base import (
     UNUSED_PREFIXES,
     load_mobile_sam_state,
     source_files,
+    state_from_checkpoint,
 )
 
 State = dict[str, torch.Tensor]
@@ -58,17 +58,7 @@ def read_official_checkpoint(path: Path | str) -> OfficialCheckpoint:
         CheckpointError: The file is missing, unreadable, or of no member of the family.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).partition(". ")[0]  # torch goes on with advice for trusted files
-        raise CheckpointError(f"{path}: not a readable checkpoint of tensors: {reason}") from error
-    # SAM 2 wraps its tensors: {"model": {...}}
-    state = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise CheckpointError(f"{path}: expected a dictionary of tensors, as in official files")
+    state = state_from_checkpoint(path)
     return OfficialCheckpoint(path, infer_member(state, str(path)), file_sha256(path), state)
 
 

@@ -108,7 +108,7 @@ def load_mobile_sam_state(path: Path | str) -> StateDict:
             the wrong shape; the message names it.
     """
     path = Path(path)
-    state = state_from_onnx(path) if path.is_dir() else _state_from_checkpoint(path)
+    state = state_from_onnx(path) if path.is_dir() else state_from_checkpoint(path)
     state = {name: t for name, t in state.items() if not name.startswith(UNUSED_PREFIXES)}
     check_state(state, _official_shapes(), origin=str(path))
     return state
@@ -167,16 +167,23 @@ def state_from_onnx(folder: Path | str) -> StateDict:
     return state
 
 
-def _state_from_checkpoint(path: Path) -> StateDict:
+def state_from_checkpoint(path: Path) -> StateDict:
+    """Tensors of an official checkpoint by name; read with ``weights_only``, nothing is executed.
+
+    Raises:
+        CheckpointError: The file is missing, unreadable, or holds something else.
+    """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file or folder")
+        raise CheckpointError(f"{path}: no such file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).partition(". ")[0]  # torch goes on with advice for trusted files
         raise CheckpointError(f"{path}: not a readable checkpoint of tensors: {reason}") from error
+    # SAM 2 wraps its tensors: {"model": {...}}
+    state = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise CheckpointError(f"{path}: expected a dictionary of tensors as in mobile_sam.pt")
+        raise CheckpointError(f"{path}: expected a dictionary of tensors, as in official files")
     return dict(state)
 
 
