@@ -23,6 +23,7 @@ from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.ros.convert.box_plan import plan_from_annotations
 from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO
 from amodal_ros.ros.outputs.overlay import draw_masks, object_colour
+from amodal_ros.tracking.asking import ask
 from amodal_ros.tracking.tracker import AmodalTracker
 from amodal_ros.tracking.types import TrackedObject
 from amodal_ros.types import Detections
@@ -55,7 +56,7 @@ def answers() -> Iterator[Answer]:
         )
         plan = tracker.plan(detections, frame / FRAMES_PER_SECOND, rgb.shape[:2], rgb)
         features = predictor.encode(rgb)
-        given = predictor.predict(features, plan.boxes_xyxy, plan.prior_masks)
+        given = ask(predictor, features, plan)
         again = tracker.look_again(plan, given)
         if again is not None:
             second = predictor.predict(features, again.boxes_xyxy)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.tracking.asking import ask
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject
 from amodal_ros.types import Detections
 from benchmarks.streaming.clip import FPS, Mosaic
@@ -69,9 +70,7 @@ def offline(mosaic: Mosaic, predictor: AmodalPredictor, seconds: float, stride: 
         picture = mosaic.picture(number)
         found = detections(mosaic.boxes(number))
         plan = tracker.plan(found, number / FPS, mosaic.hw, picture)
-        prediction = predictor.predict(
-            predictor.encode(picture), plan.boxes_xyxy, plan.prior_masks
-        )
+        prediction = ask(predictor, predictor.encode(picture), plan)
         objects = named(tracker.update(plan, prediction), names)
         frames.append((number / FPS, number))
         answers.append(Answer(number / FPS, objects))

@@ -15,6 +15,7 @@ import numpy as np
 from amodal_ros.image.boxes import box_iou
 from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.tracking.asking import ask
 from amodal_ros.tracking.budget import part_of
 from amodal_ros.tracking.frames import BudgetedFrames, Look, Looked
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
@@ -106,7 +107,7 @@ class RealModel:
     def looker(self, number: int, picture: np.ndarray) -> Look:
         """See `Model`."""
         features = self._predictor.encode(picture)
-        return lambda plan: self._predictor.predict(features, plan.boxes_xyxy, plan.prior_masks)
+        return lambda plan: ask(self._predictor, features, plan)
 
 
 class TrueModel:
