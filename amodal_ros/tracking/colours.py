@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which colours an object has: a histogram of Lab's two colour axes, without brightness.
 
-Shadow leaves these as they are, and a thing that comes over another one seldom has its colours.
+Shadow changes these little, and a thing that comes over another one seldom has its colours.
 """
 
 from __future__ import annotations

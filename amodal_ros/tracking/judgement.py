@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class Answer:
     is_another: bool = False
     joined: CroppedMask | None = None
 
-    @property
+    @cached_property
     def alone(self) -> Answer:
         """Without what is joined to the object."""
         if self.joined is None:

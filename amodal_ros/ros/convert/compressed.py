@@ -193,7 +193,7 @@ def _jpeg_size(data: np.ndarray) -> tuple[int, int] | None:
 _SIZE = struct.Struct("<II")  # width, height
 _MOST_GROUPS = 11  # of 32 bits
 # An image of zeros takes a few bytes; more than this is a damaged header.
-_LARGEST_IMAGE_PX = 25_000_000
+_LARGEST_RVL_PX = 25_000_000
 
 
 def decode_rvl(data: bytes) -> np.ndarray:
@@ -205,7 +205,7 @@ def decode_rvl(data: bytes) -> np.ndarray:
     if len(data) <= _SIZE.size:
         raise InvalidInputError(f"RVL depth of {len(data)} bytes is too short")
     width, height = _SIZE.unpack_from(data)
-    if not 0 < width * height <= _LARGEST_IMAGE_PX:
+    if not 0 < width * height <= _LARGEST_RVL_PX:
         raise InvalidInputError(f"RVL depth claims {width}x{height} pixels")
     numbers = _numbers(np.frombuffer(data, np.uint8, offset=_SIZE.size))
     return _pixels(numbers, width * height).reshape(height, width)

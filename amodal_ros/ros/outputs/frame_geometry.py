@@ -79,9 +79,15 @@ class GeometryReader:
             MissingError: with what is missing, why, and what to do.
         """
         patience_s = parameters.transform_timeout
-        if not isinstance(depth, ImageDepth):
+        if isinstance(depth, ImageDepth):
+            self._look_at(depth.info_frame, depth.depth_frame, header, inputs)
+        else:
+            # First, since a frame that is not the image's is why reading fails.
+            if depth is not None and inputs.info is not None:
+                frames_seen = inputs.info.header.frame_id, depth.header.frame_id
+                self._look_at(*frames_seen, header, inputs)
             depth = read_image_depth(header, image_hw, depth, inputs, parameters, patience_s)
-        self._look_at(depth, header, inputs)
+        self._units.see(depth.units)
         to_published, published, late = RigidTransform.identity(), header, depth.late
         if inputs.target_frame:
             frames = inputs.target_frame, header.frame_id
@@ -99,13 +105,12 @@ class GeometryReader:
         for doubt in (*self._frames.values(), self._units):
             doubt.clear()
 
-    def _look_at(self, depth: ImageDepth, header: Header, inputs: DepthInput) -> None:
-        """At units, and whether intrinsics and aligned depth are of the image's camera."""
-        self._units.see(depth.units)
-        self._frames["camera_info"].see(
-            other_frame("camera_info", depth.info_frame, header.frame_id)
-        )
+    def _look_at(
+        self, info_frame: str, depth_frame: str, header: Header, inputs: DepthInput
+    ) -> None:
+        """At whether intrinsics and aligned depth are of the image's camera."""
+        self._frames["camera_info"].see(other_frame("camera_info", info_frame, header.frame_id))
         of_depth = None
         if not inputs.separate:
-            of_depth = other_frame("depth images", depth.depth_frame, header.frame_id)
+            of_depth = other_frame("depth images", depth_frame, header.frame_id)
         self._frames["depth images"].see(of_depth and of_depth + NOT_ALIGNED)
