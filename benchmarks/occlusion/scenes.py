@@ -137,6 +137,4 @@ def rendered_scenes(
 
 
 def _render(assets: Path, object_set: str, seed: int, number: int) -> OcclusionScene:
-    from benchmarks.occlusion.scenes import render_scene  # draws: in the worker alone
-
     return render_scene(assets, OBJECT_SETS[object_set], seed, number)

@@ -27,10 +27,9 @@ from amodal_ros.ros.convert.box_plan import plan_from_annotations
 from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO, open_source
 from benchmarks.common import RESULTS, ROOT, model_facts, write_result
 from benchmarks.latency import GROUPS, NodeProcess
-from benchmarks.lockstep_camera import Scene
+from benchmarks.lockstep_camera import LockstepCamera, Scene
 
 if TYPE_CHECKING:
-    from benchmarks.lockstep_camera import LockstepCamera
     from benchmarks.soak.judgement import Sample
 
 # A slow node sees every n-th frame of a camera. With 5, no divisor of the clip's length, any ten
@@ -65,9 +64,6 @@ _MOST_UNANSWERED = 3
 
 def run(options: argparse.Namespace) -> tuple[list[Sample], dict[str, int]]:
     """Play the clip; returns one sample for each frame, and the node's losses."""
-    from benchmarks.lockstep_camera import LockstepCamera
-    from benchmarks.soak.__main__ import replayed_clip
-
     parameters: dict[str, object] = {"threads": options.threads, "image_reliability": "reliable"}
     if options.model:
         parameters["model_dir"] = options.model.resolve()

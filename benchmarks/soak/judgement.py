@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the samples of a soak run to its figures and marks."""
+"""From the samples of a soak run to its figures, marks and picture."""
 
 from __future__ import annotations
 

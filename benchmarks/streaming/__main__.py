@@ -59,6 +59,10 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     virtual.add_argument("--truth", action="store_true", help="true masks for those of the model")
     options = parser.parse_args(argv)
+    if options.truth and options.virtual is None:
+        parser.error("--truth: expected with --virtual; in real time the model answers")
+    if BASE in (options.contestants or ()) and not options.base:
+        parser.error(f"--contestants {BASE!r}: expected with --base")
     name = "streaming" if options.virtual is None else "streaming_virtual"
     options.out = options.out or RESULTS / f"{name}.json"
     return options

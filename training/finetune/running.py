@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training run of a fine-tuning: what a step costs, and all steps."""
+"""The training run of a fine-tuning: its recipe, what a step costs, and all steps."""
 
 from __future__ import annotations
 

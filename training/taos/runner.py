@@ -50,8 +50,6 @@ def run_taos(run: TaosRun, *, workers: int = 1, engine: str = "local") -> TaosSt
     missing = missing_shards(run)
     started, done = time.monotonic(), 0
     if engine == "ray" and missing:
-        from training.taos.runner import make_shards_on_ray
-
         reports = make_shards_on_ray(run, missing, workers)
     elif workers == 1 or len(missing) <= 1:
         reports = (make_shard(run, sampler, shard) for shard in missing)

@@ -55,7 +55,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def round(self) -> None:
-        """Round the average to bfloat16 in place (``trainer/state.py``)."""
+        """Round the average to bfloat16 in place."""
         for value in self._average.values():
             if value.is_floating_point():
                 value.copy_(value.bfloat16())
