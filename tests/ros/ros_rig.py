@@ -65,6 +65,11 @@ class FakePredictor:
         hw = image_rgb.shape[:2]
         return ImageFeatures(None, image_rgb, None, hw, {"preprocess": 1.0, "prefix": 2.0})
 
+    def follow(
+        self, features, boxes_xyxy, prior_masks, memories, prompted, *, points=None
+    ) -> AmodalPrediction:
+        raise AssertionError("a model without a memory was asked to follow")
+
     def predict(
         self, features, boxes_xyxy=None, prior_masks=None, *, points=None
     ) -> AmodalPrediction:

@@ -283,7 +283,7 @@ def test_where_to_look_is_kept_in_a_file_without_the_embeddings() -> None:
     place, other = scene.tracker._tracks[0].place, kept._tracks[0].place
     assert np.array_equal(place.box, other.box)
     assert vars(other.sight).keys() == {"box"}
-    moved = tuple(side + 6 for side in AT)
+    moved = (AT[0] + 6, AT[1] + 6, AT[2] + 6, AT[3] + 6)
     plans = [one.plan(Detections.empty(), 0.4, HW) for one in (scene.tracker, kept)]
     assert np.array_equal(plans[0].boxes_xyxy, plans[1].boxes_xyxy)
     scene.show([(moved, OBJECT)])
