@@ -127,9 +127,9 @@ class CroppedMask:
     def contains(self, points_xy: ArrayLike) -> np.ndarray:
         """Which of the points (K, 2) lie on it: (K,) bool."""
         x0, y0, x1, y1 = self.box_xyxy
-        pixels = np.floor(points_xy).astype(np.int64).reshape(-1, 2)
-        inside = np.asarray(((pixels >= (x0, y0)) & (pixels < (x1, y1))).all(axis=1))
-        inside[inside] = self.crop[pixels[inside, 1] - y0, pixels[inside, 0] - x0]
+        x, y = np.floor(points_xy).astype(np.int64, copy=False).reshape(-1, 2).T
+        inside = np.asarray((x >= x0) & (x < x1) & (y >= y0) & (y < y1))
+        inside[inside] = self.crop[y[inside] - y0, x[inside] - x0]
         return inside
 
     def shared(self, other: CroppedMask) -> int:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_box
 from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.tracking.colours import colours_of, shared_colours
@@ -128,20 +129,18 @@ class Memory:
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """The embeddings about an object in one frame.
+    """The embeddings about an object in one frame; cut out when they are first asked for.
 
     Attributes:
-        cells: (C, h * w) float32, as the encoder gave them.
-        hw: (h, w).
-        box_xyxy: (4,) float64 original pixels that the cells cover; it may leave the image.
-        image_hw: (height, width).
+        values: (C, s, s) float32, as the encoder gave them.
+        geometry: how the image lies in them.
+        prompt_xyxy: (4,) original pixels, the object's prompt box.
         scene: of the frame, for colours; None: they are not known.
     """
 
-    cells: np.ndarray
-    hw: tuple[int, int]
-    box_xyxy: np.ndarray
-    image_hw: tuple[int, int]
+    values: np.ndarray
+    geometry: ResizeGeometry
+    prompt_xyxy: np.ndarray
     scene: SceneView | None
     _views: dict[CroppedMask, View] = field(default_factory=dict, init=False, repr=False)
 
@@ -154,21 +153,42 @@ class Surroundings:
         scene: SceneView | None = None,
     ) -> Surroundings | None:
         """Those of one object, about its prompt box (4,); None where no features are known."""
-        if features is None:
-            return None
-        values, geometry = features.of(row)
-        (scale_x, scale_y), corner = geometry.scale_xy, np.array(geometry.source_xyxy[:2], float)
-        side = np.array([geometry.input_hw[1], geometry.input_hw[0]]) / values.shape[:0:-1]
-        cell = side / (scale_x, scale_y)  # in original pixels
-        middle, half = (box_xyxy[:2] + box_xyxy[2:]) / 2, (box_xyxy[2:] - box_xyxy[:2]) / 2
-        limits = np.array(values.shape[:0:-1])
-        low = np.floor((middle - _REACH * half.max() - corner) / cell).clip(0, limits - 1)
-        high = np.ceil((middle + _REACH * half.max() - corner) / cell).clip(low + 1, limits)
-        (left, top), (right, bottom) = low.astype(int), high.astype(int)
-        window = values[:, top:bottom, left:right]
-        box = np.concatenate([corner + low * cell, corner + high * cell])
-        cells, hw = window.reshape(len(window), -1), window.shape[1:]
-        return cls(cells, hw, box, geometry.original_hw, scene)
+        return None if features is None else cls(*features.of(row), box_xyxy, scene)
+
+    @cached_property
+    def _window(self) -> tuple[np.ndarray, np.ndarray]:
+        """(2, 2) whole cells x0, y0 and x1, y1 that are looked at; (2,) original pixels of one."""
+        (scale_x, scale_y), limits = self.geometry.scale_xy, np.array(self.values.shape[:0:-1])
+        cell = np.array(self.geometry.input_hw[::-1]) / limits / (scale_x, scale_y)
+        low, high = self.prompt_xyxy[:2], self.prompt_xyxy[2:]
+        middle = (low + high) / 2 - self.geometry.source_xyxy[:2]
+        reach = _REACH * (high - low).max() / 2
+        first = np.floor((middle - reach) / cell).clip(0, limits - 1)
+        past = np.ceil((middle + reach) / cell).clip(first + 1, limits)
+        return np.array([first, past]).astype(int), cell
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """(C, h * w) float32: the embeddings."""
+        (left, top), (right, bottom) = self._window[0].tolist()
+        return self.values[:, top:bottom, left:right].reshape(len(self.values), -1)
+
+    @cached_property
+    def hw(self) -> tuple[int, int]:
+        """(h, w): number of cells."""
+        (left, top), (right, bottom) = self._window[0].tolist()
+        return bottom - top, right - left
+
+    @cached_property
+    def box_xyxy(self) -> np.ndarray:
+        """(4,) float64 original pixels that the cells cover; it may leave the image."""
+        window, cell = self._window
+        return np.asarray((self.geometry.source_xyxy[:2] + window * cell).ravel())
+
+    @property
+    def image_hw(self) -> tuple[int, int]:
+        """(height, width) of the image."""
+        return self.geometry.original_hw
 
     @cached_property
     def scale(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -163,7 +164,7 @@ def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> S
 def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:
     """The camera's expected motion (2, 3), shifted to the points that follow it; None: too few."""
     residuals = scene.after_xy - move_points(scene.before_xy, expected)
-    near = np.linalg.norm(residuals, axis=1) <= _NEAR_PX * scene.pixel
+    near = _lengths(residuals) <= _NEAR_PX * scene.pixel
     if np.count_nonzero(near) < _FEWEST_STEADY:
         return None
     motion = expected.copy()
@@ -173,8 +174,8 @@ def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:
 
 def _apart(scene: SceneMotion, one: np.ndarray, other: np.ndarray) -> float:
     """By how many pixels two motions differ at the middle of the points."""
-    middle = scene.before_xy.mean(axis=0, keepdims=True)
-    return float(np.linalg.norm(move_points(middle, one) - move_points(middle, other)))
+    difference = one - other
+    return math.hypot(*(difference[:, :2] @ scene.middle + difference[:, 2]).tolist())
 
 
 def _is_likely(scene: SceneMotion, motion: np.ndarray, expected: np.ndarray) -> bool:
@@ -187,5 +188,5 @@ def _is_likely(scene: SceneMotion, motion: np.ndarray, expected: np.ndarray) -> 
 
 def _following(scene: SceneMotion, motion: np.ndarray) -> int:
     """How many points move so."""
-    apart = np.linalg.norm(scene.after_xy - move_points(scene.before_xy, motion), axis=1)
+    apart = _lengths(scene.after_xy - move_points(scene.before_xy, motion))
     return int(np.count_nonzero(apart <= _NEAR_PX * scene.pixel))

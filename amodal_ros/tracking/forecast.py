@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from amodal_ros.image.boxes import box_fault
-from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
 from amodal_ros.tracking.scene import SceneMotion
-from amodal_ros.tracking.track import Track, compose, move_boxes, move_mask, move_points, or_none
+from amodal_ros.tracking.track import Track, compose, move_box, move_mask, or_none
 
 if TYPE_CHECKING:
     from amodal_ros.tracking.place import NextPlace
@@ -119,7 +119,7 @@ class Forecast:
     def advance(self) -> None:
         """Brings the track to the present frame."""
         self.track.pose = compose(self.step, self.track.pose)
-        self.track.detected_box = move_boxes(self.track.detected_box, self.step)[0]
+        self.track.detected_box = move_box(self.track.detected_box, self.step)
         self.track.velocity = self.velocity
         self.track.measured += self.is_measured
         self.track.extent = self.track.extent * 0.5 ** (self.passed_s / _FORGET_S)
@@ -153,7 +153,6 @@ def forecast(
         image_hw: (height, width).
         change: (2,) pixels per second, see `common_change`.
     """
-    middle = _middle(track)
     own = None if track.covered else own_motion(track.seen, scene, camera)
     is_measured = own is not None
     if own is None:
@@ -166,16 +165,14 @@ def forecast(
         velocity = (1 - SMOOTHING) * track.velocity + SMOOTHING * own / passed_s
     else:
         velocity = track.velocity
-    linear = camera[:, :2]
-    target = move_points(middle[None], camera)[0] + own
-    step = np.concatenate([linear, (target - linear @ middle)[:, None]], axis=1)
+    step = camera.copy()
+    step[:, 2] += own
     amodal = None if track.shape is None else move_mask(track.shape, compose(step, track.pose))
     visible = None if track.seen is None else move_mask(track.seen, step)
-    boxes = np.concatenate(
-        [move_boxes(track.detected_box, step), _mask_box(visible), _mask_box(amodal)]
-    )
+    detected = move_box(track.detected_box, step).tolist()
+    boxes = np.array([detected, _mask_box(visible), _mask_box(amodal)], np.float32)
     return Forecast(
-        *(track, step, velocity, is_measured, amodal, visible, boxes.astype(np.float32)),
+        *(track, step, velocity, is_measured, amodal, visible, boxes),
         evidence=track.evidence * 0.5 ** (passed_s / _FORGET_S),
         next_place=None if track.place is None else track.place.moved(step),
         passed_s=passed_s,
@@ -196,14 +193,6 @@ def _fade_s(track: Track) -> float:
     return min(_FADE_S, math.log(2) * _FURTHEST_SIDES * side / max(speed, 1e-6))
 
 
-def _middle(track: Track) -> np.ndarray:
-    """(2,) middle of the object in the last answered frame."""
-    box = track.detected_box
-    if track.shape is not None:
-        box = move_boxes(track.shape.box_xyxy, track.pose)[0]
-    return (box[:2] + box[2:]) / 2
-
-
-def _mask_box(mask: CroppedMask | None) -> np.ndarray:
-    """Box (1, 4) of a mask; zeros for none."""
-    return np.array([(0, 0, 0, 0) if mask is None else mask.box_xyxy], np.float64)
+def _mask_box(mask: CroppedMask | None) -> BoxXyxy:
+    """Box of a mask; zeros for none."""
+    return (0, 0, 0, 0) if mask is None else mask.box_xyxy

@@ -14,7 +14,7 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.judgement import Outcome
 from amodal_ros.tracking.search import GROWTH, found_place
-from amodal_ros.tracking.track import IDENTITY, compose, move_boxes
+from amodal_ros.tracking.track import IDENTITY, compose, move_box
 
 _MOSTLY = 0.85  # share of a visible mask within what looks like the object
 _FURTHER = 1.1  # no side of the next prompt is longer than the known one by more
@@ -78,7 +78,7 @@ class NextPlace:
     def box(self) -> np.ndarray | None:
         """(4,) float64 as of now; None: where its mask should be, or not known."""
         box = self.sight.box
-        return None if box is None else move_boxes(box, self.motion)[0]
+        return None if box is None else move_box(box, self.motion)
 
     def moved(self, step: np.ndarray) -> NextPlace:
         """The place after a motion (2, 3) of the object."""

@@ -13,7 +13,7 @@ from amodal_ros.tracking.appearance import Memory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.judgement import Outcome
 from amodal_ros.tracking.place import NextPlace, Sight
-from amodal_ros.tracking.track import Track, move_boxes, or_none
+from amodal_ros.tracking.track import Track, move_box, or_none
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
 _SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
@@ -79,12 +79,14 @@ def remembered(
         track.confirm(judgement.amodal, stamp_s)
         track.evidence = max(track.evidence, float(judgement.visible.area))
         track.memory = _learnt(track, outcome, detected=not plan.coasting[row])
-        track.extent = np.maximum(track.extent, _sides(track))
+    known = np.maximum(track.extent, _sides(track))
+    if judgement.trusted:
+        track.extent = known
     track.seen = or_none(judgement.visible)
     track.foreign = None
     if not judgement.confirmed:
-        known = None if one is None else one.foreign
-        track.foreign = known if judgement.foreign is None else judgement.foreign
+        before = None if one is None else one.foreign
+        track.foreign = before if judgement.foreign is None else judgement.foreign
     if one is not None and plan.scene is not None:
         track.velocity = _corrected(one, judgement.visible)
         if track.missed == 1 or judgement.covered:
@@ -94,7 +96,6 @@ def remembered(
     track.covered = judgement.covered
     track.place = None
     if outcome.surroundings is not None:
-        known = np.maximum(track.extent, _sides(track))
         taken = others if track.foreign is None else [*others, track.foreign]
         track.place = NextPlace(Sight(outcome, known, track.missed == 1, taken))
     track.restart = judgement.drifted
@@ -142,5 +143,5 @@ def _sides(track: Track) -> np.ndarray:
     """(2,) width and height of the object when its mask was last trusted, now."""
     if track.shape is None:
         return np.asarray(track.detected_box[2:] - track.detected_box[:2])
-    box = move_boxes(track.shape.box_xyxy, track.pose)[0]
+    box = move_box(track.shape.box_xyxy, track.pose)
     return np.asarray(box[2:] - box[:2])

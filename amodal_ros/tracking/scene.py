@@ -120,10 +120,20 @@ class SceneMotion:
         """Motions (2, 3) float64 that many points share, most first, original pixels."""
         return shared_motions(self.before_xy, self.after_xy, self.pixel)
 
+    @cached_property
+    def middle(self) -> np.ndarray:
+        """(2,) float64, of the points of the earlier frame."""
+        return np.asarray(self.before_xy.mean(axis=0))
+
+    @cached_property
+    def _pixels(self) -> np.ndarray:
+        """(K, 2) int64: those that the points of the earlier frame lie in."""
+        return np.floor(self.before_xy).astype(np.int64)
+
     def on(self, mask: CroppedMask) -> np.ndarray:
         """(K,) bool: which points of the earlier frame lie on a mask of it; found once."""
         if mask not in self._on:
-            self._on[mask] = mask.contains(self.before_xy)
+            self._on[mask] = mask.contains(self._pixels)
         return self._on[mask]
 
     def points_on(self, mask: CroppedMask) -> tuple[np.ndarray, np.ndarray]:

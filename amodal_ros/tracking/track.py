@@ -8,6 +8,7 @@ both in original pixels, where pixel i covers [i, i + 1).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,20 +73,29 @@ def move_points(points_xy: np.ndarray, motion: np.ndarray) -> np.ndarray:
     return np.asarray(points_xy, np.float64) @ motion[:, :2].T + motion[:, 2]
 
 
-def move_boxes(boxes_xyxy: object, motion: np.ndarray) -> np.ndarray:
-    """Upright boxes (K, 4) float64: the middle moves, the size follows the change of scale."""
-    corners = np.asarray(boxes_xyxy, np.float64).reshape(-1, 2, 2)
-    low, high = corners[:, 0], corners[:, 1]
-    (a, b, _), (c, d, _) = motion.tolist()
-    middle = move_points((low + high) / 2, motion)
-    half = (high - low) * (math.sqrt(abs(a * d - b * c)) / 2)
-    return np.concatenate([middle - half, middle + half], axis=1)
+def move_box(box_xyxy: Iterable[float], motion: np.ndarray) -> np.ndarray:
+    """An upright box (4,) float64: its middle moves, its size follows the change of scale.
+
+    In plain numbers: numpy costs ten times as much for one box.
+    """
+    x0, y0, x1, y1 = map(float, box_xyxy)
+    (a, b, right), (c, d, down) = motion.tolist()
+    x, y, scale = (x0 + x1) / 2, (y0 + y1) / 2, math.sqrt(abs(a * d - b * c)) / 2
+    x, y = x * a + y * b + right, x * c + y * d + down
+    wide, high = (x1 - x0) * scale, (y1 - y0) * scale
+    return np.array([x - wide, y - high, x + wide, y + high])
 
 
 def compose(later: np.ndarray, earlier: np.ndarray) -> np.ndarray:
-    """The motion `earlier`, then `later`, as one."""
-    linear = later[:, :2] @ earlier[:, :2]
-    return np.concatenate([linear, (later[:, :2] @ earlier[:, 2:]) + later[:, 2:]], axis=1)
+    """The motion `earlier`, then `later`, as one; in plain numbers, as `move_box`."""
+    (a, b, x), (c, d, y) = later.tolist()
+    (e, f, u), (g, h, v) = earlier.tolist()
+    return np.array(
+        [
+            (a * e + b * g, a * f + b * h, a * u + b * v + x),
+            (c * e + d * g, c * f + d * h, c * u + d * v + y),
+        ]
+    )
 
 
 def _pixels_around(

@@ -12,7 +12,7 @@ from amodal_ros.tracking.scene import SceneView, scene_motion
 from amodal_ros.tracking.track import (
     IDENTITY,
     compose,
-    move_boxes,
+    move_box,
     move_mask,
     move_points,
     or_none,
@@ -131,5 +131,5 @@ def test_moving_twice_is_moving_once_by_both() -> None:
     points = np.random.default_rng(0).uniform(0, 100, (5, 2))
     both = move_points(points, compose(second, first))
     assert np.allclose(both, move_points(move_points(points, first), second))
-    (box,) = move_boxes([10, 10, 30, 20], np.array([[2.0, 0, 1], [0, 2.0, 2]]))
+    box = move_box((10, 10, 30, 20), np.array([[2.0, 0, 1], [0, 2.0, 2]]))
     assert box.tolist() == [21, 22, 61, 42]
