@@ -55,7 +55,7 @@ def _run(
     from rich.console import Console
 
     from amodal_ros.ros.bag.checkpoint import Checkpoints
-    from amodal_ros.ros.bag.inputs import open_inputs
+    from amodal_ros.ros.bag.inputs import open_depth, open_inputs
     from amodal_ros.ros.bag.run import AnswerTopics, BagRun, topics_to_copy
 
     console = Console(stderr=True)
@@ -63,15 +63,17 @@ def _run(
     parameters = node_parameters(arguments)
     topics = AnswerTopics.within(arguments.namespace)
     frames = open_inputs(arguments, stack)
+    depth, found = open_depth(arguments, parameters, frames, stack)
     copied = topics_to_copy(frames.bag, arguments.copy, topics)
-    for line in frames.findings():
+    for line in [*frames.findings(), found] if found else frames.findings():
         console.print(line, markup=False, highlight=False)
-    checkpoints = Checkpoints(arguments.out, _identity(arguments, frames, parameters))
+    identity = _identity(arguments, frames, depth, parameters)
+    checkpoints = Checkpoints(arguments.out, identity)
     progress = checkpoints.begin(anew=arguments.restart)
     if progress.frames:
         console.print(f"going on after frame {progress.frames} of {len(frames)}")
     run = BagRun(frames, checkpoints, progress, topics)
-    model = _answer_all(run, arguments, parameters, make_predictor, console, stack)
+    model = _answer_all(run, arguments, parameters, depth, make_predictor, console, stack)
     if model is None:
         print(
             f"amodal_bag: interrupted after {progress.frames} of {len(frames)} frames; the same "
@@ -81,7 +83,7 @@ def _run(
         return 130
     notes = {"source": str(arguments.source), "model": model}
     run.write_result(arguments.out, copied, notes)
-    _tell_end(console, arguments, frames, progress)
+    _tell_end(console, arguments, frames, depth, progress)
     return 0
 
 
@@ -89,6 +91,7 @@ def _answer_all(
     run: Any,
     arguments: argparse.Namespace,
     parameters: Any,
+    depth: Any,
     make_predictor: MakePredictor | None,
     console: Any,
     stack: ExitStack,
@@ -106,7 +109,7 @@ def _answer_all(
             parameters,
             make_predictor or load_predictor,
             lambda text: bar.console.print(text, markup=False, highlight=False),
-            run.progress.tracker,
+            *(run.progress.tracker, depth),
         )
         stack.callback(camera.close)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -135,7 +138,9 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InvalidInputError(f"--slop is {arguments.slop:g}, expected seconds from 0 on")
 
 
-def _identity(arguments: argparse.Namespace, frames: Any, parameters: Any) -> Mapping[str, Any]:
+def _identity(
+    arguments: argparse.Namespace, frames: Any, depth: Any, parameters: Any
+) -> Mapping[str, Any]:
     """What an interrupted run and the one that goes on must have in common."""
     import amodal_ros
     from amodal_ros.files import file_sha256
@@ -148,6 +153,7 @@ def _identity(arguments: argparse.Namespace, frames: Any, parameters: Any) -> Ma
         "boxes": None if arguments.boxes is None else _facts(arguments.boxes),
         "image_topic": frames.images.name,
         "detections_topic": arguments.detections_topic,
+        "depth": None if depth is None else depth.topics.names(),
         "slop": arguments.slop,
         "namespace": arguments.namespace,
         "model": file_sha256(manifest) if manifest.is_file() else None,
@@ -161,14 +167,19 @@ def _facts(path: Path) -> list[Any]:
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
-def _tell_end(console: Any, arguments: argparse.Namespace, frames: Any, progress: Any) -> None:
+def _tell_end(
+    console: Any, arguments: argparse.Namespace, frames: Any, depth: Any, progress: Any
+) -> None:
     lost = progress.frames - progress.answered
     text = f"{progress.answered} of {progress.frames} frames answered, {progress.objects} masks"
+    if depth is not None:
+        text += f", 3D boxes of {progress.located} frames"
     if lost:
         text += f"; {lost} images cannot be read"
     console.print(text, highlight=False)
-    if frames.bag.damage:
-        console.print(f"{frames.bag.path}: {frames.bag.damage}", markup=False, highlight=False)
+    damage = frames.bag.damage or (depth.damage if depth is not None else "")
+    if damage:
+        console.print(f"{frames.bag.path}: {damage}", markup=False, highlight=False)
     for line in frames.unreadable[:3]:
         console.print(line, markup=False, highlight=False)
     found = {name: count for name, count in progress.counts.items() if count}

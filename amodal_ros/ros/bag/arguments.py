@@ -16,17 +16,13 @@ _READ: dict[type, Callable[[str], object]] = {
     float: float,
     str: str,
 }
-# What a recording decides, and what has no meaning without a robot that waits or without depth.
+# What a recording decides, and what has no meaning without a robot that waits or without points.
 _NOT_HERE = frozenset(
     [
         "autostart",
-        "box_axes",
         "cameras",
         "camera_info_topic",
         "depth_camera_info_topic",
-        "depth_max",
-        "depth_min",
-        "depth_scale",
         "depth_topic",
         "depth_transport",
         "detections_topic",
@@ -41,7 +37,6 @@ _NOT_HERE = frozenset(
         "slop",
         "sync_queue_size",
         "sync_timeout",
-        "target_frame",
         "transform_timeout",
     ]
 )
@@ -111,7 +106,25 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="S",
-        help="largest difference in seconds of an image's stamp and that of its boxes (default 0)",
+        help="largest difference in seconds of an image's stamp and that of its boxes or depth "
+        "(default 0)",
+    )
+    parser.add_argument(
+        "--depth-topic",
+        metavar="TOPIC",
+        help="topic of the depth images (default: the only one, or the one that is named as "
+        "aligned); none: no 3D boxes",
+    )
+    parser.add_argument(
+        "--camera-info-topic",
+        metavar="TOPIC",
+        help="topic of the images' intrinsics (default: the one beside the images)",
+    )
+    parser.add_argument(
+        "--depth-camera-info-topic",
+        metavar="TOPIC",
+        help="topic of the depth camera's intrinsics (default: the one beside the depth images, "
+        "where their frame is not the images')",
     )
 
 

@@ -40,6 +40,7 @@ class Progress:
         frames: so many of the recording's frames are done.
         answered: so many of them have an answer.
         objects: in all answers.
+        located: so many frames have 3D boxes.
         segments: files that hold the answers.
         counts: faults by name.
         tracker: after the last frame.
@@ -48,6 +49,7 @@ class Progress:
     frames: int = 0
     answered: int = 0
     objects: int = 0
+    located: int = 0
     segments: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     tracker: AmodalTracker | None = None

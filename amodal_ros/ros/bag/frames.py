@@ -33,6 +33,7 @@ class RecordedFrame:
         log_ns: when it was recorded.
         image: its message.
         boxes: its boxes; None: no message of boxes belongs to it.
+        run: counts the times that stamps went back.
     """
 
     number: int
@@ -40,6 +41,7 @@ class RecordedFrame:
     log_ns: int
     image: Image | CompressedImage
     boxes: Detection2DArray | None
+    run: int
 
 
 @dataclass
@@ -132,7 +134,7 @@ class BagFrames:
             self.unreadable.append(f"frame {number}: {' '.join(str(error).split())}")
             return None
         stamp_ns = entry.stamp_ns or message.log_ns
-        return RecordedFrame(number, stamp_ns, message.log_ns, image, found)
+        return RecordedFrame(number, stamp_ns, message.log_ns, image, found, entry.run)
 
 
 def index_frames(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recording and the boxes that a command line names, opened and indexed."""
+"""The recording, boxes and depth that a command line names, opened and indexed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import argparse
 from contextlib import ExitStack
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.ros.bag.depth import RecordedDepth
+from amodal_ros.ros.bag.depth_topics import depth_topics
 from amodal_ros.ros.bag.frames import BagFrames, index_frames
 from amodal_ros.ros.bag.reader import Bag, is_bag
 from amodal_ros.ros.bag.topics import box_topic, has_boxes, image_topic, topics_in_words
 from amodal_ros.ros.convert.box_plan import load_boxes
 from amodal_ros.ros.convert.stamps import NS_PER_S
+from amodal_ros.ros.parameters.table import PerceptionParameters
+
+_NO_DEPTH = "none"
 
 
 def open_inputs(arguments: argparse.Namespace, stack: ExitStack) -> BagFrames:
@@ -50,3 +55,36 @@ def open_inputs(arguments: argparse.Namespace, stack: ExitStack) -> BagFrames:
     if not len(frames):
         raise InvalidInputError(f"no image can be read on {images.name} of {arguments.source}")
     return frames
+
+
+def open_depth(
+    arguments: argparse.Namespace,
+    parameters: PerceptionParameters,
+    frames: BagFrames,
+    stack: ExitStack,
+) -> tuple[RecordedDepth | None, str]:
+    """The depth that belongs to the frames, and what was found, in words.
+
+    Args:
+        arguments: of `arguments.parse_arguments`.
+        parameters: the frame of what is written.
+        frames: of `open_inputs`.
+        stack: closes the recording.
+
+    Returns:
+        None where there is no depth, or none that can be used: then nobody asked for 3D.
+
+    Raises:
+        InvalidInputError: 3D was asked for by name, and cannot be made.
+    """
+    given = arguments.depth_topic, arguments.camera_info_topic, arguments.depth_camera_info_topic
+    if given[0] == _NO_DEPTH:
+        return None, ""
+    try:
+        topics = depth_topics(frames.bag, frames.images, *given)
+        depth = RecordedDepth(frames.bag, topics, parameters.target_frame, arguments.slop, stack)
+    except InvalidInputError as error:
+        if any(given) or parameters.target_frame:
+            raise
+        return None, f"no 3D boxes: {error}"
+    return depth, topics.finding()

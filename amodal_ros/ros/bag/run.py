@@ -21,6 +21,7 @@ from amodal_ros.ros.bag.reader import Bag, DamagedBagError
 from amodal_ros.ros.bag.storage import BagTopic
 from amodal_ros.ros.bag.writer import BagWriter
 from amodal_ros.ros.convert.masks import amodal_boxes_message
+from amodal_ros.ros.outputs.frame_3d import Frame3D
 from amodal_ros.ros.outputs.publishers import FrameAnswer
 
 # So much work is lost at most by a kill.
@@ -33,17 +34,20 @@ class AnswerTopics:
 
     masks: str
     boxes: str
+    boxes_3d: str
+    box_markers: str
 
     @classmethod
     def within(cls, namespace: str) -> AnswerTopics:
         """The node's names in a namespace; empty: in none."""
         prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
-        return cls(f"{prefix}/amodal/masks", f"{prefix}/amodal/detections")
+        names = "masks", "detections", "detections_3d", "box_markers"
+        return cls(*(f"{prefix}/amodal/{name}" for name in names))
 
     @property
     def names(self) -> tuple[str, ...]:
         """All of them."""
-        return (self.masks, self.boxes)
+        return (self.masks, self.boxes, self.boxes_3d, self.box_markers)
 
 
 class _Segment:
@@ -115,7 +119,7 @@ class BagRun:
                 self._save(camera, segment)
                 raise
             if answer is not None:
-                self._write(segment.writer, frame, answer)
+                self._write(segment.writer, frame, answer, camera.frame_3d)
             self.progress.frames = frame.number + 1
             on_frame(self.progress.frames)
             if monotonic() - saved_s >= _SAVE_EVERY_S:
@@ -175,12 +179,22 @@ class BagRun:
         self.progress.counts = dict(self._counts_before + Counter(camera.counts()))
         self._checkpoints.save(self.progress, segment.finished())
 
-    def _write(self, writer: BagWriter, frame: RecordedFrame, answer: FrameAnswer) -> None:
+    def _write(
+        self,
+        writer: BagWriter,
+        frame: RecordedFrame,
+        answer: FrameAnswer,
+        frame_3d: Frame3D | None,
+    ) -> None:
         boxes = amodal_boxes_message(answer.objects, answer.masks.header)
         writer.write_message(self._topics.masks, frame.log_ns, answer.masks)
         writer.write_message(self._topics.boxes, frame.log_ns, boxes)
         self.progress.answered += 1
         self.progress.objects += len(answer.masks.masks)
+        if frame_3d is not None:
+            writer.write_message(self._topics.boxes_3d, frame.log_ns, frame_3d.boxes)
+            writer.write_message(self._topics.box_markers, frame.log_ns, frame_3d.markers)
+            self.progress.located += 1
 
     def _originals(self, copied: list[BagTopic]) -> Iterator[tuple[int, int, BagTopic, bytes]]:
         topics = {topic.name: topic for topic in copied}

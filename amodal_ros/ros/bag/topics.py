@@ -38,8 +38,8 @@ def image_topic(bag: Bag, name: str | None = None) -> BagTopic:
         InvalidInputError: there is none, or more than one; the message names the topics.
     """
     if name is not None:
-        return _named(bag, name, IMAGE_TYPES, "--image-topic")
-    found = [topic for topic in _of_types(bag, IMAGE_TYPES) if not _is_depth(topic.name)]
+        return named_topic(bag, name, IMAGE_TYPES, "--image-topic")
+    found = [topic for topic in _of_types(bag, IMAGE_TYPES) if not is_depth(topic.name)]
     raw = {topic.name for topic in found if topic.type == IMAGE}
     found = [t for t in found if t.name.removesuffix(_COMPRESSED) not in raw - {t.name}]
     return _only(bag, found, "image topic", IMAGE_TYPES, "--image-topic")
@@ -56,7 +56,7 @@ def box_topic(bag: Bag, name: str | None = None) -> BagTopic:
         InvalidInputError: there is none, or more than one; the message names the topics.
     """
     if name is not None:
-        return _named(bag, name, BOX_TYPES, "--detections-topic")
+        return named_topic(bag, name, BOX_TYPES, "--detections-topic")
     return _only(bag, _of_types(bag, BOX_TYPES), "topic of boxes", BOX_TYPES, "--detections-topic")
 
 
@@ -71,9 +71,32 @@ def mask_topic(bag: Bag, name: str | None = None) -> BagTopic:
         InvalidInputError: there is none, or more than one; the message names the topics.
     """
     if name is not None:
-        return _named(bag, name, (MASKS,), "--masks-topic")
+        return named_topic(bag, name, (MASKS,), "--masks-topic")
     found = [topic for topic in bag.topics if topic.type == MASKS and topic.count]
     return _only(bag, found, "topic of masks", (MASKS,), "--masks-topic")
+
+
+def named_topic(bag: Bag, name: str, types: Sequence[str], option: str) -> BagTopic:
+    """The topic of a name, which `option` gave.
+
+    Raises:
+        InvalidInputError: there is none, or it is of none of the types.
+    """
+    name = f"/{name.lstrip('/')}"
+    for topic in bag.topics:
+        if topic.name == name:
+            if topic.type in types:
+                return topic
+            raise InvalidInputError(
+                f"{option} {name} of {bag.path} is of type {topic.type}, expected "
+                f"{' or '.join(types)}"
+            )
+    raise InvalidInputError(f"{bag.path} has no topic {name}: {topics_in_words(bag)}")
+
+
+def is_depth(name: str) -> bool:
+    """Depth images have the type of pictures; by convention their names say what they are."""
+    return any("depth" in part.lower() for part in name.split("/"))
 
 
 def has_boxes(bag: Bag) -> bool:
@@ -92,19 +115,6 @@ def _of_types(bag: Bag, types: Sequence[str]) -> list[BagTopic]:
     return [topic for topic in found if "/amodal/" not in topic.name]
 
 
-def _named(bag: Bag, name: str, types: Sequence[str], option: str) -> BagTopic:
-    name = f"/{name.lstrip('/')}"
-    for topic in bag.topics:
-        if topic.name == name:
-            if topic.type in types:
-                return topic
-            raise InvalidInputError(
-                f"{option} {name} of {bag.path} is of type {topic.type}, expected "
-                f"{' or '.join(types)}"
-            )
-    raise InvalidInputError(f"{bag.path} has no topic {name}: {topics_in_words(bag)}")
-
-
 def _only(
     bag: Bag, found: Sequence[BagTopic], what: str, types: Sequence[str], option: str
 ) -> BagTopic:
@@ -118,11 +128,6 @@ def _only(
     raise InvalidInputError(
         f"{bag.path} has no {what} ({' or '.join(types)}): {topics_in_words(bag)}"
     )
-
-
-def _is_depth(name: str) -> bool:
-    """Depth images have the type of pictures; by convention their names say what they are."""
-    return any("depth" in part.lower() for part in name.split("/"))
 
 
 def boxes_decoder(topic: BagTopic) -> Decoder:

@@ -17,6 +17,7 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
 from amodal_ros.ros.convert.yolo import boxes_from_yolo, yolo_message_type
 from amodal_ros.ros.inputs.depth_input import DepthInput
+from amodal_ros.ros.inputs.depth_source import DepthSource
 from amodal_ros.ros.inputs.pairing import FramePair, FramePairer, PairerConfig
 from amodal_ros.ros.inputs.subscription import InputSubscription
 from amodal_ros.ros.parameters.table import PerceptionParameters
@@ -50,7 +51,7 @@ class Frame:
     detections: Detection2DArray
     received_s: float
     transport_ms: float
-    depth: DepthInput | None
+    depth: DepthSource | None
 
 
 class _Received(NamedTuple):

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TypeAlias
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from amodal_ros.depth.camera import RigidTransform
 from amodal_ros.ros.convert.stamps import NS_PER_S, stamp_to_ns
+from amodal_ros.ros.inputs.depth_source import DepthImage
 from amodal_ros.ros.inputs.subscription import InputSubscription
 from amodal_ros.ros.inputs.transform_buffer import KEPT_S
 from amodal_ros.ros.inputs.transforms import (
@@ -25,11 +25,9 @@ from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.parameters.topic_names import depth_topic, of_camera
 from amodal_ros.ros.watch.graph import silence_cause
 
-DepthImage: TypeAlias = Image | CompressedImage
-
 
 class DepthInput:
-    """Receives in the node's executor, is asked by the worker.
+    """The `DepthSource` of a running camera: receives in the executor, is asked by the worker.
 
     Attributes:
         separate: depth is another camera's, and not aligned with the images.

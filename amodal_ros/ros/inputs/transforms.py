@@ -142,12 +142,7 @@ class OwnTransforms:
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> RigidTransform:
         """See `Transforms`."""
-        try:
-            return self._buffer.lookup(target, source, stamp_ns)
-        except FrameUnknownError as error:
-            raise missing(target, source, str(error)) from error
-        except OutsideKnownError as error:
-            raise outside(target, source, error.late_ns) from error
+        return look_up(self._buffer, target, source, stamp_ns)
 
     def clear(self) -> None:
         """See `Transforms`."""
@@ -159,19 +154,7 @@ class OwnTransforms:
             self._node.destroy_subscription(subscription)
 
     def _take(self, message: Any, fixed: bool = False) -> None:
-        for entry in message.transforms:
-            turn, shift = entry.transform.rotation, entry.transform.translation
-            try:
-                self._buffer.put(
-                    entry.child_frame_id,
-                    entry.header.frame_id,
-                    np.array([turn.x, turn.y, turn.z, turn.w]),
-                    np.array([shift.x, shift.y, shift.z]),
-                    stamp_to_ns(entry.header.stamp),
-                    fixed,
-                )
-            except InvalidInputError:
-                continue  # tf2 leaves it out too; the frame stays unknown, which is told
+        put_transforms(self._buffer, message, fixed)
 
 
 class Tf2Transforms:
@@ -212,6 +195,43 @@ class Tf2Transforms:
     def close(self) -> None:
         """See `Transforms`."""
         self._listener.unregister()
+
+
+def put_transforms(buffer: TransformBuffer, message: Any, fixed: bool) -> None:
+    """Put a `TFMessage`, or what has its fields, into our own buffer.
+
+    Args:
+        buffer: to put into.
+        message: of ``/tf`` or ``/tf_static``.
+        fixed: it is of ``/tf_static``.
+    """
+    for entry in message.transforms:
+        turn, shift = entry.transform.rotation, entry.transform.translation
+        try:
+            buffer.put(
+                entry.child_frame_id,
+                entry.header.frame_id,
+                np.array([turn.x, turn.y, turn.z, turn.w]),
+                np.array([shift.x, shift.y, shift.z]),
+                stamp_to_ns(entry.header.stamp),
+                fixed,
+            )
+        except InvalidInputError:
+            continue  # tf2 leaves it out too; the frame stays unknown, which is told
+
+
+def look_up(buffer: TransformBuffer, target: str, source: str, stamp_ns: int) -> RigidTransform:
+    """From the frame `source` to the frame `target`, by our own buffer.
+
+    Raises:
+        NoTransformError: if it is not known.
+    """
+    try:
+        return buffer.lookup(target, source, stamp_ns)
+    except FrameUnknownError as error:
+        raise missing(target, source, str(error)) from error
+    except OutsideKnownError as error:
+        raise outside(target, source, error.late_ns) from error
 
 
 def missing(target: str, source: str, reason: str) -> NoTransformError:

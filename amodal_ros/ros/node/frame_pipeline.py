@@ -20,10 +20,10 @@ from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.inputs.box_reader import BoxReader
 from amodal_ros.ros.inputs.camera_inputs import Frame
-from amodal_ros.ros.inputs.depth_input import DepthImage
+from amodal_ros.ros.inputs.depth_source import DepthImage
 from amodal_ros.ros.node.model_host import ModelHost, Predictor
 from amodal_ros.ros.outputs.image_depth import depth_at_once
-from amodal_ros.ros.outputs.outputs_3d import Outputs3D
+from amodal_ros.ros.outputs.outputs_3d import Taker3D
 from amodal_ros.ros.outputs.publishers import FrameAnswer
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
@@ -96,7 +96,7 @@ class FramePipeline:
         host: ModelHost,
         parameters: PerceptionParameters,
         outputs: AnswerTaker,
-        outputs_3d: Outputs3D | None,
+        outputs_3d: Taker3D | None,
         statistics: FrameStatistics,
         faults: FaultLog,
         tracker: AmodalTracker | None = None,

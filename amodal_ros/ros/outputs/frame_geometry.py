@@ -10,12 +10,14 @@ from std_msgs.msg import Header
 
 from amodal_ros.depth.camera import PinholeCamera, RigidTransform
 from amodal_ros.ros.convert.stamps import stamp_to_ns
-from amodal_ros.ros.inputs.depth_input import DepthImage, DepthInput
+from amodal_ros.ros.inputs.depth_source import DepthImage, DepthSource
 from amodal_ros.ros.outputs.image_depth import (
     BAD_DEPTH,
     NOT_ALIGNED,
+    WITHOUT_DEPTH,
     ImageDepth,
     MissingError,
+    metric_depth,
     read_image_depth,
     transform_at,
 )
@@ -63,7 +65,7 @@ class GeometryReader:
         header: Header,
         image_hw: tuple[int, int],
         depth: ImageDepth | DepthImage | None,
-        inputs: DepthInput,
+        inputs: DepthSource,
         parameters: PerceptionParameters,
     ) -> FrameGeometry:
         """Of one frame.
@@ -80,14 +82,11 @@ class GeometryReader:
         """
         patience_s = parameters.transform_timeout
         if isinstance(depth, ImageDepth):
-            self._look_at(depth.info_frame, depth.depth_frame, header, inputs)
+            self._look_at_info(depth.info_frame, header)
+            self._look_at_depth(depth.depth_frame, header, inputs)
+            self._units.see(depth.units)
         else:
-            # First, since a frame that is not the image's is why reading fails.
-            if depth is not None and inputs.info is not None:
-                frames_seen = inputs.info.header.frame_id, depth.header.frame_id
-                self._look_at(*frames_seen, header, inputs)
-            depth = read_image_depth(header, image_hw, depth, inputs, parameters, patience_s)
-        self._units.see(depth.units)
+            depth = self._read_depth(header, image_hw, depth, inputs, parameters)
         to_published, published, late = RigidTransform.identity(), header, depth.late
         if inputs.target_frame:
             frames = inputs.target_frame, header.frame_id
@@ -105,12 +104,31 @@ class GeometryReader:
         for doubt in (*self._frames.values(), self._units):
             doubt.clear()
 
-    def _look_at(
-        self, info_frame: str, depth_frame: str, header: Header, inputs: DepthInput
-    ) -> None:
-        """At whether intrinsics and aligned depth are of the image's camera."""
-        self._frames["camera_info"].see(other_frame("camera_info", info_frame, header.frame_id))
+    def _read_depth(
+        self,
+        header: Header,
+        image_hw: tuple[int, int],
+        depth: DepthImage | None,
+        inputs: DepthSource,
+        parameters: PerceptionParameters,
+    ) -> ImageDepth:
+        """Looks at each message before it is used: what is wrong there may be why that fails."""
+        if inputs.info is not None:
+            self._look_at_info(inputs.info.header.frame_id, header)
+        if depth is None:
+            raise MissingError(WITHOUT_DEPTH, inputs.why_no_depth(stamp_to_ns(header.stamp)))
+        self._look_at_depth(depth.header.frame_id, header, inputs)
+        metric = metric_depth(depth, parameters)
+        self._units.see(metric.units)
+        return read_image_depth(header, image_hw, metric, inputs, parameters.transform_timeout)
+
+    def _look_at_info(self, frame_id: str, header: Header) -> None:
+        """At whether intrinsics are of the image's camera."""
+        self._frames["camera_info"].see(other_frame("camera_info", frame_id, header.frame_id))
+
+    def _look_at_depth(self, frame_id: str, header: Header, inputs: DepthSource) -> None:
+        """At whether aligned depth is of the image's camera."""
         of_depth = None
         if not inputs.separate:
-            of_depth = other_frame("depth images", depth_frame, header.frame_id)
+            of_depth = other_frame("depth images", frame_id, header.frame_id)
         self._frames["depth images"].see(of_depth and of_depth + NOT_ALIGNED)

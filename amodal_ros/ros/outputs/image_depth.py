@@ -15,7 +15,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.depth import camera_from_info, depth_from_message
 from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.inputs.camera_inputs import Frame
-from amodal_ros.ros.inputs.depth_input import DepthImage, DepthInput
+from amodal_ros.ros.inputs.depth_source import DepthImage, DepthSource
 from amodal_ros.ros.inputs.transforms import Lack, NoTransformError
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.plausibility import depth_units
@@ -64,12 +64,26 @@ class ImageDepth:
     depth_frame: str
 
 
+@dataclass(frozen=True, eq=False)
+class MetricDepth:
+    """A depth image in its own pixels.
+
+    Attributes:
+        depth_m: (h, w) float32 metres within the range that is wanted, NaN where unknown.
+        units: what is implausible of them; None: nothing.
+        frame_id: of its message.
+    """
+
+    depth_m: np.ndarray
+    units: str | None
+    frame_id: str
+
+
 def read_image_depth(
     header: Header,
     image_hw: tuple[int, int],
-    depth: DepthImage | None,
-    inputs: DepthInput,
-    parameters: PerceptionParameters,
+    depth: MetricDepth,
+    inputs: DepthSource,
     timeout_s: float,
 ) -> ImageDepth:
     """Depth in an image's pixels.
@@ -77,21 +91,17 @@ def read_image_depth(
     Args:
         header: of the image.
         image_hw: height and width of the image.
-        depth: of the same moment; None: none has come.
+        depth: of the same moment.
         inputs: knows intrinsics and transforms, and why something has not come.
-        parameters: unit and range of depth.
         timeout_s: how long a transform that is late is waited for.
 
     Raises:
         MissingError: with what is missing, why, and what to do.
     """
-    if depth is None:
-        raise MissingError(WITHOUT_DEPTH, inputs.why_no_depth(stamp_to_ns(header.stamp)))
     info, depth_info = inputs.info, inputs.depth_info
     if info is None or (inputs.separate and depth_info is None):
         raise MissingError(WITHOUT_INFO, inputs.why_no_info())
-    depth_m, units = _metres(depth, parameters)
-    late = False
+    depth_m, late = depth.depth_m, False
     try:
         if depth_info is None and depth_m.shape != image_hw:
             raise MissingError(
@@ -105,14 +115,14 @@ def read_image_depth(
     except InvalidInputError as error:
         raise MissingError(BAD_INFO, str(error)) from error
     if depth_camera is not None:
-        stamp_ns, frames = stamp_to_ns(header.stamp), (header.frame_id, depth.header.frame_id)
+        stamp_ns, frames = stamp_to_ns(header.stamp), (header.frame_id, depth.frame_id)
         between, late = transform_at(*frames, stamp_ns, inputs, timeout_s)
         depth_m = register_depth(depth_m, depth_camera, camera, between, image_hw)
-    return ImageDepth(depth_m, camera, late, units, info.header.frame_id, depth.header.frame_id)
+    return ImageDepth(depth_m, camera, late, depth.units, info.header.frame_id, depth.frame_id)
 
 
 def transform_at(
-    target: str, source: str, stamp_ns: int, inputs: DepthInput, timeout_s: float
+    target: str, source: str, stamp_ns: int, inputs: DepthSource, timeout_s: float
 ) -> tuple[RigidTransform, bool]:
     """From the frame `source` to the frame `target`, and whether it had to be waited for.
 
@@ -132,8 +142,16 @@ def transform_at(
         raise MissingError(NO_TRANSFORM, str(error)) from error
 
 
-def _metres(depth: DepthImage, parameters: PerceptionParameters) -> tuple[np.ndarray, str | None]:
-    """(h, w) float32 within the range that is wanted, and what is implausible of the units."""
+def metric_depth(depth: DepthImage, parameters: PerceptionParameters) -> MetricDepth:
+    """A depth image in metres.
+
+    Args:
+        depth: the message.
+        parameters: unit and range of depth.
+
+    Raises:
+        MissingError: it cannot be read; says why.
+    """
     scale = parameters.depth_scale
     try:
         depth_m = depth_from_message(depth, scale)
@@ -145,7 +163,7 @@ def _metres(depth: DepthImage, parameters: PerceptionParameters) -> tuple[np.nda
     if parameters.depth_max > 0:
         outside |= depth_m > parameters.depth_max
     depth_m[outside] = np.nan
-    return depth_m, units
+    return MetricDepth(depth_m, units, depth.header.frame_id)
 
 
 def depth_at_once(
@@ -170,8 +188,11 @@ def depth_at_once(
     if frame.depth is None:
         return None
     depth = depth or frame.depth.at(frame.stamp_ns)
+    if depth is None:
+        return None
     header = frame.image.header
     try:
-        return read_image_depth(header, image_hw, depth, frame.depth, parameters, timeout_s=0.0)
+        metric = metric_depth(depth, parameters)
+        return read_image_depth(header, image_hw, metric, frame.depth, timeout_s=0.0)
     except MissingError:
         return None
