@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from scripts.bootstrap import (
@@ -48,8 +49,12 @@ def prepare(root: Path, kind: str) -> None:
         except BlockingIOError:
             say("  Another run is making this environment: waiting for it ...")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        environment.prepare(env, kind)
-        workspace.prepare(env, kind)
+        environment.prepare_ros(env, kind)
+        # pip mostly waits and unpacks, colcon compiles: side by side they take half a minute less.
+        with ThreadPoolExecutor(1) as beside:
+            messages = beside.submit(workspace.prepare, env, kind)
+            environment.prepare(env, kind)
+        messages.result()
         if kind == "test":
             browser.provide(env)
         activation.write(env, rendering.provide(env) if kind == "test" else None)

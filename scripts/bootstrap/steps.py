@@ -73,7 +73,7 @@ def run(
                 say(f"    {time.monotonic() - start:4.0f} s  {milestone.group().strip()}")
     if process.returncode:
         _fail(title, process.returncode, log)
-    say(f"    done in {time.monotonic() - start:.0f} s")
+    say(f"    done in {time.monotonic() - start:.0f} s: {title.split(' (')[0]}")
 
 
 def _fail(title: str, status: int, log: Path) -> None:

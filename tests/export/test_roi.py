@@ -145,6 +145,7 @@ def test_untrained_adapters_take_positions_and_width_and_a_checkpoint_does_not(
         read_source(replace(options, positions=(6, 12)))
 
 
+@pytest.mark.slow  # three quarters of a minute; the graphs agree in test_family_export
 def test_adapters_in_the_decoder(base_weights, tmp_path):
     """Exported and run by the predictor, they give what the checkpoint gives in torch."""
     config = AmodalConfig(

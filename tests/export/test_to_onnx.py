@@ -61,6 +61,7 @@ def _check(report, limit):
     assert report.end_to_end.worst_iou >= 0.995
 
 
+@pytest.mark.slow  # half a minute: in fp16, as they ship, they are checked in the fast tier
 def test_graphs_in_fp32_agree_with_torch_for_all_counts(small_export, tmp_path):
     options = replace(small_export.options, precision="fp32")
     components = small_export.components

@@ -8,10 +8,14 @@ import os
 import platform
 import shutil
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from scripts.bootstrap import __main__ as bootstrap
 from scripts.bootstrap import environment, prerequisites, ros, workspace
 from scripts.bootstrap.steps import BootstrapError, Stamp, StepKilledError, digest, run
 
@@ -186,18 +190,19 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[environment.E
 
 def titles(env: environment.Environment, steps: list[str], kind: str = "demo") -> str:
     steps.clear()
-    environment.prepare(env, kind)
+    environment.prepare_ros(env, kind)
     workspace.prepare(env, kind)
+    environment.prepare(env, kind)
     return " ".join(step.split(" ")[0] for step in steps)
 
 
 def test_only_what_changed_is_made_again(made: tuple[environment.Environment, list[str]]) -> None:
     env, steps = made
-    assert titles(env, steps) == "Virtual ROS The amodal_ros Message"
+    assert titles(env, steps) == "Virtual ROS The Message amodal_ros"
     assert titles(env, steps) == ""
     (env.root / "msg" / "A.msg").write_text("y")
     assert titles(env, steps) == "Message"
-    assert titles(env, steps, "test") == "PyTorch, SAM OpenGL Message"
+    assert titles(env, steps, "test") == "Message PyTorch, SAM OpenGL"
     assert titles(env, steps, "test") == ""
     assert titles(env, steps, "demo") == ""
     (env.root / "setup.cfg").write_text("y")
@@ -206,13 +211,38 @@ def test_only_what_changed_is_made_again(made: tuple[environment.Environment, li
     assert titles(env, steps, "test") == "ROS The Message"
 
 
+@pytest.mark.parametrize("failing", [environment, workspace])
+def test_messages_are_built_beside_the_packages_and_either_may_fail(
+    made: tuple[environment.Environment, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    failing: ModuleType,
+) -> None:
+    env, _ = made
+    started = threading.Barrier(2, timeout=10.0)
+
+    def step(module: ModuleType) -> Callable[..., None]:
+        def prepare(*_: object) -> None:
+            started.wait()  # both run at once, or this breaks
+            if module is failing:
+                raise BootstrapError("no connection")
+
+        return prepare
+
+    monkeypatch.setattr(environment, "prepare_ros", lambda *_: None)
+    for module in (environment, workspace):
+        monkeypatch.setattr(module, "prepare", step(module))
+    monkeypatch.setattr(ros, "detect", lambda _: WHEELS)
+    with pytest.raises(BootstrapError, match="no connection"):
+        bootstrap.prepare(env.root, "demo")
+
+
 def test_interrupted_installation_starts_anew(
     made: tuple[environment.Environment, list[str]],
 ) -> None:
     env, steps = made
     titles(env, steps)
     env.stamp.begin("test")
-    assert titles(env, steps, "test") == "Virtual ROS The amodal_ros PyTorch, SAM OpenGL Message"
+    assert titles(env, steps, "test") == "Virtual ROS The Message amodal_ros PyTorch, SAM OpenGL"
 
 
 def test_killed_installation_starts_anew_and_failed_one_does_not(
@@ -232,7 +262,7 @@ def test_killed_installation_starts_anew_and_failed_one_does_not(
         monkeypatch.setattr(environment, "run", note)
 
     fail_with(BootstrapError("no connection"))
-    assert titles(env, steps, "test") == "PyTorch, SAM OpenGL Message"
+    assert titles(env, steps, "test") == "Message PyTorch, SAM OpenGL"
     (env.root / "setup.py").write_text("changed")
     fail_with(StepKilledError("killed"))
     assert titles(env, steps, "test").startswith("Virtual ROS")
@@ -249,7 +279,7 @@ def test_another_ros_means_another_environment(
     env, steps = made
     titles(env, steps)
     sourced = environment.Environment(tmp_path, ros.Ros("jazzy", ()), env.environ)
-    assert titles(sourced, steps) == "Virtual Build amodal_ros Message"
+    assert titles(sourced, steps) == "Virtual Build Message amodal_ros"
 
 
 @pytest.mark.parametrize("name", ["My Robots", "größe_2+x,y=z", "v1.0~rc@home%"])
