@@ -177,9 +177,8 @@ class CroppedMask:
         """The pixels that one of both has."""
         if self.is_empty or other.is_empty:
             return other if self.is_empty else self
-        a, b = self.box_xyxy, other.box_xyxy
-        box = min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
-        if box == a == b:
+        box = box_about(self.box_xyxy, other.box_xyxy)
+        if box == self.box_xyxy == other.box_xyxy:
             return CroppedMask(self.image_hw, box, self.crop | other.crop)
         union = np.zeros((box[3] - box[1], box[2] - box[0]), bool)
         for one in (self, other):
@@ -225,6 +224,13 @@ def common_box(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy | None:
     """What two boxes share; None where that is no pixel."""
     x0, y0, x1, y1 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def box_about(a: BoxXyxy, b: BoxXyxy) -> BoxXyxy:
+    """The smallest box about both; about one alone where the other is an empty mask's."""
+    if a[2] == 0 or b[2] == 0:
+        return b if a[2] == 0 else a
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
 def outlines(mask: CroppedMask, tolerance_px: float, holes: bool = True) -> list[np.ndarray]:

@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 import math
-from itertools import product
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.space.scenes import RgbdScene, TrueBox
+from benchmarks.space.scenes import CORNERS, RgbdScene, TrueBox
 from benchmarks.space.scores import scene_boxes
 
 _SCALE = 2
 _TRUE, _OURS, _SEEN = (255, 255, 255), (70, 220, 70), (60, 60, 235)  # BGR
-_CORNERS = np.array(list(product((-0.5, 0.5), repeat=3)))
 _EDGES = [
-    (a, b) for a in range(8) for b in range(a) if np.count_nonzero(_CORNERS[a] != _CORNERS[b]) == 1
+    (a, b) for a in range(8) for b in range(a) if np.count_nonzero(CORNERS[a] != CORNERS[b]) == 1
 ]
 
 
@@ -52,7 +50,7 @@ def _draw(
     turn: np.ndarray,
     colour: tuple[int, int, int],
 ) -> None:
-    corners = scene.world_from_camera.inverse().apply((_CORNERS * size) @ turn.T + centre)
+    corners = scene.world_from_camera.inverse().apply((CORNERS * size / 2) @ turn.T + centre)
     u, v = scene.camera.project(corners)
     points = np.rint(np.stack([u, v], axis=1) * _SCALE).astype(int)
     for a, b in _EDGES:

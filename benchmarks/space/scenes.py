@@ -19,10 +19,10 @@ from benchmarks.tabletop.catalog import TabletopObject
 if TYPE_CHECKING:
     from benchmarks.tabletop.stage import Stage
 
+CORNERS = np.array(list(product((-1, 1), repeat=3)))  # of a box of side 2 about the origin
 _STREAM = 2  # of random numbers: other scenes than the stills and clips of the same seed
 _NOISE_AT_1_M = 0.0015  # of a stereo depth camera, growing with the square of the distance
 _QUANTUM_M = 0.001
-_CORNERS = np.array(list(product((-1, 1), repeat=3)))
 _EDGE_M = 0.02  # between neighbours: a depth camera knows neither
 
 
@@ -135,7 +135,7 @@ def _corners(stage: Stage, geom: int) -> NDArray[np.float64]:
     if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
         points = mesh_vertices(model, geom)
     else:
-        points = _CORNERS * model.geom_aabb[geom, 3:] + model.geom_aabb[geom, :3]
+        points = CORNERS * model.geom_aabb[geom, 3:] + model.geom_aabb[geom, :3]
     placed: NDArray[np.float64] = (
         points @ data.geom_xmat[geom].reshape(3, 3).T + data.geom_xpos[geom]
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.cropped import CroppedMask, full_masks, tight_boxes
+from amodal_ros.image.cropped import CroppedMask, box_about, full_masks, tight_boxes
 from amodal_ros.image.masks import dilate_mask, mask_box, mask_iou
 
 HW = (23, 31)
@@ -91,3 +91,10 @@ def test_several() -> None:
 def test_refuses_what_is_no_mask() -> None:
     with pytest.raises(InvalidInputError, match="expected a bool array"):
         CroppedMask.of(np.zeros(HW, np.uint8))
+
+
+def test_the_box_about_two_leaves_out_an_empty_masks():
+    a, b, nothing = (1, 5, 4, 9), (3, 2, 8, 6), (0, 0, 0, 0)
+    assert box_about(a, b) == box_about(b, a) == (1, 2, 8, 9)
+    assert box_about(a, nothing) == box_about(nothing, a) == a
+    assert box_about(nothing, nothing) == nothing

@@ -14,11 +14,11 @@ from training.datasets.movid_a import MovidADataset
 from training.datasets.sample import (
     AmodalSample,
     BadRecords,
-    CorruptRecordError,
     DatasetError,
     ImageFile,
     Provenance,
 )
+from training.untrusted import CorruptRecordError
 
 __all__ = [
     "DATASETS",

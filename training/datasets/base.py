@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.datasets.sample import AmodalSample, BadRecords, CorruptRecordError, DatasetError
+from training.datasets.sample import AmodalSample, BadRecords, DatasetError
+from training.untrusted import CorruptRecordError
 
 
 @dataclass(frozen=True)

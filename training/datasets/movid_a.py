@@ -15,12 +15,12 @@ from PIL import Image
 from training.datasets.base import AmodalDataset, FrameKey
 from training.datasets.sample import (
     AmodalSample,
-    CorruptRecordError,
     DatasetError,
     ImageFile,
     Provenance,
     reading_record,
 )
+from training.untrusted import CorruptRecordError
 
 
 class MovidADataset(AmodalDataset):

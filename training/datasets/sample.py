@@ -16,30 +16,11 @@ from PIL import Image
 
 from amodal_ros.errors import AmodalError
 from amodal_ros.image.masks import mask_box
+from training.untrusted import CorruptRecordError
 
 
 class DatasetError(AmodalError, ValueError):
     """A whole dataset cannot be used: no such folder, a file of another layout, unsafe content."""
-
-
-class CorruptRecordError(DatasetError):
-    """One record cannot be used.
-
-    Attributes:
-        file: the annotation (or image) file at fault.
-        record: which record in it, e.g. ``"annotation 17"``.
-        reason: what came and what was expected.
-    """
-
-    def __init__(self, file: Path, record: str, reason: str) -> None:
-        super().__init__(f"{file}: {record}: {reason}")
-        self.file = file
-        self.record = record
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type, tuple[Path, str, str]]:
-        """Pickle by the three parts, so that it crosses the borders of worker processes."""
-        return type(self), (self.file, self.record, self.reason)
 
 
 @dataclass
@@ -65,7 +46,7 @@ def reading_record(file: Path, record: str) -> Iterator[None]:
     """Turn whatever a malformed record provokes into a `CorruptRecordError` that names it."""
     try:
         yield
-    except DatasetError:
+    except (DatasetError, CorruptRecordError):
         raise
     except KeyError as error:
         raise CorruptRecordError(file, record, f"has no key {error}") from error

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.image.cropped import CroppedMask, box_about
 from amodal_ros.tracking.tracker import TrackedObject
 
 # Well apart for neighbours in number, readable on dark and bright pictures. RGB. Beyond it hues go
@@ -80,7 +80,7 @@ def draw_masks(
         amodal: likewise.
         colour: RGB.
     """
-    x0, y0, x1, y1 = box = (amodal | visible).box_xyxy
+    x0, y0, x1, y1 = box = box_about(amodal.box_xyxy, visible.box_xyxy)
     if x0 == x1:
         return
     window = canvas[y0:y1, x0:x1]
@@ -138,7 +138,7 @@ def _outline(window: np.ndarray, amodal: np.ndarray, colour: tuple[int, int, int
 
 
 def _draw_label(canvas: np.ndarray, drawn: TrackedObject) -> None:
-    x0, y0, x1, _ = (drawn.amodal | drawn.visible).box_xyxy
+    x0, y0, x1, _ = box_about(drawn.amodal.box_xyxy, drawn.visible.box_xyxy)
     if x0 == x1:
         return
     height, width = canvas.shape[:2]

@@ -206,13 +206,13 @@ def test_a_corrupt_record_is_named_and_can_be_skipped(layout, written, changes, 
     dataset = open_dataset("amodal_coco", written, file)
     with pytest.raises(CorruptRecordError, match=message) as caught:
         list(dataset)
-    assert "annotations.json: annotation 3 (id 4)" in str(caught.value)
+    assert "annotations.json, record annotation 3 (id 4)" in str(caught.value)
     bad = BadRecords()
     assert sorted(index for image in dataset.images() for index in image) == [0, 1, 2, 3, 4]
     kept = list(dataset.read(bad=bad))
     assert [s.instance_id for s in kept] == [1, 2, 3, 5]
     assert len(bad) == 1
-    assert bad.lines()[0].startswith(f"{file}: annotation 3 (id 4): ")
+    assert bad.lines()[0].startswith(f"{file}, record annotation 3 (id 4): ")
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "size"])
@@ -242,7 +242,7 @@ def test_a_truncated_image_is_found_when_loaded(layout, written):
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:600])
     sample = open_dataset("amodal_coco", written, written / "annotations.json")[4]
-    with pytest.raises(CorruptRecordError, match=r"still\.png: image: cannot be decoded"):
+    with pytest.raises(CorruptRecordError, match=r"still\.png, record image: cannot be decoded"):
         sample.image.load()
 
 
