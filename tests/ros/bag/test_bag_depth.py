@@ -13,6 +13,7 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
+from amodal_ros.ros.bag import definitions
 from amodal_ros.ros.convert.stamps import ns_to_stamp
 from tests.ros.bag.bag_rig import LATE_NS, PERIOD_NS, Entry, entries, stamp_ns, write_mcap
 from tests.ros.bag.test_bag_command import MASKS, Moody, interrupt, raw, read, run
@@ -65,7 +66,15 @@ def boxes_3d(path: Path) -> list:
     return [message for _, message in read(path, BOXES_3D)]
 
 
-def test_boxes_of_a_moving_camera_in_the_worlds_frame(run, tmp_path):
+@pytest.mark.parametrize("installed", [True, False])
+def test_boxes_of_a_moving_camera_in_the_worlds_frame(run, tmp_path, monkeypatch, installed):
+    if not installed:  # as after scripts/demo: the recording's own definition of TF is used
+        known = definitions.installed_definition
+        monkeypatch.setattr(
+            definitions,
+            "installed_definition",
+            lambda name: "" if name.startswith("tf2_msgs") else known(name),
+        )
     source, out = write_mcap(tmp_path / "in.mcap", recorded(5)), tmp_path / "out.mcap"
     status, output = run(source, out, "-p", "target_frame:=world")
     assert status == 0, output
