@@ -59,7 +59,7 @@ def ask(predictor: Asked, features: ImageFeatures, plan: TrackPlan) -> AmodalPre
     """
     points = plan.points if any(one is not None for one in plan.points) else None
     if not predictor.remembers:
-        return predictor.predict(features, plan.boxes_xyxy, plan.prior_masks, points=points)
+        return predictor.predict(features, plan.boxes_xyxy, plan.shown_masks, points=points)
     return predictor.follow(
         *(features, plan.boxes_xyxy, plan.prior_masks, plan.model_memories, plan.prompted),
         points=points,

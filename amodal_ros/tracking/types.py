@@ -14,6 +14,8 @@ from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.scene import SceneMotion, SceneView
 from amodal_ros.types import PointPrompt
 
+_BORNE_OUT_S = 0.5  # so long after its last box a mask may guide the next one
+
 
 @dataclass(frozen=True)
 class TrackerStatus:
@@ -99,13 +101,32 @@ class TrackPlan:
     def prior_masks(self) -> tuple[CroppedMask | None, ...]:
         """N masks, the M_spec of each object; None: to be made from its box.
 
-        Made when they are first asked for: of a frame with a budget only a part is looked at.
+        Answers are judged by them; `shown_masks` says which of them the model gets. Made when they
+        are first asked for: of a frame with a budget only a part is looked at.
         """
         rows = zip(self.forecasts, self.boxes_xyxy, self.guided, strict=True)
         return tuple(
             one.prior(box, self.prior_dilation) if one is not None and guided else None
             for one, box, guided in rows
         )
+
+    @property
+    def shown_masks(self) -> tuple[CroppedMask | None, ...]:
+        """N masks, M_spec as a model without a memory gets it; None: made from the prompt's box.
+
+        Of an object that no box has borne out for a while M_spec is made from the box of what is
+        visible. Fed its own mask again and again, the model takes in what the mask once took in
+        by mistake: nothing from outside would ever take it away.
+        """
+        rows = zip(self.prior_masks, self.forecasts, self.coasting.tolist(), strict=True)
+        return tuple(
+            None if coasting and one is not None and self._is_alone(one) else prior
+            for prior, one, coasting in rows
+        )
+
+    def _is_alone(self, one: Forecast) -> bool:
+        """Whether no box has borne out an object for a while."""
+        return self.stamp_s - one.track.last_seen_s > _BORNE_OUT_S
 
     @property
     def model_memories(self) -> tuple[ObjectMemory | None, ...]:

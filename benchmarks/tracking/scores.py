@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,8 +67,10 @@ class ClipScore:
 
     def __init__(self, frame_s: float) -> None:
         self._frame_s = frame_s
-        self._sums = {group: _Sums() for group in GROUPS}
-        self._seen = _Seen()
+        self._sums: dict[int, dict[str, _Sums]] = defaultdict(
+            lambda: {group: _Sums() for group in GROUPS}
+        )
+        self._seen: dict[int, _Seen] = defaultdict(_Seen)
         self._spare = 0
         self._frames = 0
         self._lives: dict[int, _Life] = defaultdict(_Life)
@@ -96,8 +99,18 @@ class ClipScore:
         lives = [life for life in self._lives.values() if life.ids]
         events = [event for life in lives for event in self._events(life)]
         return {
-            "groups": {group: vars(sums) for group, sums in self._sums.items()},
-            "visible": vars(self._seen),
+            "groups": {
+                group: _total(_Sums(), [sums[group] for sums in self._sums.values()])
+                for group in GROUPS
+            },
+            "visible": _total(_Seen(), list(self._seen.values())),
+            "each_object": {
+                str(name): {
+                    "groups": {group: vars(sums) for group, sums in self._sums[name].items()},
+                    "visible": vars(seen),
+                }
+                for name, seen in self._seen.items()
+            },
             "objects": len(lives),
             "detections": sum(len(life.ids) for life in lives),
             "id_switches": sum(_switches(life) for life in lives),
@@ -126,10 +139,10 @@ class ClipScore:
         return rows
 
     def _add_visible(self, one: TrueObject, mask: NDArray[np.bool_]) -> None:
-        truth = one.visible_mask
-        self._seen.n += 1
-        self._seen.j += mask_iou(mask, truth) if mask.any() or truth.any() else 1.0
-        self._seen.f += boundary_f(mask, truth, davis_tolerance((mask.shape[0], mask.shape[1])))
+        truth, seen = one.visible_mask, self._seen[one.name]
+        seen.n += 1
+        seen.j += mask_iou(mask, truth) if mask.any() or truth.any() else 1.0
+        seen.f += boundary_f(mask, truth, davis_tolerance((mask.shape[0], mask.shape[1])))
 
     def _add_whole(
         self, one: TrueObject, truth: NDArray[np.bool_], mask: NDArray[np.bool_], found: bool
@@ -137,7 +150,7 @@ class ClipScore:
         overlap = measure_overlap(mask, truth, one.visible_mask)
         group = "hidden" if not one.is_visible else "box dropped"
         for key in ("all", "with a box" if found else group):
-            sums = self._sums[key]
+            sums = self._sums[one.name][key]
             sums.n += 1
             sums.full += overlap.iou_full
             sums.n_occluded += overlap.is_occluded
@@ -153,6 +166,13 @@ class ClipScore:
             if hidden_s >= SURVIVAL_S - 1e-6 and before and after:
                 outcomes.append(before[-1] == after[0] >= 0)
         return outcomes
+
+
+def _total(zero: _Sums | _Seen, parts: Sequence[_Sums | _Seen]) -> dict[str, float]:
+    """Sums of all fields; those of `zero` where there are no parts."""
+    return {
+        key: sum((vars(one)[key] for one in parts), start) for key, start in vars(zero).items()
+    }
 
 
 def _switches(life: _Life) -> int:

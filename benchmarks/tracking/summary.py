@@ -10,12 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tracking.scores import GROUPS
-from benchmarks.tracking.variants import BOX_SPEC, FEEDBACK, NO_FEEDBACK
+from benchmarks.tracking.variants import (
+    BOX_SPEC,
+    FEEDBACK,
+    MASK_SPEC,
+    NO_FEEDBACK,
+    PROPAGATION,
+)
 
 RESAMPLES = 10_000
 SURVIVAL_MARK = 0.8
 SWITCH_MARK = 1.0
-_FEWEST_CLIPS = 10
+_FEWEST_OBJECTS = 10
+_J, _FULL, _OCC = "j", "miou_full", "miou_occ"
+_NAMES = {_J: "J", _FULL: "mIoU full", _OCC: "mIoU occ"}
 
 
 def summarise_clips(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
@@ -27,17 +35,15 @@ def summarise_clips(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[s
         "variants": {name: _variant([c["variants"][name] for c in clips]) for name in names},
     }
     whole = any(clip["variants"][FEEDBACK]["groups"]["all"]["n"] for clip in clips)
-    without = [name for name in (NO_FEEDBACK, BOX_SPEC) if whole and name in names]
+    without = [n for n in (NO_FEEDBACK, BOX_SPEC, MASK_SPEC, PROPAGATION) if n in names]
     results["gains"] = {
         name: {
-            group: {
-                key: _paired(clips, name, group, key, seed) for key in ("miou_full", "miou_occ")
-            }
-            for group in GROUPS[:2]
+            group: {key: _paired(clips, name, group, key, seed) for key in keys}
+            for group, keys in zip(GROUPS, ((_J, _FULL, _OCC), (_FULL, _OCC)), strict=False)
         }
         for name in without
     }
-    if NO_FEEDBACK in without:
+    if whole and NO_FEEDBACK in without:
         results["marks"] = _marks(results)
     return results
 
@@ -54,11 +60,18 @@ def summarise_settings(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dic
 def bootstrap_interval(
     differences: NDArray[np.float64], seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """95 % percentile interval of the mean of (C,) differences, clips drawn with replacement."""
+    """95 % percentile interval of the mean of (K,) differences, drawn with replacement."""
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(differences), (resamples, len(differences)))
     low, high = np.percentile(differences[draws].mean(axis=1), [2.5, 97.5])
     return float(low), float(high)
+
+
+def _figure(one: Mapping[str, Any], group: str, key: str) -> float | None:
+    """J or an mIoU of an object or a clip; None where nothing counts."""
+    if key == _J:
+        return one["visible"]["j"] / one["visible"]["n"] if one["visible"]["n"] else None
+    return _miou(one["groups"][group], key)
 
 
 def _miou(sums: Mapping[str, float], key: str) -> float | None:
@@ -104,18 +117,18 @@ def _variant(clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _paired(
     clips: Sequence[Mapping[str, Any]], without: str, group: str, key: str, seed: int
 ) -> dict[str, Any] | None:
-    """Mean over clips of the difference, with its interval; clips without such instances apart."""
-    pairs = [
-        [_miou(clip["variants"][name]["groups"][group], key) for name in (FEEDBACK, without)]
-        for clip in clips
-    ]
+    """Mean over objects of the difference, with its interval; those without such frames apart."""
+    pairs = []
+    for clip in clips:
+        own, other = (clip["variants"][name]["each_object"] for name in (FEEDBACK, without))
+        pairs += [[_figure(one[name], group, key) for one in (own, other)] for name in own]
     known = np.array([pair for pair in pairs if None not in pair], np.float64)
     if not len(known):
         return None
     differences = known[:, 0] - known[:, 1]
     low, high = bootstrap_interval(differences, seed)
     return {
-        "clips": len(known),
+        "objects": len(known),
         "mean": _percent(float(differences.mean())),
         "low": _percent(low),
         "high": _percent(high),
@@ -130,8 +143,8 @@ def _marks(results: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "feedback_beats_none": {
             "low": gain["low"] if gain else None,
-            "clips": gain["clips"] if gain else 0,
-            "met": bool(gain and gain["low"] > 0 and gain["clips"] >= _FEWEST_CLIPS),
+            "objects": gain["objects"] if gain else 0,
+            "met": bool(gain and gain["low"] > 0 and gain["objects"] >= _FEWEST_OBJECTS),
         },
         "survival": {
             "value": round(survived / events, 3) if events else None,
@@ -215,9 +228,9 @@ def _gain_lines(results: Mapping[str, Any]) -> list[str]:
 
 def _gain_line(without: str, group: str, key: str, gain: Mapping[str, Any]) -> str:
     return (
-        f"Feedback minus {without}, {key.replace('miou', 'mIoU').replace('_', ' ')}, {group}:"
+        f"Feedback minus {without}, {_NAMES[key]}, {group}:"
         f" {gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
-        f" over {gain['clips']} clips."
+        f" over {gain['objects']} objects."
     )
 
 

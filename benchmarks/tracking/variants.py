@@ -17,7 +17,7 @@ from amodal_ros.image.masks import dilate_mask, mask_box
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
 from benchmarks.tracking.clips import ClipFrame
-from benchmarks.tracking.segmenters import FrameSegmenter
+from benchmarks.tracking.segmenters import FrameSegmenter, Prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,24 +68,42 @@ class Variant(Protocol):
         """Answer a frame; the segmenter has been turned to it."""
 
 
+def shown_masks(plan: TrackPlan) -> Sequence[Prior | None]:
+    """M_spec as the node shows it: the moved masks, where a box bore them out lately."""
+    return plan.shown_masks
+
+
+def moved_masks(plan: TrackPlan) -> Sequence[Prior | None]:
+    """M_spec is the moved mask, however long no box bore it out."""
+    return plan.prior_masks
+
+
+def boxes(plan: TrackPlan) -> Sequence[Prior | None]:
+    """M_spec is made from the prompt's box in every frame."""
+    return [None] * len(plan)
+
+
+Specs = Callable[[TrackPlan], Sequence[Prior | None]]
+
+
 class Feedback:
     """The node's tracker: the previous amodal mask is M_spec, hidden objects coast.
 
     Args:
         config: of the tracker; None: its defaults.
-        guided: the moved masks are M_spec; else all is the same, but the boxes are.
+        specs: M_spec of a plan's objects; all else is the same.
     """
 
-    def __init__(self, config: TrackerConfig | None = None, *, guided: bool = True) -> None:
+    def __init__(self, config: TrackerConfig | None = None, specs: Specs = shown_masks) -> None:
         self._tracker = AmodalTracker(config)
-        self._guided = guided
+        self._specs = specs
 
     def answer(
         self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
     ) -> FrameAnswer:
         """See `Variant`."""
         plan = self._tracker.plan(found, frame.stamp_s, frame.hw, frame.image_rgb)
-        objects = _followed(self._tracker, plan, segmenter, guided=self._guided)
+        objects = _followed(self._tracker, plan, segmenter, self._specs)
         return FrameAnswer.of_objects(objects, plan.detection_index, frame.hw)
 
 
@@ -94,12 +112,12 @@ class GivenFeedback:
 
     Args:
         config: see `Feedback`.
-        guided: see `Feedback`.
+        specs: see `Feedback`.
     """
 
-    def __init__(self, config: TrackerConfig | None = None, *, guided: bool = True) -> None:
+    def __init__(self, config: TrackerConfig | None = None, specs: Specs = shown_masks) -> None:
         self._tracker = AmodalTracker(config)
-        self._guided = guided
+        self._specs = specs
 
     def answer(
         self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
@@ -107,13 +125,13 @@ class GivenFeedback:
         """See `Variant`."""
         rows = {self._tracker.add_object(box): row for row, box in enumerate(found.boxes_xyxy)}
         plan = self._tracker.plan(Detections.empty(), frame.stamp_s, frame.hw, frame.image_rgb)
-        objects = _followed(self._tracker, plan, segmenter, guided=self._guided)
+        objects = _followed(self._tracker, plan, segmenter, self._specs)
         detections = [rows.get(item.track_id, -1) for item in objects]
         return FrameAnswer.of_objects(objects, detections, frame.hw)
 
 
 def _followed(
-    tracker: AmodalTracker, plan: TrackPlan, segmenter: FrameSegmenter, *, guided: bool = True
+    tracker: AmodalTracker, plan: TrackPlan, segmenter: FrameSegmenter, specs: Specs
 ) -> tuple[TrackedObject, ...]:
     """Asks for a plan's objects, for lost ones twice, as the node does.
 
@@ -121,10 +139,9 @@ def _followed(
         tracker: whose plan it is.
         plan: of the frame.
         segmenter: turned to the frame.
-        guided: the moved masks are M_spec; else the boxes are.
+        specs: M_spec of its objects.
     """
-    priors = plan.prior_masks if guided else [None] * len(plan)
-    prediction = segmenter.segment(plan.boxes_xyxy, priors)
+    prediction = segmenter.segment(plan.boxes_xyxy, specs(plan))
     again = tracker.look_again(plan, prediction)
     if again is not None:
         second = segmenter.segment(again.boxes_xyxy, [None] * len(again.rows))
@@ -215,15 +232,17 @@ class PlainIou:
 
 
 FEEDBACK, NO_FEEDBACK, PLAIN_IOU = "feedback", "no feedback", "plain IoU"
-BOX_SPEC, PROPAGATION = "box as M_spec", "box propagation"
+BOX_SPEC, MASK_SPEC = "box as M_spec", "mask always M_spec"
+PROPAGATION = "box propagation"
 VARIANTS: dict[str, Callable[[], Variant]] = {
     FEEDBACK: Feedback,
-    BOX_SPEC: partial(Feedback, guided=False),
+    BOX_SPEC: partial(Feedback, specs=boxes),
     NO_FEEDBACK: NoFeedback,
     PLAIN_IOU: PlainIou,
 }
 GIVEN_VARIANTS: dict[str, Callable[[], Variant]] = {
     FEEDBACK: GivenFeedback,
-    BOX_SPEC: partial(GivenFeedback, guided=False),
+    BOX_SPEC: partial(GivenFeedback, specs=boxes),
+    MASK_SPEC: partial(GivenFeedback, specs=moved_masks),
     PROPAGATION: BoxPropagation,
 }

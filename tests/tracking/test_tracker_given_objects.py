@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
+from amodal_ros.tracking.asking import ask
+from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 from tests.tracking.tracker_support import HW, A, B, answer, filled, see, step
 
@@ -171,3 +172,43 @@ def later(tracker: AmodalTracker) -> AmodalTracker:
 def test_wrong_objects_are_refused(call: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         call(AmodalTracker(TrackerConfig(max_objects=2)))
+
+
+class Recorder:
+    """A model without a memory; keeps the M_spec that it was shown last."""
+
+    remembers = False
+
+    def predict(self, features: object, boxes: object, priors: object, *, points: object) -> None:
+        self.shown = priors
+
+
+def shown(plan: TrackPlan) -> Any:
+    recorder = Recorder()
+    ask(recorder, None, plan)  # type: ignore[arg-type]
+    return recorder.shown
+
+
+def test_mask_that_no_box_bears_out_is_not_fed_to_the_model_for_long() -> None:
+    tracker = AmodalTracker()
+    step(tracker, 0.0, see(A), [A])
+    for stamp, found, fed in (
+        (0.4, Detections.empty(), True),
+        (0.8, Detections.empty(), False),
+        (1.2, see(A), True),
+        (1.6, Detections.empty(), True),
+    ):
+        plan, _ = step(tracker, stamp, found, [A])
+        assert plan.prior_masks[0] is not None  # what is judged goes by it all the while
+        assert (shown(plan)[0] is plan.prior_masks[0]) == fed
+        assert fed or shown(plan) == (None,)
+
+
+def test_mask_that_a_user_gives_is_fed_however_long_the_first_frame_takes() -> None:
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    tracker.plan(Detections.empty(), 0.0, HW)
+    tracker.add_object(A, amodal_mask=filled(A))
+    plan, _ = step(tracker, 5.0, Detections.empty(), [A])
+    assert np.array_equal(shown(plan)[0].full(), filled(A))
+    plan, _ = step(tracker, 6.0, Detections.empty(), [A])
+    assert shown(plan) == (None,)

@@ -231,7 +231,7 @@ def test_whole_command_its_marks_and_resuming(
     gain = results["gains"][NO_FEEDBACK]["all"]["miou_occ"]
     assert gain["low"] > 50  # hidden frames alone: all or nothing
     assert results["marks"]["survival"]["met"]
-    assert not results["marks"]["feedback_beats_none"]["met"]  # fewer than ten clips
+    assert not results["marks"]["feedback_beats_none"]["met"]  # fewer than ten objects
     text = document.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
@@ -265,9 +265,12 @@ def test_clips_without_hidden_parts_give_no_difference() -> None:
     figures = {"groups": groups, "objects": 1, "detections": 3, "id_switches": 0}
     figures |= {"hidden_events": 0, "survived": 0, "identities": 1, "spare_per_frame": 0.0}
     figures |= {"visible": {"n": 3, "j": 1.5, "f": 3.0}}
+    figures |= {"each_object": {"1": {"groups": groups, "visible": figures["visible"]}}}
     clip = {"frames": 3, "variants": {FEEDBACK: figures, NO_FEEDBACK: figures}}
     results = summarise_clips([clip])
     assert results["gains"][NO_FEEDBACK]["all"]["miou_occ"] is None
     assert results["variants"][FEEDBACK]["groups"]["all"]["miou_occ"] is None
     assert results["variants"][FEEDBACK]["j"] == 50
+    gain = {"objects": 1, "mean": 0.0, "low": 0.0, "high": 0.0}
+    assert results["gains"][NO_FEEDBACK]["all"]["j"] == gain
     assert not results["marks"]["survival"]["met"]
