@@ -34,6 +34,7 @@ class ExportOptions:
         positions: Of untrained adapters, as in ``AmodalConfig``; empty: the member's own.
         decoder_positions: Of untrained adapters in the decoder beside those, likewise.
         hidden_dim: Of untrained adapters; None: 64.
+        like: Model folder whose architecture untrained adapters have; None: the three above say.
         name: In the manifest; None: after the base.
         seed: Of untrained adapters and of the inputs of the parity check.
         min_mask_iou: With the fp32 masks of the reference scene.
@@ -50,6 +51,7 @@ class ExportOptions:
     positions: tuple[int, ...] = ()
     decoder_positions: tuple[int, ...] = ()
     hidden_dim: int | None = None
+    like: Path | None = None
     name: str | None = None
     seed: int = 0
     min_mask_iou: float = 0.995
@@ -63,7 +65,7 @@ def check_options(options: ExportOptions) -> None:
         InvalidInputError: A file does not exist, a number cannot be, or ``out`` holds something
             else.
     """
-    for path in (options.base, options.checkpoint):
+    for path in (options.base, options.checkpoint, options.like):
         if path is not None and not path.exists():
             raise InvalidInputError(f"{path}: no such file")
     if options.mode == "roi" and not options.roi_factor >= 1:
@@ -136,6 +138,7 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
         positions=tuple(given.positions),
         decoder_positions=tuple(given.decoder_positions),
         hidden_dim=given.hidden_dim,
+        like=given.like,
         name=given.name,
         seed=given.seed,
     )
@@ -157,3 +160,6 @@ def _add_untrained(parser: argparse.ArgumentParser) -> None:
         help="of untrained adapters in the decoder, beside those",
     )
     parser.add_argument("--hidden-dim", type=int, help="width of untrained adapters")
+    parser.add_argument(
+        "--like", type=Path, help="model folder whose architecture untrained adapters have"
+    )

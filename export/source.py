@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import file_sha256
+from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.base_weights import BaseWeights, read_base_weights
 from amodal_ros.modeling.build import build_amodal
@@ -61,10 +63,7 @@ def build_source(options: ExportOptions, weights: BaseWeights) -> SourceModel:
         config = _untrained_config(options, weights.identity.member)
     else:
         config = header.config
-        if options.positions or options.decoder_positions or options.hidden_dim is not None:
-            raise InvalidInputError(
-                f"positions and hidden_dim are those of {options.checkpoint}; expected none"
-            )
+        _refuse_architecture(options, options.checkpoint)
     if options.image_size is not None:
         config = AmodalConfig.from_dict({**config.to_dict(), "image_size": options.image_size})
     if config.place != "encoder":
@@ -98,7 +97,22 @@ def is_untrained(state: Mapping[str, torch.Tensor]) -> bool:
     return all(bool((value == 1.0).all()) for value in norms)
 
 
+def _refuse_architecture(options: ExportOptions, known: Path | None) -> None:
+    """Make sure that the architecture is said once, by what is known of it already."""
+    given = options.positions or options.decoder_positions or options.hidden_dim is not None
+    if given or options.like not in (None, known):
+        raise InvalidInputError(f"positions and hidden_dim are those of {known}; expected none")
+
+
 def _untrained_config(options: ExportOptions, member: str) -> AmodalConfig:
+    if options.like is not None:
+        _refuse_architecture(options, options.like)
+        config = AmodalConfig.from_dict(load_manifest(options.like).source["config"])
+        if config.base != member:
+            raise InvalidInputError(
+                f"{options.like}: expected a model on {member}, got {config.base}"
+            )
+        return config
     values: dict[str, Any] = {
         "base": member,
         "positions": options.positions,

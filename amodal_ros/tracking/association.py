@@ -111,11 +111,12 @@ def hold_several(detections: Detections, candidates: Sequence[TrackCandidate]) -
     """
     visible = np.array([one.boxes_xyxy[1] for one in candidates], np.float32).reshape(-1, 4)
     visible = visible[(visible[:, 2:] > visible[:, :2]).all(axis=1)]
+    held = _shares_inside(visible, detections.boxes_xyxy) >= _HELD
     found = np.zeros(len(detections), bool)
-    for row, box in enumerate(detections.boxes_xyxy):
-        inside = visible[_share_inside(visible, box) >= _HELD]
-        if detections.detection_ids[row] or detections.track_ids[row] >= 0 or len(inside) < 2:
+    for row in np.flatnonzero(np.count_nonzero(held, axis=0) >= 2).tolist():
+        if detections.detection_ids[row] or detections.track_ids[row] >= 0:
             continue
+        inside, box = visible[held[:, row]], detections.boxes_xyxy[row]
         about = np.append(inside[:, :2].min(axis=0), inside[:, 2:].max(axis=0))
         apart = box_iou(inside, inside)[np.triu_indices(len(inside), 1)].max() <= _APART
         found[row] = apart and box_iou([about], [box])[0, 0] >= _ABOUT
@@ -130,21 +131,25 @@ def repeat_others(detections: Detections, matches: np.ndarray) -> np.ndarray:
         matches: (N,) the track of each; -1: none.
     """
     found = np.zeros(len(detections), bool)
+    bare = np.array([not one for one in detections.detection_ids], bool)
+    bare &= (matches < 0) & (detections.track_ids < 0)
+    if not bare.any():
+        return found
     overlap = box_iou(detections.boxes_xyxy, detections.boxes_xyxy)
     for row in np.argsort(detections.scores, kind="stable").tolist():
-        if matches[row] >= 0 or detections.detection_ids[row] or detections.track_ids[row] >= 0:
+        if not bare[row]:
             continue
         better = (matches >= 0) | (detections.scores > detections.scores[row])
         found[row] = bool((overlap[row][better & ~found] >= _REPEATED).any())
     return found
 
 
-def _share_inside(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """(K,) share of the area of boxes (K, 4) that lies in another."""
-    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
-    return np.asarray(
-        (high - low).clip(0).prod(axis=1) / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    )
+def _shares_inside(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(K, N) share of the area of boxes (K, 4) that lies in each of others (N, 4)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    sides = (np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - low).clip(0)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return np.asarray(sides[..., 0] * sides[..., 1] / areas[:, None])
 
 
 def _overlap(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:

@@ -73,26 +73,19 @@ def open_models(folders: Sequence[Path], base: Path, scratch: Path) -> list[Mode
     for mode in MODES:
         if all(model.manifest.mode != mode for model in models):
             logger.info("no folder of mode %s given: exporting one (about a minute)", mode)
-            folder = export_mode(models[0].manifest, mode, base, scratch / mode)
+            folder = export_mode(models[0].folder, mode, base, scratch / mode)
             models.append(Model(folder, load_manifest(folder), exported=True))
     return models
 
 
-def export_mode(like: ModelManifest, mode: str, base: Path, out: Path) -> Path:
+def export_mode(like: Path, mode: str, base: Path, out: Path) -> Path:
     """Exports the architecture of a model in another mode, in a process of its own (torch).
 
     Raises:
         ExportFailedError: with the last line that the export said.
     """
-    config = like.source["config"]
     command = [sys.executable, "export/to_onnx.py", "--base", str(base), "--out", str(out)]
-    command += ["--mode", mode, "--size", str(_SIZES[mode])]
-    if config["positions"]:
-        command += ["--positions", *map(str, config["positions"])]
-    if config.get("decoder_positions"):
-        command += ["--decoder-positions", *map(str, config["decoder_positions"])]
-    if config["hidden_dim"] is not None:
-        command += ["--hidden-dim", str(config["hidden_dim"])]
+    command += ["--mode", mode, "--size", str(_SIZES[mode]), "--like", str(like.resolve())]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()

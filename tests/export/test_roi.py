@@ -16,7 +16,7 @@ from amodal_ros.image.geometry import ResizeGeometry, expand_boxes
 from amodal_ros.image.masks import mask_iou
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.loading import EngineOptions, load_predictor
-from amodal_ros.model_folder.manifest import load_manifest
+from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.modeling.amodal_mobile_sam import AmodalMobileSam
 from amodal_ros.modeling.base_weights import BaseWeights
 from amodal_ros.modeling.checkpoint import save_checkpoint
@@ -143,6 +143,18 @@ def test_untrained_adapters_take_positions_and_width_and_a_checkpoint_does_not(
     assert (config.positions, config.hidden_dim, config.image_size) == ((6, 12), 128, 384)
     with pytest.raises(InvalidInputError, match=r"are those of .*adapters\.safetensors"):
         read_source(replace(options, positions=(6, 12)))
+
+
+def test_untrained_adapters_are_like_those_of_a_model_folder(base_weights, tmp_path):
+    packaged = default_model_dir()
+    options = replace(_options(base_weights, tmp_path, 384), checkpoint=None, like=packaged)
+    wanted = {**load_manifest(packaged).source["config"], "image_size": 384}
+    config = read_source(options).model.config
+    assert config == AmodalConfig.from_dict(wanted)
+    assert config.visible_output
+    assert config.dilated_positions
+    with pytest.raises(InvalidInputError, match=r"are those of .*amodal_mobilesam"):
+        read_source(replace(options, hidden_dim=64))
 
 
 @pytest.mark.slow  # three quarters of a minute; the graphs agree in test_family_export
