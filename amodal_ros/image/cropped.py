@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amodal_ros.checks import check_array
-from amodal_ros.image.masks import dilate_mask, mask_box
+from amodal_ros.image.masks import mask_box, near_zeros
 
 BoxXyxy = tuple[int, int, int, int]
 
@@ -163,15 +163,29 @@ class CroppedMask:
         part = self.crop[top - box[1] : below - box[1], left - box[0] : past - box[0]]
         return self.at(self.image_hw, (left, top), part)
 
-    def dilated(self, radius: float) -> CroppedMask:
-        """See `amodal_ros.image.masks.dilate_mask`."""
+    def dilated(self, radius: float, step: int = 1) -> CroppedMask:
+        """Adds the pixels whose centres are at most `radius` pixels (to 3 %) from one of its own.
+
+        Args:
+            radius: in pixels, at least 0.
+            step: pixels in one of the grid on which distances are measured, on each axis: with 2
+                it takes a third of the time, and outlines are up to a pixel off.
+        """
         if self.is_empty:
             return self
-        margin, (height, width) = int(np.floor(radius)), self.image_hw
+        margin = int(radius / step)
+        coarse = np.logical_not(self.crop[::step, ::step]).view(np.uint8)
+        sides = [margin] * 4
+        background = cv2.copyMakeBorder(coarse, *sides, cv2.BORDER_CONSTANT, value=(1,))
+        near = near_zeros(background, radius / step)
+        if step > 1:
+            near = np.repeat(np.repeat(near, step, axis=0), step, axis=1)
         x0, y0, x1, y1 = self.box_xyxy
-        left, top = max(x0 - margin, 0), max(y0 - margin, 0)
-        window = left, top, min(x1 + margin, width), min(y1 + margin, height)
-        return self.at(self.image_hw, (left, top), dilate_mask(self.cut(window), radius))
+        reach, (height, width) = margin * step, self.image_hw
+        left, top = x0 - reach, y0 - reach
+        inside = max(left, 0), max(top, 0), min(x1 + reach, width), min(y1 + reach, height)
+        part = near[inside[1] - top : inside[3] - top, inside[0] - left : inside[2] - left]
+        return self.at(self.image_hw, inside[:2], part)
 
     def __or__(self, other: CroppedMask) -> CroppedMask:
         """The pixels that one of both has."""

@@ -59,8 +59,13 @@ def dilate_mask(mask: np.ndarray, radius: float) -> np.ndarray:
     rows = slice(max(y0 - margin, 0), min(y1 + margin, mask.shape[0]))
     columns = slice(max(x0 - margin, 0), min(x1 + margin, mask.shape[1]))
     background = np.logical_not(mask[rows, columns]).view(np.uint8)
+    dilated[rows, columns] = near_zeros(background, radius)
+    return dilated
+
+
+def near_zeros(background: np.ndarray, radius: float) -> np.ndarray:
+    """(H, W) bool: the pixels at most `radius` pixels (to 3 %) from a zero of (H, W) uint8."""
     # The distance costs the same for every radius; a large structuring element does not. With the
     # 5x5 mask it is within 3 % of the Euclidean one, at less than half the time of the exact one.
     distance = cv2.distanceTransform(background, cv2.DIST_L2, cv2.DIST_MASK_5)
-    dilated[rows, columns] = distance <= radius + 1e-4
-    return dilated
+    return np.asarray(distance <= radius + 1e-4)

@@ -26,6 +26,7 @@ _FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is
 
 # A detection that shows a part: least share inside the expected box, most of its area.
 _PART_INSIDE, _PART_AREA = 0.85, 0.65
+_LARGE_PX = 8.0  # by so much M_spec is grown on half the pixels
 _FURTHEST_SIDES = 3.0  # so many times its size an object goes on unseen, at most
 
 
@@ -111,7 +112,8 @@ class Forecast:
         """
         if self.amodal is None:
             return None
-        grown = self.amodal.dilated(dilation * math.sqrt(self.amodal.area))
+        radius = dilation * math.sqrt(self.amodal.area)
+        grown = self.amodal.dilated(radius, 1 if radius < _LARGE_PX else 2)
         x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
         x1, y1 = np.ceil(box[2:]).astype(int)
         return grown if grown.area_in((x0, y0, x1, y1)) else None

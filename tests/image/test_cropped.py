@@ -65,6 +65,19 @@ def test_dilation_is_that_of_the_whole(mask: np.ndarray, radius: float) -> None:
     assert np.array_equal(CroppedMask.of(mask).dilated(radius).full(), dilate_mask(mask, radius))
 
 
+@given(masks(), st.sampled_from([2.0, 5.5, 9.0]))
+def test_dilation_on_half_the_pixels_is_up_to_a_pixel_off(mask: np.ndarray, radius: float) -> None:
+    found = CroppedMask.of(mask).dilated(radius, 2)
+    assert found.box_xyxy == mask_box(found.full())
+    # A pixel of the coarse grid stands for four: the mask's first of them is what is measured.
+    first = np.zeros_like(mask)
+    if mask.any():
+        x0, y0 = mask_box(mask)[:2]
+        first[y0::2, x0::2] = mask[y0::2, x0::2]
+    assert not (found.full() & ~dilate_mask(mask, 1.03 * radius + 1.5)).any()
+    assert not (dilate_mask(first, max(0.97 * radius - 1.5, 0)) & ~found.full()).any()
+
+
 @given(masks(), st.integers(-40, 40), st.integers(-40, 40))
 def test_a_shift_is_that_of_the_whole(mask: np.ndarray, right: int, down: int) -> None:
     found = CroppedMask.of(mask).shifted((right, down))
