@@ -31,6 +31,7 @@ from amodal_ros.inference.memory_passes import check_memory
 from amodal_ros.inference.predictor import DEFAULT_MAX_BATCH, AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
 from amodal_ros.model_folder.memory import MemoryManifest, load_memory, with_memory
+from amodal_ros.model_folder.small import load_small
 from amodal_ros.verification.first_load import PassNote, ensure_engines_true, ensure_true
 
 logger = logging.getLogger(__name__)
@@ -133,6 +134,7 @@ def load_predictor(
     *,
     second_look: bool = False,
     model_memory: bool = True,
+    small_looks: bool = True,
 ) -> AmodalPredictor:
     """Loads and checks a model folder, and the engine that runs it.
 
@@ -141,6 +143,8 @@ def load_predictor(
         options: which engine; None: the best one that this machine has.
         second_look: see `AmodalPredictor`.
         model_memory: load the graphs of the model's own memory too, where the folder holds them.
+        small_looks: load the graphs of the model's smaller size too, likewise. TensorRT has
+            engines of the full size alone.
 
     Raises:
         ManifestError: for a missing, truncated or altered file, or an unusable manifest.
@@ -153,14 +157,18 @@ def load_predictor(
     memory = load_memory(manifest.directory) if model_memory else None
     if memory is not None:
         check_memory(manifest, memory)  # before engines are made of them
+    small = load_small(manifest) if small_looks else None
     engine = load_engine(manifest, options, memory)
-    notes = {
-        "backend_asked_for": "; ".join([options.backend, *engine.passed_over]),
-        "precision_verified": engine.verified,
-        "model_memory": "no" if memory is None else f"yes: {memory.reach}",
-    }
+    predictor: AmodalPredictor | None = None
     try:
-        return AmodalPredictor(
+        by_small, small_note = _load_small(small, engine.options, second_look)
+        notes = {
+            "backend_asked_for": "; ".join([options.backend, *engine.passed_over]),
+            "precision_verified": engine.verified,
+            "model_memory": "no" if memory is None else f"yes: {memory.reach}",
+            "small_looks": small_note,
+        }
+        predictor = AmodalPredictor(
             manifest,
             engine.backend,
             engine.options.rows,
@@ -168,10 +176,43 @@ def load_predictor(
             notes=notes,
             second_look=second_look,
             memory=memory,
+            small=by_small,
         )
-    except AmodalError:
-        engine.backend.close()
-        raise
+    finally:
+        if predictor is None:
+            engine.backend.close()
+    return predictor
+
+
+def _load_small(
+    small: ModelManifest | None, options: EngineOptions, second_look: bool
+) -> tuple[AmodalPredictor | None, str]:
+    """The predictor of the smaller size, and what diagnostics say of it.
+
+    Its engine is that of the full size, and passes the same gate on a reference of its own.
+
+    Args:
+        small: None: the folder has none, or none is wanted.
+        options: by which the engine of the full size was loaded.
+        second_look: see `AmodalPredictor`.
+
+    Raises:
+        BackendError: when it cannot be loaded in that engine.
+        RefusedEngineError: when its masks are wrong.
+        ManifestError: when the reference is altered.
+    """
+    if small is None:
+        return None, "no"
+    if options.backend in FLAVORS:
+        logger.info("%s has no engines of %d px: all looks are full", small.name, small.image_size)
+        return None, f"no: {options.backend} has engines of the full size alone"
+    engine = _load_named(small, options, None)
+    predictor = AmodalPredictor(
+        *(small, engine.backend, engine.options.rows),
+        parallel=not engine.options.on_cpu,
+        second_look=second_look,
+    )
+    return predictor, "; ".join([f"{small.image_size} px", *engine.passed_over])
 
 
 def load_engine(

@@ -168,7 +168,8 @@ def write_graphs(folder: Path, components: Sequence[Component]) -> dict[str, dic
         path = folder / f"{component.name}.onnx"
         save_graph(component.model, path)
         check_data(path)
-        entries[component.name] = _graph_entry(path, component)
+        data = data_path(path)
+        entries[component.name] = graph_entry(path, component, data if data.is_file() else None)
     return entries
 
 
@@ -178,8 +179,11 @@ def write_manifest(
     source: SourceModel,
     options: ExportOptions,
     backend: TorchBackend,
+    *,
+    name: str = MANIFEST_NAME,
+    reference_file: str = REFERENCE_FILE,
 ) -> ModelManifest:
-    """Compute the reference, write it and ``manifest.json``, and read the folder as a user does.
+    """Compute the reference, write it and the manifest, and read the folder as a user does.
 
     Args:
         folder: With the graphs.
@@ -187,13 +191,15 @@ def write_manifest(
         source: The model.
         options: What the graphs were exported with.
         backend: The model as an engine: the reference's masks are its answer.
+        name: Of the manifest's file.
+        reference_file: Name of the reference's.
     """
     content = manifest_content(graphs, source, options)
-    reference = make_reference(parse_manifest(content, folder), backend)
-    save_reference(folder / REFERENCE_FILE, reference)
-    content["reference"] = _file_entry(folder / REFERENCE_FILE)
-    write_text(folder / MANIFEST_NAME, json.dumps(content, indent=2) + "\n")
-    return load_manifest(folder)
+    reference = make_reference(parse_manifest(content, folder, name), backend)
+    save_reference(folder / reference_file, reference)
+    content["reference"] = _file_entry(folder / reference_file)
+    write_text(folder / name, json.dumps(content, indent=2) + "\n")
+    return load_manifest(folder, name)
 
 
 def write_memory(folder: Path, graphs: Mapping[str, Any], base: Any) -> None:
@@ -270,11 +276,17 @@ def _geometry(family: str, mode: str) -> str:
     return "stretch" if family == "sam2" else "letterbox"
 
 
-def _graph_entry(path: Path, component: Component) -> dict[str, Any]:
-    data = data_path(path)
+def graph_entry(path: Path, component: Component, data: Path | None) -> dict[str, Any]:
+    """Describe a graph's file, as a manifest does.
+
+    Args:
+        path: The file.
+        component: The graph.
+        data: File that holds its weights; None: its own does.
+    """
     return {
         **_file_entry(path),
-        **({"data": _file_entry(data)} if data.is_file() else {}),
+        **({} if data is None else {"data": _file_entry(data)}),
         "inputs": [_tensor_entry(tensor) for tensor in component.inputs],
         "outputs": [_tensor_entry(tensor) for tensor in component.outputs],
     }

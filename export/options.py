@@ -30,6 +30,7 @@ class ExportOptions:
         precision: Of the stored weights: ``fp16`` or ``fp32``; computed in fp32 always.
         mode: ``full``: the whole image is encoded once; ``roi``: a crop per object.
         image_size: Side of the input; None: the checkpoint's, or 1024.
+        small_size: With mode ``roi``: side of a second, smaller input; None: there is none.
         roi_factor: With mode ``roi``: side of the crop over the longer side of the box.
         positions: Of untrained adapters, as in ``AmodalConfig``; empty: the member's own.
         decoder_positions: Of untrained adapters in the decoder beside those, likewise.
@@ -47,6 +48,7 @@ class ExportOptions:
     precision: str = "fp16"
     mode: str = "full"
     image_size: int | None = None
+    small_size: int | None = None
     roi_factor: float = DEFAULT_ROI_FACTOR
     positions: tuple[int, ...] = ()
     decoder_positions: tuple[int, ...] = ()
@@ -70,6 +72,8 @@ def check_options(options: ExportOptions) -> None:
             raise InvalidInputError(f"{path}: no such file")
     if options.mode == "roi" and not options.roi_factor >= 1:
         raise InvalidInputError(f"roi_factor: expected at least 1, got {options.roi_factor}")
+    if options.small_size is not None and options.mode != "roi":
+        raise InvalidInputError(f"small_size: expected mode 'roi', got {options.mode!r}")
     check_replaceable(options.out)
 
 
@@ -117,6 +121,12 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
     )
     parser.add_argument("--size", type=int, help="side of the square input, a multiple of 32")
     parser.add_argument(
+        "--small-size",
+        type=int,
+        help="with --mode roi: side of a second, smaller input, for looks that a frame budget "
+        "cannot afford at full size",
+    )
+    parser.add_argument(
         "--roi-factor",
         type=float,
         default=DEFAULT_ROI_FACTOR,
@@ -134,6 +144,7 @@ def parse_options(argv: Sequence[str] | None, description: str | None) -> Export
         precision=given.precision,
         mode=given.mode,
         image_size=given.size,
+        small_size=given.small_size,
         roi_factor=given.roi_factor,
         positions=tuple(given.positions),
         decoder_positions=tuple(given.decoder_positions),

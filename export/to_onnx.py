@@ -12,6 +12,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,11 +39,22 @@ def export_model(options: ExportOptions) -> ParityReport:
     with work_folder(options.out.parent, ".export-"):  # torch takes seconds: after what is wrong
         from export.source import read_source
 
-        return export_source(read_source(options), options)
+        small = None
+        if options.small_size is not None:
+            small = read_source(replace(options, image_size=options.small_size))
+        return export_source(read_source(options), options, small)
 
 
-def export_source(source: SourceModel, options: ExportOptions) -> ParityReport:
-    """Export a model that is in memory; see :func:`export_model`."""
+def export_source(
+    source: SourceModel, options: ExportOptions, small: SourceModel | None = None
+) -> ParityReport:
+    """Export a model that is in memory; see :func:`export_model`.
+
+    Args:
+        source: The model.
+        options: How.
+        small: The same model at a smaller size, which goes into the same folder; None: one size.
+    """
     from export.folder import publish
     from export.graphs.model_graphs import export_components, export_video
 
@@ -59,6 +71,11 @@ def export_source(source: SourceModel, options: ExportOptions) -> ParityReport:
             options,
             export_video(source.model, **how),
         )
+        if small is not None:
+            from export.small import add_small
+
+            logger.info("and the same at %d px", small.model.config.image_size)
+            add_small(folder, small, options)
         publish(folder, options.out)
     return report
 

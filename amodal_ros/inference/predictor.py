@@ -25,8 +25,10 @@ from amodal_ros.inference.prompts import ObjectQueries, check_queries
 from amodal_ros.inference.second_look import cut_off, joined, wider_regions
 from amodal_ros.inference.segmenter import Masks, ObjectSegmenter
 from amodal_ros.inference.stopwatch import Stopwatch
+from amodal_ros.inference.two_sizes import ask_two_sizes, check_small_rows
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest
+from amodal_ros.model_folder.small import check_small
 from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
@@ -49,10 +51,13 @@ class AmodalPredictor:
         second_look: with mode `roi`, an object whose mask reaches the border of its region is
             looked at once more in a wider one (`inference/second_look.py`).
         memory: of a SAM 2 whose video path the engine has loaded as well: `follow` uses it.
+        small: the same model at a smaller size, for regions that `predict` is asked to look at in
+            it. It is closed with this one.
 
     Raises:
         InvalidInputError: for `max_batch` below 1.
-        ManifestError: when the manifest's graphs lack a tensor that is needed here.
+        ManifestError: when the manifest's graphs lack a tensor that is needed here, or `small` is
+            no smaller size of the same model.
     """
 
     def __init__(
@@ -65,19 +70,33 @@ class AmodalPredictor:
         notes: Mapping[str, str] | None = None,
         second_look: bool = False,
         memory: MemoryManifest | None = None,
+        small: AmodalPredictor | None = None,
     ) -> None:
         if max_batch < 1:
             raise InvalidInputError(f"max_batch: expected at least 1, got {max_batch}")
         check_graphs(manifest)
         if memory is not None:
             check_memory(manifest, memory)
-        self.manifest = manifest
+        if small is not None:
+            check_small(small.manifest, manifest)
+        self.manifest: ModelManifest = manifest
         self.memory = memory
         self.backend = backend
         self.notes = dict(notes or {})
         self._max_batch = max_batch
         self._parallel = parallel
         self._second_look = second_look
+        self._small = small
+
+    @property
+    def looks_small(self) -> bool:
+        """Whether `predict` can look at objects in smaller regions, which take less time."""
+        return self._small is not None
+
+    @property
+    def small_size(self) -> int | None:
+        """Side of the smaller input, in pixels; None: there is none."""
+        return None if self._small is None else self._small.manifest.image_size
 
     @property
     def remembers(self) -> bool:
@@ -121,6 +140,7 @@ class AmodalPredictor:
         prior_masks: Sequence[np.ndarray | CroppedMask | None] | None = None,
         *,
         points: Sequence[PointPrompt | None] | None = None,
+        small: ArrayLike | None = None,
     ) -> AmodalPrediction:
         """Segments N objects; N = 0 is valid and runs no engine.
 
@@ -130,12 +150,27 @@ class AmodalPredictor:
             prior_masks: M_spec of each object, cropped or (H, W) bool, not empty. None: its box,
                 with points only that of its visible mask, times `prior_expand`.
             points: point prompt of each object; None: the object has none.
+            small: N: the region of this object is brought to the model's smaller size, which takes
+                less time and is less accurate; None: of no object. See `looks_small`.
 
         Raises:
             InvalidInputError: naming the argument, the object's index and what came.
             BackendError: when the engine fails.
         """
         queries = check_queries(features.original_hw, boxes_xyxy, prior_masks, points)
+        by_small, rows = self._small, check_small_rows(small, len(queries), self.looks_small)
+        if by_small is None or not rows.any():
+            return self._predict(features, queries)
+        if rows.all():
+            return by_small._predict(features, queries)
+        return ask_two_sizes(
+            *(queries, rows),
+            lambda part: self._predict(features, part),
+            lambda part: by_small._predict(features, part),
+        )
+
+    def _predict(self, features: ImageFeatures, queries: ObjectQueries) -> AmodalPrediction:
+        """Masks of objects at this size."""
         steps = _STEPS if features.image is None else ("preprocess", "prefix", *_STEPS)
         watch = Stopwatch(*steps)
         if not len(queries):
@@ -222,6 +257,8 @@ class AmodalPredictor:
         features = self.encode(np.full((size, size, 3), 127, dtype=np.uint8))
         boxes = np.tile([[0.25, 0.25, 0.75, 0.75]], (objects, 1)) * size
         self.predict(features, boxes)
+        if self._small is not None:
+            self._small.warm_up(objects)
         memories: Sequence[ObjectMemory | None] = [None] * objects
         for _ in range(2 if self.remembers else 0):  # from a prompt, then from memory
             found = self.follow(features, boxes, [None] * objects, memories, [False] * objects)
@@ -230,10 +267,14 @@ class AmodalPredictor:
     def interrupt(self) -> None:
         """Ends a `predict` or `encode` in progress, where the engine can: see `Backend`."""
         self.backend.interrupt()
+        if self._small is not None:
+            self._small.interrupt()
 
     def close(self) -> None:
         """Frees the engine."""
         self.backend.close()
+        if self._small is not None:
+            self._small.close()
 
     def _segmenter(self, watch: Stopwatch) -> ObjectSegmenter:
         runner = GraphRunner.of(self.manifest, self.backend, self._max_batch, watch)

@@ -61,7 +61,11 @@ class ObjectQueries:
         boxes = None if self.boxes_xyxy is None else self.boxes_xyxy[rows]
         return ObjectQueries(self.image_hw, boxes, self.points[rows], self.prior_masks[rows])
 
-    def guided(self, rows: np.ndarray, masks: Sequence[CroppedMask]) -> ObjectQueries:
+    def chosen(self, rows: np.ndarray) -> ObjectQueries:
+        """The objects of some rows (K,)."""
+        return self.guided(rows, self.prior_masks)
+
+    def guided(self, rows: np.ndarray, masks: Sequence[CroppedMask | None]) -> ObjectQueries:
         """The objects of some rows (K,), each with its mask of N as M_spec."""
         boxes = None if self.boxes_xyxy is None else self.boxes_xyxy[rows]
         chosen = rows.tolist()

@@ -141,26 +141,25 @@ def default_model_dir() -> Path:
     return Path(str(importlib.resources.files("amodal_ros"))) / "models" / "amodal_mobilesam"
 
 
-def load_manifest(directory: str | Path) -> ModelManifest:
+def load_manifest(directory: str | Path, name: str = MANIFEST_NAME) -> ModelManifest:
     """Reads a model folder's manifest and checks every file it names: presence, size, sha256.
 
     Args:
         directory: the model folder.
+        name: of the manifest: a folder may describe a second size of its model.
 
     Raises:
         ManifestError: naming the file or field, what was expected and what came.
     """
     folder = Path(directory)
-    path = folder / MANIFEST_NAME
+    path = folder / name
     if not path.is_file():
-        raise ManifestError(
-            f"{path}: no such file; expected a model folder with a {MANIFEST_NAME}"
-        )
+        raise ManifestError(f"{path}: no such file; expected a model folder with a {name}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path}: expected JSON, got: {error}") from error
-    manifest = parse_manifest(content, folder)
+    manifest = parse_manifest(content, folder, name)
     verify_files(folder, [f for graph in manifest.graphs.values() for f in graph.files])
     verify_files(folder, [manifest.reference])
     return manifest
@@ -182,14 +181,19 @@ def _check_prior_from(fields: FieldReader) -> None:
         )
 
 
-def parse_manifest(content: object, directory: Path) -> ModelManifest:
+def parse_manifest(content: object, directory: Path, name: str = MANIFEST_NAME) -> ModelManifest:
     """Builds a manifest from the decoded JSON; touches no file.
+
+    Args:
+        content: the JSON.
+        directory: the model folder.
+        name: of the manifest's file, for messages.
 
     Raises:
         ManifestError: for a missing, unknown or wrong field, named by its path, or another
             schema version.
     """
-    fields = FieldReader(content, str(directory / MANIFEST_NAME))
+    fields = FieldReader(content, str(directory / name))
     version = fields.integer("schema_version", minimum=1)
     if version != SCHEMA_VERSION:
         raise ManifestError(

@@ -23,6 +23,10 @@ class Asked(Protocol):
     def remembers(self) -> bool:
         """Whether the model has a memory of its own."""
 
+    @property
+    def looks_small(self) -> bool:
+        """Whether objects can be looked at in smaller regions."""
+
     def predict(
         self,
         features: ImageFeatures,
@@ -30,6 +34,7 @@ class Asked(Protocol):
         prior_masks: Sequence[CroppedMask | None],
         *,
         points: Points = None,
+        small: np.ndarray | None = None,
     ) -> AmodalPrediction:
         """Masks of N objects."""
 
@@ -59,7 +64,10 @@ def ask(predictor: Asked, features: ImageFeatures, plan: TrackPlan) -> AmodalPre
     """
     points = plan.points if any(one is not None for one in plan.points) else None
     if not predictor.remembers:
-        return predictor.predict(features, plan.boxes_xyxy, plan.shown_masks, points=points)
+        wanted = features, plan.boxes_xyxy, plan.shown_masks
+        if plan.small is None or not predictor.looks_small:  # it may have been exchanged
+            return predictor.predict(*wanted, points=points)
+        return predictor.predict(*wanted, points=points, small=plan.small)
     return predictor.follow(
         *(features, plan.boxes_xyxy, plan.prior_masks, plan.model_memories, plan.prompted),
         points=points,

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from amodal_ros.tracking.budget import BudgetStatus, FrameBudget, part_of
+from amodal_ros.tracking.budget import BudgetStatus, Chosen, FrameBudget, part_of
 from amodal_ros.tracking.tracker import AmodalTracker
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 from amodal_ros.types import AmodalPrediction
@@ -162,7 +162,7 @@ class BudgetedFrames:
             self._tracker.settle(looked.plan, looked.prediction, pending.poses)
 
     def answer(
-        self, plan: TrackPlan, look: Look, budget_s: float, begun_s: float
+        self, plan: TrackPlan, look: Look, budget_s: float, begun_s: float, small: bool = False
     ) -> tuple[tuple[TrackedObject, ...], AmodalPrediction | None]:
         """The objects of a frame, and what the model said of those it looked at in time.
 
@@ -171,18 +171,21 @@ class BudgetedFrames:
             look: runs the model for a part of the plan; called beside this thread.
             budget_s: of the frame.
             begun_s: when its answer was begun, by the clock.
+            small: `look` can look at objects in smaller regions.
 
         Raises:
             AmodalError: what the look raised.
         """
         left_s = _USED * budget_s - (self._clock() - begun_s)
-        rows = self._chosen(plan, left_s, budget_s)
+        chosen = self._chosen(plan, left_s, budget_s, small)
         self._budget.forget(plan)
-        part, looked = part_of(plan, rows), None
+        part, looked = part_of(plan, chosen.rows), None
+        if chosen.small.any():
+            part = replace(part, small=chosen.small)
         if len(part):
             time_s = _USED * budget_s if self._pending else left_s
             self._looks.start(lambda: self._look(part, look, time_s))
-            in_time = not self._pending and self._budget.object_s * len(part) <= left_s
+            in_time = not self._pending and self._budget.expected_s(part) <= left_s
             spare_s = _USED * budget_s - (self._clock() - begun_s) if in_time else 0.0
             if not self._pending and self._looks.ready(spare_s):
                 looked = self._collected()
@@ -192,7 +195,7 @@ class BudgetedFrames:
             if len(part):
                 self._pending.append(_Pending(part, self._tracker.poses(part)))
         else:
-            rest = part_of(plan, np.delete(np.arange(len(plan)), rows))
+            rest = part_of(plan, np.delete(np.arange(len(plan)), chosen.rows))
             objects = self._tracker.update(looked.plan, looked.prediction, rest)
         found = None if looked is None else looked.prediction
         return tuple(self._aged(one, plan.stamp_s) for one in objects), found
@@ -201,8 +204,8 @@ class BudgetedFrames:
         """Waits for the look that is going on."""
         self._looks.close()
 
-    def _chosen(self, plan: TrackPlan, left_s: float, budget_s: float) -> np.ndarray:
-        """Rows (K,) of a plan to look at next, ascending; none where enough looks wait.
+    def _chosen(self, plan: TrackPlan, left_s: float, budget_s: float, small: bool) -> Chosen:
+        """What of a plan to look at next; nothing where enough looks wait.
 
         Objects that were chosen in an earlier frame, and whose look has not begun, are looked at
         in this one.
@@ -210,11 +213,13 @@ class BudgetedFrames:
         waiting: Collection[int] = ()
         if len(self._pending) == _MOST_LOOKS:
             if not self._looks.withdraw():
-                return self._budget.choose(plan, left_s, budget_s, full=True)
+                return self._budget.choose(plan, left_s, budget_s, full=True, small=small)
             waiting = self._pending.pop().plan.track_ids.tolist()
         going = [key for one in self._pending for key in one.plan.track_ids.tolist()]
         time_s = _USED * budget_s if self._pending else left_s
-        return self._budget.choose(plan, time_s, budget_s, going=going, waiting=waiting)
+        return self._budget.choose(
+            *(plan, time_s, budget_s), going=going, waiting=waiting, small=small
+        )
 
     def _collected(self) -> Looked:
         looked, spent_s = self._looks.collect()
@@ -233,10 +238,11 @@ class BudgetedFrames:
         spent_s = self._clock() - begun_s
         if again is None:
             return Looked(part, prediction, len(part))
-        second_s = spent_s / len(part) * len(again.rows)
+        # A second look is one in full size, which the first may not have been.
+        second_s = max(spent_s / len(part), self._budget.object_s) * len(again.rows)
         if spent_s <= left_s < spent_s + second_s:
             return Looked(part, prediction, len(part))
-        second = look(part_of(again.plan, again.rows))
+        second = look(replace(part_of(again.plan, again.rows), small=None))
         return Looked(again.plan, again.joined(prediction, second), len(part) + len(again.rows))
 
     def _aged(self, one: TrackedObject, stamp_s: float) -> TrackedObject:

@@ -68,6 +68,7 @@ class TrackPlan:
         scene: of the image; None: none was given.
         motion: of the picture since the last answered frame.
         camera: (2, 3) float64, its motion since the last answered frame; the identity: not known.
+        small: (N,) bool, to be looked at in smaller regions; None: none of them.
     """
 
     boxes_xyxy: np.ndarray
@@ -92,6 +93,7 @@ class TrackPlan:
     scene: SceneView | None
     motion: SceneMotion
     camera: np.ndarray
+    small: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Number of objects N."""

@@ -47,6 +47,13 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--virtual", type=float, metavar="SECONDS", help="that the model takes for an object"
     )
     virtual.add_argument(
+        "--virtual-small",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="that it takes for one in a smaller region (0: all are looked at in full size)",
+    )
+    virtual.add_argument(
         "--own", type=float, default=0.02, help="seconds of the node itself, a frame (0.02)"
     )
     virtual.add_argument(
@@ -98,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.virtual is not None:
         virtual = {
             "object_s": options.virtual,
+            "small_s": options.virtual_small,
             "own_s": options.own,
             "base_s": options.base_seconds,
             "masks": "the truth" if options.truth else "the model",

@@ -93,7 +93,10 @@ class Players:
 
         def play(rate_hz: float) -> Played:
             budget_s = 1 / rate_hz if parameters["frame_budget"] < 0 else 0.0
-            node = VirtualNode(mosaic, model, options.virtual, options.own, budget_s, most)
+            node = VirtualNode(
+                *(mosaic, model, options.virtual, options.virtual_small),
+                *(options.own, budget_s, most),
+            )
             return play_virtually(mosaic, node, rate_hz, options.seconds)
 
         return play

@@ -16,7 +16,7 @@ from amodal_ros.image.boxes import box_iou
 from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.tracking.asking import ask
-from amodal_ros.tracking.budget import part_of
+from amodal_ros.tracking.budget import count_small, part_of
 from amodal_ros.tracking.frames import BudgetedFrames, Look, Looked
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction
@@ -31,17 +31,19 @@ _SURE = 0.9  # estimate of masks that are true
 
 
 class VirtualLooks:
-    """Looks that take `object_s` for each object, by a clock that only they and the caller move.
+    """Looks that take so long for each object, by a clock that only they and the caller move.
 
     Args:
-        object_s: seconds.
+        object_s: seconds of a look in full size.
+        small_s: likewise in a smaller region.
 
     Attributes:
         now_s: the clock.
     """
 
-    def __init__(self, object_s: float) -> None:
+    def __init__(self, object_s: float, small_s: float = 0.0) -> None:
         self.object_s = object_s
+        self.small_s = small_s
         self.now_s = 0.0
         # What it gives, when, after how long.
         self._going: tuple[Looked, float, float] | None = None
@@ -82,7 +84,8 @@ class VirtualLooks:
         """The one that waits begins; in truth so soon as the one before ends."""
         if self._going is None and self._waiting:
             found = self._waiting.pop(0)()
-            spent_s = self.object_s * found.looks
+            small = count_small(found.plan)
+            spent_s = self.object_s * (found.looks - small) + self.small_s * small
             self._going = found, at_s + spent_s, spent_s
             self.begun(found, at_s)
 
@@ -158,6 +161,7 @@ class VirtualNode:
         mosaic: the clip.
         model: its masks.
         object_s: seconds that the model takes for an object.
+        small_s: likewise for one in a smaller region; 0: all are looked at in full size.
         own_s: seconds that all else takes for a frame.
         budget_s: of a frame; 0: all objects are looked at in each.
         max_objects: the node's parameter.
@@ -168,14 +172,15 @@ class VirtualNode:
         mosaic: Mosaic,
         model: Model,
         object_s: float,
+        small_s: float,
         own_s: float,
         budget_s: float,
         max_objects: int,
     ) -> None:
         self._mosaic, self._model, self._budget_s = mosaic, model, budget_s
-        self._own_s = own_s
+        self._own_s, self._small = own_s, small_s > 0
         self._tracker = AmodalTracker(TrackerConfig(max_objects=max_objects))
-        self._looks = VirtualLooks(object_s)
+        self._looks = VirtualLooks(object_s, small_s)
         self._frames = BudgetedFrames(self._tracker, self._looks, lambda: self._looks.now_s)
         self._names: dict[int, str] = {}
         self.warm_s = _WARM_LOOKS * object_s * len(mosaic.boxes(0))
@@ -194,7 +199,7 @@ class VirtualNode:
         look = self._model.looker(number, picture)
         self._looks.now_s += self._own_s / 2
         if self._budget_s > 0:
-            objects, _ = self._frames.answer(plan, look, self._budget_s, begun_s)
+            objects, _ = self._frames.answer(plan, look, self._budget_s, begun_s, self._small)
         else:
             objects = self._all(plan, look)
         self._looks.now_s += self._own_s / 2

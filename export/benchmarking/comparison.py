@@ -12,6 +12,7 @@ from typing import Any
 
 from amodal_ros.loading import EngineOptions, load_engine
 from amodal_ros.model_folder.manifest import load_manifest
+from amodal_ros.model_folder.small import load_small
 from amodal_ros.reporting import mark, provenance, summarise
 from export.benchmarking.contestants import Contestant, Entry, Ours, open_contestant
 from export.benchmarking.memory import peak_rss_mb
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 ONNXRUNTIME = "onnxruntime"
 OURS_ONNX = "first in onnxruntime"  # not among those whose memory is measured for each number
+OURS_SMALL = "ours small"  # the first model at its smaller size, where it has one
 NAIVE_LIMIT_8, BASE_LIMIT_8, SAME_LIMIT_8 = 0.12, 1.0, 1.3
 BASE_LIMIT_1, RSS_LIMIT_16_MB = 0.25, 600.0
 
@@ -121,6 +123,8 @@ def _entries(models: Sequence[Model], settings: Settings) -> dict[str, Entry]:
     for model in models:
         name = "naive" if model.manifest.mode == "full" else "naive roi"
         entries.setdefault(name, settings.entry("naive", model.folder))
+    if load_small(models[0].manifest) is not None:
+        entries[OURS_SMALL] = settings.entry("small", models[0].folder)
     entries["base"] = settings.entry("base", settings.base, ONNXRUNTIME)
     if settings.backend != ONNXRUNTIME:
         first = models[0].folder
@@ -204,6 +208,11 @@ def _row(
             if name in samples:
                 columns[f"{key}_ms"] = samples[name]
                 columns[f"ratio_{key}"] = ratios(samples[OURS_ONNX], samples[name])
+    if index == 0 and OURS_SMALL in samples:
+        columns["ours_small_ms"] = samples[OURS_SMALL]
+        for key, name in (("naive", "naive"), ("base", "base"), ("base_same", "base same")):
+            if name in samples:
+                columns[f"ratio_{key}_small"] = ratios(samples[OURS_SMALL], samples[name])
     summaries = {key: summarise(values) for key, values in columns.items()}
     row: dict[str, Any] = {"n_objects": objects}
     row |= {key: summary["median"] for key, summary in summaries.items()}

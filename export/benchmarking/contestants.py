@@ -31,8 +31,9 @@ from amodal_ros.inference.regions import object_regions
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.loading import EngineOptions, open_backend
 from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
+from amodal_ros.model_folder.small import load_small
 
-KINDS = ("ours", "naive", "base", "torch")
+KINDS = ("ours", "small", "naive", "base", "torch")
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # MobileSAM's, for `base`
 _BASE_SIZE = 1024
 
@@ -54,7 +55,7 @@ class Entry:
     Attributes:
         kind: one of `KINDS`.
         folder: of the model, or of the base weights with `base` and `torch`.
-        backend: engine of `ours` and `naive`.
+        backend: engine of `ours`, `small` and `naive`.
         provider: ONNX Runtime's execution provider.
         threads: of the engine.
     """
@@ -77,7 +78,7 @@ def open_contestant(entry: Entry) -> Contestant:
         AmodalError: when its model or engine cannot be used as asked.
         ImportError: with `torch`, when torch or mobile_sam is missing.
     """
-    if entry.kind == "ours":
+    if entry.kind in ("ours", "small"):
         return Ours(entry)
     if entry.kind == "naive":
         return Naive(entry)
@@ -102,10 +103,15 @@ def _engine(entry: Entry) -> EngineOptions:
 
 
 class Ours:
-    """The predictor, as the node uses it."""
+    """The predictor, as the node uses it; with `small` at the model's smaller size."""
 
     def __init__(self, entry: Entry) -> None:
         manifest, options = load_manifest(entry.folder), _engine(entry)
+        if entry.kind == "small":
+            small = load_small(manifest)
+            if small is None:
+                raise InvalidInputError(f"{entry.folder}: expected graphs of a smaller size")
+            manifest = small
         self.predictor = AmodalPredictor(
             manifest, open_backend(manifest, options), options.rows, parallel=not options.on_cpu
         )

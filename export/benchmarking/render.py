@@ -94,6 +94,10 @@ def _comparison(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         ("ours, ONNX ms", "ours_onnx_ms", 0),
         ("naive, ONNX ms", "naive_onnx_ms", 0),
         ("ours / naive, ONNX", "ratio_naive_onnx", 3),
+        ("ours small ms", "ours_small_ms", 0),
+        ("ours small / naive", "ratio_naive_small", 3),
+        ("ours small / base", "ratio_base_small", 2),
+        ("ours small / base, same engine", "ratio_base_same_small", 2),
         ("peak MB", "rss_mb", 0),
     ]
     shown = [column for column in columns if rows[0].get(column[1]) is not None]

@@ -31,7 +31,7 @@ def mosaic() -> Mosaic:
 def node(
     mosaic: Mosaic, object_s: float, budget_s: float, own_s: float = 0.0, most: int = 9
 ) -> VirtualNode:
-    return VirtualNode(mosaic, TrueModel(mosaic), object_s, own_s, budget_s, most)
+    return VirtualNode(mosaic, TrueModel(mosaic), object_s, 0.0, own_s, budget_s, most)
 
 
 def played(mosaic: Mosaic, contestant: VirtualContestant) -> tuple[list[float], Score]:

@@ -41,6 +41,7 @@ class FakePredictor:
 
     encodes_ahead = False
     remembers = False
+    looks_small = False
 
     def __init__(self) -> None:
         self.delay_s = 0.0

@@ -46,6 +46,7 @@ def test_who_is_looked_at_is_not_chosen_again_and_who_waits_is() -> None:
     budget, tracker = FrameBudget(), AmodalTracker()
     plan = tracker.plan(Detections.from_boxes(row_of_boxes(4)), 0.0, HW)
     first, second, *_ = plan.track_ids.tolist()
-    assert budget.choose(plan, 1.0, 0.1, going=[first], waiting=[second]).tolist() == [1]
+    found = budget.choose(plan, 1.0, 0.1, going=[first], waiting=[second])
+    assert found.rows.tolist() == [1]
     for _ in range(4):
-        assert 0 not in budget.choose(plan, 1.0, 0.1, going=[first])
+        assert 0 not in budget.choose(plan, 1.0, 0.1, going=[first]).rows

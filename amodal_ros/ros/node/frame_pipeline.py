@@ -218,8 +218,10 @@ class FramePipeline:
                     begun.detections, begun.frame.stamp_ns / 1e9, image_hw, rgb
                 )
             if budget_s > 0:
+                predictor = self._host.predictor
                 objects, prediction = self._frames.answer(
-                    plan, self._looker(begun), budget_s, begun_s
+                    *(plan, self._looker(begun), budget_s, begun_s),
+                    small=predictor is not None and predictor.looks_small,
                 )
                 looked_ms = {} if prediction is None else prediction.timings_ms
                 return self._encoded(begun, objects, looked_ms)

@@ -47,6 +47,7 @@ class Predictor(Asked, Protocol):
         prior_masks: Sequence[CroppedMask | None] | None = None,
         *,
         points: Sequence[PointPrompt | None] | None = None,
+        small: np.ndarray | None = None,
     ) -> AmodalPrediction:
         """Masks of N objects."""
 

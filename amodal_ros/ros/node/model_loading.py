@@ -34,6 +34,7 @@ def load_predictor(parameters: PerceptionParameters) -> Predictor:
         options,
         second_look=parameters.second_look,
         model_memory=parameters.model_memory,
+        small_looks=parameters.small_looks,
     )
 
 

@@ -89,6 +89,13 @@ class PerceptionParameters:
         "Follow objects by the model's own memory where its folder holds one, as SAM 2's; false: "
         "segment each image by itself",
     )
+    small_looks: bool = parameter(
+        True,
+        Effect.MODEL,
+        "Where a frame budget does not hold all objects, look at those that are known well in "
+        "smaller regions, which take less time, if the model folder has graphs for them; false: "
+        "at all in full size",
+    )
     frame_budget: float = parameter(
         -1.0,
         Effect.NEXT_FRAME,

@@ -249,7 +249,9 @@ def _budget(budget: BudgetStatus | None) -> list[tuple[str, str]]:
     return [
         ("frame_budget_ms", f"{budget.budget_s * 1e3:.1f}"),
         ("object_cost_ms", f"{budget.object_s * 1e3:.1f}"),
+        ("small_look_cost_ms", f"{budget.small_s * 1e3:.1f}"),
         ("looks", f"{budget.looks} of {budget.objects}"),
+        ("small_looks", str(budget.small_looks)),
         ("look_bound_s", f"{budget.bound_s:.2f}"),
         ("oldest_look_s", f"{budget.oldest_s:.2f}"),
     ]
