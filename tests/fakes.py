@@ -18,14 +18,14 @@ FILE = {"file": "x.onnx", "sha256": "0" * 64, "bytes": 1}
 
 
 def manifest_content(
-    mode: str = "full", geometry: str = "letterbox", *, one_pass: bool = False
+    mode: str = "full", geometry: str = "letterbox", *, one_pass: bool = False, size: int = SIZE
 ) -> dict[str, Any]:
     """A manifest of the fake model, as decoded from JSON.
 
     ``one_pass``: its decoder gives the visible mask too, and so takes the gain.
     """
     rows: int | str = "N" if mode == "roi" else 1
-    size, low, embed = SIZE, LOW, EMBED
+    low, embed = size * LOW // SIZE, size * EMBED // SIZE
 
     def tensor(name: str, *shape: int | str) -> dict[str, Any]:
         return {"name": name, "dtype": "float32", "shape": list(shape)}
@@ -85,10 +85,10 @@ def manifest_content(
 
 
 def fake_manifest(
-    mode: str = "full", geometry: str = "letterbox", *, one_pass: bool = False
+    mode: str = "full", geometry: str = "letterbox", *, one_pass: bool = False, size: int = SIZE
 ) -> ModelManifest:
     """The fake model's manifest, without a folder behind it."""
-    content = manifest_content(mode, geometry, one_pass=one_pass)
+    content = manifest_content(mode, geometry, one_pass=one_pass, size=size)
     return parse_manifest(content, Path("nowhere"))
 
 
@@ -149,13 +149,14 @@ class FakeBackend:
         adapter_gain: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         step = SIZE // LOW
+        low = embeddings.shape[-1] // step
         embeddings = np.broadcast_to(embeddings, (len(point_coords), *embeddings.shape[1:]))
-        centres = (np.arange(LOW) + 0.5) * step
+        centres = (np.arange(low) + 0.5) * step
         x, y = centres[None, :], centres[:, None]
-        logits = np.empty((len(embeddings), 1, LOW, LOW), np.float32)
+        logits = np.empty((len(embeddings), 1, low, low), np.float32)
         visible = np.empty_like(logits)
         for row, (coords, labels) in enumerate(zip(point_coords, point_labels, strict=True)):
-            spec = embeddings[row, 1].reshape(LOW, step, LOW, step).mean(axis=(1, 3))
+            spec = embeddings[row, 1].reshape(low, step, low, step).mean(axis=(1, 3))
             corners = coords[labels >= 2]
             if len(corners):
                 (x0, y0), (x1, y1) = corners

@@ -135,9 +135,11 @@ class FrameBudget:
             rest = [row for row in free if row not in chosen]
             rest.sort(key=lambda row: -needs[row] * max(waited_s[row], _LEAST_S))
             chosen = _filled(chosen, rest, costs_s, left_s)
-        if chosen and self._costs.full_is_old(plan.stamp_s):
+        if chosen and self._costs.full_is_due(plan.stamp_s):
             shrinks[chosen[0]] = False
         rows = np.sort(np.array(chosen, np.intp))
+        if not shrinks[rows].all():
+            self._costs.full_asked(plan.stamp_s)
         found = Chosen(rows, shrinks[rows])
         self._note(frame_s, limit, found, waited_s)
         return found
@@ -158,7 +160,7 @@ class FrameBudget:
             self._iou[track_id] = value
         if len(plan):
             small = count_small(plan)
-            self._costs.measured(spent_s, (looks or len(plan)) - small, small, plan.stamp_s)
+            self._costs.measured(spent_s, (looks or len(plan)) - small, small)
 
     def forget(self, plan: TrackPlan) -> None:
         """Keeps nothing of objects that are not in a frame's plan any more."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 _SMOOTHING = 0.3  # share of the newest measurement
-_OLD_S = 2.0  # after so long a cost is measured anew: the machine may have other work by then
+_DUE_S = 2.0  # so often the cost of full size is measured anew: other work comes and goes
 
 
 class LookCosts:
@@ -15,7 +15,7 @@ class LookCosts:
     def __init__(self) -> None:
         self._full_s = 0.0
         self._small_s = 0.0
-        self._full_measured_s = -math.inf
+        self._full_asked_s = -math.inf
 
     @property
     def full_s(self) -> float:
@@ -27,15 +27,19 @@ class LookCosts:
         """Of a look in a smaller region; until one was measured that of a full one."""
         return self._small_s or self._full_s
 
-    def full_is_old(self, stamp_s: float) -> bool:
-        """Whether no look in full size was measured for long."""
-        return stamp_s - self._full_measured_s > _OLD_S
+    def full_is_due(self, stamp_s: float) -> bool:
+        """Whether no look in full size was asked for since long: its cost may be another now."""
+        return abs(stamp_s - self._full_asked_s) > _DUE_S
+
+    def full_asked(self, stamp_s: float) -> None:
+        """A look in full size was asked for, at an image of that time."""
+        self._full_asked_s = stamp_s
 
     def total_s(self, full: int, small: int) -> float:
         """What so many looks are expected to take; 0: not known yet."""
         return full * self.full_s + small * self.small_s
 
-    def measured(self, spent_s: float, full: int, small: int, stamp_s: float) -> None:
+    def measured(self, spent_s: float, full: int, small: int) -> None:
         """Takes in what a call took.
 
         Of a call with both sizes each has the share that is expected of it.
@@ -44,7 +48,6 @@ class LookCosts:
             spent_s: seconds.
             full: looks in full size.
             small: looks in smaller regions.
-            stamp_s: of the image.
         """
         expected_s = self.total_s(full, small)
         # Not known yet: equal shares.
@@ -53,7 +56,7 @@ class LookCosts:
             for one_s in (self.full_s, self.small_s)
         )
         if full:
-            self._full_s, self._full_measured_s = _mean(self._full_s, full_s), stamp_s
+            self._full_s = _mean(self._full_s, full_s)
         if small:
             self._small_s = _mean(self._small_s, small_s)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from amodal_ros.tracking.budget import count_small
 from amodal_ros.tracking.frames import BudgetedFrames, Looked
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
@@ -19,8 +20,8 @@ CARRY_S = 0.005  # what a frame costs beside the looks
 class VirtualLooks(streaming.VirtualLooks):
     """Looks on virtual time, which may fail, and are noted."""
 
-    def __init__(self, object_s: float) -> None:
-        super().__init__(object_s)
+    def __init__(self, object_s: float, small_s: float = 0.0) -> None:
+        super().__init__(object_s, small_s)
         self.began_s: list[float] = []
         self.asked: list[int] = []
         self.error: Exception | None = None
@@ -37,14 +38,31 @@ class VirtualLooks(streaming.VirtualLooks):
 
 
 class Camera:
-    """A node's way with each frame, on virtual time."""
+    """A node's way with each frame, on virtual time.
 
-    def __init__(self, object_s: float, **config: float) -> None:
+    Attributes:
+        asked_at: what was asked of the model, call by call, frame by frame.
+        late_s: most seconds by which an answer came after the next frame.
+        sure: the model's estimate of its masks.
+    """
+
+    def __init__(self, object_s: float, small_s: float = 0.0, **config: float) -> None:
         self.tracker = AmodalTracker(TrackerConfig(**{"max_objects": 64, **config}))
-        self.looks = VirtualLooks(object_s)
+        self.looks = VirtualLooks(object_s, small_s)
+        self.asked_at: list[list[TrackPlan]] = []
+        self.sure = 0.75
         self.frames = BudgetedFrames(self.tracker, self.looks, clock=lambda: self.looks.now_s)
-        self.looked_at: list[list[int]] = []
         self.late_s = 0.0
+
+    @property
+    def looked_at(self) -> list[list[int]]:
+        """Tracks that were looked at, frame by frame."""
+        return [[key for p in asked for key in p.track_ids.tolist()] for asked in self.asked_at]
+
+    @property
+    def small_at(self) -> list[int]:
+        """How many of them in smaller regions."""
+        return [sum(map(count_small, asked)) for asked in self.asked_at]
 
     def frame(
         self, number: int, boxes: list, image: np.ndarray | None = None, shift: float = 0.0
@@ -56,16 +74,18 @@ class Camera:
         self.frames.begin()
         found = Detections.from_boxes(boxes)
         plan = self.tracker.plan(found, stamp_s, HW, image)
-        asked: list[int] = []
+        asked: list[TrackPlan] = []
 
         def look(part: TrackPlan) -> AmodalPrediction:
-            asked.extend(part.track_ids.tolist())
+            asked.append(part)
             masks = np.array([box_mask(box) for box in part.boxes_xyxy], bool)
-            return AmodalPrediction.from_masks(masks, masks, np.full(len(part), 0.75, np.float32))
+            sure = np.full(len(part), self.sure, np.float32)
+            return AmodalPrediction.from_masks(masks, masks, sure)
 
-        objects, _ = self.frames.answer(plan, look, INTERVAL_S, begun_s)
+        small = self.looks.small_s > 0
+        objects, _ = self.frames.answer(plan, look, INTERVAL_S, begun_s, small)
         self.looks.now_s += CARRY_S
-        self.looked_at.append(asked)
+        self.asked_at.append(asked)
         self.late_s = max(self.late_s, self.looks.now_s - (stamp_s + INTERVAL_S))
         return objects
 
