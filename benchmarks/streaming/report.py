@@ -62,9 +62,10 @@ def _head(commit: str, date: str, settings: Mapping[str, Any]) -> str:
     if virtual is None:
         return f"{head} {settings['threads']} threads, {settings['seconds']:g} s each."
     encoder_s, box_s = virtual["base_s"]
+    small = f" ({virtual['small_s']:g} in a smaller region)" if virtual.get("small_s") else ""
     return (
         f"{head} {settings['seconds']:g} s each. Masks of {virtual['masks']}.\n"
-        f"Seconds: {virtual['object_s']:g} an object, {virtual['own_s']:g} the node itself; base"
+        f"Seconds: {virtual['object_s']:g} an object{small}, {virtual['own_s']:g} the node; base"
         f" {encoder_s:g} an image, {box_s:g} a box."
     )
 

@@ -97,6 +97,7 @@ def test_command_writes_result_picture_and_table(tmp_path: Path) -> None:
     document.write_text(f"before\n\n<!-- generated {name} -->\n\n<!-- end {name} -->\n\nafter\n")
     out = tmp_path / "streaming.json"
     options = ["--virtual", "0.05", "--truth", "--objects", "2", "--rates", "10"]
+    options += ["--virtual-small", "0.03"]
     contestants = ["--contestants", "budget", "no budget"]
     more = ["--seconds", "0.5", "--out", str(out), "--document", str(document)]
     assert main([*options, *contestants, *more]) == 0
