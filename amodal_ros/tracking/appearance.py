@@ -338,6 +338,11 @@ class Likeness:
         known = [one.colours for one in (self.memory.first, self.memory.recent)]
         return max(shared_colours(look.colours, one) for one in known)
 
+    def shares_colours(self, mask: CroppedMask) -> bool:
+        """Whether a mask has enough of the object's colours to be a part of it."""
+        look = self.surroundings.view(mask).look
+        return look is None or self.colours(look) >= _GOING_ON.colours
+
     def reach(self, mask: CroppedMask) -> np.ndarray:
         """Box (4,) of the cells like the object, joined to those under a mask; zeros for none."""
         like = ((self.margin > 0) & self.surroundings.inside).astype(np.uint8)

@@ -37,9 +37,10 @@ def joined_thing(
 ) -> CroppedMask | None:
     """The part of a mask that shows another thing, of an object that was seen a frame before.
 
-    It is much, lies beyond where the object may be now, and is unlike it (the hand that holds it),
-    or where another object is expected, or large and was beside it in the frame before (a thing
-    like it). None: there is none.
+    It is much, and was not visible of the object then. It is unlike the object (the hand that holds
+    it, be it where a hidden part was believed). Or it lies beyond where the object may be now, and
+    another object is expected there, or it is large and was beside the object in the frame before
+    (a thing like it). None: there is none.
 
     Args:
         one: of the object.
@@ -50,14 +51,32 @@ def joined_thing(
     """
     if one.track.missed or one.visible is None or visible.is_empty:
         return None
-    own = one.visible if one.amodal is None else one.visible | one.amodal
-    new = visible - own.dilated(_NEAR * math.sqrt(own.area))
-    if new.area < _MUCH * visible.area:
+    fresh = _beyond(visible, one.visible)
+    if fresh is not None and not _is_part(fresh, one, likeness):
+        return fresh
+    new = fresh if one.amodal is None else _beyond(visible, one.visible | one.amodal)
+    if new is None:
         return None
-    large = new.area >= _WHOLE * one.evidence
-    if likeness.share(new) < _LIKE or any(new.share_in(other) >= _SAME for other in others):
+    if not _is_part(new, one, likeness) or any(new.share_in(o) >= _SAME for o in others):
         return new
-    return new if large and is_another(one, new, motion) else None
+    return new if _is_large(new, one) and is_another(one, new, motion) else None
+
+
+def _beyond(visible: CroppedMask, own: CroppedMask) -> CroppedMask | None:
+    """What of a mask lies beyond an object's place a frame ago; None where it is little."""
+    new = visible - own.dilated(_NEAR * math.sqrt(own.area))
+    return new if new.area >= _MUCH * visible.area else None
+
+
+def _is_large(new: CroppedMask, one: Forecast) -> bool:
+    return new.area >= _WHOLE * one.evidence
+
+
+def _is_part(new: CroppedMask, one: Forecast, likeness: Likeness) -> bool:
+    """Whether a new part of a mask looks like the object, a large one by its colours too."""
+    if likeness.share(new) < _LIKE:
+        return False
+    return not _is_large(new, one) or likeness.shares_colours(new)
 
 
 def is_another(one: Forecast, visible: CroppedMask, motion: SceneMotion) -> bool:
