@@ -37,10 +37,10 @@ def joined_thing(
 ) -> CroppedMask | None:
     """The part of a mask that shows another thing, of an object that was seen a frame before.
 
-    It is much, and was not visible of the object then. It is unlike the object (the hand that holds
-    it, be it where a hidden part was believed). Or it lies beyond where the object may be now, and
-    another object is expected there, or it is large and was beside the object in the frame before
-    (a thing like it). None: there is none.
+    It is much, and was not visible of the object then. It is unlike the object (the hand that
+    holds it, be it where a hidden part was believed). Or it lies beyond where the object may be
+    now, and another object is expected there, or it is large and was beside the object in the
+    frame before (a thing like it). None: there is none.
 
     Args:
         one: of the object.

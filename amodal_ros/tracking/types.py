@@ -12,9 +12,10 @@ from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.scene import SceneMotion, SceneView
+from amodal_ros.tracking.track import STEADY_DETECTIONS
 from amodal_ros.types import PointPrompt
 
-_BORNE_OUT_S = 0.5  # so long after its last box any mask may guide the next one
+_BORNE_OUT_S = 0.5  # so long after the last of several boxes a mask may guide the next one
 _SEEN = 0.8  # of what was visible of an object at best: from which on little of it is covered
 
 
@@ -117,9 +118,10 @@ class TrackPlan:
     def shown_masks(self) -> tuple[CroppedMask | None, ...]:
         """N masks, M_spec as a model without a memory gets it; None: made from the prompt's box.
 
-        Of an object that no box has borne out for a while, and that is seen as much as ever, M_spec
-        is made from the box of what is visible. Fed its own mask again and again, the model takes
-        in what the mask once took in by mistake: nothing from outside would ever take it away.
+        It is made from that box where no detection supports an object in this frame and it is seen
+        as much as ever, unless several boxes bore its mask out until lately. Fed its own mask again
+        and again, the model takes in what the mask once took in by mistake: nothing from outside
+        would ever take it away.
         """
         rows = zip(self.prior_masks, self.forecasts, self.coasting.tolist(), strict=True)
         return tuple(
@@ -128,8 +130,10 @@ class TrackPlan:
         )
 
     def _is_alone(self, one: Forecast) -> bool:
-        """Whether no box has borne out an object for a while, and nothing covers it."""
-        if self.stamp_s - one.track.last_seen_s <= _BORNE_OUT_S or one.visible is None:
+        """Whether no boxes bear an object's mask out, and nothing covers it."""
+        track = one.track
+        lately = self.stamp_s - track.last_seen_s <= _BORNE_OUT_S
+        if one.visible is None or (lately and track.detections >= STEADY_DETECTIONS):
             return False
         return one.visible.area >= _SEEN * one.evidence
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
@@ -67,18 +68,30 @@ def test_a_lost_object_does_not_become_the_thing_like_it_beside_it() -> None:
 
 
 def joined(
-    vector: np.ndarray, motion: SceneMotion, others: Sequence[CroppedMask] = ()
+    vector: np.ndarray,
+    motion: SceneMotion,
+    others: Sequence[CroppedMask] = (),
+    *,
+    believed: bool = False,
 ) -> CroppedMask | None:
-    """What is cut off a mask of the object and of a thing above it, as large as half of it."""
+    """What is cut off a mask of the object and of a thing above it, as large as half of it.
+
+    Args:
+        vector: the thing's embedding.
+        motion: since the frame before.
+        others: what is expected of other objects.
+        believed: the object was believed to go on there, hidden.
+    """
     above = (40, 20, 60, 30)
     around = looks.surroundings({looks.BOX: OBJECT, above: vector})
     likeness = Likeness.of(around, looks.known())
     assert likeness is not None
-    shape = looks.mask(looks.BOX)
-    track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(looks.BOX, float), shape=shape, seen=shape)
-    track.evidence = float(shape.area)
+    seen = looks.mask(looks.BOX)
+    both = seen | looks.mask(above)
+    track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(looks.BOX, float), seen=seen)
+    track.shape, track.evidence = both if believed else seen, float(seen.area)
     one = forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, looks.HW, np.zeros(2))
-    return joined_thing(one, shape | looks.mask(above), likeness, motion, others)
+    return joined_thing(one, both, likeness, motion, others)
 
 
 def test_what_is_joined_to_an_object_and_unlike_it_is_cut_off() -> None:
@@ -94,3 +107,15 @@ def test_a_thing_like_the_object_that_stood_beside_it_is_cut_off() -> None:
     assert joined(OBJECT, points(beside)) is not None
     assert joined(OBJECT, SceneMotion.unknown(), [looks.mask((38, 10, 62, 30))]) is not None
     assert joined(OBJECT, points((40, 32, 60, 40), (0.0, -12.0))) is None  # it was the object's
+
+
+def test_what_comes_out_where_a_hidden_part_was_believed_must_look_like_the_object() -> None:
+    assert joined(looks.HAND, SceneMotion.unknown(), believed=True) is not None
+    assert joined(OBJECT, SceneMotion.unknown(), believed=True) is None
+
+
+def test_a_large_new_part_must_have_the_objects_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Likeness, "colours", lambda self, look: 0.1)
+    assert joined(OBJECT, SceneMotion.unknown(), believed=True) is not None
+    monkeypatch.setattr(Likeness, "colours", lambda self, look: 0.9)
+    assert joined(OBJECT, SceneMotion.unknown(), believed=True) is None
