@@ -118,8 +118,8 @@ class TrackPlan:
     def shown_masks(self) -> tuple[CroppedMask | None, ...]:
         """N masks, M_spec as a model without a memory gets it; None: made from the prompt's box.
 
-        It is made from that box where no detection supports an object in this frame and it is seen
-        as much as ever, unless several boxes bore its mask out until lately. Fed its own mask again
+        It is made from that box where no detection supports an object in this frame and it is
+        seen as much as ever, unless several boxes bore its mask out lately. Fed its own mask again
         and again, the model takes in what the mask once took in by mistake: nothing from outside
         would ever take it away.
         """
