@@ -175,8 +175,9 @@ class CroppedMask:
             return self
         margin = int(radius / step)
         coarse = np.logical_not(self.crop[::step, ::step]).view(np.uint8)
-        sides = [margin] * 4
-        background = cv2.copyMakeBorder(coarse, *sides, cv2.BORDER_CONSTANT, value=(1,))
+        background = cv2.copyMakeBorder(
+            coarse, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=1
+        )
         near = near_zeros(background, radius / step)
         if step > 1:
             near = np.repeat(np.repeat(near, step, axis=0), step, axis=1)

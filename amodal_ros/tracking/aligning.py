@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from amodal_ros.tracking.types import TrackPlan
 _SCALED = 0.04  # of a side: edges that move more unlike each other are covered or uncovered
 _REAL = 0.06  # of a side: so near to that of the whole shape an edge of what is visible is its own
 _LEAST_PX = 1.5
+# Of its side: where an object seems to jump further, and none by its other edge, that is the one
+# that shows: it has passed behind what hid it.
+_PASSED = 0.25
 _LEAST_S = 1e-3  # between two frames
 
 
@@ -26,7 +29,8 @@ def aligned(plan: TrackPlan) -> TrackPlan:
     it. Where it overlaps that of another, the one that hides more of the other has it; what is
     visible of detected objects is none of an object without a detection.
     """
-    moved = [_aligned(plan, row) for row in range(len(plan))]
+    beside = _beside(plan.boxes_xyxy, plan.detection_index >= 0)
+    moved = [_aligned(plan, row, beside[row]) for row in range(len(plan))]
     masks = [_masks(one, plan.image_hw) for one in moved]
     detected = plan.detection_index >= 0
     near = _reach(masks) & detected
@@ -40,13 +44,40 @@ def aligned(plan: TrackPlan) -> TrackPlan:
     return replace(plan, forecasts=tuple(shown))
 
 
-def _aligned(plan: TrackPlan, row: int) -> Forecast | None:
-    """A forecast, moved to its detection; its visible mask ends there."""
+def _beside(boxes_xyxy: np.ndarray, detected: np.ndarray) -> np.ndarray:
+    """(N, 2, 2) bool: whether another detection reaches over an edge, of x and y, first and last.
+
+    Only one that is there along half of the edge counts. It may be what ends the object there.
+
+    Args:
+        boxes_xyxy: (N, 4).
+        detected: (N,) bool; the others count as nothing.
+    """
+    boxes = boxes_xyxy.astype(np.float64)
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    room = np.maximum(_REAL * (high - low), _LEAST_PX)
+    shared = np.minimum(high, boxes[None, :, 2:]) - np.maximum(low, boxes[None, :, :2])
+    along = (shared >= (high - low) / 2)[..., ::-1]  # of the other axis
+    over_low = (boxes[None, :, :2] < low - room) & (boxes[None, :, 2:] > low - room)
+    over_high = (boxes[None, :, 2:] > high + room) & (boxes[None, :, :2] < high + room)
+    other = (detected & ~np.eye(len(boxes), dtype=bool))[..., None]
+    found = [(over & along & other).any(axis=1) for over in (over_low, over_high)]
+    return np.stack(found, axis=2)
+
+
+def _aligned(plan: TrackPlan, row: int, beside: np.ndarray) -> Forecast | None:
+    """A forecast, moved to its detection; its visible mask ends there.
+
+    Args:
+        plan: of the frame.
+        row: of the object.
+        beside: (2, 2) bool, see `_beside`.
+    """
     one = plan.forecasts[row]
     if one is None or plan.detection_index[row] < 0:
         return one
     found = plan.boxes_xyxy[row].astype(np.float64)
-    change = _change(one, found, plan.image_hw)
+    change = _change(one, found, beside, plan.image_hw)
     middle = (found[:2] + found[2:]) / 2
     late = move_points(middle[None], change)[0] - middle
     step = compose(change, one.step)
@@ -61,7 +92,9 @@ def _aligned(plan: TrackPlan, row: int) -> Forecast | None:
     )
 
 
-def _change(one: Forecast, found: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+def _change(
+    one: Forecast, found: np.ndarray, beside: np.ndarray, image_hw: tuple[int, int]
+) -> np.ndarray:
     """What is missing (2, 3) from a forecast to its detection (4,).
 
     An edge of the box tells where the object is only if it is the object's own: that of its whole
@@ -79,34 +112,65 @@ def _change(one: Forecast, found: np.ndarray, image_hw: tuple[int, int]) -> np.n
         side = expected[edges][1] - expected[edges][0]
         own = np.abs(seen[edges] - whole[edges]) <= max(_REAL * side, _LEAST_PX)
         own &= (found[edges] > 1) & (found[edges] < length - 1)
-        axes.append(_along(expected[edges], whole[edges], found[edges], own))
+        pairs = (expected[edges], whole[edges], found[edges])
+        axes.append(Edges(*pairs, own, beside[axis]).change)
     (wide, right), (high, down) = axes
     return np.array([[wide, 0.0, right], [0.0, high, down]])
 
 
-def _along(
-    expected: np.ndarray, whole: np.ndarray, found: np.ndarray, own: np.ndarray
-) -> tuple[float, float]:
-    """Scale and shift of one axis, from the two edges (2,) of boxes.
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """The two edges of an object on one axis, first and last: (2,) each.
 
-    Args:
+    Attributes:
         expected: of the detection.
         whole: of the whole shape, expected.
         found: of the detection.
-        own: (2,) bool, which edges are the object's.
+        own: bool, those that are the object's, as far as the last frame tells.
+        beside: bool, those over which another detection reaches.
     """
-    side = float(expected[1] - expected[0])
-    if side <= 0:
-        return 1.0, 0.0
-    first, last = (float(value) for value in found - expected)
-    if own.all():
-        if abs(last - first) > max(_SCALED * side, _LEAST_PX):  # one of them is covered now
-            return 1.0, min(first, last, key=abs)
-        scale = (side + last - first) / side
-        return scale, float(found[0] - scale * expected[0])
-    if own.any():
-        return 1.0, first if own[0] else last
-    return 1.0, float(min(found[0] - whole[0], 0.0) + max(found[1] - whole[1], 0.0))
+
+    expected: np.ndarray
+    whole: np.ndarray
+    found: np.ndarray
+    own: np.ndarray
+    beside: np.ndarray
+
+    @property
+    def change(self) -> tuple[float, float]:
+        """Scale and shift of the axis."""
+        side, length, shown = (
+            float(pair[1] - pair[0]) for pair in (self.expected, self.whole, self.found)
+        )
+        if side <= 0:
+            return 1.0, 0.0
+        first, last = (float(value) for value in self.found - self.expected)
+        least = max(_SCALED * side, _LEAST_PX)
+        if not self.own.all():
+            if shown > length + least > least:  # more shows than was known
+                return shown / length, float(self.found[0] - shown / length * self.whole[0])
+            return 1.0, self._shift(first, last)
+        if abs(last - first) <= least:
+            scale = (side + last - first) / side
+            return scale, float(self.found[0] - scale * self.expected[0])
+        # One of them is covered now: where another object is, or that which moved further.
+        if self.beside[0] != self.beside[1]:
+            return 1.0, last if self.beside[0] else first
+        return 1.0, min(first, last, key=abs)
+
+    def _shift(self, first: float, last: float) -> float:
+        """That of an object of which at most one edge shows.
+
+        Args:
+            first: by how much this edge of the detection moved otherwise than expected.
+            last: likewise.
+        """
+        low, high = (float(value) for value in self.found - self.whole)
+        if not self.own.any():
+            return min(low, 0.0) + max(high, 0.0)
+        shift, beyond = (first, high) if self.own[0] else (last, low)
+        jumps = abs(shift) > _PASSED * float(self.whole[1] - self.whole[0])
+        return beyond if jumps and abs(beyond) < abs(shift) / 2 else shift
 
 
 def _masks(one: Forecast | None, image_hw: tuple[int, int]) -> tuple[CroppedMask, CroppedMask]:
