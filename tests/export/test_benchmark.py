@@ -15,7 +15,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import load_manifest
 from export import benchmark
-from export.benchmarking import contestants
+from export.benchmarking import comparison, contestants
 from export.benchmarking.comparison import Settings, compare
 from export.benchmarking.contestants import Entry, open_contestant
 from export.benchmarking.memory import peak_rss_mb
@@ -169,6 +169,29 @@ def test_all_sides_run_in_the_best_engine_and_in_onnxruntime(folders: dict[str, 
         "eight_objects_over_base",
         "eight_objects_over_base_in_the_same_engine",
     }
+
+
+def test_the_smaller_size_is_timed_beside_the_full_one(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models = [Model(folders[mode], load_manifest(folders[mode])) for mode in ("roi", "full")]
+    settings = Settings((8,), 1, 0, "onnxruntime", CPU, 1, True, folders["base"])
+    assert "ours small" not in comparison._entries(models, settings)
+    with pytest.raises(InvalidInputError, match="expected graphs of a smaller size"):
+        open_contestant(settings.entry("small", folders["roi"]))
+    for module in (comparison, contestants):  # as if the folder had a second size, of equal graphs
+        monkeypatch.setattr(module, "load_small", lambda manifest: manifest)
+    found = compare(models, settings)
+    (row,) = found["results"]
+    assert row["ratio_naive_small"] == pytest.approx(
+        row["ours_small_ms"] / row["naive_ms"], rel=1e-3
+    )
+    assert row["ratio_base_small"] > 0
+    assert "ours small" not in found["rss_mb_of_others"]
+    path = tmp_path / "document.md"
+    path.write_text("<!-- generated many objects -->\n<!-- end many objects -->\n")
+    render(path, found)
+    assert "| ours small ms | ours small / naive | ours small / base |" in path.read_text()
 
 
 def test_tables_replace_those_between_the_marks(document: dict[str, Any], tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class FakePredictor:
         self.images: list[np.ndarray] = []
         self.priors: list[Sequence[np.ndarray | None] | None] = []
         self.points: list[Sequence[PointPrompt | None] | None] = []
+        self.small: list[np.ndarray | None] = []
         self.warm = False
         self.closed = False
 
@@ -72,7 +73,7 @@ class FakePredictor:
         raise AssertionError("a model without a memory was asked to follow")
 
     def predict(
-        self, features, boxes_xyxy=None, prior_masks=None, *, points=None
+        self, features, boxes_xyxy=None, prior_masks=None, *, points=None, small=None
     ) -> AmodalPrediction:
         time.sleep(self.delay_s)
         if self.failures:
@@ -84,6 +85,7 @@ class FakePredictor:
         boxes_xyxy = np.maximum(boxes_xyxy, 0)
         self.priors.append(prior_masks)
         self.points.append(points)
+        self.small.append(small)
         amodal = np.zeros((len(boxes_xyxy), *features.original_hw), bool)
         visible = amodal.copy()
         for row, (x0, y0, x1, y1) in enumerate(np.round(boxes_xyxy).astype(int)):
