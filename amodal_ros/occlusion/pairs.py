@@ -6,6 +6,8 @@ and not of the other. Both completions say the same: a pixel that is seen of the
 the other is one where the latter was completed beneath the former. The fewer pixels show it, and
 the more of them both claim as seen, the less it counts. Then it counts too who reaches lower in
 the image: of things that stand on something, an upright camera sees the nearer one's foot lower.
+Not of two of which one's outline holds the other's: it lies in it, or is hidden behind it, which
+masks say.
 A thing that another claims nearly whole, though both show it, lies on that: food on its plate.
 
 A depth image counts as much as the clearest masks, wherever it tells the two apart.
@@ -34,6 +36,8 @@ _MUTUAL, _MUTUAL_LEAST, _MUTUAL_STEP_M = 0.25, 0.03, 0.05
 # How much a foot that is lower by half of the smaller object's height counts. 1: as much as masks
 # of which every pixel agrees.
 _FOOT = 0.75
+# An outline holds another one with this share of its pixels.
+_HOLDS = 0.95
 # A thing lies on another that claims this share of its amodal mask as seen, and it does too.
 _LIES_ON = 0.9
 # How much the depth image counts: as much as masks of which every pixel agrees.
@@ -142,7 +146,8 @@ def _towards_first(first: Shape, second: Shape, overlap: _Overlap, upright: bool
     border = math.sqrt(min(first.area, second.area)) / 2
     seen = overlap.own + overlap.others + overlap.claimed
     towards = (overlap.own - overlap.others) / (seen + border)
-    if upright:
+    held = overlap.area >= _HOLDS * min(first.area, second.area)
+    if upright and not (held and towards):
         drop = first.box_xyxy[3] - second.box_xyxy[3]
         reach = min(first.height, second.height) / 2
         towards += _FOOT * min(max(drop / reach, -1.0), 1.0)

@@ -188,3 +188,19 @@ def test_the_lower_foot_is_nearer_where_masks_tell_little() -> None:
     assert [(pair.front, pair.back) for pair in graph_of(*seen, upright=False).pairs] == [(0, 1)]
     seen = (far, far), (near & ~far, near)  # what is seen well counts more
     assert [(pair.front, pair.back) for pair in graph_of(*seen).pairs] == [(0, 1)]
+
+
+def test_of_a_thing_in_anothers_outline_feet_tell_nothing() -> None:
+    """A bowl in a pan: its foot is the higher one. Behind the pan it would be seen less."""
+    pan, bowl, both = block(0, 60), block(20, 40, 8, 20), block(20, 40, 8, 14)
+    seen = (pan & ~bowl | both, pan), (bowl, bowl)
+    assert [(pair.front, pair.back) for pair in graph_of(*seen).pairs] == [(1, 0)]
+    under = block(20, 40, 18, 40)  # one that reaches out of it, and lower, lies before it
+    seen = (pan & ~under, pan), (under & block(20, 40, 36, 40), under)
+    assert [(pair.front, pair.back) for pair in graph_of(*seen).pairs] == [(1, 0)]
+    hidden = block(20, 40, 8, 20)
+    seen = (pan, pan), (hidden & block(20, 22, 8, 10), hidden)
+    assert [(pair.front, pair.back) for pair in graph_of(*seen).pairs] == [(0, 1)]
+    # Where masks are silent, feet tell all the same.
+    seen = (pan & ~bowl, pan), (bowl & ~bowl, bowl)
+    assert [(pair.front, pair.back) for pair in graph_of(*seen).pairs] == [(0, 1)]

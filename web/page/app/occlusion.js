@@ -16,6 +16,9 @@ const [MUTUAL, MUTUAL_LEAST] = [0.25, 0.03];
 /** How much a foot that is lower by half of the smaller object's height counts. */
 const FOOT = 0.75;
 
+/** An outline holds another one with this share of its pixels. */
+const HOLDS = 0.95;
+
 /** A thing lies on another that claims this share of its amodal mask as seen, and it does too. */
 const LIES_ON = 0.9;
 
@@ -24,8 +27,9 @@ const LIES_ON = 0.9;
  *
  * Where two amodal masks overlap, the object in front is the one of which more is seen there and
  * not of the other. The fewer pixels show it, and the more both claim, the more it counts whose
- * foot is lower in the picture. What another claims nearly whole, though both show it, lies on
- * that. What both claim belongs to the one in front.
+ * foot is lower in the picture; not where masks tell of two of which one's outline holds the
+ * other's. What another claims nearly whole, though both show it, lies on that. What both claim
+ * belongs to the one in front.
  *
  * @param {{id: number, visible: Mask, amodal: Mask}[]} objects
  * @param {number} least share of the hidden object's amodal mask, below which a pair is left out:
@@ -42,7 +46,8 @@ export function occlusionOrder(objects, least = 0.01) {
     if (!overlap) return;
     const smaller = Math.min(areaA, areaB);
     const reach = Math.min(boxA[3] - boxA[1], boxB[3] - boxB[1]) / 2;
-    const drop = Math.max(-1, Math.min((boxA[3] - boxB[3]) / reach, 1));
+    const drop = ofA - ofB && overlap >= HOLDS * smaller ? 0
+      : Math.max(-1, Math.min((boxA[3] - boxB[3]) / reach, 1));
     const towards = ofBoth >= LIES_ON * smaller ? areaB - areaA
       : (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller) / 2) + FOOT * drop;
     if (!towards) return;
