@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from amodal_ros.inference.graph_runner import gives_visible
 from amodal_ros.loading import EngineOptions, load_engine
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.model_folder.small import load_small
@@ -265,7 +266,11 @@ def _floors(
                 flops["suffix_gflop"] / (flops["prefix_gflop"] + flops["suffix_gflop"]), 4
             ),
             "floor_ms": {
-                str(n): floor_ms(flops, model.manifest.mode, n, gflops) for n in settings.objects
+                str(n): floor_ms(
+                    *(flops, model.manifest.mode, n, gflops),
+                    one_pass=gives_visible(model.manifest),
+                )
+                for n in settings.objects
             },
         }
         for model, flops in zip(models, counted["models"], strict=True)

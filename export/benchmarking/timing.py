@@ -78,7 +78,9 @@ def _gemm_model() -> Any:
     return model.SerializeToString()
 
 
-def floor_ms(flops: dict[str, float], mode: str, objects: int, gflops: float) -> dict[str, float]:
+def floor_ms(
+    flops: dict[str, float], mode: str, objects: int, gflops: float, *, one_pass: bool
+) -> dict[str, float]:
     """Milliseconds that the counted operations of N objects take at the measured rate.
 
     Args:
@@ -86,9 +88,12 @@ def floor_ms(flops: dict[str, float], mode: str, objects: int, gflops: float) ->
         mode: with `full` the prefix and the unadapted suffix run once, with `roi` once per object.
         objects: N.
         gflops: the rate.
+        one_pass: the adapted pass gives the visible mask too: no unadapted suffix, one decoding.
     """
     images = objects if mode == "roi" else 1
-    counts = {"prefix": images, "suffix": images + objects, "decoder": 2 * objects}
+    unadapted = 0 if one_pass else images
+    decodings = objects if one_pass else 2 * objects
+    counts = {"prefix": images, "suffix": unadapted + objects, "decoder": decodings}
     return {
         step: round(count * flops[f"{step}_gflop"] / gflops * 1e3, 2)
         for step, count in counts.items()

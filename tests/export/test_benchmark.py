@@ -203,7 +203,12 @@ def test_tables_replace_those_between_the_marks(document: dict[str, Any], tmp_pa
     full = {
         **document,
         "operations": [
-            {"mode": m, "floor_ms": {str(n): floor_ms(counted, m, n, 100.0) for n in (1, 3)}}
+            {
+                "mode": m,
+                "floor_ms": {
+                    str(n): floor_ms(counted, m, n, 100.0, one_pass=False) for n in (1, 3)
+                },
+            }
             for m in ("roi", "full")
         ],
         "encoders": [
@@ -234,9 +239,12 @@ def test_tables_replace_those_between_the_marks(document: dict[str, Any], tmp_pa
 
 def test_floor_counts_crops_or_the_image_once() -> None:
     counted = {"prefix_gflop": 10.0, "suffix_gflop": 4.0, "decoder_gflop": 1.0}
-    full, roi = (floor_ms(counted, mode, 8, 1000.0) for mode in ("full", "roi"))
+    full, roi = (floor_ms(counted, mode, 8, 1000.0, one_pass=False) for mode in ("full", "roi"))
     assert full == {"prefix": 10, "suffix": 36, "decoder": 16}
     assert roi == {"prefix": 80, "suffix": 64, "decoder": 16}
+    full, roi = (floor_ms(counted, mode, 8, 1000.0, one_pass=True) for mode in ("full", "roi"))
+    assert full == {"prefix": 10, "suffix": 32, "decoder": 8}
+    assert roi == {"prefix": 80, "suffix": 32, "decoder": 8}
 
 
 def test_memory_is_that_of_another_process(folders: dict[str, Path]) -> None:
