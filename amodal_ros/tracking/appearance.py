@@ -32,8 +32,8 @@ _UNDER = 0.5  # of a cell, which lies under a mask
 # first. Of masks that show the object the least share of cells is 0.64, the least mean 0.7; of
 # parts of cup and hand that come over the ball mostly 0.13 and 0.42 are the most. The whole cup
 # reaches 0.8 and 0.76, but has few of its colours: at least 0.5 are shared where a mask shows the
-# object, 0.15 at most where it shows cup or hand. Half a wooden block and the finger that comes over
-# it have a mean of 0.63 at most (03_blocks).
+# object, 0.15 at most where it shows cup or hand. Half a wooden block and the finger that comes
+# over it have a mean of 0.63 together (another clip).
 _LIKE_CELL = 0.6  # cosine of a cell, over that of the object's own cells
 _LEARNT_MEAN = 0.6
 _LEARNT_CELLS = 0.65  # share of a mask that is learnt: of less a part is something else
