@@ -71,9 +71,16 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--truth: expected with --virtual; in real time the model answers")
     if BASE in (options.contestants or ()) and not options.base:
         parser.error(f"--contestants {BASE!r}: expected with --base")
-    name = "streaming" if options.virtual is None else "streaming_virtual"
-    options.out = options.out or RESULTS / f"{name}.json"
+    file = _block(options).replace(" ", "_")
+    options.out = options.out or RESULTS / f"{file}.json"
     return options
+
+
+def _block(options: argparse.Namespace) -> str:
+    """What the results are called: in real time, on virtual time, with true masks."""
+    if options.virtual is None:
+        return "streaming"
+    return "streaming truth" if options.truth else "streaming virtual"
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -121,8 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_result(options.out, "streaming accuracy", settings, results)
     write_picture(options.picture or options.out.with_suffix(".png"), results["rows"])
     if options.document is not None:
-        name = "streaming" if virtual is None else "streaming virtual"
-        put_block(options.document, name, streaming_markdown(json.loads(options.out.read_text())))
+        table = streaming_markdown(json.loads(options.out.read_text()))
+        put_block(options.document, _block(options), table)
     return 0 if all(mark["met"] for mark in results["marks"].values()) else 1
 
 

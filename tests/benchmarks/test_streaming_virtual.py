@@ -93,7 +93,7 @@ def test_the_base_model_takes_an_image_and_each_box(mosaic: Mosaic) -> None:
 
 def test_command_writes_result_picture_and_table(tmp_path: Path) -> None:
     document = tmp_path / "performance.md"
-    name = "streaming virtual"
+    name = "streaming truth"
     document.write_text(f"before\n\n<!-- generated {name} -->\n\n<!-- end {name} -->\n\nafter\n")
     out = tmp_path / "streaming.json"
     options = ["--virtual", "0.05", "--truth", "--objects", "2", "--rates", "10"]
