@@ -119,7 +119,7 @@ def run(objects: int, frames: int, hw: tuple[int, int]) -> list[dict[str, float]
     scale = np.tile(np.array(hw[::-1]) / mosaic.hw[::-1], 2)
 
     def answer(rgb: np.ndarray, plan: TrackPlan) -> AmodalPrediction:
-        return predictor.predict(predictor.encode(rgb), plan.boxes_xyxy, plan.shown_masks)
+        return predictor.predict(predictor.encode(rgb), plan.boxes_xyxy, plan.prior_masks)
 
     def message(objects: Sequence[TrackedObject]) -> bytes:
         return serialize_message(encode_masks(objects, Header(), hw).message)

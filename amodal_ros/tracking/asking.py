@@ -64,7 +64,7 @@ def ask(predictor: Asked, features: ImageFeatures, plan: TrackPlan) -> AmodalPre
     """
     points = plan.points if any(one is not None for one in plan.points) else None
     if not predictor.remembers:
-        wanted = features, plan.boxes_xyxy, plan.shown_masks
+        wanted = features, plan.boxes_xyxy, plan.prior_masks
         if plan.small is None or not predictor.looks_small:  # it may have been exchanged
             return predictor.predict(*wanted, points=points)
         return predictor.predict(*wanted, points=points, small=plan.small)

@@ -110,7 +110,7 @@ def _pixels_around(
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-STEADY_DETECTIONS = 3
+_STEADY_DETECTIONS = 3
 
 
 @dataclass
@@ -179,7 +179,7 @@ class Track:
     @property
     def is_young(self) -> bool:
         """Whether it rests on few boxes, and may be another one's twin."""
-        return self.detections < STEADY_DETECTIONS and not self.pinned
+        return self.detections < _STEADY_DETECTIONS and not self.pinned
 
     def confirm(self, amodal: CroppedMask, stamp_s: float) -> None:
         """Takes over a mask of the present frame."""

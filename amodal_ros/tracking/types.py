@@ -12,11 +12,7 @@ from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.scene import SceneMotion, SceneView
-from amodal_ros.tracking.track import STEADY_DETECTIONS
 from amodal_ros.types import PointPrompt
-
-_BORNE_OUT_S = 0.5  # so long after the last of several boxes a mask may guide the next one
-_SEEN = 0.8  # of what was visible of an object at best: from which on little of it is covered
 
 
 @dataclass(frozen=True)
@@ -105,37 +101,13 @@ class TrackPlan:
     def prior_masks(self) -> tuple[CroppedMask | None, ...]:
         """N masks, the M_spec of each object; None: to be made from its box.
 
-        Answers are judged by them; `shown_masks` says which of them the model gets. Made when they
-        are first asked for: of a frame with a budget only a part is looked at.
+        Made when they are first asked for: of a frame with a budget only a part is looked at.
         """
         rows = zip(self.forecasts, self.boxes_xyxy, self.guided, strict=True)
         return tuple(
             one.prior(box, self.prior_dilation) if one is not None and guided else None
             for one, box, guided in rows
         )
-
-    @property
-    def shown_masks(self) -> tuple[CroppedMask | None, ...]:
-        """N masks, M_spec as a model without a memory gets it; None: made from the prompt's box.
-
-        It is made from that box where no detection supports an object in this frame and it is
-        seen as much as ever, unless several boxes bore its mask out lately. Fed its own mask again
-        and again, the model takes in what the mask once took in by mistake: nothing from outside
-        would ever take it away.
-        """
-        rows = zip(self.prior_masks, self.forecasts, self.coasting.tolist(), strict=True)
-        return tuple(
-            None if coasting and one is not None and self._is_alone(one) else prior
-            for prior, one, coasting in rows
-        )
-
-    def _is_alone(self, one: Forecast) -> bool:
-        """Whether no boxes bear an object's mask out, and nothing covers it."""
-        track = one.track
-        lately = self.stamp_s - track.last_seen_s <= _BORNE_OUT_S
-        if one.visible is None or (lately and track.detections >= STEADY_DETECTIONS):
-            return False
-        return one.visible.area >= _SEEN * one.evidence
 
     @property
     def model_memories(self) -> tuple[ObjectMemory | None, ...]:

@@ -13,7 +13,6 @@ from benchmarks.tracking.scores import GROUPS
 from benchmarks.tracking.variants import (
     BOX_SPEC,
     FEEDBACK,
-    MASK_SPEC,
     NO_FEEDBACK,
     PROPAGATION,
 )
@@ -35,7 +34,7 @@ def summarise_clips(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[s
         "variants": {name: _variant([c["variants"][name] for c in clips]) for name in names},
     }
     whole = any(clip["variants"][FEEDBACK]["groups"]["all"]["n"] for clip in clips)
-    without = [n for n in (NO_FEEDBACK, BOX_SPEC, MASK_SPEC, PROPAGATION) if n in names]
+    without = [n for n in (NO_FEEDBACK, BOX_SPEC, PROPAGATION) if n in names]
     results["gains"] = {
         name: {
             group: {key: _paired(clips, name, group, key, seed) for key in keys}

@@ -68,13 +68,8 @@ class Variant(Protocol):
         """Answer a frame; the segmenter has been turned to it."""
 
 
-def shown_masks(plan: TrackPlan) -> Sequence[Prior | None]:
-    """M_spec as the node shows it: the moved masks, where a box bore them out lately."""
-    return plan.shown_masks
-
-
 def moved_masks(plan: TrackPlan) -> Sequence[Prior | None]:
-    """M_spec is the moved mask, however long no box bore it out."""
+    """M_spec is the moved mask, as in the node."""
     return plan.prior_masks
 
 
@@ -94,7 +89,7 @@ class Feedback:
         specs: M_spec of a plan's objects; all else is the same.
     """
 
-    def __init__(self, config: TrackerConfig | None = None, specs: Specs = shown_masks) -> None:
+    def __init__(self, config: TrackerConfig | None = None, specs: Specs = moved_masks) -> None:
         self._tracker = AmodalTracker(config)
         self._specs = specs
 
@@ -115,7 +110,7 @@ class GivenFeedback:
         specs: see `Feedback`.
     """
 
-    def __init__(self, config: TrackerConfig | None = None, specs: Specs = shown_masks) -> None:
+    def __init__(self, config: TrackerConfig | None = None, specs: Specs = moved_masks) -> None:
         self._tracker = AmodalTracker(config)
         self._specs = specs
 
@@ -232,8 +227,7 @@ class PlainIou:
 
 
 FEEDBACK, NO_FEEDBACK, PLAIN_IOU = "feedback", "no feedback", "plain IoU"
-BOX_SPEC, MASK_SPEC = "box as M_spec", "mask always M_spec"
-PROPAGATION = "box propagation"
+BOX_SPEC, PROPAGATION = "box as M_spec", "box propagation"
 VARIANTS: dict[str, Callable[[], Variant]] = {
     FEEDBACK: Feedback,
     BOX_SPEC: partial(Feedback, specs=boxes),
@@ -243,6 +237,5 @@ VARIANTS: dict[str, Callable[[], Variant]] = {
 GIVEN_VARIANTS: dict[str, Callable[[], Variant]] = {
     FEEDBACK: GivenFeedback,
     BOX_SPEC: partial(GivenFeedback, specs=boxes),
-    MASK_SPEC: partial(GivenFeedback, specs=moved_masks),
     PROPAGATION: BoxPropagation,
 }

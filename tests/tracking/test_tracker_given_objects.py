@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.tracking.asking import ask
-from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig, TrackPlan
+from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 from tests.tracking.tracker_support import HW, A, B, answer, filled, see, step
 
@@ -172,60 +171,3 @@ def later(tracker: AmodalTracker) -> AmodalTracker:
 def test_wrong_objects_are_refused(call: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         call(AmodalTracker(TrackerConfig(max_objects=2)))
-
-
-class Recorder:
-    """A model without a memory; keeps the M_spec that it was shown last."""
-
-    remembers = False
-
-    def predict(self, features: object, boxes: object, priors: object, *, points: object) -> None:
-        self.shown = priors
-
-
-def shown(plan: TrackPlan) -> Any:
-    recorder = Recorder()
-    ask(recorder, None, plan)  # type: ignore[arg-type]
-    return recorder.shown
-
-
-def test_mask_that_no_box_bears_out_is_not_fed_to_the_model_for_long() -> None:
-    tracker = AmodalTracker()
-    for stamp, found, fed in (
-        (0.0, see(A), False),
-        (0.1, see(A), True),
-        (0.2, Detections.empty(), False),  # two boxes are few
-        (0.3, see(A), True),
-        (0.7, Detections.empty(), True),
-        (1.1, Detections.empty(), False),
-        (1.5, see(A), True),
-    ):
-        plan, _ = step(tracker, stamp, found, [A])
-        assert (plan.prior_masks[0] is None) == (stamp == 0)  # what is judged goes by it
-        assert (shown(plan)[0] is not None) == fed
-        assert not fed or shown(plan)[0] is plan.prior_masks[0]
-
-
-def test_mask_that_a_user_gives_is_fed_in_the_first_frame() -> None:
-    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
-    tracker.plan(Detections.empty(), 0.0, HW)
-    tracker.add_object(A, amodal_mask=filled(A))
-    plan, _ = step(tracker, 5.0, Detections.empty(), [A])
-    assert np.array_equal(shown(plan)[0].full(), filled(A))
-    plan, _ = step(tracker, 5.1, Detections.empty(), [A])
-    assert shown(plan) == (None,)
-
-
-def test_mask_of_an_object_that_something_covers_is_fed() -> None:
-    tracker = AmodalTracker()
-    tracker.add_object(A)
-    step(tracker, 0.0, Detections.empty(), [A])
-    most = (10, 10, 30, 33)  # 0.77 of what was visible
-    plan, _ = step(tracker, 0.1, Detections.empty(), [A], [most])
-    assert shown(plan) == (None,)
-    plan, _ = step(tracker, 0.2, Detections.empty(), [A], [(0, 0, 100, 60)])
-    assert shown(plan)[0] is plan.prior_masks[0] is not None
-    plan, _ = step(tracker, 0.3, Detections.empty(), [A])  # nothing was seen of it
-    assert shown(plan)[0] is plan.prior_masks[0] is not None
-    plan, _ = step(tracker, 0.4, Detections.empty(), [A])
-    assert shown(plan) == (None,)

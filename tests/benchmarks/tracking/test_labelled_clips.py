@@ -14,7 +14,7 @@ from PIL import Image
 from amodal_ros.errors import InvalidInputError
 from benchmarks.tracking.__main__ import main
 from benchmarks.tracking.clips import find_clips
-from benchmarks.tracking.variants import BOX_SPEC, FEEDBACK, MASK_SPEC, PROPAGATION
+from benchmarks.tracking.variants import BOX_SPEC, FEEDBACK, PROPAGATION
 
 HW = (96, 128)
 FRAMES = 6
@@ -71,7 +71,7 @@ def test_given_and_detected_are_measured_and_drawn(tmp_path: Path) -> None:
     settings = json.loads((tmp_path / "out.json").read_text())["results"]["settings"]
     assert list(settings) == ["given", "detected, errors 0", "detected, errors 1"]
     given = settings["given"]["variants"]
-    assert set(given) == {FEEDBACK, BOX_SPEC, MASK_SPEC, PROPAGATION}
+    assert set(given) == {FEEDBACK, BOX_SPEC, PROPAGATION}
     assert given[FEEDBACK]["j"] > 60
     assert given[FEEDBACK]["identities"] == 2
     flawless = settings["detected, errors 0"]["variants"][FEEDBACK]
@@ -80,4 +80,4 @@ def test_given_and_detected_are_measured_and_drawn(tmp_path: Path) -> None:
     strips = sorted(path.name for path in (tmp_path / "strips").iterdir())
     assert strips == [f"walk_{name}.png" for name in ("detected_0", "detected_1", "given_0")]
     picture = cv2.imread(str(tmp_path / "strips" / "walk_given_0.png"))
-    assert picture.shape == (4 * 240, FRAMES * 320, 3)
+    assert picture.shape == (3 * 240, FRAMES * 320, 3)
