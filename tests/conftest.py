@@ -31,6 +31,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Ends a run on several workers whose tests would not stay together.
+
+    xdist writes the group into a test's id; with a pytest in which it cannot, it says nothing, and
+    what a file's tests share is made once for each worker.
+    """
+    grouped = getattr(session.config.option, "loadgroup", False)
+    if grouped and any("@" not in item.nodeid for item in session.items):
+        raise pytest.UsageError(
+            f"pytest {pytest.__version__} takes no groups from pytest-xdist: install what "
+            "requirements/test.txt asks for"
+        )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what this machine cannot run, before any fixture tries."""
