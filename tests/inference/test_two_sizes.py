@@ -111,6 +111,7 @@ def test_a_second_look_in_full_size_replaces_a_small_one() -> None:
 
 def test_embeddings_apart_are_checked() -> None:
     found = TwoSizes().predict(small=[True, False, False]).features
+    assert found is not None
     with pytest.raises(InvalidInputError, match=r"values: expected N times \(C, s, s\) float32"):
         replace(found, values=tuple(np.float64(one) for one in found.values))
     with pytest.raises(InvalidInputError, match="values: expected 1 or 3 rows, got 2"):

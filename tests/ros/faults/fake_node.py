@@ -15,6 +15,7 @@ from amodal_ros.errors import BackendError
 from amodal_ros.ros.inputs import camera_inputs
 from amodal_ros.ros.node.node_process import run_lifecycle_node
 from amodal_ros.ros.node.perception_node import PerceptionNode
+from amodal_ros.types import AmodalPrediction
 from tests.ros.ros_rig import FakePredictor
 
 
@@ -28,7 +29,9 @@ class Engine:
 class FaultyPredictor(FakePredictor):
     """Obeys the commands, and forgets what it was given: the process runs for long."""
 
-    def predict(self, features, boxes_xyxy=None, prior_masks=None, *, points=None):
+    def predict(
+        self, features, boxes_xyxy=None, prior_masks=None, *, points=None, small=None
+    ) -> AmodalPrediction:
         self.delay_s = Engine.delay_s
         self.images.clear()
         self.priors.clear()
@@ -36,7 +39,7 @@ class FaultyPredictor(FakePredictor):
         if Engine.failures:
             Engine.failures -= 1
             raise BackendError("suffix failed: out of memory")
-        return super().predict(features, boxes_xyxy, prior_masks, points=points)
+        return super().predict(features, boxes_xyxy, prior_masks, points=points, small=small)
 
 
 def obey() -> None:
