@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -159,9 +160,11 @@ def load_predictor(
         check_memory(manifest, memory)  # before engines are made of them
     small = load_small(manifest) if small_looks else None
     engine = load_engine(manifest, options, memory)
-    predictor: AmodalPredictor | None = None
-    try:
+    with ExitStack() as opened:
+        opened.callback(engine.backend.close)
         by_small, small_note = _load_small(small, engine.options, second_look)
+        if by_small is not None:
+            opened.callback(by_small.close)
         notes = {
             "backend_asked_for": "; ".join([options.backend, *engine.passed_over]),
             "precision_verified": engine.verified,
@@ -178,9 +181,7 @@ def load_predictor(
             memory=memory,
             small=by_small,
         )
-    finally:
-        if predictor is None:
-            engine.backend.close()
+        opened.pop_all()  # the predictor closes them
     return predictor
 
 

@@ -10,9 +10,10 @@ from functools import cached_property
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.appearance import Likeness, Surroundings
+from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.origins import is_another, joined_thing
 from amodal_ros.tracking.settings import TrackerConfig
+from amodal_ros.tracking.surroundings import Surroundings
 from amodal_ros.tracking.track import move_mask
 from amodal_ros.tracking.types import TrackPlan
 from amodal_ros.types import AmodalPrediction

@@ -9,8 +9,9 @@ import pytest
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.object_features import ObjectFeatures
-from amodal_ros.tracking.appearance import Likeness, Memory, Surroundings
+from amodal_ros.tracking.appearance import Likeness, Memory
 from amodal_ros.tracking.scene import SceneView
+from amodal_ros.tracking.surroundings import Surroundings
 from tests.tracking.tracker_support import Box, filled
 
 HW = (80, 120)

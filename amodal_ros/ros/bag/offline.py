@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 
-from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import BackendError
 from amodal_ros.ros.bag.depth import RecordedDepth
 from amodal_ros.ros.bag.frames import RecordedFrame
 from amodal_ros.ros.inputs.camera_inputs import Frame
-from amodal_ros.ros.inputs.depth_source import DepthImage, DepthSource
 from amodal_ros.ros.node.frame_pipeline import FramePipeline
 from amodal_ros.ros.node.model_host import ModelHost, Predictor
 from amodal_ros.ros.outputs.frame_3d import Frame3D, Maker3D, Wanted3D
-from amodal_ros.ros.outputs.image_depth import ImageDepth
+from amodal_ros.ros.outputs.frame_geometry import DepthFrame
 from amodal_ros.ros.outputs.publishers import FrameAnswer
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import FaultLog
@@ -138,17 +136,9 @@ class _Taker3D:
     def counts(self) -> Mapping[str, int]:
         return self._maker.counts()
 
-    def publish(
-        self,
-        objects: Sequence[TrackedObject],
-        header: Header,
-        image_hw: tuple[int, int],
-        depth: ImageDepth | DepthImage | None,
-        inputs: DepthSource,
-        parameters: PerceptionParameters,
-    ) -> None:
+    def publish(self, objects: Sequence[TrackedObject], frame: DepthFrame) -> None:
         wanted = Wanted3D(boxes=True, points=False, markers=True)
-        self.taken = self._maker.make(objects, header, image_hw, depth, inputs, parameters, wanted)
+        self.taken = self._maker.make(objects, frame, wanted)
 
     def clear(self) -> None:
         self._maker.clear()

@@ -22,6 +22,7 @@ from amodal_ros.ros.inputs.box_reader import BoxReader
 from amodal_ros.ros.inputs.camera_inputs import Frame
 from amodal_ros.ros.inputs.depth_source import DepthImage
 from amodal_ros.ros.node.model_host import ModelHost, Predictor
+from amodal_ros.ros.outputs.frame_geometry import DepthFrame
 from amodal_ros.ros.outputs.image_depth import depth_at_once
 from amodal_ros.ros.outputs.outputs_3d import Taker3D
 from amodal_ros.ros.outputs.publishers import FrameAnswer
@@ -196,9 +197,9 @@ class FramePipeline:
         self._engine.answered()
         if frame.depth is not None and self._outputs_3d is not None:
             depth = answer.depth or begun.depth or frame.depth.at(frame.stamp_ns)
+            of_image = frame.image.header, begun.rgb.shape[:2]
             self._outputs_3d.publish(
-                *(answer.objects, frame.image.header, begun.rgb.shape[:2]),
-                *(depth, frame.depth, self._parameters),
+                answer.objects, DepthFrame(*of_image, depth, frame.depth, self._parameters)
             )
 
     def failed(self, error: Exception) -> None:

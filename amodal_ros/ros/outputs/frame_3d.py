@@ -12,20 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from amodal_ros.depth.box import ObjectBox, box_along, median_depth_box, upright_box
 from amodal_ros.depth.plane import SupportPlane, find_support_plane
 from amodal_ros.depth.whole import WholeObject, complete_object
-from amodal_ros.ros.inputs.depth_source import DepthImage, DepthSource
 from amodal_ros.ros.outputs.frame_geometry import (
     MISSES_IN_A_ROW,
+    DepthFrame,
     FrameGeometry,
     GeometryReader,
 )
-from amodal_ros.ros.outputs.image_depth import LACKS, ImageDepth, MissingError
+from amodal_ros.ros.outputs.image_depth import LACKS, MissingError
 from amodal_ros.ros.outputs.messages_3d import (
     LocatedObject,
     ObjectCloud,
@@ -33,7 +32,6 @@ from amodal_ros.ros.outputs.messages_3d import (
     cloud_message,
     markers_message,
 )
-from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
 from amodal_ros.tracking.tracker import TrackedObject
 
@@ -86,26 +84,18 @@ class Maker3D:
     def make(
         self,
         objects: Sequence[TrackedObject],
-        header: Header,
-        image_hw: tuple[int, int],
-        depth: ImageDepth | DepthImage | None,
-        inputs: DepthSource,
-        parameters: PerceptionParameters,
+        frame: DepthFrame,
         wanted: Wanted3D,
     ) -> Frame3D | None:
         """One frame's; None where something is missing, which is counted and told.
 
         Args:
             objects: of the frame.
-            header: of its image.
-            image_hw: height and width of its image.
-            depth: of the same moment as the image, read already or not; None: none has come.
-            inputs: knows intrinsics and transforms, and why something has not come.
-            parameters: what boxes and points are like.
+            frame: it, and its depth.
             wanted: what is made.
         """
         try:
-            geometry = self._reader.read(header, image_hw, depth, inputs, parameters)
+            geometry = self._reader.read(frame)
         except MissingError as missing:
             self._count(missing.counter)
             self._note(missing.counter, f"no 3D output, though it is wanted: {missing}")
@@ -113,8 +103,9 @@ class Maker3D:
         self._note(None, "")
         if geometry.late:
             self._count(LATE)
-        plane = self._plane(objects, geometry, bool(inputs.target_frame))
+        plane = self._plane(objects, geometry, bool(frame.inputs.target_frame))
         boxes = markers = points = None
+        parameters = frame.parameters
         if wanted.boxes or wanted.markers:
             located = self._located(objects, geometry, plane, parameters.box_axes == "plane")
             boxes = boxes_3d_message(located, geometry.header) if wanted.boxes else None

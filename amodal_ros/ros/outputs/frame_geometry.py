@@ -29,6 +29,25 @@ MISSES_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, eq=False)
+class DepthFrame:
+    """A frame to which depth belongs.
+
+    Attributes:
+        header: of its image.
+        image_hw: height and width of its image.
+        depth: of the same moment as the image, read already or not; None: none has come.
+        inputs: knows frames, intrinsics and transforms, and why something has not come.
+        parameters: unit and range of depth, patience, what boxes and points are like.
+    """
+
+    header: Header
+    image_hw: tuple[int, int]
+    depth: ImageDepth | DepthImage | None
+    inputs: DepthSource
+    parameters: PerceptionParameters
+
+
+@dataclass(frozen=True, eq=False)
 class FrameGeometry:
     """Of one frame.
 
@@ -60,38 +79,25 @@ class GeometryReader:
         }
         self._units = Doubt(faults, Fault.DEPTH_UNITS, begin=MISSES_IN_A_ROW)
 
-    def read(
-        self,
-        header: Header,
-        image_hw: tuple[int, int],
-        depth: ImageDepth | DepthImage | None,
-        inputs: DepthSource,
-        parameters: PerceptionParameters,
-    ) -> FrameGeometry:
+    def read(self, frame: DepthFrame) -> FrameGeometry:
         """Of one frame.
-
-        Args:
-            header: of its image.
-            image_hw: height and width of its image.
-            depth: of the same moment, read already or not; None: none has come.
-            inputs: knows frames, intrinsics and transforms, and why something has not come.
-            parameters: unit and range of depth, patience.
 
         Raises:
             MissingError: with what is missing, why, and what to do.
         """
-        patience_s = parameters.transform_timeout
-        if isinstance(depth, ImageDepth):
+        header, inputs = frame.header, frame.inputs
+        if isinstance(frame.depth, ImageDepth):
+            depth = frame.depth
             self._look_at_info(depth.info_frame, header)
             self._look_at_depth(depth.depth_frame, header, inputs)
             self._units.see(depth.units)
         else:
-            depth = self._read_depth(header, image_hw, depth, inputs, parameters)
+            depth = self._read_depth(frame, frame.depth)
         to_published, published, late = RigidTransform.identity(), header, depth.late
         if inputs.target_frame:
-            frames = inputs.target_frame, header.frame_id
+            stamp_ns, patience_s = stamp_to_ns(header.stamp), frame.parameters.transform_timeout
             to_published, waited = transform_at(
-                *frames, stamp_to_ns(header.stamp), inputs, patience_s
+                inputs.target_frame, header.frame_id, stamp_ns, inputs, patience_s
             )
             late |= waited
             published = Header(stamp=header.stamp, frame_id=inputs.target_frame)
@@ -104,15 +110,9 @@ class GeometryReader:
         for doubt in (*self._frames.values(), self._units):
             doubt.clear()
 
-    def _read_depth(
-        self,
-        header: Header,
-        image_hw: tuple[int, int],
-        depth: DepthImage | None,
-        inputs: DepthSource,
-        parameters: PerceptionParameters,
-    ) -> ImageDepth:
+    def _read_depth(self, frame: DepthFrame, depth: DepthImage | None) -> ImageDepth:
         """Looks at each message before it is used: what is wrong there may be why that fails."""
+        header, inputs, parameters = frame.header, frame.inputs, frame.parameters
         if inputs.info is not None:
             self._look_at_info(inputs.info.header.frame_id, header)
         if depth is None:
@@ -120,7 +120,9 @@ class GeometryReader:
         self._look_at_depth(depth.header.frame_id, header, inputs)
         metric = metric_depth(depth, parameters)
         self._units.see(metric.units)
-        return read_image_depth(header, image_hw, metric, inputs, parameters.transform_timeout)
+        return read_image_depth(
+            header, frame.image_hw, metric, inputs, parameters.transform_timeout
+        )
 
     def _look_at_info(self, frame_id: str, header: Header) -> None:
         """At whether intrinsics are of the image's camera."""

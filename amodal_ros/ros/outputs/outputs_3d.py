@@ -8,14 +8,11 @@ from typing import Protocol
 
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from amodal_ros.ros.inputs.depth_source import DepthImage, DepthSource
 from amodal_ros.ros.outputs.frame_3d import Maker3D, Wanted3D
-from amodal_ros.ros.outputs.image_depth import ImageDepth
-from amodal_ros.ros.parameters.table import PerceptionParameters
+from amodal_ros.ros.outputs.frame_geometry import DepthFrame
 from amodal_ros.ros.parameters.topic_names import of_camera
 from amodal_ros.ros.watch.faults import FaultLog
 from amodal_ros.tracking.tracker import TrackedObject
@@ -26,16 +23,8 @@ _DEPTH = 5
 class Taker3D(Protocol):
     """Where frames with depth go: `Outputs3D` publishes what it makes of them."""
 
-    def publish(
-        self,
-        objects: Sequence[TrackedObject],
-        header: Header,
-        image_hw: tuple[int, int],
-        depth: ImageDepth | DepthImage | None,
-        inputs: DepthSource,
-        parameters: PerceptionParameters,
-    ) -> None:
-        """Take one frame; arguments as those of `Maker3D.make`."""
+    def publish(self, objects: Sequence[TrackedObject], frame: DepthFrame) -> None:
+        """Take one frame and its objects."""
 
     def clear(self) -> None:
         """End all alarms."""
@@ -69,25 +58,14 @@ class Outputs3D:
         """What was missing so far, by name."""
         return self._maker.counts()
 
-    def publish(
-        self,
-        objects: Sequence[TrackedObject],
-        header: Header,
-        image_hw: tuple[int, int],
-        depth: ImageDepth | DepthImage | None,
-        inputs: DepthSource,
-        parameters: PerceptionParameters,
-    ) -> None:
-        """Publish one frame's, if somebody subscribes; what is missing is counted and told.
-
-        Args: as those of `Maker3D.make`.
-        """
+    def publish(self, objects: Sequence[TrackedObject], frame: DepthFrame) -> None:
+        """Publish one frame's, if somebody subscribes; what is missing is counted and told."""
         publishers = self._publishers
         wanted = Wanted3D(*(bool(one.get_subscription_count()) for one in publishers))
         if not any(wanted):
             self.clear()
             return
-        made = self._maker.make(objects, header, image_hw, depth, inputs, parameters, wanted)
+        made = self._maker.make(objects, frame, wanted)
         if made is None:
             return
         for publisher, message in zip(

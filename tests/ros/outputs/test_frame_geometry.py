@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from amodal_ros.depth.camera import RigidTransform
 from amodal_ros.ros.inputs.transforms import Lack, NoTransformError
-from amodal_ros.ros.outputs.frame_geometry import MISSES_IN_A_ROW, GeometryReader
+from amodal_ros.ros.outputs.frame_geometry import MISSES_IN_A_ROW, DepthFrame, GeometryReader
 from amodal_ros.ros.outputs.image_depth import MissingError, metric_depth, read_image_depth
 from amodal_ros.ros.parameters.table import PerceptionParameters
 from amodal_ros.ros.watch.faults import Fault, FaultLog
@@ -53,7 +53,7 @@ class Reader:
         found = None
         for _ in range(times):
             try:
-                found = self.reader.read(IMAGE, hw, depth, inputs, given)
+                found = self.reader.read(DepthFrame(IMAGE, hw, depth, inputs, given))
             except MissingError as missing:
                 found = missing
         return found
