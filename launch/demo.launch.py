@@ -17,11 +17,11 @@ from launch import LaunchDescription  # type: ignore[attr-defined]  # mypy sees 
 from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
+    LogInfo,
     OpaqueFunction,
     SetLaunchConfiguration,
     Shutdown,
 )
-from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -31,6 +31,7 @@ from amodal_ros.ros.demo.camera import parse_arguments
 from amodal_ros.ros.demo.cast import cast_of
 from amodal_ros.ros.demo.run import prepare_folder
 from amodal_ros.ros.demo.stage import load_stage
+from amodal_ros.ros.optional_packages import missing
 
 # Arguments that become options of the demo camera, with their descriptions.
 _CAMERA_OPTIONS = (
@@ -105,6 +106,22 @@ def _node(part, **options):
     )
 
 
+def _viewer(context):
+    """rqt_image_view on the overlay, where that was asked for and it is installed."""
+    if LaunchConfiguration("view").perform(context) != "true":
+        return []
+    lacks = missing("rqt_image_view", "view:=true", "The demo starts without a view")
+    if lacks:
+        return [LogInfo(msg=lacks)]
+    viewer = Node(
+        package="rqt_image_view",
+        executable="rqt_image_view",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["amodal/overlay"],
+    )
+    return [viewer]
+
+
 def generate_launch_description():
     arguments = [
         *(
@@ -125,7 +142,8 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "view",
             default_value="false",
-            description="true: show the overlay with rqt_image_view, which must be installed",
+            description="true: show the overlay with rqt_image_view; where it is not installed, "
+            "that is said and the demo starts",
             choices=["true", "false"],
         ),
         DeclareLaunchArgument(
@@ -140,11 +158,5 @@ def generate_launch_description():
         ),
         launch_arguments={"namespace": LaunchConfiguration("namespace")}.items(),
     )
-    viewer = Node(
-        package="rqt_image_view",
-        executable="rqt_image_view",
-        namespace=LaunchConfiguration("namespace"),
-        arguments=["amodal/overlay"],
-        condition=IfCondition(LaunchConfiguration("view")),
-    )
-    return LaunchDescription([*arguments, OpaqueFunction(function=_begin), perception, viewer])
+    functions = (OpaqueFunction(function=function) for function in (_begin, _viewer))
+    return LaunchDescription([*arguments, *functions, perception])

@@ -10,12 +10,13 @@ import shutil
 from pathlib import Path
 
 from launch import LaunchDescription  # type: ignore[attr-defined]  # mypy sees this folder
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from amodal_ros.ros.optional_packages import missing
 from amodal_ros.ros.parameters.table import PARAMETERS
 
 # Arguments that are left empty leave their parameters to params_file.
@@ -75,12 +76,15 @@ def _perception_node(context):
 
 
 def _rviz(context):
-    """RViz on the node's topics, where that was asked for."""
+    """RViz on the node's topics, where that was asked for and RViz is installed."""
     view = LaunchConfiguration("view").perform(context)
     if view in _NO_RVIZ:
         return []
     if view != "rviz":
         raise ValueError(f"argument view is {view!r}, expected rviz or nothing")
+    lacks = missing("rviz2", "view:=rviz", "The node starts without a view")
+    if lacks:
+        return [LogInfo(msg=lacks)]
     config = PathJoinSubstitution([FindPackageShare("amodal_ros"), "config", "perception.rviz"])
     frame = LaunchConfiguration("view_frame").perform(context)
     namespace = LaunchConfiguration("namespace").perform(context).strip("/")
@@ -129,8 +133,8 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "view",
             default_value="",
-            description="rviz: show overlay, labels, boxes and points in RViz, which must be "
-            "installed. Left empty: no viewer",
+            description="rviz: show overlay, labels, boxes and points in RViz; where it is not "
+            "installed, that is said and the node starts. Left empty: no viewer",
         ),
         DeclareLaunchArgument(
             "view_frame",

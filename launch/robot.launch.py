@@ -2,7 +2,7 @@
 """A detector, the node and RViz: ``ros2 launch amodal_ros robot.launch.py view:=rviz``.
 
 The detector is yolo_ros, or the launch file of any other that publishes boxes. What is not
-installed is said in one line: without its detector nothing starts, without RViz the rest does.
+installed is said in one line, and the rest starts: boxes may come from elsewhere, or by hand.
 All arguments of perception.launch.py are taken too.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription  # type: ignore[attr-defined]  # mypy sees this folder
 from launch.actions import (
     DeclareLaunchArgument,
@@ -25,14 +25,9 @@ from launch.launch_description_sources import AnyLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
+from amodal_ros.ros.optional_packages import missing
+
 _YOLO = "yolo_bringup/yolo.launch.py"
-
-
-def _share(package):
-    try:
-        return Path(get_package_share_directory(package))
-    except PackageNotFoundError:
-        return None
 
 
 def _given(context, name):
@@ -56,7 +51,9 @@ def _detector(context):
     name = _given(context, "detector")
     if name == "none":
         return []
-    file = _launch_file(_YOLO if name == "yolo" else name)
+    file, lacks = _launch_file(_YOLO if name == "yolo" else name)
+    if lacks:
+        return [LogInfo(msg=lacks)]
     arguments = _yolo_arguments(context) if name == "yolo" else {}
     for word in shlex.split(_given(context, "detector_arguments")):
         key, sign, value = word.partition(":=")
@@ -88,30 +85,23 @@ def _yolo_topics(context, arguments):
 
 
 def _launch_file(name):
-    """The file that ``package/file`` names; raises with what is not installed."""
+    """The file that ``package/file`` names, or what to say where the package is not installed."""
     package, sign, file = name.partition("/")
     if not (sign and file):
         raise ValueError(f"detector is {name!r}, expected yolo, none or package/file.launch.py")
-    share = _share(package)
-    if share is None:
-        raise RuntimeError(
-            f"detector: package {package} is not installed; build it in this workspace, or give "
-            "detector:=none and boxes on detections_topic"
-        )
+    lacks = missing(
+        package,
+        f"detector:={'yolo' if name == _YOLO else name}",
+        "The node starts and waits for boxes on its detections_topic, or for ~/add_object",
+        how="build it in this workspace (docs/node.md)",
+    )
+    if lacks:
+        return None, lacks
+    share = Path(get_package_share_directory(package))
     found = [place for place in (share / "launch" / file, share / file) if place.is_file()]
     if not found:
         raise RuntimeError(f"detector: package {package} has no launch file {file}")
-    return found[0]
-
-
-def _viewer(context):
-    """perception.launch.py opens RViz; without it, the node is of use all the same."""
-    if _given(context, "view") != "rviz" or _share("rviz2") is not None:
-        return []
-    return [
-        LogInfo(msg="view:=rviz: package rviz2 is not installed; the rest starts"),
-        SetLaunchConfiguration("view", ""),
-    ]
+    return found[0], None
 
 
 def generate_launch_description():
@@ -146,7 +136,6 @@ def generate_launch_description():
         [
             *arguments,
             OpaqueFunction(function=_detector),
-            OpaqueFunction(function=_viewer),
             perception,
         ]
     )

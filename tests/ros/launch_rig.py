@@ -60,6 +60,24 @@ def on_recorders(monkeypatch):
     return lambda file: runpy.run_path(str(file))
 
 
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """An ament prefix; called with a package and one of its files, it installs them there."""
+    prefix = tmp_path / "prefix"
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(prefix))
+
+    def install(package: str, file: str = "package.xml", content: str = ""):
+        index = prefix / "share" / "ament_index" / "resource_index" / "packages"
+        index.mkdir(parents=True, exist_ok=True)
+        (index / package).touch()
+        place = prefix / "share" / package / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content)
+        return place
+
+    return install
+
+
 def check_described(declared):
     for name, argument in declared.items():
         assert len(argument.kwargs["description"]) > 15, name

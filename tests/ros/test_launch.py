@@ -27,13 +27,14 @@ from tests.ros.launch_rig import (
     ROOT,
     Recorder,
     check_described,
+    installed,
     on_recorders,
     real_launch,
 )
 
 LAUNCH_FILE = ROOT / "launch" / "perception.launch.py"
 DEMO_FILE = ROOT / "launch" / "demo.launch.py"
-__all__ = ["on_recorders"]
+__all__ = ["installed", "on_recorders"]
 SPECS = {spec.name: spec for spec in PARAMETERS}
 
 
@@ -81,10 +82,10 @@ def test_every_parameter_is_an_argument_of_its_type_and_described(launch_file):
 def test_the_demo_describes_its_arguments_and_includes_perception(demo_file):
     (listed,) = demo_file["generate_launch_description"]().args
     kinds = [type(entry).__name__ for entry in listed]
-    assert kinds[-3:] == ["OpaqueFunction", "IncludeLaunchDescription", "Node"]
+    assert kinds[-3:] == ["OpaqueFunction", "OpaqueFunction", "IncludeLaunchDescription"]
     declared = {entry.args[0]: entry for entry in listed[:-3]}
     check_described(declared)
-    (source,) = listed[-2].args
+    (source,) = listed[-1].args
     assert source.args[0].args[0][1:] == ["launch", "perception.launch.py"]
     assert (ROOT / "launch" / "perception.launch.py").is_file()
 
@@ -212,7 +213,35 @@ def test_without_rviz_nothing_is_shown(launch_file, value):
     assert view(launch_file, view=value) == []
 
 
-def test_rviz_opens_the_file_that_comes_along(launch_file):
+def test_rviz_that_is_not_installed_is_said_and_the_node_starts(
+    launch_file, installed, monkeypatch
+):
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    function = entities(launch_file)["rviz"].kwargs["function"]
+    (said,) = function({"view": "rviz", "view_frame": "", "namespace": ""})
+    assert type(said).__name__ == "LogInfo"
+    assert said.kwargs["msg"] == (
+        "WARNING: view:=rviz: package rviz2 is not installed; install it with: sudo apt install "
+        "ros-jazzy-rviz2. The node starts without a view"
+    )
+
+
+def test_the_demos_viewer_opens_or_is_said_to_be_missing(demo_file, installed, monkeypatch):
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    (said,) = demo_file["_viewer"]({"view": "true"})
+    assert type(said).__name__ == "LogInfo"
+    assert "sudo apt install ros-$ROS_DISTRO-rqt-image-view. The demo" in said.kwargs["msg"]
+    installed("rqt_image_view")
+    (viewer,) = demo_file["_viewer"]({"view": "true"})
+    assert (viewer.kwargs["package"], viewer.kwargs["arguments"]) == (
+        "rqt_image_view",
+        ["amodal/overlay"],
+    )
+    assert demo_file["_viewer"]({"view": "false"}) == []
+
+
+def test_rviz_opens_the_file_that_comes_along(launch_file, installed):
+    installed("rviz2")
     (rviz,) = view(launch_file, view="rviz")
     assert (rviz["package"], rviz["executable"], rviz["remappings"]) == ("rviz2", "rviz2", [])
     option, config = rviz["arguments"]
