@@ -75,6 +75,7 @@ class Maker3D:
         self._missing = {
             name: Doubt(faults, Fault.NO_3D, name, begin=MISSES_IN_A_ROW, end=1) for name in LACKS
         }
+        self._wanted = False
 
     def counts(self) -> Mapping[str, int]:
         """What was missing so far, by name."""
@@ -94,6 +95,7 @@ class Maker3D:
             frame: it, and its depth.
             wanted: what is made.
         """
+        self._begin(wanted=True)
         try:
             geometry = self._reader.read(frame)
         except MissingError as missing:
@@ -117,11 +119,36 @@ class Maker3D:
             points = cloud_message(clouds, geometry.header)
         return Frame3D(boxes, points, markers)
 
+    def look(self, frame: DepthFrame) -> None:
+        """Tell what is wrong with the depth of a frame of which nobody wants 3D.
+
+        Who hides whom is found by depth as well, and the robot is put together before somebody
+        subscribes.
+
+        Args:
+            frame: its depth.
+        """
+        self._begin(wanted=False)
+        try:
+            if self._reader.look(frame):
+                self._note(None, "")
+        except MissingError as missing:
+            self._note(missing.counter, f"depth is not used, masks alone say the order: {missing}")
+
     def clear(self) -> None:
         """End all alarms."""
+        self._clear_missing()
+        self._reader.clear()
+
+    def _begin(self, wanted: bool) -> None:
+        """What is missing means something else where 3D is wanted: it is told again."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._clear_missing()
+
+    def _clear_missing(self) -> None:
         for doubt in self._missing.values():
             doubt.clear()
-        self._reader.clear()
 
     def _plane(
         self,

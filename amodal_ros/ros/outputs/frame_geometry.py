@@ -26,6 +26,7 @@ from amodal_ros.ros.watch.faults import Doubt, Fault, FaultLog
 from amodal_ros.ros.watch.plausibility import other_frame
 
 MISSES_IN_A_ROW = 3
+_LOOK_EVERY = 10  # frames of which nobody wants depth: reading one takes milliseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,7 @@ class GeometryReader:
             what: Doubt(faults, Fault.FRAME_ID, what) for what in ("depth images", "camera_info")
         }
         self._units = Doubt(faults, Fault.DEPTH_UNITS, begin=MISSES_IN_A_ROW)
+        self._unread = 0
 
     def read(self, frame: DepthFrame) -> FrameGeometry:
         """Of one frame.
@@ -86,13 +88,7 @@ class GeometryReader:
             MissingError: with what is missing, why, and what to do.
         """
         header, inputs = frame.header, frame.inputs
-        if isinstance(frame.depth, ImageDepth):
-            depth = frame.depth
-            self._look_at_info(depth.info_frame, header)
-            self._look_at_depth(depth.depth_frame, header, inputs)
-            self._units.see(depth.units)
-        else:
-            depth = self._read_depth(frame, frame.depth)
+        depth = self._image_depth(frame, frame.parameters.transform_timeout)
         to_published, published, late = RigidTransform.identity(), header, depth.late
         if inputs.target_frame:
             stamp_ns, patience_s = stamp_to_ns(header.stamp), frame.parameters.transform_timeout
@@ -101,28 +97,50 @@ class GeometryReader:
             )
             late |= waited
             published = Header(stamp=header.stamp, frame_id=inputs.target_frame)
-        if not np.isfinite(depth.depth_m).any():
-            raise MissingError(BAD_DEPTH, "no pixel of the depth image has a depth")
         return FrameGeometry(depth.depth_m, depth.camera, to_published, published, late)
+
+    def look(self, frame: DepthFrame) -> bool:
+        """Look at a frame of which nobody wants 3D: who hides whom is found by its depth too.
+
+        Depth that nobody has read is read now and then. Nothing is waited for.
+
+        Returns:
+            Whether it was looked at.
+
+        Raises:
+            MissingError: its depth cannot be used; with what is missing, why, and what to do.
+        """
+        if frame.depth is not None and not isinstance(frame.depth, ImageDepth):
+            self._unread += 1
+            if self._unread % _LOOK_EVERY != 1:
+                return False
+        self._image_depth(frame, timeout_s=0.0)
+        return True
 
     def clear(self) -> None:
         """End all alarms."""
         for doubt in (*self._frames.values(), self._units):
             doubt.clear()
 
-    def _read_depth(self, frame: DepthFrame, depth: DepthImage | None) -> ImageDepth:
+    def _image_depth(self, frame: DepthFrame, timeout_s: float) -> ImageDepth:
         """Looks at each message before it is used: what is wrong there may be why that fails."""
-        header, inputs, parameters = frame.header, frame.inputs, frame.parameters
-        if inputs.info is not None:
-            self._look_at_info(inputs.info.header.frame_id, header)
-        if depth is None:
-            raise MissingError(WITHOUT_DEPTH, inputs.why_no_depth(stamp_to_ns(header.stamp)))
-        self._look_at_depth(depth.header.frame_id, header, inputs)
-        metric = metric_depth(depth, parameters)
-        self._units.see(metric.units)
-        return read_image_depth(
-            header, frame.image_hw, metric, inputs, parameters.transform_timeout
-        )
+        header, inputs, depth = frame.header, frame.inputs, frame.depth
+        if isinstance(depth, ImageDepth):
+            self._look_at_info(depth.info_frame, header)
+            self._look_at_depth(depth.depth_frame, header, inputs)
+            self._units.see(depth.units)
+        else:
+            if inputs.info is not None:
+                self._look_at_info(inputs.info.header.frame_id, header)
+            if depth is None:
+                raise MissingError(WITHOUT_DEPTH, inputs.why_no_depth(stamp_to_ns(header.stamp)))
+            self._look_at_depth(depth.header.frame_id, header, inputs)
+            metric = metric_depth(depth, frame.parameters)
+            self._units.see(metric.units)
+            depth = read_image_depth(header, frame.image_hw, metric, inputs, timeout_s)
+        if not np.isfinite(depth.depth_m).any():
+            raise MissingError(BAD_DEPTH, "no pixel of the depth image has a depth")
+        return depth
 
     def _look_at_info(self, frame_id: str, header: Header) -> None:
         """At whether intrinsics are of the image's camera."""

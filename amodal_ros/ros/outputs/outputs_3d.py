@@ -59,11 +59,11 @@ class Outputs3D:
         return self._maker.counts()
 
     def publish(self, objects: Sequence[TrackedObject], frame: DepthFrame) -> None:
-        """Publish one frame's, if somebody subscribes; what is missing is counted and told."""
+        """Publish one frame's, if somebody subscribes; what is missing is told in any case."""
         publishers = self._publishers
         wanted = Wanted3D(*(bool(one.get_subscription_count()) for one in publishers))
         if not any(wanted):
-            self.clear()
+            self._maker.look(frame)
             return
         made = self._maker.make(objects, frame, wanted)
         if made is None:

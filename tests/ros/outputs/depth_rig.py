@@ -58,9 +58,11 @@ def info_message(header, p=True) -> CameraInfo:
 
 
 class DepthCamera:
-    """The rig's camera, with depth."""
+    """The rig's camera, with depth; `wanted`: somebody subscribes to boxes and points."""
 
-    def __init__(self, make_rig, latched_info=False, depth_transport="raw", **parameters):
+    def __init__(
+        self, make_rig, latched_info=False, depth_transport="raw", wanted=True, **parameters
+    ):
         self.rig = make_rig(
             activate=False,
             depth_topic="camera/depth",
@@ -82,16 +84,18 @@ class DepthCamera:
             self.depths = camera.node.create_publisher(
                 CompressedImage, "camera/depth/compressedDepth", 10
             )
-        self.boxes = camera.subscribe(Detection3DArray, "amodal/detections_3d")
-        self.clouds = camera.subscribe(PointCloud2, "amodal/points")
+        subscribed = {"/amodal/detections_3d": Detection3DArray, "/amodal/points": PointCloud2}
+        self.boxes, self.clouds = (
+            camera.subscribe(kind, name[1:]) if wanted else [] for name, kind in subscribed.items()
+        )
         self.rig.wait_connected(camera)
         outputs = [p for p in self.rig.node.publishers if p.topic_name.startswith("/amodal/")]
-        wanted = ("/amodal/detections_3d", "/amodal/points")
+        connected = subscribed if wanted else ()
         camera.wait(
             lambda: (
                 self.depths.get_subscription_count()
                 and self.infos.get_subscription_count()
-                and all(p.get_subscription_count() for p in outputs if p.topic_name in wanted)
+                and all(p.get_subscription_count() for p in outputs if p.topic_name in connected)
             ),
             "the connection",
         )

@@ -162,3 +162,25 @@ def test_what_lasts_is_an_alarm_with_its_cause_and_ends(depth_camera, depth, inf
     for _ in range(11):
         depth_camera.ask()
     camera.diagnostics("camera", lambda status: status.level == DiagnosticStatus.OK)
+
+
+@pytest.mark.parametrize(
+    ("depth", "alarm", "text"),
+    [
+        (
+            lambda header: depth_message(header, values=2),
+            "depth_in_other_units",
+            "the median depth is 0.002 m: 16UC1 is read as millimetres",
+        ),
+        (None, "no_3d_output", "depth is not used, masks alone say the order: no depth image has"),
+    ],
+)
+def test_wrong_depth_is_told_while_nobody_subscribes_to_3d(make_rig, depth, alarm, text):
+    """Who hides whom is found by depth as well."""
+    depth_camera = DepthCamera(make_rig, wanted=False)
+    for _ in range(3):
+        depth_camera.ask(depth, boxes=(BOX, (50.0, 40.0, 90.0, 90.0)))
+    state = depth_camera.rig.camera.diagnostics(
+        "camera", lambda status: status.level == DiagnosticStatus.WARN
+    )
+    assert state[f"alarm_{alarm}"].startswith(text)

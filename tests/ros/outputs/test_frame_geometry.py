@@ -58,6 +58,12 @@ class Reader:
                 found = missing
         return found
 
+    def look(self, depth, inputs, times=1, **parameters):
+        """Looks at frames of which nobody wants 3D; how many were looked at."""
+        given = PerceptionParameters.from_mapping(parameters)
+        frame = DepthFrame(IMAGE, HW, depth, inputs, given)
+        return sum(self.reader.look(frame) for _ in range(times))
+
     def alarms(self) -> list[str]:
         return [f"{fault.value}: {text}" for fault, text in self.faults.alarms()]
 
@@ -144,3 +150,26 @@ def test_depth_of_a_camera_beside_may_have_a_frame_of_its_own():
     assert not reader.alarms()
     assert geometry.depth_m[60, 80] == pytest.approx(DEPTH_M)
     assert geometry.header is IMAGE
+
+
+def test_depth_that_nobody_wants_is_looked_at_now_and_then():
+    reader, inputs = Reader(), source(target_frame="base")  # where there is no way to
+    assert reader.look(in_other_units(), inputs, 10 * MISSES_IN_A_ROW) == MISSES_IN_A_ROW
+    assert reader.faults.has_alarm(Fault.DEPTH_UNITS)
+    assert reader.look(depth_message(ELSEWHERE), inputs, 1) == 1
+    assert "depth images have the frame 'depth_camera'" in "".join(reader.alarms())
+
+
+def test_depth_that_was_read_for_the_order_is_looked_at_always():
+    reader, inputs = Reader(), source()
+    metric = metric_depth(in_other_units(), PerceptionParameters())
+    read = read_image_depth(IMAGE, HW, metric, inputs, timeout_s=0.0)
+    assert reader.look(read, inputs, MISSES_IN_A_ROW) == MISSES_IN_A_ROW
+    assert reader.faults.has_alarm(Fault.DEPTH_UNITS)
+
+
+def test_depth_that_cannot_be_used_is_told_though_nobody_wants_it():
+    with pytest.raises(MissingError, match="no depth"):
+        Reader().look(None, source())
+    with pytest.raises(MissingError, match="no camera_info"):
+        Reader().look(depth_message(IMAGE), source(info=None))
