@@ -16,6 +16,7 @@ import numpy as np
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.depth_steps import DepthSteps
+from amodal_ros.occlusion.junctions import Junctions
 from amodal_ros.occlusion.order import consistent_order, cycles, layers
 from amodal_ros.occlusion.pairs import LEAST_HIDDEN, Pair, decide
 from amodal_ros.occlusion.shapes import Painted, Shape, meeting_pairs, paint
@@ -86,7 +87,8 @@ def occlusion_graph(
     shapes = [Shape.of(seen, whole) for seen, whole in zip(visible, amodal, strict=True)]
     meeting = meeting_pairs(shapes)
     depths = None if depth_m is None else DepthSteps(shapes, depth_m)
-    found = [decide(shapes, indices, depths, upright) for indices in meeting]
+    junctions = Junctions(shapes)
+    found = [decide(shapes, indices, junctions, depths, upright) for indices in meeting]
     pairs = [pair for pair in found if pair is not None]
     kept = consistent_order(len(shapes), pairs)
     followed = [pair for pair, keep in zip(pairs, kept, strict=True) if keep]

@@ -4,13 +4,17 @@
 Where the amodal masks of two objects overlap, the one in front is that of which more is seen there
 and not of the other. Both completions say the same: a pixel that is seen of the one and hidden of
 the other is one where the latter was completed beneath the former. The fewer pixels show it, and
-the more of them both claim as seen, the less it counts. Then it counts too who reaches lower in
-the image: of things that stand on something, an upright camera sees the nearer one's foot lower.
-Not of two of which one's outline holds the other's: it lies in it, or is hidden behind it, which
-masks say.
+the more of them both claim as seen, the less it counts.
+
+Completions err where what is seen does not, so two more witnesses are heard, each of which counts
+as much as masks of which every pixel agrees. Whose outline goes on where the border of the two
+ends (`junctions.py`). And who reaches lower in the image: of things that stand on something, an
+upright camera sees the nearer one's foot lower. Not of two of which one's outline holds the
+other's: it lies in it, or is hidden behind it, which masks say.
+
 A thing that another claims nearly whole, though both show it, lies on that: food on its plate.
 
-A depth image counts as much as the clearest masks, wherever it tells the two apart.
+A depth image counts as much as one and a half of them, wherever it tells the two apart.
 
 `web/page/app/occlusion.js` has the same rule, without depth.
 """
@@ -25,23 +29,26 @@ import numpy as np
 
 from amodal_ros.image.cropped import common_box
 from amodal_ros.occlusion.depth_steps import DepthSteps
+from amodal_ros.occlusion.junctions import Junctions
 from amodal_ros.occlusion.shapes import Shape
 
 # Share of an object's amodal mask of which less does not count as hidden: masks are not exact at
 # borders.
 LEAST_HIDDEN = 0.01
 # Two objects hide each other where the weaker side hides this share of what both hide, and each of
-# them that share of the other's amodal mask. What is interlaced is close, too.
-_MUTUAL, _MUTUAL_LEAST, _MUTUAL_STEP_M = 0.25, 0.03, 0.05
-# How much a foot that is lower by half of the smaller object's height counts. 1: as much as masks
-# of which every pixel agrees.
-_FOOT = 0.75
+# them that share of the other's amodal mask. What is interlaced is close, too, and not
+# nearly all borders end at the outline of the same one.
+_MUTUAL, _MUTUAL_LEAST, _MUTUAL_STEP_M, _MUTUAL_JUNCTION = 0.25, 0.03, 0.05, 0.8
+# How much a foot that is lower by half of the smaller object's height counts, and an outline that
+# goes on where the other's ends. 1: as much as masks of which every pixel agrees.
+_FOOT = 1.0
+_JUNCTION = 1.0
 # An outline holds another one with this share of its pixels.
 _HOLDS = 0.95
 # A thing lies on another that claims this share of its amodal mask as seen, and it does too.
 _LIES_ON = 0.9
-# How much the depth image counts: as much as masks of which every pixel agrees.
-_DEPTH = 1.0
+# How much the depth image counts.
+_DEPTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,10 @@ class _Overlap:
             claimed=claimed,
         )
 
+    def held(self, first: Shape, second: Shape) -> bool:
+        """Whether the outline of one of the two holds the other's."""
+        return self.area >= _HOLDS * min(first.area, second.area)
+
     def turned(self) -> _Overlap:
         """With the two objects exchanged."""
         return _Overlap(self.area, self.others, self.own, self.claimed)
@@ -114,6 +125,7 @@ class _Overlap:
 def decide(
     shapes: Sequence[Shape],
     indices: tuple[int, int],
+    junctions: Junctions,
     depths: DepthSteps | None,
     upright: bool,
 ) -> Pair | None:
@@ -122,36 +134,45 @@ def decide(
     Args:
         shapes: of all objects.
         indices: of the two.
+        junctions: of the outlines of all objects.
         depths: of all objects; None: there are none.
         upright: whether the image's lower side is the ground's.
     """
     first, second = (shapes[index] for index in indices)
     overlap = _Overlap.of(first, second)
+    junction = junctions.towards_first(*indices)
     step_m = 0.0 if depths is None else depths.between(*indices)
-    towards = _towards_first(first, second, overlap, upright)
+    if overlap.claimed >= _LIES_ON * min(first.area, second.area):
+        towards = float(np.sign(second.area - first.area))
+    else:
+        towards = _by_masks(first, second, overlap)
+        if upright and not (towards and overlap.held(first, second)):
+            towards += _FOOT * _by_feet(first, second)
+        towards += _JUNCTION * junction
     towards += _DEPTH * float(np.sign(step_m))
     if not towards:
         return None
     if towards < 0:
         first, second, indices = second, first, indices[::-1]
         overlap, step_m = overlap.turned(), 0.0 - step_m
-    return _pair(first, second, indices, overlap, step_m, abs(towards))
+    close = abs(step_m) < _MUTUAL_STEP_M and abs(junction) < _MUTUAL_JUNCTION
+    mutual = close and _hide_each_other(first, second, overlap)
+    return _pair(first, second, indices, overlap, step_m, abs(towards), mutual)
 
 
-def _towards_first(first: Shape, second: Shape, overlap: _Overlap, upright: bool) -> float:
-    """Above 0: the first lies in front. Masks say at most 1, feet at most `_FOOT`."""
-    if overlap.claimed >= _LIES_ON * min(first.area, second.area):
-        return float(np.sign(second.area - first.area))
-    # Masks are not exact along the border that two objects share, which is about as long.
-    border = math.sqrt(min(first.area, second.area)) / 2
+def _by_masks(first: Shape, second: Shape, overlap: _Overlap) -> float:
+    """Above 0: the first lies in front; from -1 to 1."""
+    # Completions are off along the border that two objects share, by a few times its length.
+    border = math.sqrt(min(first.area, second.area))
     seen = overlap.own + overlap.others + overlap.claimed
-    towards = (overlap.own - overlap.others) / (seen + border)
-    held = overlap.area >= _HOLDS * min(first.area, second.area)
-    if upright and not (held and towards):
-        drop = first.box_xyxy[3] - second.box_xyxy[3]
-        reach = min(first.height, second.height) / 2
-        towards += _FOOT * min(max(drop / reach, -1.0), 1.0)
-    return towards
+    return (overlap.own - overlap.others) / (seen + border)
+
+
+def _by_feet(first: Shape, second: Shape) -> float:
+    """Above 0: the first reaches lower in the image; from -1 to 1."""
+    drop = first.box_xyxy[3] - second.box_xyxy[3]
+    reach = min(first.height, second.height) / 2
+    return min(max(drop / reach, -1.0), 1.0)
 
 
 def _pair(
@@ -161,6 +182,7 @@ def _pair(
     overlap: _Overlap,
     step_m: float,
     strength: float,
+    mutual: bool,
 ) -> Pair:
     covered = overlap.own + overlap.claimed
     if not covered and not overlap.others:  # something else lies over both
@@ -175,7 +197,7 @@ def _pair(
         step_m=step_m,
         strength=strength,
         hides=covered > 0 and covered >= LEAST_HIDDEN * back.area,
-        mutual=abs(step_m) < _MUTUAL_STEP_M and _hide_each_other(front, back, overlap),
+        mutual=mutual,
         contradicted=_contradict(front, back, overlap, step_m),
     )
 

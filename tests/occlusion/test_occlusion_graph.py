@@ -101,9 +101,9 @@ def test_what_lies_on_a_thing_is_smaller() -> None:
 
 
 def test_a_seam_hides_nothing() -> None:
-    front, back = block(0, 20), block(19, 60, 0, 40)
+    front, back = block(0, 20), block(19, 60, 0, 35)
     assert graph_of((front, front), (back & ~front, back)).hidings[1].occluders == (0,)
-    back = block(19, 60, 0, 40) & ~block(19, 20, 5, 25)  # 10 of 1630 pixels
+    back = block(19, 60, 0, 35) & ~block(19, 20, 5, 25)  # 10 of 1425 pixels
     graph = graph_of((front, front), (back & ~front, back))
     assert graph.hidings[1].occluders == ()
     assert graph.hidings[1].unknown_share == 0.0

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.graph import occlusion_graph
+from amodal_ros.occlusion.junctions import Junctions
 from amodal_ros.occlusion.pairs import Pair
+from amodal_ros.occlusion.shapes import Shape
 from tests.occlusion.drawn import HW, blob, block
 from tests.web.port import Port, mask
 
@@ -95,6 +98,24 @@ def test_the_page_and_the_node_have_one_rule(port: Port) -> None:
             assert one["mutual"] == pair.mutual
         said += len(found)
     assert said > 50
+
+
+def test_outlines_that_go_on_are_those_of_the_node(port: Port) -> None:
+    rng, told = np.random.default_rng(0), 0
+    for _ in range(40):
+        ellipses = [np.zeros((90, 110), np.uint8) for _ in range(3)]
+        for drawn in ellipses:
+            centre, axes = rng.integers(20, 80, 2).tolist(), rng.integers(6, 32, 2).tolist()
+            cv2.ellipse(drawn, centre, axes, float(rng.integers(180)), 0, 360, 1, -1)
+        first, second, hole = (drawn.astype(bool) for drawn in ellipses)
+        seen = [first & ~hole, second & ~first & (rng.random(first.shape) < 0.98)]
+        masks = [CroppedMask.of(one) for one in seen]
+        junctions = Junctions([Shape.of(one, one) for one in masks])
+        expected = junctions.towards_first(0, 1)
+        found = port.call("towardsFirst", seen=[mask(one) for one in seen])
+        assert found == pytest.approx(expected, abs=1e-6)
+        told += expected != 0
+    assert told > 15
 
 
 def test_occlusion_rate(port: Port) -> None:

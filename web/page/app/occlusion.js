@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is hidden, and by whom.
 
+import { Junctions } from "./junctions.js";
+
 /** 1 - |visible| / |amodal|; 0 for an empty amodal mask. */
 export function occlusionRate(visible, amodal) {
   const whole = amodal.area;
@@ -9,12 +11,10 @@ export function occlusionRate(visible, amodal) {
 
 /**
  * Two objects hide each other where the weaker side hides this share of what both hide, and each of
- * them that share of the other's amodal mask.
+ * them that share of the other's amodal mask; not where nearly all borders end at the outline of
+ * the same one.
  */
-const [MUTUAL, MUTUAL_LEAST] = [0.25, 0.03];
-
-/** How much a foot that is lower by half of the smaller object's height counts. */
-const FOOT = 0.75;
+const [MUTUAL, MUTUAL_LEAST, MUTUAL_JUNCTION] = [0.25, 0.03, 0.8];
 
 /** An outline holds another one with this share of its pixels. */
 const HOLDS = 0.95;
@@ -26,10 +26,11 @@ const LIES_ON = 0.9;
  * Which object hides which: the rule of `amodal_ros/occlusion/pairs.py`, without depth.
  *
  * Where two amodal masks overlap, the object in front is the one of which more is seen there and
- * not of the other. The fewer pixels show it, and the more both claim, the more it counts whose
- * foot is lower in the picture; not where masks tell of two of which one's outline holds the
- * other's. What another claims nearly whole, though both show it, lies on that. What both claim
- * belongs to the one in front.
+ * not of the other. The fewer pixels show it, and the more both claim, the less it counts. As much
+ * as the clearest masks count whose outline goes on where the other's ends, and whose foot is
+ * lower by half of the smaller object's height; feet not where masks tell of two of which one's
+ * outline holds the other's. What another claims nearly whole, though both show it, lies on that.
+ * What both claim belongs to the one in front.
  *
  * @param {{id: number, visible: Mask, amodal: Mask}[]} objects
  * @param {number} least share of the hidden object's amodal mask, below which a pair is left out:
@@ -39,24 +40,27 @@ const LIES_ON = 0.9;
  */
 export function occlusionOrder(objects, least = 0.01) {
   const [areas, boxes] = ["area", "box"].map((what) => objects.map(({ amodal }) => amodal[what]));
+  const junctions = new Junctions(objects);
   const pairs = [];
   objects.forEach((a, i) => objects.slice(i + 1).forEach((b, k) => {
     const [areaA, areaB, boxA, boxB] = [areas, boxes].flatMap((of) => [of[i], of[i + 1 + k]]);
     const { ofA, ofB, ofBoth, overlap } = overlapCounts(a, b);
     if (!overlap) return;
     const smaller = Math.min(areaA, areaB);
+    const masks = (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller));
     const reach = Math.min(boxA[3] - boxA[1], boxB[3] - boxB[1]) / 2;
-    const drop = ofA - ofB && overlap >= HOLDS * smaller ? 0
+    const feet = masks && overlap >= HOLDS * smaller ? 0
       : Math.max(-1, Math.min((boxA[3] - boxB[3]) / reach, 1));
-    const towards = ofBoth >= LIES_ON * smaller ? areaB - areaA
-      : (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller) / 2) + FOOT * drop;
+    const junction = junctions.towardsFirst(i, i + 1 + k);
+    const towards = ofBoth >= LIES_ON * smaller ? areaB - areaA : masks + feet + junction;
     if (!towards) return;
     const [front, back, own, others, frontArea, backArea] = towards > 0
       ? [a, b, ofA, ofB, areaA, areaB] : [b, a, ofB, ofA, areaB, areaA];
     // Where neither is seen, something else lies over both.
     const share = (own + ofBoth || (others ? 0 : overlap)) / backArea;
     if (share < least) return;
-    const mutual = Math.min(own, others) > MUTUAL * (own + others)
+    const mutual = Math.abs(junction) < MUTUAL_JUNCTION
+      && Math.min(own, others) > MUTUAL * (own + others)
       && own > MUTUAL_LEAST * backArea && others > MUTUAL_LEAST * frontArea;
     pairs.push({ front: front.id, back: back.id, share, mutual });
   }));
