@@ -303,7 +303,8 @@ def _load_named(
 def _load_verified(
     manifest: ModelManifest, options: EngineOptions, memory: MemoryManifest | None
 ) -> Engine:
-    backend = open_backend(with_memory(manifest, memory), options)
+    whole = with_memory(manifest, memory)
+    backend = open_backend(whole, options)
     exact = options.backend == ONNXRUNTIME and options.on_cpu
     exact = exact and manifest.compute_precision == "fp32"
     try:
@@ -311,7 +312,11 @@ def _load_verified(
             ensure_engines_true(manifest, backend, memory)
         elif options.verify or not exact:
             note = None if options.verify else _pass_note(backend, options)
-            ensure_true(manifest, backend, options.rows, note, memory)
+            compared = ensure_true(manifest, backend, options.rows, note, memory)
+            if compared and note is not None:
+                # As at every later start: what the gate needed of memory is not kept.
+                backend.close()
+                backend = open_backend(whole, options)
     except AmodalError:
         backend.close()
         raise

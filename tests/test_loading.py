@@ -129,7 +129,7 @@ def test_a_broken_bf16_graph_is_refused(
     """Precision auto goes on with f32, and says so; bf16 by name does not start."""
     openvino.broken = ("bf16",)
     predictor = load_predictor(folder, options(tmp_path, backend))
-    assert openvino.opened == ["bf16", "f32"]
+    assert openvino.opened == ["bf16", "f32", "f32"]  # again after the gate: see below
     assert predictor.backend.name == "openvino/CPU f32"
     assert "openvino/CPU bf16 fails the precision gate" in caplog.text
     assert "openvino/CPU bf16 fails the precision gate" in predictor.notes["backend_asked_for"]
@@ -166,6 +166,27 @@ def test_an_engine_is_compared_once(
         caplog.clear()
         load_predictor(folder, options(tmp_path, "openvino", max_batch=5))
         assert text in caplog.text
+
+
+def test_what_the_gate_needed_of_memory_is_not_kept(
+    folder: Path, tmp_path: Path, openvino: type[FakeOpenVino], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first start goes on with graphs that are opened as at each later one."""
+    backends, real = [], loading.open_backend
+
+    def opened(*given: Any) -> Any:
+        backends.append(real(*given))
+        return backends[-1]
+
+    monkeypatch.setattr(loading, "open_backend", opened)
+    predictor = load_predictor(folder, options(tmp_path, "openvino"))
+    compared, used = backends
+    assert predictor.backend is used
+    with pytest.raises(BackendError):
+        compared.run("prefix", {})
+    predictor.warm_up()
+    load_predictor(folder, options(tmp_path, "openvino"))
+    assert len(backends) == 3
 
 
 def test_onnxruntime_is_compared_when_asked(folder: Path, tmp_path: Path, caplog) -> None:

@@ -70,7 +70,7 @@ def ensure_true(
     max_batch: int,
     note: PassNote | None = None,
     memory: MemoryManifest | None = None,
-) -> None:
+) -> bool:
     """Compares an engine's masks with the model folder's reference, unless a pass was noted.
 
     Args:
@@ -81,6 +81,9 @@ def ensure_true(
         memory: of a SAM 2 whose video path the backend has loaded as well: it is compared with
             ONNX Runtime's on the CPU.
 
+    Returns:
+        Whether they were compared.
+
     Raises:
         RefusedEngineError: when they differ too much.
         BackendError: when the engine fails.
@@ -88,7 +91,7 @@ def ensure_true(
     """
     whole = with_memory(manifest, memory)
     if note is not None and note.stands(whole):
-        return
+        return False
     logger.info("%s: first load on this machine; comparing its masks with fp32", backend.name)
     reference = load_reference(manifest.reference_path)
     fp32 = None if memory is None else OnnxRuntimeBackend(whole)
@@ -110,6 +113,7 @@ def ensure_true(
     logger.info("%s", report)
     if note is not None:
         note.write(whole, report)
+    return True
 
 
 def ensure_engines_true(

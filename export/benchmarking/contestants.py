@@ -33,7 +33,7 @@ from amodal_ros.loading import EngineOptions, open_backend
 from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
 from amodal_ros.model_folder.small import load_small
 
-KINDS = ("ours", "small", "naive", "base", "torch")
+KINDS = ("ours", "small", "both", "naive", "base", "torch")
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # MobileSAM's, for `base`
 _BASE_SIZE = 1024
 
@@ -55,7 +55,7 @@ class Entry:
     Attributes:
         kind: one of `KINDS`.
         folder: of the model, or of the base weights with `base` and `torch`.
-        backend: engine of `ours`, `small` and `naive`.
+        backend: engine of `ours`, `small`, `both` and `naive`.
         provider: ONNX Runtime's execution provider.
         threads: of the engine.
     """
@@ -78,7 +78,7 @@ def open_contestant(entry: Entry) -> Contestant:
         AmodalError: when its model or engine cannot be used as asked.
         ImportError: with `torch`, when torch or mobile_sam is missing.
     """
-    if entry.kind in ("ours", "small"):
+    if entry.kind in ("ours", "small", "both"):
         return Ours(entry)
     if entry.kind == "naive":
         return Naive(entry)
@@ -103,18 +103,22 @@ def _engine(entry: Entry) -> EngineOptions:
 
 
 class Ours:
-    """The predictor, as the node uses it; with `small` at the model's smaller size."""
+    """The predictor, as the node uses it.
+
+    With kind `small` at the model's smaller size, with `both` at each size, one after the other.
+    """
 
     def __init__(self, entry: Entry) -> None:
         manifest, options = load_manifest(entry.folder), _engine(entry)
-        if entry.kind == "small":
+        small = None
+        if entry.kind != "ours":
             small = load_small(manifest)
             if small is None:
                 raise InvalidInputError(f"{entry.folder}: expected graphs of a smaller size")
-            manifest = small
-        self.predictor = AmodalPredictor(
-            manifest, open_backend(manifest, options), options.rows, parallel=not options.on_cpu
-        )
+        if entry.kind == "small" and small is not None:
+            manifest, small = small, None
+        beside = None if small is None else _opened(small, options)
+        self.predictor = _opened(manifest, options, beside)
         self.timings_ms: dict[str, float] = {}
 
     def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> Any:
@@ -125,11 +129,23 @@ class Ours:
         for step, value in found.timings_ms.items():
             spent[step] = spent.get(step, 0.0) + value
         self.timings_ms = spent
+        if self.predictor.looks_small:
+            self.predictor.predict(features, boxes_xyxy, small=[True] * len(boxes_xyxy))
         return found.amodal_masks, found.visible_masks
 
     def close(self) -> None:
         """Frees the engine."""
         self.predictor.close()
+
+
+def _opened(
+    manifest: ModelManifest, options: EngineOptions, small: AmodalPredictor | None = None
+) -> AmodalPredictor:
+    """A predictor whose engine nobody compared with fp32's masks."""
+    backend = open_backend(manifest, options)
+    return AmodalPredictor(
+        manifest, backend, options.rows, parallel=not options.on_cpu, small=small
+    )
 
 
 class Naive:

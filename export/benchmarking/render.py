@@ -99,6 +99,7 @@ def _comparison(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         ("ours small / base", "ratio_base_small", 2),
         ("ours small / base, same engine", "ratio_base_same_small", 2),
         ("peak MB", "rss_mb", 0),
+        ("peak at both sizes MB", "rss_both_mb", 0),
     ]
     shown = [column for column in columns if rows[0].get(column[1]) is not None]
     table: list[Row] = [["objects", *(name for name, _, _ in shown)]]

@@ -179,14 +179,27 @@ def test_the_smaller_size_is_timed_beside_the_full_one(
     assert "ours small" not in comparison._entries(models, settings)
     with pytest.raises(InvalidInputError, match="expected graphs of a smaller size"):
         open_contestant(settings.entry("small", folders["roi"]))
+    with pytest.raises(InvalidInputError, match="expected graphs of a smaller size"):
+        open_contestant(settings.entry("both", folders["roi"]))
     for module in (comparison, contestants):  # as if the folder had a second size, of equal graphs
         monkeypatch.setattr(module, "load_small", lambda manifest: manifest)
+    asked = []
+
+    def in_another_process(entry: Entry, objects: int) -> float:  # there the folder has one size
+        if entry.kind == "both":
+            asked.append(entry.kind)
+            return 1.0
+        return peak_rss_mb(entry, objects)
+
+    monkeypatch.setattr(comparison, "peak_rss_mb", in_another_process)
     found = compare(models, settings)
     (row,) = found["results"]
     assert row["ratio_naive_small"] == pytest.approx(
         row["ours_small_ms"] / row["naive_ms"], rel=1e-3
     )
     assert row["ratio_base_small"] > 0
+    assert asked == ["both"]
+    assert row["rss_both_mb"] > 0
     assert "ours small" not in found["rss_mb_of_others"]
     path = tmp_path / "document.md"
     path.write_text("<!-- generated many objects -->\n<!-- end many objects -->\n")

@@ -16,6 +16,7 @@ import torch
 from onnx.external_data_helper import uses_external_data
 
 from amodal_ros import loading
+from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER
 from amodal_ros.errors import BackendError, InvalidInputError, ManifestError
 from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import load_manifest
@@ -23,6 +24,8 @@ from amodal_ros.model_folder.small import SMALL_NAME, load_small
 from amodal_ros.modeling.amodal_sam import AmodalSam, build_sam
 from amodal_ros.modeling.config import AmodalConfig
 from export import small as small_module
+from export.benchmarking.contestants import Entry, Ours, open_contestant
+from export.benchmarking.scene import draw_scene
 from export.folder import publish
 from export.options import ExportOptions, check_options, parse_options
 from export.source import SourceModel
@@ -103,6 +106,24 @@ def test_engines_run_both_sizes(folder: Path, tmp_path: Path, backend: str) -> N
     plain = load_predictor(folder, engine, small_looks=False)
     assert (plain.looks_small, plain.notes["small_looks"]) == (False, "no")
     plain.close()
+
+
+def test_memory_is_measured_at_both_sizes(folder: Path) -> None:
+    contestant = open_contestant(Entry("both", str(folder), "onnxruntime", CPU_PROVIDER, 1))
+    assert isinstance(contestant, Ours)
+    sizes = []
+    for predictor in (contestant.predictor, contestant.predictor._small):
+        run = predictor.backend.run
+
+        def counted(graph, inputs, run=run, predictor=predictor):
+            sizes.append((graph, predictor.manifest.image_size))
+            return run(graph, inputs)
+
+        predictor.backend.run = counted
+    contestant.run(*draw_scene(1))
+    contestant.close()
+    graphs = ("prefix", "suffix", "decoder")
+    assert sizes == [(graph, size) for size in (SMALL, HALF) for graph in graphs]
 
 
 def test_tensorrt_has_the_full_size_alone_and_says_so(

@@ -18,6 +18,7 @@ from amodal_ros.backends.openvino.compiling import (
     PrecisionHint,
     import_openvino,
 )
+from amodal_ros.backends.openvino.mapped_cache import forget_pages
 from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import ModelManifest
 
@@ -57,6 +58,8 @@ class OpenVinoBackend:
             import_openvino(), device, PrecisionHint.parse(precision), threads, cache_dir
         )
         self._specs = manifest.graphs
+        self._cache_dir = cache_dir
+        self._unsettled = set(manifest.graphs)  # their weights have not all been packed yet
         self._lock = threading.Lock()
         self._interrupted = False
         self._running: list[Any] = []  # the requests in progress
@@ -64,6 +67,7 @@ class OpenVinoBackend:
             graph: compiler.compile(manifest.path_of(graph), spec)
             for graph, spec in manifest.graphs.items()
         }
+        self._forget_pages()
         self.device, self.device_name, self.version = (
             device,
             compiler.device_name,
@@ -95,6 +99,9 @@ class OpenVinoBackend:
         names = [output.name for output in spec.outputs]
         outputs = self._run_request(graph, compiled, names, inputs)
         check_tensors(f"{graph} output", spec.outputs, outputs, lengths)
+        if graph in self._unsettled:  # some weights are packed in the first run
+            self._unsettled.discard(graph)
+            self._forget_pages()
         return outputs
 
     def interrupt(self) -> None:
@@ -107,6 +114,10 @@ class OpenVinoBackend:
     def close(self) -> None:
         """Frees the graphs; afterwards `run` raises BackendError."""
         self._graphs.clear()
+
+    def _forget_pages(self) -> None:
+        if self._cache_dir is not None:
+            forget_pages(self._cache_dir)
 
     def _run_request(
         self,

@@ -68,12 +68,13 @@ class CompiledGraph:
 
     def __init__(self, openvino: Any, compile_for: Any, fixed_shapes: bool) -> None:
         self._openvino = openvino
-        self._compile_for = compile_for
         self._fixed_shapes = fixed_shapes
         self._lock = threading.Lock()
         self._compiled: dict[Any, Any] = {}
         self._idle: dict[Any, list[Any]] = {}
         self.precision = ""
+        # It holds the graph as read, weights and all: not kept where nothing is compiled later.
+        self._compile_for = compile_for if fixed_shapes else None
         if not fixed_shapes:
             self._add(None, compile_for(None))
 
@@ -172,6 +173,7 @@ class Compiler:
                 self._options["INFERENCE_NUM_THREADS"] = threads
         if precision is not PrecisionHint.AUTO:
             self._options["INFERENCE_PRECISION_HINT"] = precision.value
+        self._keeps = cache_dir is not None
         if cache_dir is not None:
             self._options["CACHE_DIR"] = str(cache_dir)
 
@@ -202,6 +204,11 @@ class Compiler:
     def _compile(self, path: Path, model: Any) -> Any:
         try:
             compiled = self._core.compile_model(model, self._device, self._options)
+            if self._keeps and not compiled.get_property("LOADED_FROM_CACHE"):
+                # What was compiled just now holds its weights in memory. As it was kept it maps
+                # them from the file, as at every later start.
+                compiled = None
+                compiled = self._core.compile_model(model, self._device, self._options)
         except RuntimeError as error:
             raise BackendError(f"{path}: openvino cannot compile it: {error}") from error
         found, asked = precision_of(compiled), self._precision
