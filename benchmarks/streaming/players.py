@@ -13,7 +13,7 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_predictor
 from benchmarks.streaming.clip import Mosaic
 from benchmarks.streaming.played import Played, offline
-from benchmarks.streaming.report import OFFLINE
+from benchmarks.streaming.report import AHEAD, OFFLINE
 from benchmarks.streaming.virtual import (
     RealModel,
     TrueModel,
@@ -26,6 +26,7 @@ from export.benchmarking.contestants import Contestant, Entry, open_contestant
 # The node's parameters by contestant.
 NODES: Mapping[str, Mapping[str, float]] = {
     "budget": {"frame_budget": -1.0},
+    AHEAD: {"frame_budget": -1.0},
     "no budget": {"frame_budget": 0.0},
     "two objects": {"frame_budget": 0.0, "max_objects": 2},
 }
@@ -65,7 +66,8 @@ class Players:
             parameters: dict[str, object] = {"threads": options.threads, **NODES[name]}
             if options.model is not None:
                 parameters["model_dir"] = str(options.model)
-            with closing(NodePlayer(mosaic, parameters)) as node:
+            topic = "amodal/masks_ahead" if name == AHEAD else "amodal/masks"
+            with closing(NodePlayer(mosaic, parameters, topic)) as node:
                 yield lambda rate_hz: node.play(rate_hz, options.seconds)
 
     def close(self) -> None:
@@ -102,6 +104,7 @@ class Players:
             node = VirtualNode(
                 *(mosaic, model, options.virtual, options.virtual_small),
                 *(options.own, budget_s, most),
+                ahead_s=1 / rate_hz if name == AHEAD else 0.0,
             )
             return play_virtually(mosaic, node, rate_hz, options.seconds)
 

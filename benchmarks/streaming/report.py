@@ -10,6 +10,7 @@ from typing import Any
 from amodal_ros.reporting import markdown_table
 
 OFFLINE = "offline"
+AHEAD = "budget, ahead"  # asked where the objects will be when the next frame comes
 GAIN_LIMIT, SHARE_LIMIT = 10.0, 0.9  # at 10 Hz with 8 objects
 
 
@@ -26,6 +27,8 @@ def marks(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         found["points_over_no_budget"] = _mark(gain, GAIN_LIMIT, 2)
     if "budget" in full and full.get(OFFLINE):
         found["share_of_offline"] = _mark(full["budget"] / full[OFFLINE], SHARE_LIMIT, 3)
+    if AHEAD in full and full.get(OFFLINE):
+        found["share_of_offline_ahead"] = _mark(full[AHEAD] / full[OFFLINE], SHARE_LIMIT, 3)
     return found
 
 

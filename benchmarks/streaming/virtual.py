@@ -15,6 +15,7 @@ import numpy as np
 from amodal_ros.image.boxes import box_iou
 from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.tracking.ahead import Ahead
 from amodal_ros.tracking.asking import ask
 from amodal_ros.tracking.budget import count_small, part_of
 from amodal_ros.tracking.frames import BudgetedFrames, Look, Looked
@@ -165,6 +166,7 @@ class VirtualNode:
         own_s: seconds that all else takes for a frame.
         budget_s: of a frame; 0: all objects are looked at in each.
         max_objects: the node's parameter.
+        ahead_s: so long after its frame the masks are to be right; 0: in the frame itself.
     """
 
     def __init__(
@@ -176,7 +178,9 @@ class VirtualNode:
         own_s: float,
         budget_s: float,
         max_objects: int,
+        ahead_s: float = 0.0,
     ) -> None:
+        self._ahead, self._ahead_s = Ahead(), ahead_s
         self._mosaic, self._model, self._budget_s = mosaic, model, budget_s
         self._own_s, self._small = own_s, small_s > 0
         self._tracker = AmodalTracker(TrackerConfig(max_objects=max_objects))
@@ -203,6 +207,8 @@ class VirtualNode:
         else:
             objects = self._all(plan, look)
         self._looks.now_s += self._own_s / 2
+        if self._ahead_s > 0:
+            objects = self._ahead.moved(objects, stamp_s, self._ahead_s)
         return self._looks.now_s, named(objects, self._names)
 
     def _all(self, plan: TrackPlan, look: Look) -> tuple[TrackedObject, ...]:

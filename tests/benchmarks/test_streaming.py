@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from amodal_ros.errors import InvalidInputError
-from benchmarks.streaming.clip import Mosaic, Truth
+from amodal_ros.image.rle import encode_rle
+from benchmarks.streaming.clip import Mosaic, Truth, shots_of
 from benchmarks.streaming.play import play_to_contestant
 from benchmarks.streaming.played import pace
 from benchmarks.streaming.report import marks, write_picture
@@ -71,6 +74,38 @@ def test_the_clip_runs_there_and_back() -> None:
     assert max(abs(a - b) for a, b in pairwise(indices)) == 1
 
 
+def test_other_clips_lie_in_the_corners(tmp_path: Path) -> None:
+    """Two clips of four frames: an object in each, further right in each frame."""
+    images, annotations = [], []
+    for clip in (1, 2):
+        for frame in range(4):
+            number = len(images) + 1
+            name = f"{number}.png"
+            Image.fromarray(np.full((*HW, 3), 40 * clip, np.uint8)).save(tmp_path / name)
+            images.append(
+                {"id": number, "file_name": name, "height": HW[0], "width": HW[1]}
+                | {"video_id": clip, "frame": frame}
+            )
+            mask = rectangle(2 * frame, 2 * frame + 10 * clip)
+            record = {"id": number, "image_id": number, "category_id": 1, "track_id": clip}
+            record |= {"segmentation": encode_rle(mask), "visible_mask": encode_rle(mask)}
+            record |= {"bbox": [2 * frame, 10, 10 * clip, 20], "area": 200 * clip, "iscrowd": 0}
+            annotations.append(record)
+    categories = [{"id": 1, "name": "thing"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "clips.json").write_text(json.dumps(content))
+    mosaic = Mosaic(2, shots_of(tmp_path))
+    assert mosaic.hw == (80, 120)
+    first, second = mosaic.truths(0).items()
+    assert (first[0], second[0]) == ("0.1", "1.2")
+    assert np.count_nonzero(first[1].amodal[:40, :60]) == 200
+    assert np.count_nonzero(second[1].amodal[:40, 60:]) == 400
+    picture = mosaic.picture(0)
+    assert [int(picture[y, x, 0]) for y, x in ((5, 5), (5, 65), (45, 5))] == [40, 80, 40]
+    with pytest.raises(InvalidInputError, match="objects: expected 1 to 4, got 5"):
+        Mosaic(5, shots_of(tmp_path))
+
+
 def test_pace() -> None:
     plan = pace(Mosaic(1), 5.0, 1.0)
     assert [number for _, number in plan] == [0, 2, 4, 7, 9]
@@ -107,10 +142,12 @@ def test_marks_and_picture(tmp_path: Path) -> None:
             ("no budget", 10.0, 60.0),
             ("offline", 0.0, 80.0),
             ("budget", 30.0, 70.0),
+            ("budget, ahead", 10.0, 76.0),
         )
     ]
     found = marks(rows)
     assert found["points_over_no_budget"] == {"value": 15.0, "least": 10.0, "met": True}
     assert found["share_of_offline"]["value"] == 0.938
+    assert found["share_of_offline_ahead"]["value"] == 0.95
     write_picture(tmp_path / "picture.png", rows)
     assert (tmp_path / "picture.png").stat().st_size > 1000

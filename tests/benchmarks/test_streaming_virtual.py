@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.streaming.__main__ import main
 from benchmarks.streaming.clip import Mosaic
+from benchmarks.streaming.players import Players
 from benchmarks.streaming.scores import Score, score
 from benchmarks.streaming.virtual import (
     TrueModel,
@@ -21,6 +22,8 @@ from benchmarks.streaming.virtual import (
 )
 
 OBJECT_S = 0.2
+CELLS = ["--virtual", "0.05", "--truth", "--rates", "10", "--contestants", "budget"]
+CELLS += ["--objects", "1", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,17 @@ def test_with_a_budget_each_frame_is_answered_in_time(mosaic: Mosaic) -> None:
     assert played(mosaic, node(mosaic, OBJECT_S, 0.1, own_s=0.02)) == (came_s, found)
     without = played(mosaic, node(mosaic, OBJECT_S, 0.0, own_s=0.02))[1]
     assert found.miou_full > without.miou_full
+
+
+def test_masks_ahead_are_nearer_to_the_next_frame(mosaic: Mosaic) -> None:
+    """True masks that take no time: what is lost is the frame by which they are late."""
+    scores = []
+    for ahead_s in (0.0, 0.1):
+        contestant = VirtualNode(
+            mosaic, TrueModel(mosaic), 0.0, 0.0, 0.05, 0.1, 9, ahead_s=ahead_s
+        )
+        scores.append(played(mosaic, contestant)[1])
+    assert scores[1].miou_full > scores[0].miou_full + 1
 
 
 def test_fewer_objects_take_less_time(mosaic: Mosaic) -> None:
@@ -110,3 +124,41 @@ def test_command_writes_result_picture_and_table(tmp_path: Path) -> None:
     assert "0.05 an object" in text
     assert text.startswith("before")
     assert text.endswith("after\n")
+
+
+def play(out: Path, *more: str, objects: str = "2") -> int:
+    return main([*CELLS, "--objects", objects, "--out", str(out), *more])
+
+
+def test_a_table_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, played = tmp_path / "streaming.json", []
+    real = Players.player
+
+    def counted(self: Players, name: str, mosaic: Mosaic):
+        played.append((name, len(mosaic.truths(0))))
+        return real(self, name, mosaic)
+
+    monkeypatch.setattr(Players, "player", counted)
+    assert play(out, "--seconds", "0.3", objects="2") == 0
+    first = json.loads(out.read_text())["results"]["rows"]
+    assert main([*CELLS, "--seconds", "0.3", "--out", str(out), "--resume"]) == 0
+    rows = json.loads(out.read_text())["results"]["rows"]
+    assert played == [("budget", 2), ("budget", 1)]
+    assert [row["objects"] for row in rows] == [1, 2]
+    assert rows[1:] == first
+    assert play(out, "--seconds", "0.2", "--resume") == 2  # of other settings
+    assert json.loads(out.read_text())["results"]["rows"] == rows
+    assert play(out, "--seconds", "0.2") == 0  # anew
+    assert len(json.loads(out.read_text())["results"]["rows"]) == 1
+
+
+def test_table_and_picture_come_from_the_file(tmp_path: Path) -> None:
+    out, document = tmp_path / "streaming.json", tmp_path / "performance.md"
+    document.write_text("<!-- generated streaming truth -->\n<!-- end streaming truth -->\n")
+    assert play(out, "--seconds", "0.3") == 0
+    out.with_suffix(".png").unlink()
+    before = out.read_text()
+    assert play(out, "--render", "--document", str(document)) == 0
+    assert out.read_text() == before
+    assert "| budget | 2 | 10 |" in document.read_text()
+    assert out.with_suffix(".png").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class OpenVinoBackend:
         )
         self._specs = manifest.graphs
         self._cache_dir = cache_dir
-        self._unsettled = set(manifest.graphs)  # their weights have not all been packed yet
+        self._runs = Counter[str]()
         self._lock = threading.Lock()
         self._interrupted = False
         self._running: list[Any] = []  # the requests in progress
@@ -99,8 +100,8 @@ class OpenVinoBackend:
         names = [output.name for output in spec.outputs]
         outputs = self._run_request(graph, compiled, names, inputs)
         check_tensors(f"{graph} output", spec.outputs, outputs, lengths)
-        if graph in self._unsettled:  # some weights are packed in the first run
-            self._unsettled.discard(graph)
+        self._runs[graph] += 1
+        if self._runs[graph].bit_count() == 1:  # in the 1st, 2nd, 4th ... some are packed still
             self._forget_pages()
         return outputs
 

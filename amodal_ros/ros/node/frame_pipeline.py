@@ -260,7 +260,11 @@ class FramePipeline:
         self._faults.count(Fault.CYCLE, len(encoded.graph.cycles))
         self._faults.count(Fault.CONTRADICTION, len(encoded.graph.contradictions))
         timings_ms = {**engine_ms, **begun.watch.timings_ms}
-        return FrameAnswer(encoded.message, encoded.objects, begun.rgb, timings_ms, depth)
+        return FrameAnswer(
+            *(encoded.message, encoded.objects, begun.rgb, timings_ms, depth),
+            interval_s=self._statistics.interval_s(),
+            upright=parameters.upright,
+        )
 
     def _budget_s(self) -> float:
         """Seconds of a frame that the model may take; 0: no budget, or none is known yet."""

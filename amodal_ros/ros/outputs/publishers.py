@@ -18,6 +18,7 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.masks import amodal_boxes_message
 from amodal_ros.ros.convert.stamps import stamp_to_ns
+from amodal_ros.ros.outputs.ahead_output import AheadOutput
 from amodal_ros.ros.outputs.image_depth import ImageDepth
 from amodal_ros.ros.outputs.label_outputs import LabelOutputs
 from amodal_ros.ros.outputs.overlay import draw_overlay
@@ -57,6 +58,8 @@ class FrameAnswer:
             ``suffix``, ``decoder``, ``memory``, ``postprocess``, ``track`` and ``message`` in
             milliseconds.
         depth: by which it was decided who hides whom; None: it was not read, or there is none.
+        interval_s: seconds from one image to the next; 0: not known yet.
+        upright: whether the image's lower side is the ground's.
     """
 
     masks: AmodalMaskArray
@@ -64,6 +67,8 @@ class FrameAnswer:
     image_rgb: np.ndarray
     timings_ms: Mapping[str, float]
     depth: ImageDepth | None = None
+    interval_s: float = 0.0
+    upright: bool = True
 
 
 class Outputs:
@@ -87,6 +92,7 @@ class Outputs:
         self._overlay = publisher(Image, "overlay")
         self._timing = publisher(DiagnosticArray, "timing")
         self._labels = LabelOutputs(node, camera)
+        self._ahead = AheadOutput(node, camera, _DEPTH)
 
     def publish(
         self, answer: FrameAnswer, waited_ms: dict[str, float], faults: FaultLog
@@ -108,6 +114,10 @@ class Outputs:
         timings_ms = {**waited_ms, **answer.timings_ms}
         timings_ms["message"] += (perf_counter() - started) * 1e3
         timings_ms["total"] = (published_ns - stamp_to_ns(header.stamp)) / 1e6
+        image_hw = answer.image_rgb.shape[:2]
+        self._ahead.publish(
+            *(answer.objects, header, image_hw, answer.interval_s), upright=answer.upright
+        )
         if self._boxes.get_subscription_count():
             self._boxes.publish(amodal_boxes_message(answer.objects, header))
         if self._timing.get_subscription_count():
@@ -115,7 +125,7 @@ class Outputs:
         if self._overlay.get_subscription_count():
             picture = draw_overlay(answer.image_rgb, answer.objects)
             self._overlay.publish(rgb_to_image(picture, header))
-        self._labels.publish(answer.objects, header, answer.image_rgb.shape[:2])
+        self._labels.publish(answer.objects, header, image_hw)
         return timings_ms
 
     def destroy(self) -> None:
@@ -123,6 +133,7 @@ class Outputs:
         for publisher in (self._masks, self._boxes, self._overlay, self._timing):
             self._node.destroy_lifecycle_publisher(publisher)
         self._labels.destroy()
+        self._ahead.destroy()
 
 
 def timing_message(
