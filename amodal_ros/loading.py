@@ -134,6 +134,7 @@ def load_predictor(
     options: EngineOptions | None = None,
     *,
     second_look: bool = False,
+    ask_twice: bool = True,
     model_memory: bool = True,
     small_looks: bool = True,
 ) -> AmodalPredictor:
@@ -143,6 +144,7 @@ def load_predictor(
         model_dir: the folder with `manifest.json`; None: the one that comes along.
         options: which engine; None: the best one that this machine has.
         second_look: see `AmodalPredictor`.
+        ask_twice: likewise.
         model_memory: load the graphs of the model's own memory too, where the folder holds them.
         small_looks: load the graphs of the model's smaller size too, likewise. TensorRT has
             engines of the full size alone.
@@ -162,7 +164,7 @@ def load_predictor(
     engine = load_engine(manifest, options, memory)
     with ExitStack() as opened:
         opened.callback(engine.backend.close)
-        by_small, small_note = _load_small(small, engine.options, second_look)
+        by_small, small_note = _load_small(small, engine.options, second_look, ask_twice)
         if by_small is not None:
             opened.callback(by_small.close)
         notes = {
@@ -178,6 +180,7 @@ def load_predictor(
             parallel=not engine.options.on_cpu,
             notes=notes,
             second_look=second_look,
+            ask_twice=ask_twice,
             memory=memory,
             small=by_small,
         )
@@ -186,7 +189,7 @@ def load_predictor(
 
 
 def _load_small(
-    small: ModelManifest | None, options: EngineOptions, second_look: bool
+    small: ModelManifest | None, options: EngineOptions, second_look: bool, ask_twice: bool
 ) -> tuple[AmodalPredictor | None, str]:
     """The predictor of the smaller size, and what diagnostics say of it.
 
@@ -196,6 +199,7 @@ def _load_small(
         small: None: the folder has none, or none is wanted.
         options: by which the engine of the full size was loaded.
         second_look: see `AmodalPredictor`.
+        ask_twice: likewise.
 
     Raises:
         BackendError: when it cannot be loaded in that engine.
@@ -212,6 +216,7 @@ def _load_small(
         *(small, engine.backend, engine.options.rows),
         parallel=not engine.options.on_cpu,
         second_look=second_look,
+        ask_twice=ask_twice,
     )
     return predictor, "; ".join([f"{small.image_size} px", *engine.passed_over])
 

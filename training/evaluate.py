@@ -47,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> None:
         arguments.base,
         arguments.threads,
         second_look=arguments.second_look,
+        ask_twice=not arguments.ask_once,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     bad = BadRecords()
@@ -134,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
         "--second-look",
         action="store_true",
         help="with a model folder: look again where a mask reaches the border of its region",
+    )
+    parser.add_argument(
+        "--ask-once",
+        action="store_true",
+        help="ask for each mask once, also where what is seen is cut out unsteadily",
     )
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime (0: all cores)")
     return parser

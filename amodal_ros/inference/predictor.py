@@ -50,6 +50,8 @@ class AmodalPredictor:
         notes: what is known of the engine, for people (see `amodal_ros.loading`).
         second_look: with mode `roi`, an object whose mask reaches the border of its region is
             looked at once more in a wider one (`inference/second_look.py`).
+        ask_twice: the decoder is asked again for visible masks that are unsteady
+            (`inference/second_question.py`); of a model that gives both masks in one pass.
         memory: of a SAM 2 whose video path the engine has loaded as well: `follow` uses it.
         small: the same model at a smaller size, for regions that `predict` is asked to look at in
             it. It is closed with this one.
@@ -69,6 +71,7 @@ class AmodalPredictor:
         parallel: bool = False,
         notes: Mapping[str, str] | None = None,
         second_look: bool = False,
+        ask_twice: bool = False,
         memory: MemoryManifest | None = None,
         small: AmodalPredictor | None = None,
     ) -> None:
@@ -86,6 +89,7 @@ class AmodalPredictor:
         self._max_batch = max_batch
         self._parallel = parallel
         self._second_look = second_look
+        self._ask_twice = ask_twice
         self._small = small
 
     @property
@@ -278,7 +282,7 @@ class AmodalPredictor:
 
     def _segmenter(self, watch: Stopwatch) -> ObjectSegmenter:
         runner = GraphRunner.of(self.manifest, self.backend, self._max_batch, watch)
-        return ObjectSegmenter(self.manifest, runner)
+        return ObjectSegmenter(self.manifest, runner, self._ask_twice)
 
     def _parts(
         self,

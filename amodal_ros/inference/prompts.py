@@ -17,6 +17,7 @@ from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.types import PointPrompt
 
 BOX_CORNER_LABELS = (2.0, 3.0)  # segment_anything's labels of a box's first and second corner
+OFF_LABEL = 0.0  # its label of a point off the object
 PADDING_LABEL = -1.0  # its label of the point that stands for "no box"
 
 

@@ -13,7 +13,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import clip_boxes
 from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.inference.graph_runner import Embeddings, GraphRunner, gives_visible
+from amodal_ros.inference.graph_runner import Decoded, Embeddings, GraphRunner, gives_visible
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.preprocess import preprocess_regions
 from amodal_ros.inference.prompts import (
@@ -24,6 +24,7 @@ from amodal_ros.inference.prompts import (
     prior_tensor,
 )
 from amodal_ros.inference.regions import object_regions
+from amodal_ros.inference.second_question import second_prompts, steadier
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.types import ImageFeatures
@@ -39,10 +40,12 @@ class ObjectSegmenter:
     Attributes:
         manifest: of the model folder.
         runner: runs its graphs, and measures all steps.
+        ask_twice: see `AmodalPredictor`.
     """
 
     manifest: ModelManifest
     runner: GraphRunner
+    ask_twice: bool = False
 
     def preprocess(self, image: np.ndarray, geometries: Sequence[ResizeGeometry]) -> np.ndarray:
         """One input (n, 3, S, S) float32 for each geometry of an image (H, W, 3) uint8."""
@@ -162,7 +165,7 @@ class ObjectSegmenter:
         source = adapted if unadapted is None or self._in_one_pass else unadapted
         if visible is None and source is unadapted:
             visible = self._decode(unadapted, prompts, geometries)[0]
-        raw, iou, own_visible = self._decode(adapted, prompts, geometries)
+        raw, iou, own_visible = self._decode(adapted, prompts, geometries, self.ask_twice)
         visible = visible if own_visible is None else own_visible
         if visible is None:
             raise InvalidInputError("expected unadapted embeddings of a model of two passes")
@@ -223,16 +226,36 @@ class ObjectSegmenter:
         embeddings: Embeddings,
         prompts: Sequence[DecoderPrompts],
         geometries: Sequence[ResizeGeometry],
+        ask_twice: bool = False,
     ) -> tuple[tuple[CroppedMask, ...], np.ndarray, tuple[CroppedMask, ...] | None]:
         """N masks of the original image, predicted IoU (n,), and n visible masks."""
         found = self.runner.decoder(embeddings, prompts)
         threshold = self.manifest.mask_threshold
+        if ask_twice and found.visible_logits is not None:
+            found = self._asked_again(found, embeddings, prompts, geometries)
         with self.runner.watch.measure("postprocess"):
             masks = masks_from_logits(found.logits, geometries, threshold)
             if found.visible_logits is None:
                 return masks, found.predicted_iou, None
             visible = masks_from_logits(found.visible_logits, geometries, threshold)
             return masks, found.predicted_iou, visible
+
+    def _asked_again(
+        self,
+        first: Decoded,
+        embeddings: Embeddings,
+        prompts: Sequence[DecoderPrompts],
+        geometries: Sequence[ResizeGeometry],
+    ) -> Decoded:
+        """The answer with better visible masks where a second question gave them."""
+        threshold = self.manifest.mask_threshold
+        with self.runner.watch.measure("postprocess"):
+            again = second_prompts(first, prompts, geometries, threshold)
+        if not again:
+            return first
+        second = self.runner.decoder(embeddings, again)
+        with self.runner.watch.measure("postprocess"):
+            return steadier(first, again, second, self.manifest.image_size, threshold)
 
 
 def _split(embeddings: Embeddings, row: int) -> tuple[Embeddings, Embeddings]:

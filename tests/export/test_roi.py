@@ -178,9 +178,10 @@ def test_adapters_in_the_decoder(base_weights, tmp_path):
     assert maps["high_res_0"] == ("N", 32, 64, 64)
     assert maps["prior_masks"] == ("N", 1, 256, 256)
     image = data.chelsea()
-    predictor = load_predictor(options.out, EngineOptions("onnxruntime", max_batch=3))
+    engine = EngineOptions("onnxruntime", max_batch=3)
+    predictor = load_predictor(options.out, engine, ask_twice=False)
     found = predictor.predict(predictor.encode(image), BOXES)
-    segmenter = open_checkpoint(checkpoint, base)
+    segmenter = open_checkpoint(checkpoint, base, ask_twice=False)
     expected = segmenter.predict(segmenter.encode(image), BOXES, [None] * len(BOXES), None)
     for name in ("raw_amodal_masks", "visible_masks"):
         for ours, torchs in zip(getattr(found, name), getattr(expected, name), strict=True):

@@ -16,6 +16,7 @@ def open_segmenter(
     threads: int = 0,
     *,
     second_look: bool = False,
+    ask_twice: bool = True,
 ) -> Segmenter:
     """Open a model folder or a checkpoint.
 
@@ -26,6 +27,7 @@ def open_segmenter(
             the two ONNX files; needed for checkpoints only.
         threads: for ONNX; 0: the number of cores.
         second_look: for ONNX; see `AmodalPredictor`.
+        ask_twice: likewise, for checkpoints too.
 
     Raises:
         InvalidInputError: neither, base weights are missing or not wanted, or a checkpoint is to
@@ -35,7 +37,9 @@ def open_segmenter(
     if model.is_dir():
         if base is not None:
             raise InvalidInputError(f"{model} is a model folder and needs no base weights")
-        return open_model_folder(model, adapter_gain, threads, second_look=second_look)
+        return open_model_folder(
+            model, adapter_gain, threads, second_look=second_look, ask_twice=ask_twice
+        )
     if not model.is_file():
         raise InvalidInputError(f"{model}: no such model folder or checkpoint")
     if base is None:
@@ -44,4 +48,4 @@ def open_segmenter(
         raise InvalidInputError(f"second_look: expected a model folder, {model} is a checkpoint")
     from training.evaluation.torch_segmenter import open_checkpoint
 
-    return open_checkpoint(model, base, adapter_gain)
+    return open_checkpoint(model, base, adapter_gain, ask_twice=ask_twice)

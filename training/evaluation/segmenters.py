@@ -155,7 +155,12 @@ class BlankPriorBackend(_ChangedInputsBackend):
 
 
 def open_model_folder(
-    folder: Path, adapter_gain: float, threads: int = 0, *, second_look: bool = False
+    folder: Path,
+    adapter_gain: float,
+    threads: int = 0,
+    *,
+    second_look: bool = False,
+    ask_twice: bool = True,
 ) -> PredictorSegmenter:
     """Open a model folder, to be run as the node runs it.
 
@@ -164,6 +169,7 @@ def open_model_folder(
         adapter_gain: see `ModelDescription`.
         threads: within an operator; 0: the number of cores.
         second_look: see `AmodalPredictor`.
+        ask_twice: likewise.
 
     Raises:
         ManifestError: a file is missing, altered or unusable.
@@ -183,10 +189,13 @@ def open_model_folder(
         details={
             "mode": manifest.mode,
             **({"second_look": True} if second_look else {}),
+            "ask_twice": ask_twice,
             "weights_precision": manifest.weights_precision,
             "graphs": {name: spec.file.sha256 for name, spec in manifest.graphs.items()},
             "source": dict(manifest.source),
         },
     )
-    predictor = AmodalPredictor(manifest, engine, cpu_rows(threads), second_look=second_look)
+    predictor = AmodalPredictor(
+        manifest, engine, cpu_rows(threads), second_look=second_look, ask_twice=ask_twice
+    )
     return PredictorSegmenter(predictor, description)

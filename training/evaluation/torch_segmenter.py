@@ -23,13 +23,16 @@ from training.evaluation.segmenters import (
 )
 
 
-def open_checkpoint(checkpoint: Path, base: Path, adapter_gain: float = 1.0) -> PredictorSegmenter:
+def open_checkpoint(
+    checkpoint: Path, base: Path, adapter_gain: float = 1.0, *, ask_twice: bool = True
+) -> PredictorSegmenter:
     """Build the model on its base weights and load the checkpoint.
 
     Args:
         checkpoint: ``.safetensors`` with a header of ours.
         base: the base weights the checkpoint says it belongs to.
         adapter_gain: factor on the adapters' residual.
+        ask_twice: see `AmodalPredictor`.
 
     Raises:
         CheckpointError: files are unreadable or do not belong together.
@@ -46,12 +49,17 @@ def open_checkpoint(checkpoint: Path, base: Path, adapter_gain: float = 1.0) -> 
         details={
             "base": str(weights.identity),
             "config": header.config.to_dict(),
+            "ask_twice": ask_twice,
             "training": dict(header.training),
         },
     )
     roi_factor = trained_roi_factor(header.training)
     return segmenter_of(
-        model, description, roi_factor, with_prior=not trained_without_prior(header.training)
+        model,
+        description,
+        roi_factor,
+        with_prior=not trained_without_prior(header.training),
+        ask_twice=ask_twice,
     )
 
 
@@ -61,6 +69,7 @@ def segmenter_of(
     roi_factor: float | None = None,
     *,
     with_prior: bool = True,
+    ask_twice: bool = False,
 ) -> PredictorSegmenter:
     """Wrap a model in memory.
 
@@ -69,6 +78,7 @@ def segmenter_of(
         description: for reports; its `adapter_gain` is applied.
         roi_factor: of one that looks at regions of interest.
         with_prior: False empties M_spec, for a model that was trained without.
+        ask_twice: see `AmodalPredictor`.
     """
     torch_engine = TorchBackend(model)
     manifest = torch_engine.manifest(description.name, roi_factor=roi_factor)
@@ -76,7 +86,8 @@ def segmenter_of(
     if description.adapter_gain != 1.0:
         engine = ScaledGainBackend(engine, description.adapter_gain)
     manifest = replace(manifest, trained=description.trained)
-    return PredictorSegmenter(AmodalPredictor(manifest, engine), description)
+    predictor = AmodalPredictor(manifest, engine, ask_twice=ask_twice)
+    return PredictorSegmenter(predictor, description)
 
 
 def trained_without_prior(training: Mapping[str, Any]) -> bool:

@@ -33,6 +33,7 @@ def load_predictor(parameters: PerceptionParameters) -> Predictor:
         parameters.model_dir or None,
         options,
         second_look=parameters.second_look,
+        ask_twice=parameters.ask_twice,
         model_memory=parameters.model_memory,
         small_looks=parameters.small_looks,
     )

@@ -83,6 +83,12 @@ class PerceptionParameters:
         "Look once more, in a wider region, at objects whose completed mask reaches the border of "
         "its region; with a model of mode roi",
     )
+    ask_twice: bool = parameter(
+        True,
+        Effect.MODEL,
+        "Ask the decoder once more for visible masks that are unsteady, with a point where "
+        "something seems to hide the object; with a model that gives both masks in one pass",
+    )
     model_memory: bool = parameter(
         True,
         Effect.MODEL,
