@@ -22,7 +22,7 @@ from amodal_ros.occlusion.shapes import Shape
 _NEAR, _LEAST_NEAR_PX = 0.025, 2  # outlines that are so near to each other are one border
 _LEG, _LEAST_LEG_PX = 0.1, 6  # an outline's direction is that to its point so far on
 _LEAST_BORDER_PX = 5
-_FULL_DEG = 60.0  # a difference of angles that counts in full
+_FULL_DEG = 40.0  # a difference of angles that counts in full
 
 
 class Junctions:
@@ -62,9 +62,9 @@ class Junctions:
     def _angle(self, index: int, other: int, near: int, leg: int) -> float | None:
         """Of an outline where its border with another object ends, in degrees; 180: straight.
 
-        The mean over the ends of all borders, long ones count more; None: there is none.
+        The mean over the ends of all borders; None: there is none.
         """
-        angles, lengths = [], []
+        angles = []
         beside = self._beside(other, near)
         for outline in self._outlines(index):
             if len(outline) < 4 * leg:
@@ -74,8 +74,7 @@ class Junctions:
                     continue
                 for end, ahead in ((start, -1), (start + length - 1, 1)):
                     angles.append(_turn(outline, end, ahead * leg, -ahead * min(leg, length)))
-                    lengths.append(length)
-        return float(np.average(angles, weights=lengths)) if angles else None
+        return float(np.mean(angles)) if angles else None
 
     def _outlines_of(self, index: int) -> list[np.ndarray]:
         """Closed outlines (P, 2) of the parts of what is seen, pixels of the image."""

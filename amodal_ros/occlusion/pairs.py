@@ -7,14 +7,14 @@ the other is one where the latter was completed beneath the former. The fewer pi
 the more of them both claim as seen, the less it counts.
 
 Completions err where what is seen does not, so two more witnesses are heard, each of which counts
-as much as masks of which every pixel agrees. Whose outline goes on where the border of the two
-ends (`junctions.py`). And who reaches lower in the image: of things that stand on something, an
-upright camera sees the nearer one's foot lower. Not of two of which one's outline holds the
+a little less than masks of which every pixel agrees: whose outline goes on where the border of the
+two ends (`junctions.py`), and who reaches lower in the image. Of things that stand on something,
+an upright camera sees the nearer one's foot lower. Not of two of which one's outline holds the
 other's: it lies in it, or is hidden behind it, which masks say.
 
 A thing that another claims nearly whole, though both show it, lies on that: food on its plate.
 
-A depth image counts as much as one and a half of them, wherever it tells the two apart.
+A depth image counts one and a half times as much as masks can, wherever it tells the two apart.
 
 `web/page/app/occlusion.js` has the same rule, without depth.
 """
@@ -39,10 +39,10 @@ LEAST_HIDDEN = 0.01
 # them that share of the other's amodal mask. What is interlaced is close, too, and not
 # nearly all borders end at the outline of the same one.
 _MUTUAL, _MUTUAL_LEAST, _MUTUAL_STEP_M, _MUTUAL_JUNCTION = 0.25, 0.03, 0.05, 0.8
-# How much a foot that is lower by half of the smaller object's height counts, and an outline that
-# goes on where the other's ends. 1: as much as masks of which every pixel agrees.
-_FOOT = 1.0
-_JUNCTION = 1.0
+# How much a foot that is lower by half of the smaller object's height counts, and an outline
+# that goes on where the other's ends. 1: as much as masks of which every pixel agrees.
+_FOOT = 0.75
+_JUNCTION = 0.75
 # An outline holds another one with this share of its pixels.
 _HOLDS = 0.95
 # A thing lies on another that claims this share of its amodal mask as seen, and it does too.
@@ -162,8 +162,8 @@ def decide(
 
 def _by_masks(first: Shape, second: Shape, overlap: _Overlap) -> float:
     """Above 0: the first lies in front; from -1 to 1."""
-    # Completions are off along the border that two objects share, by a few times its length.
-    border = math.sqrt(min(first.area, second.area))
+    # Masks are not exact along the border that two objects share, which is about as long.
+    border = math.sqrt(min(first.area, second.area)) / 2
     seen = overlap.own + overlap.others + overlap.claimed
     return (overlap.own - overlap.others) / (seen + border)
 

@@ -6,7 +6,7 @@
 const [NEAR, LEAST_NEAR_PX] = [0.025, 2];
 const [LEG, LEAST_LEG_PX] = [0.1, 6];
 const LEAST_BORDER_PX = 5;
-const FULL_DEGREES = 60;
+const FULL_DEGREES = 40;
 
 /** East, and on against the clock. */
 const AROUND = [[1, 0], [1, -1], [0, -1], [-1, -1], [-1, 0], [-1, 1], [0, 1], [1, 1]];
@@ -41,19 +41,19 @@ export class Junctions {
   angle(index, other, near, leg) {
     const { visible } = this.objects[other];
     const disc = discOf(near);
-    let [sum, weight] = [0, 0];
+    let [sum, ends] = [0, 0];
     for (const line of this.outlines(index)) {
       if (line.length < 4 * leg) continue;
       const beside = line.map(([x, y]) => disc.some(([dx, dy]) => visible.at(x + dx, y + dy)));
       for (const [start, length] of runs(joined(beside, Math.floor(leg / 2)))) {
         if (length < LEAST_BORDER_PX) continue;
         for (const [end, ahead] of [[start, -1], [start + length - 1, 1]]) {
-          sum += length * turn(line, end, ahead * leg, -ahead * Math.min(leg, length));
-          weight += length;
+          sum += turn(line, end, ahead * leg, -ahead * Math.min(leg, length));
+          ends += 1;
         }
       }
     }
-    return weight ? sum / weight : null;
+    return ends ? sum / ends : null;
   }
 
   outlines(index) {

@@ -16,6 +16,12 @@ export function occlusionRate(visible, amodal) {
  */
 const [MUTUAL, MUTUAL_LEAST, MUTUAL_JUNCTION] = [0.25, 0.03, 0.8];
 
+/**
+ * How much a foot that is lower by half of the smaller object's height counts, and an outline
+ * that goes on where the other's ends.
+ */
+const [FOOT, JUNCTION] = [0.75, 0.75];
+
 /** An outline holds another one with this share of its pixels. */
 const HOLDS = 0.95;
 
@@ -26,11 +32,11 @@ const LIES_ON = 0.9;
  * Which object hides which: the rule of `amodal_ros/occlusion/pairs.py`, without depth.
  *
  * Where two amodal masks overlap, the object in front is the one of which more is seen there and
- * not of the other. The fewer pixels show it, and the more both claim, the less it counts. As much
- * as the clearest masks count whose outline goes on where the other's ends, and whose foot is
- * lower by half of the smaller object's height; feet not where masks tell of two of which one's
- * outline holds the other's. What another claims nearly whole, though both show it, lies on that.
- * What both claim belongs to the one in front.
+ * not of the other. The fewer pixels show it, and the more both claim, the less it counts. A little
+ * less than the clearest masks count whose outline goes on where the other's ends, and whose foot
+ * is lower; feet not where masks tell of two of which one's outline holds the other's. What
+ * another claims nearly whole, though both show it, lies on that. What both claim belongs to the
+ * one in front.
  *
  * @param {{id: number, visible: Mask, amodal: Mask}[]} objects
  * @param {number} least share of the hidden object's amodal mask, below which a pair is left out:
@@ -47,12 +53,13 @@ export function occlusionOrder(objects, least = 0.01) {
     const { ofA, ofB, ofBoth, overlap } = overlapCounts(a, b);
     if (!overlap) return;
     const smaller = Math.min(areaA, areaB);
-    const masks = (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller));
+    const masks = (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller) / 2);
     const reach = Math.min(boxA[3] - boxA[1], boxB[3] - boxB[1]) / 2;
     const feet = masks && overlap >= HOLDS * smaller ? 0
       : Math.max(-1, Math.min((boxA[3] - boxB[3]) / reach, 1));
     const junction = junctions.towardsFirst(i, i + 1 + k);
-    const towards = ofBoth >= LIES_ON * smaller ? areaB - areaA : masks + feet + junction;
+    const towards = ofBoth >= LIES_ON * smaller ? areaB - areaA
+      : masks + FOOT * feet + JUNCTION * junction;
     if (!towards) return;
     const [front, back, own, others, frontArea, backArea] = towards > 0
       ? [a, b, ofA, ofB, areaA, areaB] : [b, a, ofB, ofA, areaB, areaA];
