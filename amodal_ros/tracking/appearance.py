@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,7 +26,7 @@ _UNDER = 0.5  # of a cell, which lies under a mask
 # object, 0.15 at most where it shows cup or hand. Half a wooden block and the finger that comes
 # over it have a mean of 0.63 together (another clip).
 _LEARNT_MEAN = 0.6
-_LEARNT_CELLS = 0.65  # share of a mask that is learnt: of less a part is something else
+LEARNT_CELLS = 0.65  # share of a mask that is learnt: of less a part is something else
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ class Memory:
         """(8, C): all that is known of what is around it."""
         return np.concatenate([self.first.off, self.recent.off])
 
+    @property
+    def off_parts(self) -> np.ndarray:
+        """(Q, C): what is around it, and the parts of that."""
+        return np.concatenate([self.off, self.first.off_parts, self.recent.off_parts])
+
     def after(self, look: Look, sights: int = 1) -> Memory:
         """The memory after another view; one too unlike the first is not learnt.
 
@@ -82,7 +89,7 @@ class Memory:
         colours = recent.colours if look.colours is None else look.colours
         if recent.colours is not None and look.colours is not None:
             colours = (1 - share) * recent.colours + share * look.colours
-        return Memory(self.first, Look(on, off, look.own, colours))
+        return Memory(self.first, Look(on, off, look.off_parts, look.own, colours))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,7 @@ class Likeness:
 
         What is unlike all that is known is not like the object.
         """
-        on, off = self.memory.on, self.memory.off
+        on, off = self.memory.on, self.memory.off_parts
         likeness = self.surroundings.likeness(np.concatenate([on, off]))
         known, least = len(on), LIKE_CELL * self.memory.first.own
         return np.asarray(likeness[:known].max(axis=0) - likeness[known:].max(axis=0).clip(least))
@@ -143,7 +150,7 @@ class Likeness:
             sights: see `Memory.after`.
         """
         look = self.surroundings.view(mask).look
-        if look is None or not self.shows(mask) or self.share(mask) < _LEARNT_CELLS:
+        if look is None or not self.shows(mask) or self.share(mask) < LEARNT_CELLS:
             return self.memory
         return self.memory.after(look, sights)
 
@@ -151,6 +158,46 @@ class Likeness:
         """Share of what a mask covers that is like the object."""
         cover = self.surroundings.view(mask).cover
         return float(cover[self.margin > 0].sum() / max(cover.sum(), _EPSILON))
+
+    def unlike(self, part: CroppedMask, mask: CroppedMask, least: float = 0.0) -> CroppedMask:
+        """What of a part of a mask is not like the object, to the pixel between cells.
+
+        The mask's rim alone says nothing: the cells there show what lies beside it, too.
+
+        Args:
+            part: of the mask.
+            mask: of the object.
+            least: margin from which on a cell is like the object.
+        """
+        if part.is_empty:
+            return part
+        around = self.surroundings
+        (x0, y0, x1, y1), (cell_x, cell_y) = part.box_xyxy, around.cell_px
+        left, top = around.box_xyxy[:2]
+        # OpenCV's coordinates are 0 at the middle of the first pixel, and of the first cell.
+        to_cells = np.array(
+            [
+                [1 / cell_x, 0.0, (x0 + 0.5 - left) / cell_x - 0.5],
+                [0.0, 1 / cell_y, (y0 + 0.5 - top) / cell_y - 0.5],
+            ]
+        )
+        margin = cv2.warpAffine(
+            *(self.margin, to_cells, (x1 - x0, y1 - y0)),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        unlike = (part.crop & (margin <= least)).view(np.uint8)
+        wide, high = math.ceil(cell_x / 2), math.ceil(cell_y / 2)
+        cell = np.ones((2 * high + 1, 2 * wide + 1), np.uint8)
+        shape = mask.cut((x0 - wide, y0 - high, x1 + wide, y1 + high)).view(np.uint8)
+        inner = cv2.erode(shape, cell)[high:-high, wide:-wide]
+        near = cv2.dilate(unlike & inner, cell)
+        return CroppedMask.at(part.image_hw, (x0, y0), (unlike & near).view(bool))
+
+    def own_margin(self, mask: CroppedMask) -> float:
+        """Mean margin of what a mask of the object covers; 0 where it covers nothing."""
+        cover = self.surroundings.cover(mask)
+        return float((cover * self.margin).sum() / max(cover.sum(), _EPSILON))
 
     def colours(self, look: Look) -> float:
         """Share of a view's colours that are the object's; 1 where they are not known."""
@@ -169,10 +216,18 @@ class Likeness:
         under = np.unique(parts[(self.surroundings.view(mask).cover > _UNDER) & (like > 0)])
         return self._box(np.isin(parts, under) & (like > 0))
 
-    def places(self) -> list[np.ndarray]:
-        """Boxes (4,) float64 where the object may be, likeliest first: joined cells like it."""
-        like = ((self.margin > 0) & self.surroundings.inside).astype(np.uint8)
-        _, parts, table, _ = cv2.connectedComponentsWithStats(like, connectivity=4)
+    def places(self, others: Sequence[CroppedMask] = ()) -> list[np.ndarray]:
+        """Boxes (4,) float64 where the object may be, likeliest first: joined cells like it.
+
+        Args:
+            others: what is visible of other objects; their cells are not this one's.
+        """
+        free = (self.margin > 0) & self.surroundings.inside
+        for other in others:
+            free &= self.surroundings.cover(other) <= _UNDER
+        _, parts, table, _ = cv2.connectedComponentsWithStats(
+            free.astype(np.uint8), connectivity=4
+        )
         found = []
         for part, (left, top, width, height, _) in enumerate(table[1:].tolist(), start=1):
             window = slice(top, top + height), slice(left, left + width)

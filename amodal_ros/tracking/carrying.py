@@ -90,6 +90,7 @@ def settled_track(
     if one is not None:
         still = replace(one, step=IDENTITY, velocity=track.velocity, is_measured=False)
         plan = replace(plan, forecasts=tuple(still if n is one else n for n in plan.forecasts))
+    sure = None if track.sure is None else track.sure.mask
     after = remembered(plan, row, outcome, others)
     after.detected_box, after.velocity, after.measured, after.last_seen_s = now
     if one is None:
@@ -100,6 +101,8 @@ def settled_track(
         after.seen = or_none(move_mask(after.seen, since))
     if after.foreign is not None:
         after.foreign = or_none(move_mask(after.foreign, since))
+    if after.sure is not None and after.sure.mask is not sure:
+        after.sure = after.sure.moved(since)
     if after.place is not None:
         after.place = after.place.moved(since)
     return after

@@ -71,6 +71,18 @@ class Forecast:
             return None
         return box.astype(np.float32)
 
+    @cached_property
+    def sure(self) -> CroppedMask | None:
+        """What was visible of it when it was last surely seen, moved; None: it never was."""
+        known = self.track.sure
+        return None if known is None else known.moved(self.step).mask_now
+
+    @property
+    def whole(self) -> CroppedMask | None:
+        """`sure` where that showed all of the object; None where it did not."""
+        known = self.track.sure
+        return self.sure if known is not None and known.is_whole else None
+
     @property
     def has_left(self) -> bool:
         """Whether nothing of it is in the image any more."""
@@ -123,6 +135,8 @@ class Forecast:
         self.track.pose = compose(self.step, self.track.pose)
         self.track.detected_box = move_box(self.track.detected_box, self.step)
         self.track.velocity = self.velocity
+        if self.track.sure is not None:
+            self.track.sure = self.track.sure.moved(self.step)
         self.track.measured += self.is_measured
         self.track.extent = self.track.extent * 0.5 ** (self.passed_s / _FORGET_S)
 

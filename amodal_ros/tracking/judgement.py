@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,8 @@ _CLEAR = 0.95  # of what was visible, at best and a frame ago: from which on not
 _EDGE, _EDGE_PX = 0.04, 2.0  # of a side: an edge of a box that moves less has stayed
 _SAME = 0.6  # least IoU of two masks of one thing
 _LARGER = 1.6  # so much more than before no object shows at once; it is joined to something else
+_ROOM = 0.08  # of the square root of its area: so far an object may deform or be misplaced
+_KEPT = 0.9  # share of what is visible within the known shape, from which on that still holds
 _COVERED = 0.5  # least share of the visible mask that an amodal mask covers which has not drifted
 
 
@@ -44,6 +47,7 @@ class Answer:
         lost: it was not seen in the frame before.
         is_another: the visible mask shows something that was beside the object (`origins.py`).
         joined: the part of it that shows another thing; None: there is none.
+        whole: all of the object as it was surely seen, moved; None: it was not seen whole.
     """
 
     raw: CroppedMask
@@ -57,6 +61,7 @@ class Answer:
     lost: bool = False
     is_another: bool = False
     joined: CroppedMask | None = None
+    whole: CroppedMask | None = None
 
     @cached_property
     def alone(self) -> Answer:
@@ -183,7 +188,7 @@ def _answer(
             beside = [other for other in plan.forecasts if other is not None and other is not one]
             others = [other.visible for other in beside if other.visible is not None]
             joined = joined_thing(one, answer.visible, likeness, plan.motion, others)
-        answer = replace(answer, is_another=another, joined=joined)
+        answer = replace(answer, is_another=another, joined=joined, whole=one.whole)
     return answer, around
 
 
@@ -234,10 +239,14 @@ def judge_coasting(
     overlaps = _overlaps(answer.visible, claimed)
     taken = any(share >= _ANOTHERS for share, _ in overlaps)
     another = taken or answer.is_another
+    whole = answer.visible
+    for one, (share, _) in zip(claimed, overlaps, strict=True):
+        if share > 0:
+            answer = replace(answer, visible=answer.visible - one)
     if another or answer.visible.is_empty or not _shows(answer, expected, config):
-        hidden = CroppedMask.empty(answer.visible.image_hw)
+        hidden = CroppedMask.empty(whole.image_hw)
         same = any(iou >= _SAME for _, iou in overlaps)
-        foreign = answer.visible if answer.is_another else None
+        foreign = whole if answer.is_another else None
         return Judgement(expected, hidden, False, False, False, repeats=same, foreign=foreign)
     if answer.likeness is None:
         return _seen_by_outline(answer, expected, config)
@@ -250,8 +259,21 @@ def judge_coasting(
         beside = _moved_over(expected, answer.visible)
         if beside is not None:
             return Judgement(beside, answer.visible, True, False, True)
-    amodal = answer.visible if drifted else answer.raw | answer.visible
+    amodal = answer.visible if drifted else _within_whole(answer)
     return Judgement(amodal, answer.visible, trusted=True, drifted=drifted, confirmed=True)
+
+
+def _within_whole(answer: Answer) -> CroppedMask:
+    """What is visible of an object, and what is hidden of it.
+
+    Nothing is hidden beyond the shape of an object that was seen whole, unless it has changed: the
+    decoder also completes into what comes before the object.
+    """
+    amodal, whole = answer.raw | answer.visible, answer.whole
+    if whole is None:
+        return amodal
+    grown = whole.dilated(_ROOM * math.sqrt(whole.area))
+    return amodal & (grown | answer.visible) if answer.visible.share_in(grown) >= _KEPT else amodal
 
 
 def _shows(answer: Answer, expected: CroppedMask, config: TrackerConfig) -> bool:

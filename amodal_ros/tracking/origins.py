@@ -16,7 +16,7 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.scene import SceneMotion
-from amodal_ros.tracking.track import move_points
+from amodal_ros.tracking.track import move_points, or_none
 
 _FEWEST = 5  # points; fewer tell nothing
 _OWN = 0.3  # share of the points below which a mask shows another thing
@@ -24,8 +24,9 @@ _ROOM = 0.1  # of the square root of its area, by which the object's old place i
 _SAME = 0.5  # share of a mask that lies in that of another thing
 _NEAR = 0.08  # of the square root of its area: so far an object may grow or deform in a frame
 _MUCH = 0.1  # share of a mask: a part that is new and smaller is the object's
+_CREPT = 0.05  # likewise, that is new since the object was surely seen
+_AS_LIKE = 0.5  # of the margin of what is surely the object's
 _WHOLE = 0.3  # of what was visible at best: so large a part may be a thing by itself
-_LIKE = 0.5  # share of a new part that is like the object, from which on it is a part of it
 
 
 def joined_thing(
@@ -35,12 +36,14 @@ def joined_thing(
     motion: SceneMotion,
     others: Sequence[CroppedMask] = (),
 ) -> CroppedMask | None:
-    """The part of a mask that shows another thing, of an object that was seen a frame before.
+    """The part of a mask that shows another thing.
 
-    It is much, and was not visible of the object then. It is unlike the object (the hand that
-    holds it, be it where a hidden part was believed). Or it lies beyond where the object may be
-    now, and another object is expected there, or it is large and was beside the object in the
-    frame before (a thing like it). None: there is none.
+    Of an object that was not seen then it is what is unlike it, where that is the smaller part.
+    Else it is much, and was not visible of the object then, or when it was surely seen some time ago: a
+    hand may come over it in one frame or creep in over many. It is unlike the object (be it where
+    a hidden part was believed). Or it lies beyond where the object may be now, and another object
+    is expected there, or it is large and was beside the object in the frame before (a thing like
+    it). None: there is none.
 
     Args:
         one: of the object.
@@ -49,34 +52,41 @@ def joined_thing(
         motion: since the frame before.
         others: what should be visible of other objects.
     """
-    if one.track.missed or one.visible is None or visible.is_empty:
+    if visible.is_empty:
         return None
-    fresh = _beyond(visible, one.visible)
-    if fresh is not None and not _is_part(fresh, one, likeness):
+    if one.track.missed or one.visible is None:
+        unlike = _much(likeness.unlike(visible, visible), _MUCH * visible.area)
+        return unlike if 0 < unlike.area <= _SAME * visible.area else None
+    fresh = beyond(visible, one.visible)
+    if not fresh.is_empty and _is_large(fresh, one) and not likeness.shares_colours(fresh):
         return fresh
-    new = fresh if one.amodal is None else _beyond(visible, one.visible | one.amodal)
-    if new is None:
-        return None
-    if not _is_part(new, one, likeness) or any(new.share_in(o) >= _SAME for o in others):
-        return new
-    return new if _is_large(new, one) and is_another(one, new, motion) else None
+    foreign = _much(likeness.unlike(fresh, visible), _MUCH * visible.area)
+    if one.sure is not None:
+        # Nothing of it was there: so it must be as like the object as what was.
+        since = beyond(visible, one.sure)
+        least = _AS_LIKE * likeness.own_margin(visible - since)
+        foreign = foreign | _much(likeness.unlike(since, visible, least), _CREPT * visible.area)
+    new = fresh if one.amodal is None else beyond(visible, one.visible | one.amodal)
+    new = new - foreign
+    if new.area >= _MUCH * visible.area:
+        expected = any(new.share_in(other) >= _SAME for other in others)
+        if expected or (_is_large(new, one) and is_another(one, new, motion)):
+            foreign = foreign | new
+    return or_none(foreign)
 
 
-def _beyond(visible: CroppedMask, own: CroppedMask) -> CroppedMask | None:
-    """What of a mask lies beyond an object's place a frame ago; None where it is little."""
-    new = visible - own.dilated(_NEAR * math.sqrt(own.area))
-    return new if new.area >= _MUCH * visible.area else None
+def _much(part: CroppedMask, least: float) -> CroppedMask:
+    """A part of so many pixels at least; else an empty mask."""
+    return part if part.area >= least else part.empty(part.image_hw)
+
+
+def beyond(visible: CroppedMask, own: CroppedMask) -> CroppedMask:
+    """What of a mask lies beyond an object's place."""
+    return visible - own.dilated(_NEAR * math.sqrt(own.area))
 
 
 def _is_large(new: CroppedMask, one: Forecast) -> bool:
     return new.area >= _WHOLE * one.evidence
-
-
-def _is_part(new: CroppedMask, one: Forecast, likeness: Likeness) -> bool:
-    """Whether a new part of a mask looks like the object, a large one by its colours too."""
-    if likeness.share(new) < _LIKE:
-        return False
-    return not _is_large(new, one) or likeness.shares_colours(new)
 
 
 def is_another(one: Forecast, visible: CroppedMask, motion: SceneMotion) -> bool:

@@ -28,13 +28,15 @@ class Sight:
         outcome: of the frame; its surroundings are known.
         known: (2,) width and height of the object.
         just_lost: it was seen in the frame before and not in this one.
-        others: what is visible of other objects, and what was told apart from this one.
+        others: what is visible of other objects.
+        foreign: what was told apart from this one; None: nothing.
     """
 
     outcome: Outcome
     known: np.ndarray
     just_lost: bool
     others: Sequence[CroppedMask]
+    foreign: CroppedMask | None
 
     @cached_property
     def box(self) -> np.ndarray | None:
@@ -50,7 +52,7 @@ class Sight:
             return box if likeness is None else _reaching(box, visible, likeness, self.known)
         if likeness is None:
             return None
-        place = found_place(likeness, self.known, self.others)
+        place = found_place(likeness, self.known, self.others, self.foreign)
         if place is not None and self.just_lost:  # it goes on as far
             place += np.tile(_middle(place) - _middle(self.outcome.expected_box), 2)
         return place

@@ -9,16 +9,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.appearance import Memory
+from amodal_ros.tracking.appearance import LEARNT_CELLS, Memory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.judgement import Outcome
+from amodal_ros.tracking.origins import beyond
 from amodal_ros.tracking.place import NextPlace, Sight
-from amodal_ros.tracking.track import Track, move_box, or_none
+from amodal_ros.tracking.track import SureSight, Track, move_box, or_none
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
 _SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
 _LEARN_EVERY = 3  # so many sights of an object that is detected: it hardly changes meanwhile
 _CLEAR = 0.7  # of what was visible of an object at best: enough to tell its own motion by
+_SURE_S = 1.0  # what creeps in comes more slowly than this
+_LONG_S = 4.0  # so long a sure sight is worth more than one less sure, or of a part
+_WHOLE = 0.9  # share of the whole object that is visible of it where nothing hides it
+_LITTLE = 0.05  # share of a mask
 _SAME_AREA = 1.4  # factor of area within which two sights show as much of an object
 
 
@@ -78,6 +83,7 @@ def remembered(
     if judgement.trusted:
         track.confirm(judgement.amodal, stamp_s)
         track.evidence = max(track.evidence, float(judgement.visible.area))
+        track.sure = _surely_seen(track, outcome, stamp_s)
         track.memory = _learnt(track, outcome, detected=not plan.coasting[row])
     known = np.maximum(track.extent, _sides(track))
     if judgement.trusted:
@@ -96,10 +102,34 @@ def remembered(
     track.covered = judgement.covered
     track.place = None
     if outcome.surroundings is not None:
-        taken = others if track.foreign is None else [*others, track.foreign]
-        track.place = NextPlace(Sight(outcome, known, track.missed == 1, taken))
+        sight = Sight(outcome, known, track.missed == 1, others, track.foreign)
+        track.place = NextPlace(sight)
     track.restart = judgement.drifted
     return track
+
+
+def _surely_seen(track: Track, outcome: Outcome, stamp_s: float) -> SureSight | None:
+    """When the object was surely seen last, after a mask of it was trusted.
+
+    A sight is sure if nothing was cut off the mask, and what it has beyond the last sure one looks
+    like the object. One that is long ago says little: by then an object may have turned.
+    """
+    judgement, answer, likeness = outcome.judgement, outcome.answer, outcome.likeness
+    visible, known = judgement.visible, track.sure
+    if outcome.surroundings is None or visible.is_empty or judgement.drifted:
+        return known
+    whole = visible.area >= _WHOLE * judgement.amodal.area
+    if known is not None and stamp_s - known.stamp_s < _LONG_S:
+        joined = answer is not None and answer.joined is not None
+        is_less = known.is_whole and not whole
+        if joined or is_less or likeness is None or stamp_s - known.stamp_s < _SURE_S:
+            return known
+        if likeness.share(visible) < LEARNT_CELLS:
+            return known
+        new = likeness.unlike(beyond(visible, known.mask_now), visible)
+        if new.area >= _LITTLE * visible.area:
+            return known
+    return SureSight(visible, whole, stamp_s)
 
 
 def _learnt(track: Track, outcome: Outcome, *, detected: bool) -> Memory | None:

@@ -60,8 +60,7 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
         sides = forecast.boxes_xyxy[2, 2:] - forecast.boxes_xyxy[2, :2]
         known = np.maximum(forecast.track.extent, sides)
         foreign = outcome.judgement.foreign or forecast.foreign
-        taken = seen if foreign is None else [*seen, foreign]
-        place = found_place(outcome.likeness, known, taken)
+        place = found_place(outcome.likeness, known, seen, foreign)
         if place is None or forecast.track.missed >= _PATIENCE:
             continue
         height, width = plan.image_hw
@@ -75,7 +74,10 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
 
 
 def found_place(
-    likeness: Likeness, known: np.ndarray, others: Sequence[CroppedMask]
+    likeness: Likeness,
+    known: np.ndarray,
+    others: Sequence[CroppedMask],
+    foreign: CroppedMask | None = None,
 ) -> np.ndarray | None:
     """Box (4,) float64 of the likeliest place of an object; None: there is none.
 
@@ -83,10 +85,12 @@ def found_place(
         likeness: of what is around the place where it was looked for.
         known: (2,) width and height of the object.
         others: what is visible of other objects.
+        foreign: a thing like it that was told apart; None: there is none.
     """
-    for box in likeness.places():
+    taken = others if foreign is None else [*others, foreign]
+    for box in likeness.places(others):
         area = float((box[2:] - box[:2]).prod() / max(known.prod(), 1.0))
-        if _LEAST_AREA <= area <= _MOST_AREA and not any(_fills(one, box) for one in others):
+        if _LEAST_AREA <= area <= _MOST_AREA and not any(_fills(one, box) for one in taken):
             return expand_boxes([box], GROWTH)[0].astype(np.float64)
     return None
 

@@ -22,11 +22,14 @@ from amodal_ros.tracking.scene import SceneView
 # Cosine of a cell that is like the object, over that of the object's own cells; measured as the
 # marks in `appearance.py`.
 LIKE_CELL = 0.6
+_TWIN = 0.8  # likewise, of a cell beside the object that may show a thing of its kind
 _REACH = 2.0  # so many sides of its box around an object are looked at, where all is encoded
 _OFF = 0.1  # a cell of which less is covered belongs to the surroundings
 _FEWEST_OFF = 8  # cells; where less lies on one side of the object, all that is around it counts
 _FEWEST_CELLS = 0.5  # of the grid; fewer say nothing
 _EPSILON = 1e-6
+_TILES = 4  # along each axis of the window: each is half as long as the object
+_FEWEST_IN_TILE = 3  # cells; fewer are a seam
 _SAMPLES = 4  # of a cell along each axis, for the share of it that a mask covers
 
 
@@ -38,12 +41,15 @@ class Look:
         on: (C,) float32, mean of the embeddings under its visible mask.
         off: (4, C) float32, means of those above, below, to the left and to the right of it,
             without what is like it.
+        off_parts: (Q, C) float32, means of what lies beside it in single tiles of the window,
+            without what is like it: a hand is not lost in the mean of the table it comes over.
         own: mean cosine of its cells with `on`: less for an object of many parts.
         colours: see `colours_of`; None: not known.
     """
 
     on: np.ndarray
     off: np.ndarray
+    off_parts: np.ndarray
     own: float
     colours: np.ndarray | None
 
@@ -175,12 +181,22 @@ class Surroundings:
         like = self.likeness(on[None])[0]
         own = float((like * cover).sum() / cover.sum())
         # A thing like it that stands beside it does not say what it is not.
-        unlike = beside & (like < LIKE_CELL * own)
+        unlike = beside & (like < _TWIN * own)
         off = unlike if unlike.any() else beside
         sides = [off & side for side in _sides_of(cover)]
         sides = [off if np.count_nonzero(side) < _FEWEST_OFF else side for side in sides]
         colours = None if self.scene is None else colours_of(self.scene, mask)
-        return Look(on, self._means(sides), own, colours)
+        means = self._means([*sides, *self._in_tiles(off)])
+        return Look(on, means[: len(sides)], means[len(sides) :], own, colours)
+
+    def _in_tiles(self, weights: np.ndarray) -> list[np.ndarray]:
+        """Weights (h, w) of cells, of each tile of the window alone, where it has enough."""
+        height, width = self.hw
+        rows = np.arange(height) * _TILES // height
+        columns = np.arange(width) * _TILES // width
+        tiles = rows[:, None] * _TILES + columns[None]
+        totals = np.bincount(tiles.ravel(), weights.ravel())
+        return [weights * (tiles == k) for k in np.flatnonzero(totals >= _FEWEST_IN_TILE)]
 
     def _means(self, weights: list[np.ndarray]) -> np.ndarray:
         """(K, C) float32, unit vectors: means of cells by weights (h, w), the common mean off."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -113,6 +113,34 @@ def _pixels_around(
 _STEADY_DETECTIONS = 3
 
 
+@dataclass(frozen=True, eq=False)
+class SureSight:
+    """What was visible of an object when nothing spoke against its mask, some time ago.
+
+    What creeps into a mask over many frames differs little from the last one, and much from this.
+
+    Attributes:
+        mask: what was visible then.
+        is_whole: it was all of the object.
+        stamp_s: when.
+        motion: (2, 3), the object's since.
+    """
+
+    mask: CroppedMask
+    is_whole: bool
+    stamp_s: float
+    motion: np.ndarray = field(default_factory=IDENTITY.copy)
+
+    @property
+    def mask_now(self) -> CroppedMask:
+        """The mask, moved."""
+        return move_mask(self.mask, self.motion)
+
+    def moved(self, step: np.ndarray) -> SureSight:
+        """The sight after a motion (2, 3) of the object."""
+        return replace(self, motion=compose(step, self.motion))
+
+
 @dataclass
 class Track:
     """One object, as of the last frame that was answered; original pixels.
@@ -129,6 +157,7 @@ class Track:
         evidence: how many pixels of it were visible when that mask was seen best; it halves.
         pose: (2, 3), how that mask moved since.
         seen: its visible mask in the last frame; None: nothing was visible.
+        sure: when it was surely seen; None: never.
         memory: what it looks like; None: not known.
         place: where to look for it in the next frame while no detection says; None: where its
             mask should be.
@@ -160,6 +189,7 @@ class Track:
     evidence: float = 0.0
     pose: np.ndarray = field(default_factory=IDENTITY.copy)
     seen: CroppedMask | None = None
+    sure: SureSight | None = None
     memory: Memory | None = None
     place: NextPlace | None = None
     extent: np.ndarray = field(default_factory=lambda: np.zeros(2))

@@ -73,7 +73,8 @@ def predicted(boxes: np.ndarray, picture: np.ndarray, owner: np.ndarray) -> Amod
         numbers = owner[inside & (owner >= 0)]
         mask |= inside & (owner == (np.bincount(numbers).argmax() if len(numbers) else -1))
     values = np.zeros((1, 8, 50, 50), np.float32)
-    values[0, :, :30] = picture[2::4, 2::4].transpose(2, 0, 1)
+    cells = picture.reshape(30, 4, 50, 4, 8).mean(axis=(1, 3))
+    values[0, :, :30] = cells.transpose(2, 0, 1)
     features = ObjectFeatures(values, (ResizeGeometry.letterbox(HW, 200),) * len(boxes))
     return AmodalPrediction.from_masks(
         masks, masks, np.full(len(boxes), 0.9, np.float32), {}, features
