@@ -159,7 +159,7 @@ class Likeness:
         cover = self.surroundings.view(mask).cover
         return float(cover[self.margin > 0].sum() / max(cover.sum(), _EPSILON))
 
-    def unlike(self, part: CroppedMask, mask: CroppedMask, least: float = 0.0) -> CroppedMask:
+    def unlike(self, part: CroppedMask, mask: CroppedMask) -> CroppedMask:
         """What of a part of a mask is not like the object, to the pixel between cells.
 
         The mask's rim alone says nothing: the cells there show what lies beside it, too.
@@ -167,7 +167,6 @@ class Likeness:
         Args:
             part: of the mask.
             mask: of the object.
-            least: margin from which on a cell is like the object.
         """
         if part.is_empty:
             return part
@@ -186,18 +185,13 @@ class Likeness:
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        unlike = (part.crop & (margin <= least)).view(np.uint8)
+        unlike = (part.crop & (margin <= 0)).view(np.uint8)
         wide, high = math.ceil(cell_x / 2), math.ceil(cell_y / 2)
         cell = np.ones((2 * high + 1, 2 * wide + 1), np.uint8)
         shape = mask.cut((x0 - wide, y0 - high, x1 + wide, y1 + high)).view(np.uint8)
         inner = cv2.erode(shape, cell)[high:-high, wide:-wide]
         near = cv2.dilate(unlike & inner, cell)
         return CroppedMask.at(part.image_hw, (x0, y0), (unlike & near).view(bool))
-
-    def own_margin(self, mask: CroppedMask) -> float:
-        """Mean margin of what a mask of the object covers; 0 where it covers nothing."""
-        cover = self.surroundings.cover(mask)
-        return float((cover * self.margin).sum() / max(cover.sum(), _EPSILON))
 
     def colours(self, look: Look) -> float:
         """Share of a view's colours that are the object's; 1 where they are not known."""

@@ -25,7 +25,6 @@ _SAME = 0.5  # share of a mask that lies in that of another thing
 _NEAR = 0.08  # of the square root of its area: so far an object may grow or deform in a frame
 _MUCH = 0.1  # share of a mask: a part that is new and smaller is the object's
 _CREPT = 0.05  # likewise, that is new since the object was surely seen
-_AS_LIKE = 0.5  # of the margin of what is surely the object's
 _WHOLE = 0.3  # of what was visible at best: so large a part may be a thing by itself
 
 
@@ -38,12 +37,12 @@ def joined_thing(
 ) -> CroppedMask | None:
     """The part of a mask that shows another thing.
 
-    Of an object that was not seen then it is what is unlike it, where that is the smaller part.
-    Else it is much, and was not visible of the object then, or when it was surely seen some time ago: a
-    hand may come over it in one frame or creep in over many. It is unlike the object (be it where
-    a hidden part was believed). Or it lies beyond where the object may be now, and another object
-    is expected there, or it is large and was beside the object in the frame before (a thing like
-    it). None: there is none.
+    Of an object that was not seen a frame before it is what is unlike the object, where that is
+    the smaller part. Of one that was, it is much, and was not visible of it then, or when it was
+    surely seen some time ago: a hand may come over it in one frame, or creep in over many. It is
+    unlike the object (be it where a hidden part was believed). Or it lies beyond where the object
+    may be now, and another object is expected there, or it is large and was beside the object in
+    the frame before (a thing like it). None: there is none.
 
     Args:
         one: of the object.
@@ -62,10 +61,8 @@ def joined_thing(
         return fresh
     foreign = _much(likeness.unlike(fresh, visible), _MUCH * visible.area)
     if one.sure is not None:
-        # Nothing of it was there: so it must be as like the object as what was.
-        since = beyond(visible, one.sure)
-        least = _AS_LIKE * likeness.own_margin(visible - since)
-        foreign = foreign | _much(likeness.unlike(since, visible, least), _CREPT * visible.area)
+        crept = likeness.unlike(beyond(visible, one.sure), visible)
+        foreign = foreign | _much(crept, _CREPT * visible.area)
     new = fresh if one.amodal is None else beyond(visible, one.visible | one.amodal)
     new = new - foreign
     if new.area >= _MUCH * visible.area:
