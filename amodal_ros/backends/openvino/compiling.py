@@ -68,7 +68,6 @@ class CompiledGraph:
 
     def __init__(self, openvino: Any, compile_for: Any, fixed_shapes: bool) -> None:
         self._openvino = openvino
-        self._fixed_shapes = fixed_shapes
         self._lock = threading.Lock()
         self._compiled: dict[Any, Any] = {}
         self._idle: dict[Any, list[Any]] = {}
@@ -99,7 +98,8 @@ class CompiledGraph:
                 self._idle[key].append(request)
 
     def _key(self, inputs: Mapping[str, np.ndarray]) -> Any:
-        if not self._fixed_shapes:
+        compile_for = self._compile_for
+        if compile_for is None:
             return None
         shapes = {name: values.shape for name, values in inputs.items()}
         key = tuple(sorted(shapes.items()))
@@ -109,7 +109,7 @@ class CompiledGraph:
             if len(self._compiled) >= _SHAPES_KEPT:
                 oldest = next(iter(self._compiled))
                 del self._compiled[oldest], self._idle[oldest]
-            self._add(key, self._compile_for(shapes))
+            self._add(key, compile_for(shapes))
             return key
 
     def _add(self, key: Any, compiled: Any) -> None:
