@@ -51,8 +51,8 @@ class Junctions:
         side = min(self._side(first), self._side(second))
         near = max(_LEAST_NEAR_PX, round(_NEAR * side))
         leg = max(_LEAST_LEG_PX, int(_LEG * side))
-        boxes = (self._shapes[index].box_xyxy for index in (first, second))
-        if not side or not _touch(*boxes, near):
+        box, other = (self._shapes[index].box_xyxy for index in (first, second))
+        if not side or not _touch(box, other, near):
             return 0.0
         own, others = self._angle(first, second, near, leg), self._angle(second, first, near, leg)
         if own is None or others is None:
