@@ -21,7 +21,7 @@ from amodal_ros.errors import BackendError, InvalidInputError, ManifestError
 from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.model_folder.small import SMALL_NAME, load_small
-from amodal_ros.modeling.amodal_sam import AmodalSam, build_sam
+from amodal_ros.modeling.amodal_sam import AmodalSam, VitSpec, build_sam
 from amodal_ros.modeling.config import AmodalConfig
 from export import small as small_module
 from export.benchmarking.contestants import Entry, Ours, open_contestant
@@ -31,9 +31,11 @@ from export.options import ExportOptions, check_options, parse_options
 from export.source import SourceModel
 from export.to_onnx import export_model, export_source, main
 from tests.export.exported import MIN_MASK_IOU
-from tests.modeling.family_support import SMALL, TINY_VIT, activate, randomise
+from tests.modeling.family_support import SMALL, activate, randomise
 
 HALF = SMALL // 2
+# A block that sees all, before the adapter, and one that sees a window, behind it.
+TWO_BLOCKS = VitSpec(embed_dim=48, depth=2, num_heads=2, global_blocks=(0,))
 SEED = 0
 BOXES = np.array([[20, 30, 90, 80], [100, 20, 140, 100], [60, 60, 150, 115]], np.float32)
 IMAGE = np.random.default_rng(5).integers(0, 255, (120, 160, 3), dtype=np.uint8)
@@ -41,7 +43,7 @@ IMAGE = np.random.default_rng(5).integers(0, 255, (120, 160, 3), dtype=np.uint8)
 
 def sources() -> list[SourceModel]:
     """A narrow SAM of random weights at two sizes, which differ in its positions alone."""
-    bases = [randomise(build_sam(TINY_VIT, size)) for size in (SMALL, HALF)]
+    bases = [randomise(build_sam(TWO_BLOCKS, size)) for size in (SMALL, HALF)]
     known, own = bases[0].state_dict(), bases[1].state_dict()
     shared = {name: value for name, value in known.items() if value.shape == own[name].shape}
     bases[1].load_state_dict(shared, strict=False)
@@ -49,7 +51,7 @@ def sources() -> list[SourceModel]:
     for base, size in zip(bases, (SMALL, HALF), strict=True):
         torch.manual_seed(SEED)
         config = AmodalConfig(base="sam_vit_b", image_size=size, visible_output=True)
-        model = activate(AmodalSam(config, base, TINY_VIT.default_positions()).eval())
+        model = activate(AmodalSam(config, base, TWO_BLOCKS.default_positions()).eval())
         source = {"base": "random", "random_weights": True, "config": config.to_dict()}
         found.append(SourceModel(model, False, True, source))
     return found
@@ -103,7 +105,10 @@ def test_engines_run_both_sizes(folder: Path, tmp_path: Path, backend: str) -> N
     assert found.raw_amodal[0].iou(whole.raw_amodal[0]) == 1
     assert found.raw_amodal[1].iou(whole.raw_amodal[1]) < 1
     predictor.close()
-    plain = load_predictor(folder, engine, small_looks=False)
+
+
+def test_the_smaller_size_is_loaded_where_it_is_wanted(folder: Path) -> None:
+    plain = load_predictor(folder, EngineOptions("onnxruntime", threads=1), small_looks=False)
     assert (plain.looks_small, plain.notes["small_looks"]) == (False, "no")
     plain.close()
 
