@@ -55,7 +55,11 @@ def measure_engine(
     manifest = load_manifest(model)
     engine = load_engine(manifest, options)
     predictor = AmodalPredictor(
-        manifest, engine.backend, engine.options.rows, parallel=not engine.options.on_cpu
+        manifest,
+        engine.backend,
+        engine.options.rows,
+        parallel=not engine.options.on_cpu,
+        ask_twice=True,  # as the node asks
     )
     frames = {}
     try:

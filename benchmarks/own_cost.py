@@ -115,7 +115,7 @@ def run(objects: int, frames: int, hw: tuple[int, int]) -> list[dict[str, float]
 
     manifest = load_manifest(default_model_dir())
     engine, mosaic, tracker = StandIn(manifest), Mosaic(objects), AmodalTracker()
-    predictor = AmodalPredictor(manifest, engine, max_batch=2)
+    predictor = AmodalPredictor(manifest, engine, max_batch=2, ask_twice=True)
     scale = np.tile(np.array(hw[::-1]) / mosaic.hw[::-1], 2)
 
     def answer(rgb: np.ndarray, plan: TrackPlan) -> AmodalPrediction:

@@ -95,7 +95,7 @@ class ModelSegmenter:
         manifest = load_manifest(folder)
         self._backend = RememberingBackend(OnnxRuntimeBackend(manifest, intra_op_threads=threads))
         # Batches of one object, so that what two variants ask alike has the same inputs.
-        self._predictor = AmodalPredictor(manifest, self._backend, max_batch=1)
+        self._predictor = AmodalPredictor(manifest, self._backend, max_batch=1, ask_twice=True)
         self._features: ImageFeatures | None = None
         self._frame: ClipFrame | None = None
 

@@ -144,7 +144,12 @@ def _opened(
     """A predictor whose engine nobody compared with fp32's masks."""
     backend = open_backend(manifest, options)
     return AmodalPredictor(
-        manifest, backend, options.rows, parallel=not options.on_cpu, small=small
+        manifest,
+        backend,
+        options.rows,
+        parallel=not options.on_cpu,
+        ask_twice=True,  # as the node asks
+        small=small,
     )
 
 
