@@ -36,9 +36,8 @@ from amodal_ros.occlusion.shapes import Shape
 # borders.
 LEAST_HIDDEN = 0.01
 # Two objects hide each other where the weaker side hides this share of what both hide, and each of
-# them that share of the other's amodal mask. What is interlaced is close, too, and not
-# nearly all borders end at the outline of the same one.
-_MUTUAL, _MUTUAL_LEAST, _MUTUAL_STEP_M, _MUTUAL_JUNCTION = 0.25, 0.03, 0.05, 0.8
+# them that share of the other's amodal mask. What is interlaced is close, too.
+_MUTUAL, _MUTUAL_LEAST, _MUTUAL_STEP_M = 0.25, 0.03, 0.05
 # How much a foot that is lower by half of the smaller object's height counts, and an outline
 # that goes on where the other's ends. 1: as much as masks of which every pixel agrees.
 _FOOT = 0.75
@@ -140,7 +139,6 @@ def decide(
     """
     first, second = (shapes[index] for index in indices)
     overlap = _Overlap.of(first, second)
-    junction = junctions.towards_first(*indices)
     step_m = 0.0 if depths is None else depths.between(*indices)
     if overlap.claimed >= _LIES_ON * min(first.area, second.area):
         towards = float(np.sign(second.area - first.area))
@@ -148,15 +146,14 @@ def decide(
         towards = _by_masks(first, second, overlap)
         if upright and not (towards and overlap.held(first, second)):
             towards += _FOOT * _by_feet(first, second)
-        towards += _JUNCTION * junction
+        towards += _JUNCTION * junctions.towards_first(*indices)
     towards += _DEPTH * float(np.sign(step_m))
     if not towards:
         return None
     if towards < 0:
         first, second, indices = second, first, indices[::-1]
         overlap, step_m = overlap.turned(), 0.0 - step_m
-    close = abs(step_m) < _MUTUAL_STEP_M and abs(junction) < _MUTUAL_JUNCTION
-    mutual = close and _hide_each_other(first, second, overlap)
+    mutual = abs(step_m) < _MUTUAL_STEP_M and _hide_each_other(first, second, overlap)
     return _pair(first, second, indices, overlap, step_m, abs(towards), mutual)
 
 

@@ -189,8 +189,8 @@ class Likeness:
         wide, high = math.ceil(cell_x / 2), math.ceil(cell_y / 2)
         cell = np.ones((2 * high + 1, 2 * wide + 1), np.uint8)
         shape = mask.cut((x0 - wide, y0 - high, x1 + wide, y1 + high)).view(np.uint8)
-        inner = cv2.erode(shape, cell)[high:-high, wide:-wide]
-        near = cv2.dilate(unlike & inner, cell)
+        inner: np.ndarray = cv2.erode(shape, cell)[high:-high, wide:-wide]
+        near: np.ndarray = cv2.dilate(unlike & inner, cell)
         return CroppedMask.at(part.image_hw, (x0, y0), (unlike & near).view(bool))
 
     def colours(self, look: Look) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def stills(tmp_path: Path) -> Path:
     ):
         mask = np.zeros(HW, bool)
         mask[y0:y1, x0:x1] = True
-        record = {"id": number + 1, "image_id": 1, "category_id": 1, "iscrowd": 0}
+        record: dict[str, Any] = {"id": number + 1, "image_id": 1, "category_id": 1, "iscrowd": 0}
         record |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": int(mask.sum())}
         annotations.append(
             record | {"segmentation": encode_rle(mask), "visible_mask": encode_rle(mask)}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,12 @@ def test_other_clips_lie_in_the_corners(tmp_path: Path) -> None:
                 | {"video_id": clip, "frame": frame}
             )
             mask = rectangle(2 * frame, 2 * frame + 10 * clip)
-            record = {"id": number, "image_id": number, "category_id": 1, "track_id": clip}
+            record: dict[str, Any] = {
+                "id": number,
+                "image_id": number,
+                "category_id": 1,
+                "track_id": clip,
+            }
             record |= {"segmentation": encode_rle(mask), "visible_mask": encode_rle(mask)}
             record |= {"bbox": [2 * frame, 10, 10 * clip, 20], "area": 200 * clip, "iscrowd": 0}
             annotations.append(record)

@@ -9,6 +9,7 @@ from amodal_ros.ros.parameters.table import PerceptionParameters
 
 OUTPUTS = (
     "masks",
+    "masks_ahead",
     "detections",
     "overlay",
     "timing",

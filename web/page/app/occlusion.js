@@ -11,10 +11,9 @@ export function occlusionRate(visible, amodal) {
 
 /**
  * Two objects hide each other where the weaker side hides this share of what both hide, and each of
- * them that share of the other's amodal mask; not where nearly all borders end at the outline of
- * the same one.
+ * them that share of the other's amodal mask.
  */
-const [MUTUAL, MUTUAL_LEAST, MUTUAL_JUNCTION] = [0.25, 0.03, 0.8];
+const [MUTUAL, MUTUAL_LEAST] = [0.25, 0.03];
 
 /**
  * How much a foot that is lower by half of the smaller object's height counts, and an outline
@@ -66,8 +65,7 @@ export function occlusionOrder(objects, least = 0.01) {
     // Where neither is seen, something else lies over both.
     const share = (own + ofBoth || (others ? 0 : overlap)) / backArea;
     if (share < least) return;
-    const mutual = Math.abs(junction) < MUTUAL_JUNCTION
-      && Math.min(own, others) > MUTUAL * (own + others)
+    const mutual = Math.min(own, others) > MUTUAL * (own + others)
       && own > MUTUAL_LEAST * backArea && others > MUTUAL_LEAST * frontArea;
     pairs.push({ front: front.id, back: back.id, share, mutual });
   }));
