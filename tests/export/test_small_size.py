@@ -128,7 +128,10 @@ def test_memory_is_measured_at_both_sizes(folder: Path) -> None:
     contestant.run(*draw_scene(1))
     contestant.close()
     graphs = ("prefix", "suffix", "decoder")
-    assert sizes == [(graph, size) for size in (SMALL, HALF) for graph in graphs]
+    # A decoder may be asked twice.
+    assert list(dict.fromkeys(sizes)) == [
+        (graph, size) for size in (SMALL, HALF) for graph in graphs
+    ]
 
 
 def test_tensorrt_has_the_full_size_alone_and_says_so(
