@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+from amodal_ros.errors import BackendError
 from training.rendering.sh3f import DEBIAN_FOLDER
+from training.worker_processes import check_drawing
 
 # A folder with the models where they are not Debian's: the package unpacked by hand, say.
 FURNITURE_FOLDER = Path(os.environ.get("SWEETHOME3D_FURNITURE") or DEBIAN_FOLDER)
@@ -17,10 +17,6 @@ MARKERS = {
     "rendering": "needs OpenGL without a screen, which scripts/test installs where it can",
     "furniture": "needs Debian's sweethome3d-furniture, which scripts/test installs where it can",
 }
-_PROBE = (
-    "import os; os.environ.setdefault('MUJOCO_GL', 'osmesa'); import mujoco;"
-    "context = mujoco.GLContext(8, 8); context.make_current(); context.free()"
-)
 
 
 @functools.cache
@@ -28,6 +24,8 @@ def lacks(marker: str) -> bool:
     """Says whether this machine lacks what a marker stands for."""
     if marker == "furniture":
         return not FURNITURE_FOLDER.is_dir()
-    # In a process of its own: where OpenGL is broken, the process that tries it may die.
-    probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=120)
-    return probe.returncode != 0
+    try:
+        check_drawing()
+    except BackendError:
+        return True
+    return False

@@ -7,6 +7,7 @@ process with torch.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import subprocess
@@ -18,7 +19,7 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
-from amodal_ros.errors import InvalidInputError
+from amodal_ros.errors import BackendError, InvalidInputError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -69,6 +70,34 @@ def draw_without_screen() -> None:
     """Have MuJoCo draw with OSMesa, in one thread; to be called before it is first imported."""
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     os.environ.setdefault("LP_NUM_THREADS", "1")
+
+
+_DRAWS = "import mujoco; c = mujoco.GLContext(8, 8); c.make_current(); c.free()"
+
+
+@functools.cache
+def check_drawing() -> None:
+    """Try MuJoCo before anything is written, in a process of its own, which may die of it.
+
+    Raises:
+        BackendError: MuJoCo cannot draw on this machine; says why, and what to install.
+    """
+    platform = os.environ.get("MUJOCO_GL") or "osmesa"
+    command = [sys.executable, "-c", _DRAWS]
+    environ = {**os.environ, "MUJOCO_GL": platform}
+    try:
+        probe = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        why = "it did not come to an end"
+    else:
+        if not probe.returncode:
+            return
+        why = (probe.stderr.strip().splitlines() or [f"it ended with {probe.returncode}"])[-1]
+    raise BackendError(
+        f"MuJoCo cannot draw with MUJOCO_GL={platform} ({why.strip()}); "
+        "`python3 -m scripts.bootstrap test` sets up a platform that draws, and so do "
+        "`apt install libosmesa6` or, where the machine has EGL, MUJOCO_GL=egl"
+    )
 
 
 def end_with_parent() -> None:

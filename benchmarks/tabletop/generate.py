@@ -15,7 +15,7 @@ from amodal_ros.annotations.amodal_coco import AmodalCocoWriter
 from amodal_ros.errors import InvalidInputError
 from benchmarks.tabletop.assets import default_cache, prepare_assets, wheel_lines
 from benchmarks.tabletop.catalog import OBJECT_SETS, FrameRecord, Kind, Shot
-from training.worker_processes import in_processes
+from training.worker_processes import check_drawing, in_processes
 
 FILES: dict[Kind, str] = {"still": "stills.json", "clip": "clips.json"}
 
@@ -87,10 +87,12 @@ def generate(plan: Plan) -> Summary:
 
     Raises:
         InvalidInputError: the folder is not empty.
+        BackendError: MuJoCo cannot draw.
         AssetError: the objects cannot be fetched.
     """
     if plan.out.exists() and any(plan.out.iterdir()):
         raise InvalidInputError(f"{plan.out} is not empty")
+    check_drawing()
     assets = prepare_assets(plan.object_set, plan.cache or default_cache())
     (plan.out / "images").mkdir(parents=True, exist_ok=True)
     start = time.monotonic()

@@ -27,7 +27,7 @@ from training.scenes.models import SPLITS, ModelStore, usable_models
 from training.scenes.run import ChunkReport, SceneRun, chunk_name
 from training.scenes.surfaces import Surfaces
 from training.scenes.views import HW
-from training.worker_processes import in_processes
+from training.worker_processes import check_drawing, in_processes
 
 if TYPE_CHECKING:
     from training.scenes.scene import Picture
@@ -53,12 +53,15 @@ def generate(run: SceneRun, count: int, out: Path, cache: Path, workers: int) ->
     Raises:
         InvalidInputError: if `out` holds another run, or a number is below 1.
         CorruptRecordError: if a catalogue, a model or a photo cannot be read.
+        BackendError: if there is something to draw and MuJoCo cannot.
     """
     if count < 1 or workers < 1:
         raise InvalidInputError(f"count {count}, workers {workers}: expected at least 1")
     _claim(run, out)
     folders = [out / chunk_name(number) for number in range(-(-count // run.chunk_scenes))]
     missing = [number for number, folder in enumerate(folders) if not folder.exists()]
+    if missing:
+        check_drawing()
     started = time.monotonic()
     objects = 0
     make = partial(make_chunk, run, out=out, cache=cache)
