@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the node itself costs in a frame: all but the engine, in processor time, by stage.
 
-An engine that computes next to nothing stands in, and its time is taken off. Processor time of one
+An engine that computes next to nothing stands in, and its time is taken off. What it answers costs
+the tracker what a model's answers do: visible and whole masks, and embeddings that tell an object
+from what is around it. Processor time of one
 thread says the same on a busy machine as on an idle one, but for caches that others empty.
 
     python -m benchmarks.own_cost --objects 4 8 --document docs/performance.md
@@ -35,7 +37,7 @@ TRACKING = ("plan", "update")
 
 
 class StandIn:
-    """An engine for a model of mode `roi`: ellipses in the boxes, grown by M_spec.
+    """An engine for a model of mode `roi`: ellipses in the boxes, the whole ones grown by M_spec.
 
     Args:
         manifest: of the model whose tensors it gives.
@@ -50,7 +52,8 @@ class StandIn:
         self._noise = cv2.GaussianBlur(rng.normal(0, 8, (low, low)).astype(np.float32), (0, 0), 5)
         middles = ((np.arange(low) + 0.5) * size / low).astype(np.float32)
         self._x, self._y = middles[None], middles[:, None]
-        self._look = rng.normal(0, 1, (1, 256, 1, 1)).astype(np.float32)
+        looks = rng.normal(0, 1, (3, 256, 1, 1)).astype(np.float32)
+        self._common, self._on, self._off = 2 * looks[0], looks[1], looks[2]
         self.spent_s = 0.0
 
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -62,11 +65,14 @@ class StandIn:
             sides = (side for side in spec.shape[1:] if isinstance(side, int))
             outputs[spec.name] = np.zeros((rows, *sides), np.float32)
         if graph == "suffix":
-            outputs["embeddings"] += self._look
+            outputs["embeddings"] += self._embeddings(inputs["prior_masks"][:, 0])
         if graph == "decoder":
             outputs["predicted_iou"][:] = 0.9
             for row, corners in enumerate(inputs["point_coords"]):
-                outputs["low_res_logits"][row, 0] = self._logits(corners, inputs, row)
+                whole, visible = self._logits(corners, inputs, row)
+                outputs["low_res_logits"][row, 0] = whole
+                if "visible_logits" in outputs:
+                    outputs["visible_logits"][row, 0] = visible
         self.spent_s += time.thread_time() - begun_s
         return outputs
 
@@ -76,17 +82,26 @@ class StandIn:
     def close(self) -> None:
         """Nothing is held."""
 
+    def _embeddings(self, priors: np.ndarray) -> np.ndarray:
+        """(N, 256, s, s): a look where M_spec (N, S, S) is and one beside, with much in common."""
+        outputs = {spec.name: spec.shape for spec in self._graphs["suffix"].outputs}
+        size = outputs["embeddings"][-2:]
+        cells = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in priors]
+        cover = np.array(cells)[:, None]
+        return np.asarray(self._common + cover * self._on + (1 - cover) * self._off)
+
     def _logits(
         self, corners: np.ndarray, inputs: Mapping[str, np.ndarray], row: int
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Those of the whole object and of what is visible of it."""
         middle, half = corners[:2].mean(axis=0), np.ptp(corners[:2], axis=0) / 2 + 1
         away = ((self._x - middle[0]) / half[0]) ** 2 + ((self._y - middle[1]) / half[1]) ** 2
-        logits = 6 * (1 - away) + 0.5 * self._noise
+        logits = visible = 6 * (1 - away) + 0.5 * self._noise
         if "prior_masks" in inputs:
             step = inputs["prior_masks"].shape[-1] // len(logits)
             prior = inputs["prior_masks"][row, 0, ::step, ::step]
             logits = logits + inputs["adapter_gain"][row] * (prior - 0.5)
-        return np.asarray(logits, np.float32)
+        return np.asarray(logits, np.float32), np.asarray(visible, np.float32)
 
 
 class Watch:

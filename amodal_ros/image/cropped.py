@@ -174,13 +174,16 @@ class CroppedMask:
         if self.is_empty:
             return self
         margin = int(radius / step)
-        coarse = np.logical_not(self.crop[::step, ::step]).view(np.uint8)
-        background = cv2.copyMakeBorder(
-            coarse, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=1
-        )
-        near = near_zeros(background, radius / step)
+        coarse = self.crop[::step, ::step]
+        height, width = coarse.shape
+        background = np.ones((height + 2 * margin, width + 2 * margin), bool)
+        middle = background[margin : margin + height, margin : margin + width]
+        np.logical_not(coarse, out=middle)
+        near = near_zeros(background.view(np.uint8), radius / step)
         if step > 1:
-            near = np.repeat(np.repeat(near, step, axis=0), step, axis=1)
+            size = near.shape[1] * step, near.shape[0] * step
+            fine = cv2.resize(near.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+            near = fine.view(bool)
         x0, y0, x1, y1 = self.box_xyxy
         reach, (height, width) = margin * step, self.image_hw
         left, top = x0 - reach, y0 - reach

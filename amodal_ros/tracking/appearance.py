@@ -60,17 +60,17 @@ class Memory:
     first: Look
     recent: Look
 
-    @property
+    @cached_property
     def on(self) -> np.ndarray:
         """(2, C): all that is known of the object."""
         return np.stack([self.first.on, self.recent.on])
 
-    @property
+    @cached_property
     def off(self) -> np.ndarray:
         """(8, C): all that is known of what is around it."""
         return np.concatenate([self.first.off, self.recent.off])
 
-    @property
+    @cached_property
     def off_parts(self) -> np.ndarray:
         """(Q, C): what is around it, and the parts of that."""
         return np.concatenate([self.off, self.first.off_parts, self.recent.off_parts])
@@ -117,10 +117,9 @@ class Likeness:
 
         What is unlike all that is known is not like the object.
         """
-        on, off = self.memory.on, self.memory.off_parts
-        likeness = self.surroundings.likeness(np.concatenate([on, off]))
-        known, least = len(on), LIKE_CELL * self.memory.first.own
-        return np.asarray(likeness[:known].max(axis=0) - likeness[known:].max(axis=0).clip(least))
+        around, least = self.surroundings, LIKE_CELL * self.memory.first.own
+        other = around.most_like(self.memory.off_parts).clip(least)
+        return np.asarray(around.most_like(self.memory.on) - other)
 
     def shows(self, mask: CroppedMask, *, lost: bool = False) -> bool:
         """Whether a mask shows the object: most of it, its mean and its colours are like it.

@@ -8,7 +8,7 @@ of 0.7 and more. So they are compared after the mean of what lies around is take
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -56,15 +56,25 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A mask among the embeddings about an object.
+    """A mask among the embeddings about an object; worked out when it is first asked for.
 
     Attributes:
-        cover: (h, w) float32, the share of each cell that it covers.
-        look: of what it covers; None: it covers hardly a cell.
+        around: the embeddings.
+        mask: of the original image.
     """
 
-    cover: np.ndarray
-    look: Look | None
+    around: Surroundings
+    mask: CroppedMask
+
+    @cached_property
+    def cover(self) -> np.ndarray:
+        """(h, w) float32, the share of each cell that the mask covers."""
+        return self.around.cover(self.mask)
+
+    @cached_property
+    def look(self) -> Look | None:
+        """Of what the mask covers; None: it covers hardly a cell."""
+        return self.around.look(self.mask, self.cover)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,10 +152,9 @@ class Surroundings:
         return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.hw[::-1]
 
     def view(self, mask: CroppedMask) -> View:
-        """What a mask covers, and what it looks like; computed once for each mask."""
+        """What a mask covers, and what it looks like; one view for each mask."""
         if mask not in self._views:
-            cover = self.cover(mask)
-            self._views[mask] = View(cover, self.look(mask, cover))
+            self._views[mask] = View(self, mask)
         return self._views[mask]
 
     def cover(self, mask: CroppedMask) -> np.ndarray:
@@ -177,8 +186,8 @@ class Surroundings:
         beside = (cover < _OFF) & self.inside
         if cover.sum() < _FEWEST_CELLS or not beside.any():
             return None
-        on = self._means([cover])[0]
-        like = self.likeness(on[None])[0]
+        on = self._means(cover.reshape(1, -1))[0]
+        like = self.likeness(on)
         own = float((like * cover).sum() / cover.sum())
         # A thing like it that stands beside it does not say what it is not.
         unlike = beside & (like < _TWIN * own)
@@ -186,31 +195,38 @@ class Surroundings:
         sides = [off & side for side in _sides_of(cover)]
         sides = [off if np.count_nonzero(side) < _FEWEST_OFF else side for side in sides]
         colours = None if self.scene is None else colours_of(self.scene, mask)
-        means = self._means([*sides, *self._in_tiles(off)])
-        return Look(on, means[: len(sides)], means[len(sides) :], own, colours)
+        means = self._means(np.concatenate([np.array(sides).reshape(4, -1), _in_tiles(off)]))
+        return Look(on, means[:4], means[4:], own, colours)
 
-    def _in_tiles(self, weights: np.ndarray) -> list[np.ndarray]:
-        """Weights (h, w) of cells, of each tile of the window alone, where it has enough."""
-        height, width = self.hw
-        rows = np.arange(height) * _TILES // height
-        columns = np.arange(width) * _TILES // width
-        tiles = rows[:, None] * _TILES + columns[None]
-        totals = np.bincount(tiles.ravel(), weights.ravel())
-        return [weights * (tiles == k) for k in np.flatnonzero(totals >= _FEWEST_IN_TILE)]
+    def _means(self, weights: np.ndarray) -> np.ndarray:
+        """(K, C) float32, unit vectors: means of cells by weights (K, h * w), common mean off."""
+        weights = weights.astype(np.float32, copy=False)
+        sums = (weights * self.scale.ravel()) @ self.cells.T
+        return unit(sums / weights.sum(axis=1)[:, None] - self.common)
 
-    def _means(self, weights: list[np.ndarray]) -> np.ndarray:
-        """(K, C) float32, unit vectors: means of cells by weights (h, w), the common mean off."""
-        sums = self.cells @ np.stack([(one * self.scale).ravel() for one in weights], axis=1)
-        totals = np.array([one.sum() for one in weights], np.float32)
-        return unit(sums.T / totals[:, None] - self.common)
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        """(h * w,) float32, length of each cell's unit vector without the common mean."""
+        products = (self.common @ self.cells) * self.scale.ravel()
+        return np.asarray(np.sqrt((1 - 2 * products + self.common @ self.common).clip(_EPSILON)))
 
-    def likeness(self, vectors: np.ndarray) -> np.ndarray:
-        """(K, h, w) float32: cosine of each cell with unit vectors (K, C), the common mean off."""
-        known = np.concatenate([vectors, self.common[None]])
-        products = (known @ self.cells).reshape(-1, *self.hw) * self.scale
-        squares = 1 - 2 * products[-1] + self.common @ self.common
-        lengths = np.sqrt(squares.clip(_EPSILON))
-        return np.asarray((products[:-1] - (vectors @ self.common)[:, None, None]) / lengths)
+    def _along(self, vectors: np.ndarray) -> np.ndarray:
+        """(K, h * w) float32: the cells, each a unit vector without the common mean, along (K, C).
+
+        In place: these arrays are large.
+        """
+        found = vectors @ self.cells
+        found *= self.scale.ravel()
+        found -= (vectors @ self.common)[:, None]
+        return np.asarray(found)
+
+    def likeness(self, vector: np.ndarray) -> np.ndarray:
+        """(h, w) float32: cosine of each cell with a unit vector (C,), the common mean off."""
+        return np.asarray((self._along(vector[None])[0] / self._lengths).reshape(self.hw))
+
+    def most_like(self, vectors: np.ndarray) -> np.ndarray:
+        """(h, w) float32: greatest such cosine of each cell with one of (K, C)."""
+        return np.asarray((self._along(vectors).max(axis=0) / self._lengths).reshape(self.hw))
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
@@ -232,3 +248,18 @@ def _sides_of(cover: np.ndarray) -> list[np.ndarray]:
         ~upright & (right < 0),
         ~upright & (right >= 0),
     ]
+
+
+@lru_cache(maxsize=64)
+def _tiles(height: int, width: int) -> np.ndarray:
+    """(T, h * w) float32: 1 for the cells of each tile of a window, else 0."""
+    rows = np.arange(height) * _TILES // height
+    columns = np.arange(width) * _TILES // width
+    tiles = (rows[:, None] * _TILES + columns[None]).ravel()
+    return np.asarray(tiles == np.arange(_TILES**2)[:, None], np.float32)
+
+
+def _in_tiles(chosen: np.ndarray) -> np.ndarray:
+    """(Q, h * w) float32: chosen cells (h, w) bool, of each tile alone that has enough of them."""
+    tiles, cells = _tiles(*chosen.shape), chosen.ravel().astype(np.float32)
+    return np.asarray(tiles[tiles @ cells >= _FEWEST_IN_TILE] * cells)
