@@ -76,6 +76,11 @@ class NodeProcess:
         """Its resident memory in MiB."""
         return self._status_mib("VmRSS")
 
+    def cpu_s(self) -> float:
+        """Processor seconds that it has used so far."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def threads(self) -> int:
         """Number of its threads."""
         return len(list(Path(f"/proc/{self._process.pid}/task").iterdir()))

@@ -21,7 +21,12 @@ from amodal_ros.tracking.tracker import AmodalTracker
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 from amodal_ros.types import AmodalPrediction
 
-_USED = 0.9  # share of the budget that looks may take: the answer is made afterwards
+# Share of the budget that looks, making the answer and publishing it may take: it is received
+# somewhat later.
+_USED = 0.9
+# What making and publishing takes is followed quickly where it grows, else slowly: an answer that
+# comes after the next image is worth less than one with a look less in it.
+_SLOWER, _FASTER = 0.5, 0.1
 
 _MOST_LOOKS = 2  # one that goes on, and one that waits
 
@@ -141,6 +146,8 @@ class BudgetedFrames:
         self._clock = clock
         self._budget = FrameBudget()
         self._pending: deque[_Pending] = deque()
+        self._made_s = 0.0
+        self._after_s = 0.0
 
     @property
     def status(self) -> BudgetStatus:
@@ -170,13 +177,13 @@ class BudgetedFrames:
             plan: of the frame.
             look: runs the model for a part of the plan; called beside this thread.
             budget_s: of the frame.
-            begun_s: when its answer was begun, by the clock.
+            begun_s: since when that runs, by the clock: when the image was taken.
             small: `look` can look at objects in smaller regions.
 
         Raises:
             AmodalError: what the look raised.
         """
-        left_s = _USED * budget_s - (self._clock() - begun_s)
+        left_s = self._left_s(budget_s, begun_s)
         chosen = self._chosen(plan, left_s, budget_s, small)
         self._budget.forget(plan)
         part, looked = part_of(plan, chosen.rows), None
@@ -186,9 +193,10 @@ class BudgetedFrames:
             time_s = _USED * budget_s if self._pending else left_s
             self._looks.start(lambda: self._look(part, look, time_s))
             in_time = not self._pending and self._budget.expected_s(part) <= left_s
-            spare_s = _USED * budget_s - (self._clock() - begun_s) if in_time else 0.0
+            spare_s = self._left_s(budget_s, begun_s) if in_time else 0.0
             if not self._pending and self._looks.ready(spare_s):
                 looked = self._collected()
+        self._made_s = self._clock()
         if looked is None:
             empty = part_of(plan, np.zeros(0, np.intp))
             objects = self._tracker.update(empty, AmodalPrediction.empty(plan.image_hw), plan)
@@ -200,9 +208,19 @@ class BudgetedFrames:
         found = None if looked is None else looked.prediction
         return tuple(self._aged(one, plan.stamp_s) for one in objects), found
 
+    def published(self) -> None:
+        """The answer of the last frame is published: so long before the next image looks end."""
+        spent_s = self._clock() - self._made_s
+        share = _SLOWER if spent_s > self._after_s else _FASTER
+        self._after_s += (share if self._after_s else 1.0) * (spent_s - self._after_s)
+
     def close(self) -> None:
         """Waits for the look that is going on."""
         self._looks.close()
+
+    def _left_s(self, budget_s: float, begun_s: float) -> float:
+        """Seconds that looks may still take for their masks to be in the frame's answer."""
+        return begun_s + _USED * budget_s - self._after_s - self._clock()
 
     def _chosen(self, plan: TrackPlan, left_s: float, budget_s: float, small: bool) -> Chosen:
         """What of a plan to look at next; nothing where enough looks wait.

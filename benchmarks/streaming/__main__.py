@@ -120,6 +120,8 @@ def run(options: argparse.Namespace, cells: Cells) -> None:
                         found = score(played.frames, played.answers, mosaic)
                         row = {"contestant": name, "objects": objects, "rate_hz": rate_hz}
                         row |= asdict(found)
+                        if played.load is not None:
+                            row |= asdict(played.load)
                         cells.add(row)
                         logger.info("%s", row)
 

@@ -6,12 +6,44 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.tracking.asking import ask
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject
 from amodal_ros.types import Detections
 from benchmarks.streaming.clip import FPS, Mosaic
 from benchmarks.streaming.scores import Answer, Masks
+
+
+@dataclass(frozen=True)
+class Load:
+    """How late answers were, and what the machine had to do meanwhile.
+
+    Attributes:
+        delay_ms: from showing a frame to its masks' arrival: median and 90th percentile; None:
+            not known (masks ahead have another frame's stamp).
+        late: share of the answers that came after the next frame; None: likewise.
+        node_cores: processors that the node used.
+        player_cores: likewise, camera, detector and receiver of the masks.
+    """
+
+    delay_ms: tuple[float, float] | None
+    late: float | None
+    node_cores: float
+    player_cores: float
+
+    @classmethod
+    def of(
+        cls, delays_s: Sequence[float], interval_s: float, node_cores: float, player_cores: float
+    ) -> Load:
+        """That of delays, with so many seconds from frame to frame."""
+        delay_ms, late = None, None
+        if delays_s:
+            middle, most = (float(np.percentile(delays_s, share)) for share in (50, 90))
+            delay_ms = round(1e3 * middle, 1), round(1e3 * most, 1)
+            late = round(float(np.mean(np.array(delays_s) > interval_s)), 3)
+        return cls(delay_ms, late, round(node_cores, 2), round(player_cores, 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +53,12 @@ class Played:
     Attributes:
         frames: (time, number in the clip) of each frame that was sent.
         answers: what came, in order.
+        load: of the machine; None: it was not watched.
     """
 
     frames: Sequence[tuple[float, int]]
     answers: Sequence[Answer]
+    load: Load | None = None
 
 
 def pace(mosaic: Mosaic, rate_hz: float, seconds: float) -> list[tuple[float, int]]:

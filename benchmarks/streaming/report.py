@@ -50,6 +50,9 @@ def streaming_markdown(document: Mapping[str, Any]) -> str:
             + [answers]
         )
     lines = [_head(document["commit"], document["date"], settings), "", markdown_table(table)]
+    loads = [row for row in results["rows"] if "node_cores" in row]
+    if loads:
+        lines += ["", markdown_table(_loads(loads))]
     if results["marks"]:
         said = [["mark", "measured", "at least", ""]]
         for name, one in results["marks"].items():
@@ -57,6 +60,21 @@ def streaming_markdown(document: Mapping[str, Any]) -> str:
             said.append([name.replace("_", " "), str(one["value"]), str(one["least"]), met])
         lines += ["", markdown_table(said)]
     return "\n".join(lines)
+
+
+def _loads(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """How late answers were, and processors used."""
+    table = [["contestant", "objects", "Hz", "ms late, 50 %", "90 %", "after the next frame"]]
+    table[0] += ["node, cores", "player, cores"]
+    for row in rows:
+        delays = ["–", "–", "–"]
+        if row["delay_ms"] is not None:
+            delays = [f"{one:.0f}" for one in row["delay_ms"]] + [f"{100 * row['late']:.0f} %"]
+        cores = [f"{row[name]:.2f}" for name in ("node_cores", "player_cores")]
+        table.append(
+            [row["contestant"], str(row["objects"]), f"{row['rate_hz']:g}", *delays, *cores]
+        )
+    return table
 
 
 def _head(commit: str, date: str, settings: Mapping[str, Any]) -> str:

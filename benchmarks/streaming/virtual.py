@@ -196,17 +196,18 @@ class VirtualNode:
 
     def answer(self, stamp_s: float, number: int) -> tuple[float, Mapping[str, Masks]]:
         """See `VirtualContestant`."""
-        begun_s, picture = self._looks.now_s, self._mosaic.picture(number)
+        picture = self._mosaic.picture(number)
         self._frames.begin()
         found = detections(self._mosaic.boxes(number))
         plan = self._tracker.plan(found, stamp_s, self._mosaic.hw, picture)
         look = self._model.looker(number, picture)
         self._looks.now_s += self._own_s / 2
         if self._budget_s > 0:
-            objects, _ = self._frames.answer(plan, look, self._budget_s, begun_s, self._small)
+            objects, _ = self._frames.answer(plan, look, self._budget_s, stamp_s, self._small)
         else:
             objects = self._all(plan, look)
         self._looks.now_s += self._own_s / 2
+        self._frames.published()
         if self._ahead_s > 0:
             objects = self._ahead.moved(objects, stamp_s, self._ahead_s)
         return self._looks.now_s, named(objects, self._names)

@@ -10,14 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from PIL import Image
+from rclpy.serialization import deserialize_message, serialize_message
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.rle import encode_rle
 from benchmarks.streaming.clip import Mosaic, Truth, shots_of
-from benchmarks.streaming.play import play_to_contestant
-from benchmarks.streaming.played import pace
-from benchmarks.streaming.report import marks, write_picture
+from benchmarks.streaming.play import play_to_contestant, stamped
+from benchmarks.streaming.played import Load, pace
+from benchmarks.streaming.report import marks, streaming_markdown, write_picture
 from benchmarks.streaming.scores import Answer, Masks, score
 
 HW = (40, 60)
@@ -116,6 +120,29 @@ def test_pace() -> None:
     plan = pace(Mosaic(1), 5.0, 1.0)
     assert [number for _, number in plan] == [0, 2, 4, 7, 9]
     assert plan[-1][0] == pytest.approx(0.8)
+
+
+def test_a_serialised_message_takes_another_stamp() -> None:
+    header = Header(frame_id="camera", stamp=Time(sec=1, nanosec=2))
+    message = Detection2DArray(header=header, detections=[Detection2D(id="cup")])
+    before = serialize_message(message)
+    found = deserialize_message(stamped(before, Time(sec=70, nanosec=999)), Detection2DArray)
+    message.header.stamp = Time(sec=70, nanosec=999)
+    assert found == message
+    assert deserialize_message(before, Detection2DArray).header.stamp.sec == 1
+
+
+def test_what_is_late_and_what_was_busy() -> None:
+    load = Load.of([0.05] * 8 + [0.15] * 2, 0.1, 1.512, 0.2)
+    assert load == Load((50.0, 150.0), 0.2, 1.51, 0.2)
+    assert Load.of([], 0.1, 1.5, 0.2) == Load(None, None, 1.5, 0.2)
+    row = {"contestant": "budget", "objects": 8, "rate_hz": 10.0, "miou_full": 75.0}
+    row |= {"miou_occ": None, "visible_iou": 70.0, "answers_hz": 10.0}
+    row |= {"delay_ms": [50.0, 60.0], "late": 0.2, "node_cores": 1.51, "player_cores": 0.2}
+    settings = {"virtual": None, "threads": 2, "seconds": 8.0}
+    document = {"commit": "c", "date": "2026-01-01", "settings": settings}
+    page = streaming_markdown({**document, "results": {"rows": [row], "marks": {}}})
+    assert "| budget | 8 | 10 | 50 | 60 | 20 % | 1.51 | 0.20 |" in page
 
 
 class BoxMasks:

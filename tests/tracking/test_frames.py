@@ -55,6 +55,21 @@ def test_every_frame_is_answered_in_time_and_no_object_starves(
         assert longest_s == 0.0  # all in each frame
 
 
+def test_an_answer_comes_before_the_next_image_whatever_else_takes_time() -> None:
+    """A look would fit into the interval, and not beside transport and publishing."""
+    camera, boxes = Camera(0.06), row_of_boxes(4)
+    camera.transport_s, camera.publishing_s = 0.02, 0.03
+    for number in range(20):
+        if number == 3:  # what publishing takes is known by then
+            camera.late_s = 0.0
+        camera.frame(number, boxes)
+    assert camera.late_s <= 1e-6
+    assert sum(map(len, camera.looked_at)) >= 15  # the model goes on meanwhile
+    camera.transport_s, camera.publishing_s = 0.0, 0.001
+    ages_s = [[one.age_s for one in camera.frame(number, boxes)] for number in range(20, 60)]
+    assert min(ages_s[-1]) == 0.0  # a look is waited for again
+
+
 def test_with_time_for_all_it_is_as_without_a_budget() -> None:
     camera, tracker = Camera(0.001), AmodalTracker(TrackerConfig(max_objects=64))
     boxes = row_of_boxes(5)

@@ -13,7 +13,7 @@ from amodal_ros.tracking.tracker import TrackPlan
 from amodal_ros.types import AmodalPrediction
 from tests.tracking.virtual_camera import HW, Camera, row_of_boxes
 
-FULL_S, SMALL_S = 0.06, 0.03
+FULL_S, SMALL_S = 0.06, 0.025  # three small ones fit into a frame
 
 
 def play(camera: Camera, frames: int, boxes: list, first: int = 0) -> None:

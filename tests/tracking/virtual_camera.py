@@ -44,6 +44,8 @@ class Camera:
         asked_at: what was asked of the model, call by call, frame by frame.
         late_s: most seconds by which an answer came after the next frame.
         sure: the model's estimate of its masks.
+        transport_s: from an image to the beginning of its answer.
+        publishing_s: what a frame costs after its looks.
     """
 
     def __init__(self, object_s: float, small_s: float = 0.0, **config: float) -> None:
@@ -53,6 +55,7 @@ class Camera:
         self.sure = 0.75
         self.frames = BudgetedFrames(self.tracker, self.looks, clock=lambda: self.looks.now_s)
         self.late_s = 0.0
+        self.transport_s, self.publishing_s = 0.0, CARRY_S
 
     @property
     def looked_at(self) -> list[list[int]]:
@@ -69,8 +72,7 @@ class Camera:
     ) -> tuple[TrackedObject, ...]:
         """Answers a frame in which everything lies `shift` pixels further right."""
         stamp_s = number * INTERVAL_S
-        self.looks.now_s = max(self.looks.now_s, stamp_s)
-        begun_s = self.looks.now_s
+        self.looks.now_s = max(self.looks.now_s, stamp_s + self.transport_s)
         self.frames.begin()
         found = Detections.from_boxes(boxes)
         plan = self.tracker.plan(found, stamp_s, HW, image)
@@ -83,8 +85,9 @@ class Camera:
             return AmodalPrediction.from_masks(masks, masks, sure)
 
         small = self.looks.small_s > 0
-        objects, _ = self.frames.answer(plan, look, INTERVAL_S, begun_s, small)
-        self.looks.now_s += CARRY_S
+        objects, _ = self.frames.answer(plan, look, INTERVAL_S, stamp_s, small)
+        self.looks.now_s += self.publishing_s
+        self.frames.published()
         self.asked_at.append(asked)
         self.late_s = max(self.late_s, self.looks.now_s - (stamp_s + INTERVAL_S))
         return objects

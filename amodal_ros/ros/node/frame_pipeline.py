@@ -193,6 +193,7 @@ class FramePipeline:
             return
         waited_ms = {"transport": frame.transport_ms, "wait": wait_s * 1e3}
         timings_ms = self._outputs.publish(answer, waited_ms, self._faults)
+        self._frames.published()
         self._statistics.answered((monotonic() - frame.received_s) * 1e3, timings_ms["total"])
         self._engine.answered()
         if frame.depth is not None and self._outputs_3d is not None:
@@ -210,7 +211,7 @@ class FramePipeline:
     def _answer(self, begun: BegunFrame) -> FrameAnswer | None:
         """Tracks, model and mask message of a frame; None if it was cancelled."""
         watch, rgb, image_hw = begun.watch, begun.rgb, begun.rgb.shape[:2]
-        begun_s, budget_s = perf_counter(), self._budget_s()
+        budget_s = self._budget_s()
         # A look that began under a budget is taken in before there is none.
         self._frames.begin(wait_s=0.0 if budget_s > 0 else _LONGEST_LOOK_S)
         with begun.lent:
@@ -221,7 +222,8 @@ class FramePipeline:
             if budget_s > 0:
                 predictor = self._host.predictor
                 objects, prediction = self._frames.answer(
-                    *(plan, self._looker(begun), budget_s, begun_s),
+                    *(plan, self._looker(begun), budget_s),
+                    begun_s=image_taken_s(begun.frame, budget_s),
                     small=predictor is not None and predictor.looks_small,
                 )
                 looked_ms = {} if prediction is None else prediction.timings_ms
@@ -309,6 +311,18 @@ class FramePipeline:
             second = predictor.predict(features, again.boxes_xyxy)
             plan, prediction = again.plan, again.joined(prediction, second)
         return plan, prediction, {**features.timings_ms, **prediction.timings_ms}
+
+
+def image_taken_s(frame: Frame, budget_s: float) -> float:
+    """When a frame's image was taken, by `perf_counter`.
+
+    Its stamp says so, unless the clock that stamps is another one, or the image comes from a
+    recording: then it was received more than a frame after its stamp, or before it, and its
+    reception counts.
+    """
+    transport_s = frame.transport_ms / 1e3
+    since_s = monotonic() - frame.received_s
+    return perf_counter() - since_s - (transport_s if 0 <= transport_s <= budget_s else 0.0)
 
 
 def message_to_rgb(image: Image | CompressedImage, bits: int = 16) -> np.ndarray:

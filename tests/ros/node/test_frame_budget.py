@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from amodal_ros.ros.node import frame_pipeline
 from tests.ros.ros_rig import Camera, PerceptionRig, picture
 
 BOXES = [(10.0, 20.0, 60.0, 90.0), (70.0, 30.0, 120.0, 100.0)]
@@ -77,3 +79,16 @@ def test_a_model_that_is_fast_enough_looks_at_all(rig):
     end = time.monotonic() + 30.0
     while any(mask.age for mask in answered(rig.camera, 2)):  # while the machine is busy
         assert time.monotonic() < end, "never were both looked at in one picture"
+
+
+@pytest.mark.parametrize(
+    ("transport_ms", "since_s"),
+    [(30.0, 0.07), (0.0, 0.04), (250.0, 0.04), (-20.0, 0.04)],
+    ids=["stamp", "no transport", "another clock or a recording", "a clock that is ahead"],
+)
+def test_a_frames_budget_runs_from_its_stamp(transport_ms, since_s, monkeypatch):
+    monkeypatch.setattr(frame_pipeline, "monotonic", lambda: 500.04)
+    monkeypatch.setattr(frame_pipeline, "perf_counter", lambda: 7.0)
+    frame = SimpleNamespace(received_s=500.0, transport_ms=transport_ms)
+    taken_s = frame_pipeline.image_taken_s(frame, budget_s=0.1)
+    assert 7.0 - taken_s == pytest.approx(since_s)
