@@ -22,17 +22,29 @@ _PASSED = 0.25
 _LEAST_S = 1e-3  # between two frames
 
 
-def aligned(plan: TrackPlan) -> TrackPlan:
+def aligned(
+    plan: TrackPlan,
+    looked: TrackPlan | None = None,
+    answers: Sequence[tuple[CroppedMask, CroppedMask]] = (),
+) -> TrackPlan:
     """A plan whose forecasts follow the detections where these moved otherwise than measured.
 
     What is visible of a detected object ends at its box, and begins anew where the box uncovers
     it. Where it overlaps that of another, the one that hides more of the other has it; what is
     visible of detected objects is none of an object without a detection.
+
+    Args:
+        plan: of the objects that the model did not look at.
+        looked: of those of the same frame that it did; None: there are none.
+        answers: their whole and visible masks.
     """
-    beside = _beside(plan.boxes_xyxy, plan.detection_index >= 0)
+    boxes, detected = plan.boxes_xyxy, plan.detection_index >= 0
+    if looked is not None:
+        boxes = np.concatenate([boxes, looked.boxes_xyxy])
+        detected = np.append(detected, looked.detection_index >= 0)
+    beside = _beside(boxes, detected)
     moved = [_aligned(plan, row, beside[row]) for row in range(len(plan))]
-    masks = [_masks(one, plan.image_hw) for one in moved]
-    detected = plan.detection_index >= 0
+    masks = [*(_masks(one, plan.image_hw) for one in moved), *answers]
     near = _reach(masks) & detected
     shown: list[Forecast | None] = []
     for row, one in enumerate(moved):

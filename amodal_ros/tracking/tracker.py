@@ -231,7 +231,9 @@ class AmodalTracker:
         if got != expected:
             raise InvalidInputError(f"prediction: expected masks of shape {expected}, got {got}")
         outcomes = self._judge(plan, prediction)
-        carried = None if carried is None else aligned(carried)
+        if carried is not None:
+            found = [(one.judgement.amodal, one.judgement.visible) for one in outcomes]
+            carried = aligned(carried, plan, found)
         objects = tuple(
             published(plan, row, outcome, float(prediction.predicted_iou[row]))
             for row, outcome in enumerate(outcomes)

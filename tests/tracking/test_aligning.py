@@ -72,6 +72,24 @@ def test_what_another_object_shows_is_not_visible_of_one_without_a_detection() -
         assert by_id[one.track_id].visible.shared(by_id[two.track_id].visible) == 0
 
 
+def test_what_the_model_saw_in_the_same_frame_is_not_visible_of_the_others() -> None:
+    """One look fits into a frame: the other object is carried."""
+    camera = Camera(0.06)
+    for number in range(8):
+        objects = camera.frame(number, [[100.0, 30.0, 160.0, 80.0], [10.0, 30.0, 70.0, 80.0]])
+    by_place = sorted(objects, key=lambda one: one.amodal_box_xyxy)
+    front, missed = (one.track_id for one in by_place)
+    met = 0
+    for number in range(8, 18):
+        shift = 7.0 * (number - 7)  # the second one passes before the first, which is missed
+        found = camera.frame(number, [[10.0 + shift, 30.0, 70.0 + shift, 80.0]])
+        by_id = {one.track_id: one for one in found}
+        if by_id[front].age_s == 0 < by_id[missed].age_s:
+            assert by_id[missed].visible.shared(by_id[front].visible) == 0
+            met += by_id[missed].amodal.shared(by_id[front].visible) > 0
+    assert met >= 2
+
+
 def test_what_passes_before_an_object_takes_its_visible_pixels() -> None:
     """The second one hides a corner of the first when it is looked at, then more of it."""
     whole = CroppedMask.filled(HW, (100, 30, 160, 80))
