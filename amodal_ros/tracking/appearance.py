@@ -13,7 +13,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_box
-from amodal_ros.tracking.colours import shared_colours
+from amodal_ros.tracking.colours import colour_margin, shared_colours
 from amodal_ros.tracking.surroundings import LIKE_CELL, Look, Surroundings, unit
 
 _SHARE_OF_NEW = 0.2
@@ -25,6 +25,8 @@ _UNDER = 0.5  # of a cell, which lies under a mask
 # reaches 0.8 and 0.76, but has few of its colours: at least 0.5 are shared where a mask shows the
 # object, 0.15 at most where it shows cup or hand. Half a wooden block and the finger that comes
 # over it have a mean of 0.63 together (another clip).
+_COLOUR_WEIGHT = 0.5  # of colours beside embeddings, where they tell the object from all around
+_TOLD = 0.25  # of `colour_margin`: from which on colours stand in for embeddings
 _LEARNT_MEAN = 0.6
 LEARNT_CELLS = 0.65  # share of a mask that is learnt: of less a part is something else
 
@@ -86,10 +88,9 @@ class Memory:
             return self
         share, recent = 1 - (1 - _SHARE_OF_NEW) ** sights, self.recent
         on, off = _mixed(recent.on, look.on, share), _mixed(recent.off, look.off, share)
-        colours = recent.colours if look.colours is None else look.colours
-        if recent.colours is not None and look.colours is not None:
-            colours = (1 - share) * recent.colours + share * look.colours
-        return Memory(self.first, Look(on, off, look.off_parts, look.own, colours))
+        colours = _mixed_colours(recent.colours, look.colours, share)
+        beside = _mixed_colours(recent.colours_beside, look.colours_beside, share)
+        return Memory(self.first, Look(on, off, look.off_parts, look.own, colours, beside))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +120,25 @@ class Likeness:
         """
         around, least = self.surroundings, LIKE_CELL * self.memory.first.own
         other = around.most_like(self.memory.off_parts).clip(least)
-        return np.asarray(around.most_like(self.memory.on) - other)
+        margin = around.most_like(self.memory.on) - other
+        return np.asarray(margin + _COLOUR_WEIGHT * self.colour_margin)
+
+    @cached_property
+    def colour_margin(self) -> np.ndarray:
+        """(h, w) float32: see `colour_margin`; 0 where colours are not known."""
+        looks, around = (self.memory.first, self.memory.recent), self.surroundings
+        own = [one.colours for one in looks if one.colours is not None]
+        beside = [one.colours_beside for one in looks if one.colours_beside is not None]
+        if not own or not beside or around.scene is None:
+            return np.zeros(around.hw, np.float32)
+        means = np.mean(own, axis=0), np.mean(beside, axis=0)
+        return colour_margin(around.scene, *means, around.box_xyxy, around.hw)
 
     def shows(self, mask: CroppedMask, *, lost: bool = False) -> bool:
         """Whether a mask shows the object: most of it, its mean and its colours are like it.
+
+        A thing that moves fast is blurred, and its embeddings are others. Its colours are the
+        same: where nothing around has them they count in place of the mean.
 
         Args:
             mask: what may be visible of it.
@@ -134,12 +150,10 @@ class Likeness:
         least = _FOUND if lost else _GOING_ON
         near = float((self.memory.on @ look.on).max())
         far = float((self.memory.off @ look.on).max())
-        return (
-            near >= least.mean
-            and near > far
-            and self.colours(look) >= least.colours
-            and self.share(mask) >= least.cells
-        )
+        is_like = near >= least.mean and near > far
+        if not is_like and not lost:
+            is_like = self.colours_told(mask) >= least.cells
+        return is_like and self.colours(look) >= least.colours and self.share(mask) >= least.cells
 
     def learnt(self, mask: CroppedMask, sights: int) -> Memory:
         """The memory after a mask was seen; of one that takes in something else it is as before.
@@ -157,6 +171,16 @@ class Likeness:
         """Share of what a mask covers that is like the object."""
         cover = self.surroundings.view(mask).cover
         return float(cover[self.margin > 0].sum() / max(cover.sum(), _EPSILON))
+
+    def colours_told(self, mask: CroppedMask) -> float:
+        """Share of what a mask covers that has colours of the object which nothing around has."""
+        cover = self.surroundings.view(mask).cover
+        return float(cover[self.colour_margin >= _TOLD].sum() / max(cover.sum(), _EPSILON))
+
+    def mean_margin(self, mask: CroppedMask) -> float:
+        """Mean of `margin` under a mask."""
+        cover = self.surroundings.cover(mask)
+        return float((self.margin * cover).sum() / max(cover.sum(), _EPSILON))
 
     def unlike(self, part: CroppedMask, mask: CroppedMask) -> CroppedMask:
         """What of a part of a mask is not like the object, to the pixel between cells.
@@ -241,3 +265,11 @@ class Likeness:
 
 def _mixed(known: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
     return unit((1 - share) * known + share * new)
+
+
+def _mixed_colours(
+    known: np.ndarray | None, new: np.ndarray | None, share: float
+) -> np.ndarray | None:
+    if known is None or new is None:
+        return new if known is None else known
+    return np.asarray((1 - share) * known + share * new, np.float32)

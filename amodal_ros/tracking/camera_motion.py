@@ -21,7 +21,8 @@ _FEWEST_KNOWN = 2
 _FEWEST_STEADY = 6  # points that say: the camera goes on as before
 _FADE_S = 2.0  # a motion of the camera that nothing confirms halves in this time
 _NEAR_PX = 0.75  # of the thumbnail
-_MOST = 0.6  # share of the points by which a camera that goes on is sure to
+_MOST = 0.6  # share of the points by which a camera that goes on is sure to,
+_MANY, _FAR_MORE = 0.4, 1.5  # or where no other motion has two thirds as many points
 _JUMP = 0.05  # of the picture's longer side
 _ALONG = 0.5  # least share of the points found that a camera which jumps takes along,
 _FOUND = 0.1  # and of those looked for
@@ -60,8 +61,7 @@ def choose_camera(
     if len(candidates) == 1:
         return candidates[0]
     for one in candidates:
-        near = _apart(evidence, one, expected) <= _NEAR_PX * scene.pixel
-        if near and _following(evidence, one) >= _MOST * len(evidence.before_xy):
+        if _surely_goes_on(evidence, one, expected):
             return one
     surprises = [_changes(tracks, scene, passed_s, camera) for camera in candidates]
     if candidates and min(map(len, surprises)) >= _FEWEST_KNOWN:
@@ -159,6 +159,20 @@ def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> S
         else:
             new |= on_it
     return replace(scene, after_xy=scene.after_xy - own).part(~new)
+
+
+def _surely_goes_on(scene: SceneMotion, motion: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether a motion is the camera's expected one, and most points follow it.
+
+    Or many points do, and far less any other: arms that reach into the picture move apart.
+    """
+    near_px = _NEAR_PX * scene.pixel
+    following, count = _following(scene, motion), len(scene.before_xy)
+    if _apart(scene, motion, expected) > near_px or following < _MANY * count:
+        return False
+    others = [one for one in scene.shared if _apart(scene, one, motion) > near_px]
+    rivals = max((_following(scene, one) for one in others), default=0)
+    return following >= _MOST * count or following >= _FAR_MORE * rivals
 
 
 def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
@@ -22,12 +23,15 @@ from amodal_ros.types import AmodalPrediction
 _INSIDE = 0.8  # share of what is visible of an object that lies in its amodal mask
 _LESS = 0.5  # share of what was visible below which an object is being covered
 _ANOTHERS = 0.5  # share from which on a mask shows the object in whose visible mask it lies
+_LEFT = 0.2  # of what was visible, from which on what others leave of a mask may be the object
 _CLEAR = 0.95  # of what was visible, at best and a frame ago: from which on nothing was covered
 _EDGE, _EDGE_PX = 0.04, 2.0  # of a side: an edge of a box that moves less has stayed
 _SAME = 0.6  # least IoU of two masks of one thing
 _LARGER = 1.6  # so much more than before no object shows at once; it is joined to something else
 _ROOM = 0.08  # of the square root of its area: so far an object may deform or be misplaced
 _KEPT = 0.9  # share of what is visible within the known shape, from which on that still holds
+_RIM = 0.08  # of the square root of its area: so far a cut goes beyond what was cut off
+_CRUMB = 0.1  # of the largest piece
 _COVERED = 0.5  # least share of the visible mask that an amodal mask covers which has not drifted
 
 
@@ -65,11 +69,18 @@ class Answer:
 
     @cached_property
     def alone(self) -> Answer:
-        """Without what is joined to the object."""
+        """Without what is joined to the object.
+
+        What was known to be hidden behind that stays, crumbs of it do not.
+        """
         if self.joined is None:
             return self
-        raw, visible = self.raw - self.joined, self.visible - self.joined
-        return replace(self, raw=raw, visible=visible, joined=None)
+        visible = _without_crumbs(self.visible - self.joined)
+        beyond = self.joined.dilated(_RIM * math.sqrt(self.joined.area), 2)
+        raw = self.raw - beyond
+        if self.expected is not None:
+            raw = raw | (self.raw & self.expected)
+        return replace(self, raw=_without_crumbs(raw | visible), visible=visible, joined=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,12 +248,16 @@ def judge_coasting(
     """
     expected = answer.raw if answer.expected is None else answer.expected
     overlaps = _overlaps(answer.visible, claimed)
-    taken = any(share >= _ANOTHERS for share, _ in overlaps)
-    another = taken or answer.is_another
     whole = answer.visible
     for one, (share, _) in zip(claimed, overlaps, strict=True):
         if share > 0:
             answer = replace(answer, visible=answer.visible - one)
+    # A mask may show an object and what comes before it: then much is left. Of a thing's second
+    # mask only the rim is.
+    known = answer.likeness is not None and not answer.lost
+    little = not known or answer.visible.area < _LEFT * answer.evidence
+    taken = little and any(share >= _ANOTHERS for share, _ in overlaps)
+    another = taken or answer.is_another
     if another or answer.visible.is_empty or not _shows(answer, expected, config):
         hidden = CroppedMask.empty(whole.image_hw)
         same = any(iou >= _SAME for _, iou in overlaps)
@@ -372,6 +387,17 @@ def _area_jumped(mask: CroppedMask, expected: CroppedMask | None, limit: float) 
         return False
     ratio = mask.area / expected.area
     return not 1 / limit <= ratio <= limit
+
+
+def _without_crumbs(mask: CroppedMask) -> CroppedMask:
+    """A mask without the pieces that are small beside its largest one."""
+    _, parts, table, _ = cv2.connectedComponentsWithStats(mask.crop.view(np.uint8), connectivity=4)
+    areas = table[1:, cv2.CC_STAT_AREA]
+    small = areas < _CRUMB * areas.max(initial=0)
+    if not small.any():
+        return mask
+    kept = np.append(False, ~small)[parts]
+    return CroppedMask.at(mask.image_hw, mask.box_xyxy[:2], kept)
 
 
 def _overlaps(mask: CroppedMask, others: Sequence[CroppedMask]) -> list[tuple[float, float]]:

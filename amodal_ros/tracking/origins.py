@@ -15,6 +15,7 @@ import numpy as np
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast
+from amodal_ros.tracking.growing import added_part
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import move_points, or_none
 
@@ -25,6 +26,7 @@ _SAME = 0.5  # share of a mask that lies in that of another thing
 _NEAR = 0.08  # of the square root of its area: so far an object may grow or deform in a frame
 _MUCH = 0.1  # share of a mask: a part that is new and smaller is the object's
 _CREPT = 0.05  # likewise, that is new since the object was surely seen
+_AS_LIKE = 0.5  # of the margin of the rest: less have parts that were added
 _WHOLE = 0.3  # of what was visible at best: so large a part may be a thing by itself
 
 
@@ -40,7 +42,8 @@ def joined_thing(
     Of an object that was not seen a frame before it is what is unlike the object, where that is
     the smaller part. Of one that was, it is much, and was not visible of it then, or when it was
     surely seen some time ago: a hand may come over it in one frame, or creep in over many. It is
-    unlike the object (be it where a hidden part was believed). Or it lies beyond where the object
+    unlike the object (be it where a hidden part was believed). Or it was added to the shape of an
+    object that was seen whole, and is less like it than the rest. Or it lies beyond where it
     may be now, and another object is expected there, or it is large and was beside the object in
     the frame before (a thing like it). None: there is none.
 
@@ -63,6 +66,8 @@ def joined_thing(
     if one.sure is not None:
         crept = likeness.unlike(beyond(visible, one.sure), visible)
         foreign = foreign | _much(crept, _CREPT * visible.area)
+    if one.whole is not None:
+        foreign = foreign | grown_on(one.whole, visible - foreign, likeness)
     new = fresh if one.amodal is None else beyond(visible, one.visible | one.amodal)
     new = new - foreign
     if new.area >= _MUCH * visible.area:
@@ -70,6 +75,21 @@ def joined_thing(
         if expected or (_is_large(new, one) and is_another(one, new, motion)):
             foreign = foreign | new
     return or_none(foreign)
+
+
+def grown_on(shape: CroppedMask, visible: CroppedMask, likeness: Likeness) -> CroppedMask:
+    """What has been added to an object that was seen whole, and is less like it; empty: nothing.
+
+    Args:
+        shape: all of the object, as it was surely seen.
+        visible: what is said to be visible of it now.
+        likeness: of the frame to the object.
+    """
+    added = _much(added_part(shape, visible), _CREPT * visible.area)
+    if added.is_empty:
+        return added
+    is_less = likeness.mean_margin(added) < _AS_LIKE * likeness.mean_margin(visible - added)
+    return added if is_less else added.empty(added.image_hw)
 
 
 def _much(part: CroppedMask, least: float) -> CroppedMask:

@@ -11,6 +11,7 @@ import numpy as np
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import LEARNT_CELLS, Memory
 from amodal_ros.tracking.forecast import Forecast
+from amodal_ros.tracking.growing import added_part
 from amodal_ros.tracking.judgement import Outcome
 from amodal_ros.tracking.origins import beyond
 from amodal_ros.tracking.place import NextPlace, Sight
@@ -128,6 +129,8 @@ def _surely_seen(track: Track, outcome: Outcome, stamp_s: float) -> SureSight | 
             return known
         new = likeness.unlike(beyond(visible, known.mask_now), visible)
         if new.area >= _LITTLE * visible.area:
+            return known
+        if known.is_whole and not added_part(known.mask_now, visible, 1.0).is_empty:
             return known
     return SureSight(visible, whole, stamp_s)
 

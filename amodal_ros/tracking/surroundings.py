@@ -16,7 +16,7 @@ import numpy as np
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.object_features import ObjectFeatures
-from amodal_ros.tracking.colours import colours_of
+from amodal_ros.tracking.colours import colours_in, colours_of
 from amodal_ros.tracking.scene import SceneView
 
 # Cosine of a cell that is like the object, over that of the object's own cells; measured as the
@@ -45,6 +45,7 @@ class Look:
             without what is like it: a hand is not lost in the mean of the table it comes over.
         own: mean cosine of its cells with `on`: less for an object of many parts.
         colours: see `colours_of`; None: not known.
+        colours_beside: of what lies beside it, without what is like it; None: not known.
     """
 
     on: np.ndarray
@@ -52,6 +53,7 @@ class Look:
     off_parts: np.ndarray
     own: float
     colours: np.ndarray | None
+    colours_beside: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,9 +196,12 @@ class Surroundings:
         off = unlike if unlike.any() else beside
         sides = [off & side for side in _sides_of(cover)]
         sides = [off if np.count_nonzero(side) < _FEWEST_OFF else side for side in sides]
-        colours = None if self.scene is None else colours_of(self.scene, mask)
+        colours = beside_it = None
+        if self.scene is not None:
+            colours = colours_of(self.scene, mask)
+            beside_it = colours_in(self.scene, off, self.box_xyxy)
         means = self._means(np.concatenate([np.array(sides).reshape(4, -1), _in_tiles(off)]))
-        return Look(on, means[:4], means[4:], own, colours)
+        return Look(on, means[:4], means[4:], own, colours, beside_it)
 
     def _means(self, weights: np.ndarray) -> np.ndarray:
         """(K, C) float32, unit vectors: means of cells by weights (K, h * w), common mean off."""

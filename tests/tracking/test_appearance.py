@@ -133,16 +133,52 @@ def test_more_is_asked_of_what_may_be_a_lost_object() -> None:
         assert likeness.shows(mask(BOX), lost=True) is lost
 
 
-def painted(colour: tuple[int, int, int]) -> SceneView:
-    """A grey picture with a thing of one colour."""
-    image = np.full((*HW, 3), 128, np.uint8)
+def test_a_blurred_thing_is_known_by_colours_that_nothing_around_has() -> None:
+    blurred = surroundings({BOX: 0.5 * OBJECT + TABLE + HAND}, scene=painted((200, 20, 40)))
+    for around, shows in (((128, 128, 128), True), ((210, 30, 50), False)):
+        memory = in_colour(200, 20, 40, around=around)
+        likeness = Likeness.of(blurred, memory)
+        assert likeness is not None
+        assert likeness.shows(mask(BOX)) is shows
+        assert not likeness.shows(mask(BOX), lost=True)
+
+
+def test_cells_of_another_colour_are_not_like_the_object_though_embeddings_are() -> None:
+    hand, alike = (40, 30, 60, 40), OBJECT + 0.4 * HAND
+    picture = np.full((*HW, 3), 128, np.uint8)
+    picture[30:50, 40:60], picture[30:40, 40:60] = (200, 20, 40), (220, 170, 140)
+    for scene, shares in ((None, True), (SceneView.of(picture), False)):
+        likeness = Likeness.of(
+            surroundings({BOX: OBJECT, hand: alike}, scene=scene),
+            in_colour(200, 20, 40, beside=(220, 170, 140)),
+        )
+        assert likeness is not None
+        assert (likeness.share(mask(hand)) > 0.5) is shares
+        assert likeness.share(mask((40, 41, 60, 50))) > 0.8
+
+
+def painted(
+    colour: tuple[int, int, int],
+    around: tuple[int, int, int] = (128, 128, 128),
+    beside: tuple[int, int, int] | None = None,
+) -> SceneView:
+    """A picture of one colour with a thing of another, and one more beside it."""
+    image = np.full((*HW, 3), around, np.uint8)
+    if beside is not None:
+        image[30:50, 62:70] = beside
     image[BOX[1] : BOX[3], BOX[0] : BOX[2]] = colour
     return SceneView.of(image)
 
 
-def in_colour(*colour: int) -> Memory:
-    around = surroundings({BOX: OBJECT}, scene=painted(colour))
-    look = around.view(mask(BOX)).look
+def in_colour(
+    red: int,
+    green: int,
+    blue: int,
+    around: tuple[int, int, int] = (128, 128, 128),
+    beside: tuple[int, int, int] | None = None,
+) -> Memory:
+    scene = painted((red, green, blue), around, beside)
+    look = surroundings({BOX: OBJECT}, scene=scene).view(mask(BOX)).look
     assert look is not None
     return Memory(look, look)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.colours import colours_of, shared_colours
+from amodal_ros.tracking.colours import colour_margin, colours_in, colours_of, shared_colours
 from amodal_ros.tracking.scene import SceneView
 
 HW = (720, 1280)
@@ -49,3 +49,36 @@ def test_hardly_a_pixel_has_no_colours_and_says_nothing() -> None:
     assert colours_of(view, mask((100, 200, 106, 206))) is None
     assert colours_of(view, CroppedMask.empty(HW)) is None
     assert shared_colours(None, colours_of(view, mask(LEFT))) == 1.0
+
+
+def test_cells_with_colours_of_the_object_alone_are_told_from_what_is_beside_it() -> None:
+    view = scene((200, 10, 40), (250, 210, 20))
+    red, yellow = colours_of(view, mask(LEFT)), colours_of(view, mask(RIGHT))
+    assert red is not None
+    assert yellow is not None
+    around = np.array((-100.0, 0.0, 1300.0, 800.0))  # leaves the image; cells of 100 pixels
+    margin = colour_margin(view, red, yellow, around, (8, 14))
+    assert margin[2:4, 2:4].min() > 0.8
+    assert margin[2:4, 8:10].max() < -0.8
+    assert np.abs(margin[:2]).max() < 0.05  # grey: neither has it
+
+
+def test_colours_that_object_and_surroundings_share_tell_nothing() -> None:
+    view = scene((200, 10, 40), (250, 210, 20))
+    both = colours_of(view, mask(LEFT) | mask(RIGHT))
+    red = colours_of(view, mask(LEFT))
+    assert both is not None
+    assert red is not None
+    margin = colour_margin(
+        view, both, (0.9 * both + 0.1 * red), np.array((0, 0, 1280, 720.0)), (9, 16)
+    )
+    assert not margin.any()
+
+
+def test_colours_of_cells_are_those_of_the_pixels_under_them() -> None:
+    view = scene((200, 10, 40), (250, 210, 20))
+    cells = np.zeros((8, 14), bool)
+    cells[2:4, 2:4] = True
+    found = colours_in(view, cells, np.array((-100.0, 0.0, 1300.0, 800.0)))
+    assert shared_colours(found, colours_of(view, mask(LEFT))) > 0.95
+    assert colours_in(view, cells, np.array((2000.0, 0.0, 3400.0, 800.0))) is None

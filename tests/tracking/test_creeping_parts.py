@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
@@ -60,6 +62,24 @@ def test_what_crept_in_since_the_object_was_surely_seen_is_cut_off() -> None:
     assert found.share_in(mask(BOX)) < 0.05
 
 
+def test_what_was_added_to_a_whole_object_is_cut_off_though_it_is_half_alike() -> None:
+    """A sleeve: no cell of it is unlike the object, nor new since the frame before."""
+    sleeve = (46, 14, 56, 30)
+    around = surroundings({BOX: OBJECT, sleeve: OBJECT + np.eye(8, dtype=np.float32)[4]})
+    alike, whole = Likeness.of(around, looks.known()), mask(BOX) | mask(sleeve)
+    assert alike is not None
+    assert alike.share(mask(sleeve)) > 0.9
+    seen = expected(whole, sure=mask(BOX))
+    found = joined_thing(seen, whole, alike, SceneMotion.unknown())
+    assert found is not None
+    assert found.share_in(mask(sleeve)) > 0.95
+    assert mask(sleeve).share_in(found) > 0.7
+    assert joined_thing(expected(whole), whole, alike, SceneMotion.unknown()) is None
+    as_like = Likeness.of(surroundings({BOX: OBJECT, sleeve: OBJECT}), looks.known())
+    assert as_like is not None
+    assert joined_thing(seen, whole, as_like, SceneMotion.unknown()) is None  # it is its own
+
+
 def test_a_lost_object_is_found_without_the_hand_that_holds_it() -> None:
     found = joined(expected(None))
     assert found is not None
@@ -77,7 +97,7 @@ def test_a_small_thing_beside_the_object_is_told_from_it_though_the_table_is_lar
     assert look is not None
     cover = around.cover(mask(hand)) > 0.9
     told = Likeness(around, Memory(look, look)).margin[cover]
-    blurred = Memory(*(type(look)(look.on, look.off, look.off, look.own, None),) * 2)
+    blurred = Memory(*(type(look)(look.on, look.off, look.off, look.own, None, None),) * 2)
     assert told.mean() < Likeness(around, blurred).margin[cover].mean() - 0.1
 
 
@@ -103,6 +123,26 @@ def test_a_pixel_shows_one_object() -> None:
     assert judgement.confirmed
     assert judgement.visible.shared(other) == 0
     assert judgement.visible.area == mask((40, 35, 60, 50)).area
+
+
+def test_what_comes_before_an_object_is_left_out_of_a_mask_that_shows_both() -> None:
+    """The one in front shows most of the mask; of a second mask only a rim is left."""
+    front = mask((36, 36, 64, 50))
+    likely = replace(answer(mask(BOX), mask(BOX), None), evidence=400.0)
+    judgement = judge_coasting(likely, [front], TrackerConfig())
+    assert judgement.confirmed
+    assert judgement.visible.area == mask((40, 30, 60, 36)).area
+    assert judgement.amodal.iou(mask(BOX)) > 0.99
+    rim = judge_coasting(likely, [mask((38, 32, 62, 52))], TrackerConfig())
+    assert not rim.confirmed
+
+
+def test_what_is_known_to_be_behind_a_hand_stays_when_the_hand_is_cut_off() -> None:
+    hand, crumb = mask((40, 20, 60, 36)), mask((70, 40, 72, 42))
+    both = mask(BOX) | hand
+    joined = replace(answer(both | crumb, both | crumb, None), joined=hand)
+    assert joined.alone.visible.iou(mask((40, 36, 60, 50))) == 1
+    assert joined.alone.raw.iou(mask(BOX)) == 1
 
 
 def test_a_place_does_not_reach_over_another_object_like_it() -> None:

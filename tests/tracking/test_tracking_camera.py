@@ -156,3 +156,13 @@ def test_hands_that_move_all_known_objects_alike_are_not_the_camera() -> None:
     seen = scene((BACKGROUND, 120, (0.0, 0.0)), *groups)
     tracks = [track(first), track(second)]
     assert np.allclose(choose_camera(tracks, seen, FRAME_S, IDENTITY), IDENTITY, atol=0.01)
+
+
+def test_arms_that_move_apart_do_not_outvote_a_camera_that_goes_on() -> None:
+    """Less than 0.6 of the points are on the background, and far less move in any other way."""
+    first, second = (100, 200, 160, 280), (300, 200, 360, 280)
+    carried, other = (9.6, 2.0), (-6.0, 9.0)
+    groups = [(first, 12, carried), (second, 12, carried), ((100, 300, 400, 400), 20, carried)]
+    seen = scene((BACKGROUND, 100, (0.0, 0.0)), *groups, ((450, 120, 600, 400), 48, other))
+    tracks = [track(first), track(second)]
+    assert np.allclose(choose_camera(tracks, seen, FRAME_S, IDENTITY), IDENTITY, atol=0.01)
