@@ -113,15 +113,28 @@ class Likeness:
         return cls(surroundings, memory)
 
     @cached_property
-    def margin(self) -> np.ndarray:
+    def embeddings_margin(self) -> np.ndarray:
         """(h, w) float32: how much more a cell is like the object than like what is around it.
 
         What is unlike all that is known is not like the object.
         """
         around, least = self.surroundings, LIKE_CELL * self.memory.first.own
         other = around.most_like(self.memory.off_parts).clip(least)
-        margin = around.most_like(self.memory.on) - other
-        return np.asarray(margin + _COLOUR_WEIGHT * self.colour_margin)
+        return np.asarray(around.most_like(self.memory.on) - other)
+
+    @cached_property
+    def margin(self) -> np.ndarray:
+        """(h, w) float32: `embeddings_margin` and, where they tell, colours."""
+        return np.asarray(self.embeddings_margin + _COLOUR_WEIGHT * self.colour_margin)
+
+    @cached_property
+    def strict_margin(self) -> np.ndarray:
+        """(h, w) float32: likewise, but colours only speak against a cell.
+
+        A thing that shows up where a lost object may be may have its colours, too, whatever those
+        were that lay around the object.
+        """
+        return np.asarray(self.embeddings_margin + _COLOUR_WEIGHT * self.colour_margin.clip(max=0))
 
     @cached_property
     def colour_margin(self) -> np.ndarray:
@@ -153,7 +166,11 @@ class Likeness:
         is_like = near >= least.mean and near > far
         if not is_like and not lost:
             is_like = self.colours_told(mask) >= least.cells
-        return is_like and self.colours(look) >= least.colours and self.share(mask) >= least.cells
+        return (
+            is_like
+            and self.colours(look) >= least.colours
+            and self.share(mask, lost=lost) >= least.cells
+        )
 
     def learnt(self, mask: CroppedMask, sights: int) -> Memory:
         """The memory after a mask was seen; of one that takes in something else it is as before.
@@ -167,10 +184,11 @@ class Likeness:
             return self.memory
         return self.memory.after(look, sights)
 
-    def share(self, mask: CroppedMask) -> float:
-        """Share of what a mask covers that is like the object."""
+    def share(self, mask: CroppedMask, *, lost: bool = False) -> float:
+        """Share of what a mask covers that is like the object; more is asked of a lost one."""
         cover = self.surroundings.view(mask).cover
-        return float(cover[self.margin > 0].sum() / max(cover.sum(), _EPSILON))
+        margin = self.strict_margin if lost else self.margin
+        return float(cover[margin > 0].sum() / max(cover.sum(), _EPSILON))
 
     def colours_told(self, mask: CroppedMask) -> float:
         """Share of what a mask covers that has colours of the object which nothing around has."""
@@ -239,7 +257,7 @@ class Likeness:
         Args:
             others: what is visible of other objects; their cells are not this one's.
         """
-        free = (self.margin > 0) & self.surroundings.inside
+        free = (self.strict_margin > 0) & self.surroundings.inside
         for other in others:
             free &= self.surroundings.cover(other) <= _UNDER
         _, parts, table, _ = cv2.connectedComponentsWithStats(
@@ -248,7 +266,7 @@ class Likeness:
         found = []
         for part, (left, top, width, height, _) in enumerate(table[1:].tolist(), start=1):
             window = slice(top, top + height), slice(left, left + width)
-            margin = float(self.margin[window][parts[window] == part].mean())
+            margin = float(self.strict_margin[window][parts[window] == part].mean())
             found.append((margin, self._box_of(left, top, left + width, top + height)))
         return [box for _, box in sorted(found, key=lambda item: -item[0])]
 

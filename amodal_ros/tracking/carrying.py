@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.judgement import Judgement, Outcome
+from amodal_ros.tracking.answer import Judgement, Outcome
 from amodal_ros.tracking.remembering import published, remembered
 from amodal_ros.tracking.track import (
     IDENTITY,

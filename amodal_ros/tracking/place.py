@@ -11,8 +11,8 @@ import numpy as np
 
 from amodal_ros.image.boxes import expand_boxes
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.answer import Outcome
 from amodal_ros.tracking.appearance import Likeness
-from amodal_ros.tracking.judgement import Outcome
 from amodal_ros.tracking.search import GROWTH, found_place
 from amodal_ros.tracking.track import IDENTITY, compose, move_box
 

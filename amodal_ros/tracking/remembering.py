@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.answer import Outcome
 from amodal_ros.tracking.appearance import LEARNT_CELLS, Memory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.growing import added_part
-from amodal_ros.tracking.judgement import Outcome
 from amodal_ros.tracking.origins import beyond
 from amodal_ros.tracking.place import NextPlace, Sight
 from amodal_ros.tracking.track import SureSight, Track, move_box, or_none

@@ -10,8 +10,8 @@ import numpy as np
 
 from amodal_ros.image.boxes import box_iou, expand_boxes
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.answer import Outcome
 from amodal_ros.tracking.appearance import Likeness
-from amodal_ros.tracking.judgement import Outcome
 from amodal_ros.tracking.types import TrackPlan
 from amodal_ros.types import AmodalPrediction
 

@@ -17,10 +17,11 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.aligning import aligned
+from amodal_ros.tracking.answer import Outcome
 from amodal_ros.tracking.camera_motion import choose_camera, common_change
 from amodal_ros.tracking.carrying import carried_objects, carried_track, settled_track
 from amodal_ros.tracking.forecast import Forecast, forecast
-from amodal_ros.tracking.judgement import Outcome, judge
+from amodal_ros.tracking.judgement import judge
 from amodal_ros.tracking.plan import FrameInfo, make_plan
 from amodal_ros.tracking.remembering import published, remembered
 from amodal_ros.tracking.scene import SceneMotion, SceneView

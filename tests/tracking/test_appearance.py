@@ -157,6 +157,17 @@ def test_cells_of_another_colour_are_not_like_the_object_though_embeddings_are()
         assert likeness.share(mask((40, 41, 60, 50))) > 0.8
 
 
+def test_colours_do_not_find_a_lost_object() -> None:
+    """A hand has the colour of the block that it covers, and none of the mat around it has."""
+    wood = (200, 120, 40)
+    around = surroundings({BOX: OBJECT + 6 * HAND}, scene=painted(wood))
+    likeness = Likeness.of(around, in_colour(*wood))
+    assert likeness is not None
+    assert likeness.share(mask(BOX)) > 0.9
+    assert likeness.share(mask(BOX), lost=True) < 0.2
+    assert not likeness.places()
+
+
 def painted(
     colour: tuple[int, int, int],
     around: tuple[int, int, int] = (128, 128, 128),

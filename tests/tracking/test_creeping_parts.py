@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.answer import Answer
 from amodal_ros.tracking.appearance import Likeness, Memory
 from amodal_ros.tracking.forecast import Forecast, forecast
-from amodal_ros.tracking.judgement import Answer, judge_coasting
+from amodal_ros.tracking.judgement import judge_coasting
 from amodal_ros.tracking.origins import joined_thing
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.settings import TrackerConfig
@@ -135,6 +136,17 @@ def test_what_comes_before_an_object_is_left_out_of_a_mask_that_shows_both() -> 
     assert judgement.amodal.iou(mask(BOX)) > 0.99
     rim = judge_coasting(likely, [mask((38, 32, 62, 52))], TrackerConfig())
     assert not rim.confirmed
+
+
+def test_the_decoders_part_of_an_object_that_was_seen_whole_is_not_all_of_it() -> None:
+    left = (40, 30, 54, 50)  # more than half; three sides stay, since when is not known
+    for part, whole, area in (
+        (left, mask(BOX), 400),
+        (left, None, mask(left).area),
+        ((43, 33, 58, 48), mask(BOX), 15 * 15),  # it went away
+    ):
+        one = replace(answer(mask(part), mask(part), whole), expected_visible=mask(part))
+        assert judge_coasting(one, [], TrackerConfig()).amodal.area == area
 
 
 def test_what_is_known_to_be_behind_a_hand_stays_when_the_hand_is_cut_off() -> None:

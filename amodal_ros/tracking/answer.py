@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the predictor said of an object beside what had been expected, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.appearance import Likeness
+from amodal_ros.tracking.origins import is_another, joined_thing
+from amodal_ros.tracking.surroundings import Surroundings
+from amodal_ros.tracking.types import TrackPlan
+from amodal_ros.types import AmodalPrediction
+
+_RIM = 0.08  # of the square root of its area: so far a cut goes beyond what was cut off
+_CRUMB = 0.1  # of the largest piece
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the predictor said of one object, and what had been expected.
+
+    Attributes:
+        raw: amodal mask as decoded.
+        visible: mask of the unadapted pass.
+        predicted_iou: the decoder's estimate for `raw`.
+        expected: the last trusted amodal mask, moved; None: there was none.
+        expected_visible: what was visible before, moved; None: nothing was.
+        prior: M_spec where it was the previous mask; None: it was the box.
+        evidence: how many pixels of the object were visible when `expected` was seen best.
+        likeness: the frame compared with what is known of the object; None: nothing is known.
+        lost: it was not seen in the frame before.
+        is_another: the visible mask shows something that was beside the object (`origins.py`).
+        joined: the part of it that shows another thing; None: there is none.
+        whole: all of the object as it was surely seen, moved; None: it was not seen whole.
+    """
+
+    raw: CroppedMask
+    visible: CroppedMask
+    predicted_iou: float
+    expected: CroppedMask | None
+    expected_visible: CroppedMask | None
+    prior: CroppedMask | None
+    evidence: float
+    likeness: Likeness | None
+    lost: bool = False
+    is_another: bool = False
+    joined: CroppedMask | None = None
+    whole: CroppedMask | None = None
+
+    @cached_property
+    def alone(self) -> Answer:
+        """Without what is joined to the object.
+
+        What was known to be hidden behind that stays, crumbs of it do not.
+        """
+        if self.joined is None:
+            return self
+        visible = _without_crumbs(self.visible - self.joined)
+        beyond = self.joined.dilated(_RIM * math.sqrt(self.joined.area), 2)
+        raw = self.raw - beyond
+        if self.expected is not None:
+            raw = raw | (self.raw & self.expected)
+        return replace(self, raw=_without_crumbs(raw | visible), visible=visible, joined=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What is published and kept of an object.
+
+    Attributes:
+        amodal: whole.
+        visible: inside it.
+        trusted: the amodal mask may guide the next frames.
+        drifted: the next M_spec is the box.
+        confirmed: a detection or what is visible shows that the object is there.
+        repeats: what is visible is just what another object shows.
+        covered: more of the object was covered than a frame ago.
+        foreign: a thing like the object that is not it; None: nothing was told apart.
+    """
+
+    amodal: CroppedMask
+    visible: CroppedMask
+    trusted: bool
+    drifted: bool
+    confirmed: bool
+    repeats: bool = False
+    covered: bool = False
+    foreign: CroppedMask | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a row of a plan.
+
+    Attributes:
+        judgement: what is published.
+        answer: of the predictor; None: it was not asked.
+        surroundings: of the object; None: no features are known.
+        expected_box: (4,) where it was looked for.
+    """
+
+    judgement: Judgement
+    answer: Answer | None
+    surroundings: Surroundings | None
+    expected_box: np.ndarray
+
+    @property
+    def likeness(self) -> Likeness | None:
+        """To what is known of it; None: nothing is known."""
+        return None if self.answer is None else self.answer.likeness
+
+
+def answer_to(
+    plan: TrackPlan, row: int, prediction: AmodalPrediction, before: Sequence[Outcome]
+) -> tuple[Answer, Surroundings | None]:
+    """What came of a row, and its surroundings."""
+    known = before[row].answer if before else None
+    if known is not None and known.visible is prediction.visible[row]:
+        return known, before[row].surroundings
+    one = plan.forecasts[row]
+    around = Surroundings.of(prediction.features, row, plan.boxes_xyxy[row], plan.scene)
+    likeness = Likeness.of(around, None if one is None else one.track.memory)
+    answer = Answer(
+        raw=prediction.raw_amodal[row],
+        visible=prediction.visible[row],
+        predicted_iou=float(prediction.predicted_iou[row]),
+        expected=None if one is None else one.amodal,
+        expected_visible=None if one is None else one.visible,
+        prior=plan.prior_masks[row],
+        evidence=0.0 if one is None else one.evidence,
+        likeness=likeness,
+        lost=one is not None and one.track.missed > 0,
+    )
+    if one is not None and plan.coasting[row]:
+        another, joined = is_another(one, answer.visible, plan.motion), None
+        if likeness is not None and not another:
+            beside = [other for other in plan.forecasts if other is not None and other is not one]
+            others = [other.visible for other in beside if other.visible is not None]
+            joined = joined_thing(one, answer.visible, likeness, plan.motion, others)
+        answer = replace(answer, is_another=another, joined=joined, whole=one.whole)
+    return answer, around
+
+
+def _without_crumbs(mask: CroppedMask) -> CroppedMask:
+    """A mask without the pieces that are small beside its largest one."""
+    _, parts, table, _ = cv2.connectedComponentsWithStats(mask.crop.view(np.uint8), connectivity=4)
+    areas = table[1:, cv2.CC_STAT_AREA]
+    small = areas < _CRUMB * areas.max(initial=0)
+    if not small.any():
+        return mask
+    kept = np.append(False, ~small)[parts]
+    return CroppedMask.at(mask.image_hw, mask.box_xyxy[:2], kept)
