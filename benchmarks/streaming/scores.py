@@ -68,6 +68,9 @@ def score(
 ) -> Score:
     """Scores what was published while frames were played.
 
+    The first frame counts only if an answer to it came at once, as offline: of a stream that goes
+    on there would be one to the frame before.
+
     Args:
         frames: (time, number in the clip) of each.
         answers: in the order of their arrival.
@@ -77,7 +80,8 @@ def score(
     occluded: list[float] = []
     visible: list[float] = []
     newest = -1
-    for time_s, number in frames:
+    at_once = bool(answers) and answers[0].arrival_s <= frames[0][0]
+    for time_s, number in frames if at_once else frames[1:]:
         while newest + 1 < len(answers) and answers[newest + 1].arrival_s <= time_s:
             newest += 1
         known = answers[newest].objects if newest >= 0 else {}

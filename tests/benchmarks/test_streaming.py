@@ -52,7 +52,9 @@ def test_the_newest_answer_counts_at_each_frames_time() -> None:
     assert (at_once.miou_full, at_once.miou_occ, at_once.visible_iou) == (100.0, 100.0, 100.0)
     late = score(frames, [answer_of(n, t + 0.1) for t, n in frames], MovingSource())
     one_behind = 18 / 22
-    assert late.miou_full == pytest.approx(100 * 2 * one_behind / 3, abs=0.01)
+    assert late.miou_full == pytest.approx(100 * one_behind, abs=0.01)  # the first one has none
+    later = score(frames, [answer_of(n, t + 0.2) for t, n in frames], MovingSource())
+    assert later.miou_full == pytest.approx(100 * (0 + 16 / 24) / 2, abs=0.01)
     nothing = score(frames, [], MovingSource())
     assert (nothing.miou_full, nothing.visible_iou, nothing.answers_hz) == (0.0, 0.0, 0.0)
 
