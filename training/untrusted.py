@@ -159,7 +159,29 @@ def decode_rgba(data: bytes, file: object, record: object) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
 
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_COLOUR_NOTES = (b"sRGB", b"iCCP", b"gAMA", b"cHRM")
+
+
+def _without_colour_notes(data: bytes) -> bytes:
+    """A PNG without its notes on colour spaces, which OpenCV does not apply.
+
+    libpng writes a line for each that is out of place, as in some of tuxpaint's stamps, to the
+    user's screen. What is not a whole PNG stays as it is: to refuse it is the decoder's part.
+    """
+    if not data.startswith(_PNG):
+        return data
+    kept, place = [_PNG], len(_PNG)
+    while place + 12 <= len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] not in _COLOUR_NOTES:
+            kept.append(data[place:end])
+        place = end
+    return b"".join(kept) if place == len(data) else data
+
+
 def _decode(data: bytes, flags: int, file: object, record: object) -> np.ndarray:
+    data = _without_colour_notes(data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
