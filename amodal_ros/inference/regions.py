@@ -9,8 +9,9 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.prompts import ObjectQueries
 
-# What `training/data/config.py` samples: squares of 1.5 to 2.2 times the longer side of the box,
-# shifted by a normal distribution whose standard deviation is 0.04 of the square's side.
+# Training shows squares of 1.3 to 1.9 times the longer side of the box, shifted by a normal
+# distribution whose standard deviation is 0.04 of the square's side (`training/data/config.py`).
+# Tracked objects may have some more: what of them is hidden needs the room (docs/evaluation.md).
 MAX_FACTOR = 2.2
 MAX_SHIFT = 0.08  # of the side: two standard deviations
 
@@ -23,9 +24,9 @@ def object_regions(
     The square has `roi_factor` times the longer side of the box, about the box's centre. Where an
     object has a prior mask, usually its amodal mask of the frame before, that reaches beyond the
     square, the square moves towards it by up to `MAX_SHIFT` of its side and then grows to up to
-    `MAX_FACTOR` times the box: as far as training has shown the model such regions, and never so
-    that the box leaves it. What of M_spec lies farther out is cut off, and no amodal mask can
-    reach there.
+    `MAX_FACTOR` times the box, a little farther than training has shown the model such regions,
+    and never so that the box leaves it. What of M_spec lies farther out is cut off, and no amodal
+    mask can reach there.
 
     Args:
         queries: N objects with boxes, which lie within the image.
