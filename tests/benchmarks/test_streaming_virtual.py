@@ -159,6 +159,10 @@ def test_table_and_picture_come_from_the_file(tmp_path: Path) -> None:
     out.with_suffix(".png").unlink()
     before = out.read_text()
     assert play(out, "--render", "--document", str(document)) == 0
+    other = tmp_path / "rates.md"
+    other.write_text("<!-- generated rates -->\n<!-- end rates -->\n")
+    assert play(out, "--render", "--document", str(other), "--block", "rates") == 0
+    assert "| budget | 2 | 10 |" in other.read_text()
     assert out.read_text() == before
     assert "| budget | 2 | 10 |" in document.read_text()
     assert out.with_suffix(".png").is_file()
