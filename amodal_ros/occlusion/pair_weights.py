@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.occlusion.witnesses import Witnesses
 
 WEIGHTS_FILE = Path(__file__).with_name("pair_weights.json")
-WITNESSES = tuple(field.name for field in fields(Witnesses))
+WITNESSES = Witnesses._fields
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PairWeights:
 
     def odds_of(self, witnesses: Witnesses) -> float:
         """Natural logarithm of the odds that the first of two objects lies in front."""
-        said = zip(self.by_witness, witnesses.values(), strict=True)
+        said = zip(self.by_witness, witnesses, strict=True)
         return sum(weight * value for weight, value in said)
 
 

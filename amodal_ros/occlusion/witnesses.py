@@ -7,7 +7,8 @@ Exchanging the two objects changes the sign of each, so no order of arguments ma
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,8 +57,7 @@ class Overlap:
         return Overlap(self.area, self.others, self.own, self.claimed)
 
 
-@dataclass(frozen=True)
-class Witnesses:
+class Witnesses(NamedTuple):
     """Of two objects; each is above 0 where the first has more of what it names.
 
     Attributes:
@@ -117,10 +117,6 @@ class Witnesses:
             goes_on=border.goes_on,
             beside=border.beside,
         )
-
-    def values(self) -> tuple[float, ...]:
-        """All of them, in the order of the attributes."""
-        return astuple(self)
 
     @property
     def silent(self) -> bool:

@@ -70,7 +70,8 @@ def test_outlines_decide_where_a_completion_reaches_into_the_object_behind() -> 
     """As models err: what is in front was completed beneath what it hides, and that hardly was."""
     front, back = disc(60, 60, 30), disc(95, 60, 30)
     seen = back & ~front
-    wrong, short = front | seen & block(90, 93, 50, 70, HW), seen | front & block(85, 90, 56, 64, HW)
+    wrong = front | seen & block(90, 93, 50, 70, HW)
+    short = seen | front & block(85, 90, 56, 64, HW)
     (pair,) = graph_of((front, wrong), (seen, short), upright=False).pairs
     assert pair.hidden < pair.against
     assert (pair.front, pair.back) == (0, 1)

@@ -62,7 +62,7 @@ def test_exchanged_objects_turn_each_sign() -> None:
         seen = [whole & blob(rng, HW) for whole in wholes]
         for upright in (True, False):
             said, turned = witnesses(*zip(seen, wholes, strict=True), upright=upright)
-            assert turned.values() == pytest.approx([-value for value in said.values()])
+            assert list(turned) == pytest.approx([-value for value in said])
 
 
 def test_without_an_upright_camera_feet_are_silent() -> None:

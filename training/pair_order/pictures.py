@@ -140,7 +140,7 @@ def rows_of(picture: Picture, predict: Predict) -> list[list[float]]:
             continue
         indices = place[pair.first], place[pair.second]
         said = Witnesses.of(both, indices, Overlap.of(*both), junctions, upright=True)
-        rows.append([*said.values(), float(pair.first_in_front)])
+        rows.append([*said, float(pair.first_in_front)])
     return rows
 
 
