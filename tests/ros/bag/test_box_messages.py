@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from amodal_ros.errors import InvalidInputError
@@ -71,11 +73,27 @@ string frame_id
 """.replace("{rule}", "=" * 80)
 
 
+YOLO = "yolo_msgs/msg/DetectionArray"
+
+
+def yolo_boxes(frame: int) -> dict[str, Any]:
+    """What `boxes` has, as yolo_ros says it: nested dictionaries and lists."""
+    (expected,) = boxes(frame).detections
+    box = expected.bbox
+    centre = {"x": box.center.position.x, "y": box.center.position.y}
+    entry = {"class_id": 3, "class_name": "cup", "score": 0.9, "id": "cup1"}
+    entry["bbox"] = {
+        "center": {"position": centre, "theta": 0.0},
+        "size": {"x": box.size_x, "y": box.size_y},
+    }
+    return {"header": plain(boxes(frame).header), "detections": [entry]}
+
+
 @pytest.mark.parametrize(
     ("kind", "definition"),
     [
         ("vision_msgs/msg/Detection2DArray", OLD_BOXES),
-        ("yolo_msgs/msg/DetectionArray", YOLO_BOXES),
+        (YOLO, YOLO_BOXES),
     ],
 )
 def test_boxes_are_read_by_the_recordings_own_definition(kind, definition):
@@ -84,20 +102,16 @@ def test_boxes_are_read_by_the_recordings_own_definition(kind, definition):
 
     (expected,) = boxes(0).detections
     box, head = expected.bbox, plain(boxes(0).header)
-    centre = {"x": box.center.position.x, "y": box.center.position.y}
-    if kind.startswith("yolo"):
-        entry = {"class_id": 3, "class_name": "cup", "score": 0.9, "id": "cup1"}
-        entry["bbox"] = {
-            "center": {"position": centre, "theta": 0.0},
-            "size": {"x": box.size_x, "y": box.size_y},
-        }
-    else:
+    content = yolo_boxes(0)
+    if kind != YOLO:
+        centre = {"x": box.center.position.x, "y": box.center.position.y}
         entry = {"header": head, "results": [{"id": "cup", "score": 0.9}], "is_tracking": True}
         entry["tracking_id"] = "cup1"
         entry["bbox"] = {"center": {**centre, "theta": 0.0}}
         entry["bbox"] |= {"size_x": box.size_x, "size_y": box.size_y}
+        content = {"header": head, "detections": [entry]}
     encode = serialize_dynamic(kind, definition)[kind]
-    data = encode({"header": head, "detections": [entry]})
+    data = encode(content)
     decode = boxes_decoder(BagTopic("/boxes", kind, 1, definition, "ros2msg"))
     assert decode(data) == boxes(0)
     with pytest.raises(InvalidInputError, match=r"a message on /boxes .* cannot be read"):

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from mcap.writer import CompressionType, Writer
 from rclpy.serialization import serialize_message
+from rosbags.interfaces import Nodetype
 from rosbags.rosbag2 import Writer as RosbagsWriter
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode, StoragePlugin
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from std_msgs.msg import Header
 
 from amodal_ros.errors import InvalidInputError
@@ -25,10 +28,12 @@ from tests.ros.bag.bag_rig import (
     frames_of,
     image,
     picture,
+    plain,
     stamp_ns,
     write_mcap,
     write_sqlite,
 )
+from tests.ros.bag.test_box_messages import YOLO, YOLO_BOXES, yolo_boxes
 
 
 def write_folder(path, plugin, compression=CompressionMode.NONE):
@@ -102,6 +107,51 @@ def test_a_writer_that_knows_little_of_ros_is_read(tmp_path):
     with Bag(tmp_path / "a.mcap") as bag:
         assert bag.damage == ""
         assert [frame.boxes for frame in frames_of(bag)] == [boxes(0), boxes(1)]
+
+
+def as_type_of(store, name, values):
+    """A message of rosbags' own types with the content of nested dictionaries and lists."""
+    found = {}
+    for field, (kind, of) in store.fielddefs[name][1]:
+        value = values[field]
+        if kind == Nodetype.NAME:
+            value = as_type_of(store, of, value)
+        elif isinstance(value, bytes):
+            value = np.frombuffer(value, np.uint8)
+        elif isinstance(value, list):
+            value = [as_type_of(store, of[0][1], entry) for entry in value]
+        found[field] = value
+    return store.types[name](**found)
+
+
+@pytest.mark.parametrize("little_endian", [True, False])
+def test_either_end_may_come_first(tmp_path, little_endian):
+    """Serialised by rosbags itself, which writes both; below a namespace, with yolo_msgs."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    store.register(
+        {
+            name: fields
+            for name, fields in get_types_from_msg(YOLO_BOXES, YOLO).items()
+            if name not in store.fielddefs
+        }
+    )
+    topics = {"/robot1/front/image_raw": "sensor_msgs/msg/Image", "/robot1/boxes": YOLO}
+    with RosbagsWriter(tmp_path / "folder", version=9) as writer:
+        for (topic, kind), contents in zip(
+            topics.items(), ([image(0), image(1)], [yolo_boxes(0), yolo_boxes(1)]), strict=True
+        ):
+            connection = writer.add_connection(topic, kind, typestore=store)
+            for frame, content in enumerate(contents):
+                given = as_type_of(store, kind, plain(content))
+                data = store.serialize_cdr(given, kind, little_endian=little_endian)
+                writer.write(connection, stamp_ns(frame) + LATE_NS, data)
+    with Bag(tmp_path / "folder") as bag:
+        found = list(frames_of(bag))
+    for number, frame in enumerate(found):
+        assert frame.stamp_ns == stamp_ns(number)
+        assert (message_to_rgb(frame.image) == picture(number)).all()
+        assert frame.boxes == boxes(number)
+    assert len(found) == 2
 
 
 def test_compressed_images_are_found(tmp_path):
