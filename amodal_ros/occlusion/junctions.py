@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import cv2
@@ -26,20 +25,6 @@ _LEAST_BORDER_PX = 5
 _FULL_DEG = 40.0  # a difference of angles that counts in full
 
 
-@dataclass(frozen=True)
-class Border:
-    """What the common border of two objects says; all 0 where they have none.
-
-    Attributes:
-        goes_on: above 0: the outline of the first goes on where the border ends, so it lies in
-            front; from -1 to 1; 0: it does not tell.
-        beside: the border's share of the visible outline of the first, less that of the second's.
-    """
-
-    goes_on: float
-    beside: float
-
-
 class Junctions:
     """Compares the outlines of the objects of one image where their borders end.
 
@@ -53,46 +38,43 @@ class Junctions:
         self._side = cache(self._side_of)
         self._beside = cache(lambda index, near: _Beside(shapes[index], near))
 
-    def between(self, first: int, second: int) -> Border:
-        """What the common border of two objects says.
+    def towards_first(self, first: int, second: int) -> float:
+        """Above 0: the outline of the first goes on, so it lies in front.
 
         Args:
             first: index of an object.
             second: likewise.
+
+        Returns:
+            From -1 to 1; 0: what is seen of the two has no common border, or it does not tell.
         """
         side = min(self._side(first), self._side(second))
         near = max(_LEAST_NEAR_PX, round(_NEAR * side))
         leg = max(_LEAST_LEG_PX, int(_LEG * side))
         box, other = (self._shapes[index].box_xyxy for index in (first, second))
         if not side or not _touch(box, other, near):
-            return Border(0.0, 0.0)
-        own, share = self._followed(first, second, near, leg)
-        others, others_share = self._followed(second, first, near, leg)
-        goes_on = 0.0
-        if own is not None and others is not None:
-            goes_on = min(max((own - others) / _FULL_DEG, -1.0), 1.0)
-        return Border(goes_on, share - others_share)
+            return 0.0
+        own, others = self._angle(first, second, near, leg), self._angle(second, first, near, leg)
+        if own is None or others is None:
+            return 0.0
+        return min(max((own - others) / _FULL_DEG, -1.0), 1.0)
 
-    def _followed(self, index: int, other: int, near: int, leg: int) -> tuple[float | None, float]:
-        """An outline's angle where its border with another object ends, and that border's share.
+    def _angle(self, index: int, other: int, near: int, leg: int) -> float | None:
+        """Of an outline where its border with another object ends, in degrees; 180: straight.
 
-        The angle is in degrees, 180: straight, the mean over the ends of all borders; None: there
-        is none.
+        The mean over the ends of all borders; None: there is none.
         """
-        angles, along, length_of_all = [], 0, 0
-        nearby = self._beside(other, near)
+        angles = []
+        beside = self._beside(other, near)
         for outline in self._outlines(index):
-            flags = nearby.holds(outline)
-            along += int(np.count_nonzero(flags))
-            length_of_all += len(outline)
             if len(outline) < 4 * leg:
                 continue
-            for start, length in _runs(_joined(flags, leg // 2)):
+            for start, length in _runs(_joined(beside.holds(outline), leg // 2)):
                 if length < _LEAST_BORDER_PX:
                     continue
                 for end, ahead in ((start, -1), (start + length - 1, 1)):
                     angles.append(_turn(outline, end, ahead * leg, -ahead * min(leg, length)))
-        return float(np.mean(angles)) if angles else None, along / max(length_of_all, 1)
+        return float(np.mean(angles)) if angles else None
 
     def _outlines_of(self, index: int) -> list[np.ndarray]:
         """Closed outlines (P, 2) of the parts of what is seen, pixels of the image."""
@@ -105,7 +87,7 @@ class Junctions:
         return [line[:, 0] + corner for line, hole in zip(found, holes, strict=True) if not hole]
 
     def _side_of(self, index: int) -> float:
-        return math.sqrt(self._shapes[index].seen_area)
+        return math.sqrt(np.count_nonzero(self._shapes[index].visible))
 
 
 class _Beside:

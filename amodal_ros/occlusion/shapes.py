@@ -20,20 +20,18 @@ class Shape:
         amodal: (h, w) bool in that box.
         visible: (h, w) bool, inside the amodal mask.
         area: pixels of the amodal mask.
-        seen_area: pixels of the visible mask.
     """
 
     box_xyxy: BoxXyxy
     amodal: np.ndarray
     visible: np.ndarray
     area: int
-    seen_area: int
 
     @classmethod
     def of(cls, visible: CroppedMask, amodal: CroppedMask) -> Shape:
         """Of masks of one image; what is seen beyond the amodal mask is left out."""
         seen = visible.cut(amodal.box_xyxy) & amodal.crop
-        return cls(amodal.box_xyxy, amodal.crop, seen, amodal.area, int(np.count_nonzero(seen)))
+        return cls(amodal.box_xyxy, amodal.crop, seen, amodal.area)
 
     @property
     def height(self) -> int:

@@ -5,7 +5,7 @@ import { encodeRle } from "../../web/page/app/coco.js";
 import * as geometry from "../../web/page/core/geometry.js";
 import { Mask } from "../../web/page/core/masks.js";
 import { Junctions } from "../../web/page/app/junctions.js";
-import { occlusionOrder, occlusionRate, WEIGHTS } from "../../web/page/app/occlusion.js";
+import { occlusionOrder, occlusionRate } from "../../web/page/app/occlusion.js";
 import { maskFromLogits } from "../../web/page/core/postprocess.js";
 import { preprocess } from "../../web/page/core/preprocess.js";
 import * as prompts from "../../web/page/core/prompts.js";
@@ -132,9 +132,8 @@ const functions = {
   occlusionOrder: ({ objects, least }) => occlusionOrder(
     objects.map(({ id, visible, amodal }) =>
       ({ id, visible: maskOf(visible), amodal: maskOf(amodal) })), least),
-  borderBetween: ({ seen }) => new Junctions(
-    seen.map(maskOf).map((visible) => ({ visible, amodal: visible }))).between(0, 1),
-  pairWeights: () => WEIGHTS,
+  towardsFirst: ({ seen }) => new Junctions(
+    seen.map(maskOf).map((visible) => ({ visible, amodal: visible }))).towardsFirst(0, 1),
   chooseEngine: async ({ wanted, adapter, isolated, cores }) => {
     const gpu = adapter === undefined ? undefined : { requestAdapter: async () => adapter };
     const navigator = { gpu, hardwareConcurrency: cores };

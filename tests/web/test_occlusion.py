@@ -12,7 +12,6 @@ import pytest
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.graph import occlusion_graph
 from amodal_ros.occlusion.junctions import Junctions
-from amodal_ros.occlusion.pair_weights import WITNESSES, pair_weights
 from amodal_ros.occlusion.pairs import Pair
 from amodal_ros.occlusion.shapes import Shape
 from tests.occlusion.drawn import HW, blob, block
@@ -101,12 +100,6 @@ def test_the_page_and_the_node_have_one_rule(port: Port) -> None:
     assert said > 50
 
 
-def test_each_witness_counts_as_in_the_node(port: Port) -> None:
-    weights = port.call("pairWeights")
-    assert tuple(weights) == WITNESSES
-    assert tuple(weights.values()) == pair_weights().by_witness
-
-
 def test_outlines_that_go_on_are_those_of_the_node(port: Port) -> None:
     rng, told = np.random.default_rng(0), 0
     for _ in range(40):
@@ -118,11 +111,10 @@ def test_outlines_that_go_on_are_those_of_the_node(port: Port) -> None:
         seen = [first & ~hole, second & ~first & (rng.random(first.shape) < 0.98)]
         masks = [CroppedMask.of(one) for one in seen]
         junctions = Junctions([Shape.of(one, one) for one in masks])
-        expected = junctions.between(0, 1)
-        found = port.call("borderBetween", seen=[mask(one) for one in seen])
-        assert found["goesOn"] == pytest.approx(expected.goes_on, abs=1e-6)
-        assert found["beside"] == pytest.approx(expected.beside, abs=1e-6)
-        told += expected.goes_on != 0
+        expected = junctions.towards_first(0, 1)
+        found = port.call("towardsFirst", seen=[mask(one) for one in seen])
+        assert found == pytest.approx(expected, abs=1e-6)
+        told += expected != 0
     assert told > 15
 
 

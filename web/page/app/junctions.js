@@ -19,23 +19,16 @@ export class Junctions {
     this.lines = [];
   }
 
-  /**
-   * What the common border of two objects says; all 0 where they have none.
-   *
-   * @returns {{goesOn: number, beside: number}} goesOn: from -1 to 1, above 0: the outline of the
-   *   first goes on where the border ends, so it lies in front; beside: the border's share of the
-   *   visible outline of the first, less that of the second's.
-   */
-  between(first, second) {
+  /** From -1 to 1; above 0: the outline of the first goes on, so it lies in front. */
+  towardsFirst(first, second) {
     const side = Math.min(this.sides[first], this.sides[second]);
     const near = Math.max(LEAST_NEAR_PX, Math.round(NEAR * side));
     const leg = Math.max(LEAST_LEG_PX, Math.floor(LEG * side));
-    if (!side || !this.touch(first, second, near)) return { goesOn: 0, beside: 0 };
-    const own = this.followed(first, second, near, leg);
-    const others = this.followed(second, first, near, leg);
-    const goesOn = own.angle === null || others.angle === null ? 0
-      : Math.max(-1, Math.min((own.angle - others.angle) / FULL_DEGREES, 1));
-    return { goesOn, beside: own.share - others.share };
+    if (!side || !this.touch(first, second, near)) return 0;
+    const own = this.angle(first, second, near, leg);
+    const others = this.angle(second, first, near, leg);
+    if (own === null || others === null) return 0;
+    return Math.max(-1, Math.min((own - others) / FULL_DEGREES, 1));
   }
 
   touch(first, second, near) {
@@ -44,19 +37,14 @@ export class Junctions {
       a[axis] - near < b[axis + 2] && b[axis] < a[axis + 2] + near);
   }
 
-  /**
-   * An outline's angle where its border with another object ends, and that border's share of it;
-   * in degrees, 180: straight, null: there is no border.
-   */
-  followed(index, other, near, leg) {
+  /** Of an outline where its border with another object ends, in degrees; 180: straight. */
+  angle(index, other, near, leg) {
     const { visible } = this.objects[other];
     const disc = discOf(near);
-    let [sum, ends, along, points] = [0, 0, 0, 0];
+    let [sum, ends] = [0, 0];
     for (const line of this.outlines(index)) {
-      const beside = line.map(([x, y]) => disc.some(([dx, dy]) => visible.at(x + dx, y + dy)));
-      along += beside.filter(Boolean).length;
-      points += line.length;
       if (line.length < 4 * leg) continue;
+      const beside = line.map(([x, y]) => disc.some(([dx, dy]) => visible.at(x + dx, y + dy)));
       for (const [start, length] of runs(joined(beside, Math.floor(leg / 2)))) {
         if (length < LEAST_BORDER_PX) continue;
         for (const [end, ahead] of [[start, -1], [start + length - 1, 1]]) {
@@ -65,7 +53,7 @@ export class Junctions {
         }
       }
     }
-    return { angle: ends ? sum / ends : null, share: along / Math.max(points, 1) };
+    return ends ? sum / ends : null;
   }
 
   outlines(index) {

@@ -15,31 +15,27 @@ export function occlusionRate(visible, amodal) {
  */
 const [MUTUAL, MUTUAL_LEAST] = [0.25, 0.03];
 
-/** How much each witness counts: those of `amodal_ros/occlusion/pair_weights.json`. */
-export const WEIGHTS = {
-  seen: 0.8558,
-  covers: 1.4085,
-  explains: 0.6528,
-  inside: 2.0274,
-  size: 0.4064,
-  lies_on: 2.1344,
-  feet: 1.6317,
-  goes_on: 1.243,
-  beside: 0.9685,
-};
+/**
+ * How much a foot that is lower by half of the smaller object's height counts, and an outline
+ * that goes on where the other's ends.
+ */
+const [FOOT, JUNCTION] = [0.75, 0.75];
+
+/** An outline holds another one with this share of its pixels. */
+const HOLDS = 0.95;
 
 /** A thing lies on another that claims this share of its amodal mask as seen, and it does too. */
 const LIES_ON = 0.9;
 
-/** Logarithm of how many times as large an object is, beyond which it tells no more. */
-const LARGEST_SIZE = 3;
-
 /**
  * Which object hides which: the rule of `amodal_ros/occlusion/pairs.py`, without depth.
  *
- * Nine witnesses are heard: who is seen where two amodal masks overlap, who reaches lower in the
- * image, whose outline goes on where their border ends, which one is smaller and lies on the other.
- * How much each counts was learned. What both claim belongs to the one in front.
+ * Where two amodal masks overlap, the object in front is the one of which more is seen there and
+ * not of the other. The fewer pixels show it, and the more both claim, the less it counts. A little
+ * less than the clearest masks count whose outline goes on where the other's ends, and whose foot
+ * is lower; feet not where masks tell of two of which one's outline holds the other's. What
+ * another claims nearly whole, though both show it, lies on that. What both claim belongs to the
+ * one in front.
  *
  * @param {{id: number, visible: Mask, amodal: Mask}[]} objects
  * @param {number} least share of the hidden object's amodal mask, below which a pair is left out:
@@ -48,15 +44,21 @@ const LARGEST_SIZE = 3;
  *   lies under what is seen of `front`; mutual: `back` hides a part of `front` too.
  */
 export function occlusionOrder(objects, least = 0.01) {
-  const areas = objects.map(({ amodal }) => amodal.area);
+  const [areas, boxes] = ["area", "box"].map((what) => objects.map(({ amodal }) => amodal[what]));
   const junctions = new Junctions(objects);
   const pairs = [];
   objects.forEach((a, i) => objects.slice(i + 1).forEach((b, k) => {
-    const [areaA, areaB] = [areas[i], areas[i + 1 + k]];
+    const [areaA, areaB, boxA, boxB] = [areas, boxes].flatMap((of) => [of[i], of[i + 1 + k]]);
     const { ofA, ofB, ofBoth, overlap } = overlapCounts(a, b);
     if (!overlap) return;
-    const counts = { ofA, ofB, ofBoth, overlap };
-    const towards = odds(witnesses(a, b, counts, junctions.between(i, i + 1 + k)));
+    const smaller = Math.min(areaA, areaB);
+    const masks = (ofA - ofB) / (ofA + ofB + ofBoth + Math.sqrt(smaller) / 2);
+    const reach = Math.min(boxA[3] - boxA[1], boxB[3] - boxB[1]) / 2;
+    const feet = masks && overlap >= HOLDS * smaller ? 0
+      : Math.max(-1, Math.min((boxA[3] - boxB[3]) / reach, 1));
+    const junction = junctions.towardsFirst(i, i + 1 + k);
+    const towards = ofBoth >= LIES_ON * smaller ? areaB - areaA
+      : masks + FOOT * feet + JUNCTION * junction;
     if (!towards) return;
     const [front, back, own, others, frontArea, backArea] = towards > 0
       ? [a, b, ofA, ofB, areaA, areaB] : [b, a, ofB, ofA, areaB, areaA];
@@ -68,33 +70,6 @@ export function occlusionOrder(objects, least = 0.01) {
     pairs.push({ front: front.id, back: back.id, share, mutual });
   }));
   return pairs;
-}
-
-/** Nine numbers by name, each above 0 where it speaks for a: `amodal_ros/occlusion/witnesses.py`. */
-function witnesses(a, b, { ofA, ofB, ofBoth, overlap }, { goesOn, beside }) {
-  const [areaA, areaB] = [a.amodal.area, b.amodal.area];
-  const [hiddenA, hiddenB] = [a, b].map((one) => one.amodal.area - one.visible.area);
-  const [boxA, boxB] = [a.amodal.box, b.amodal.box];
-  const smaller = Math.min(areaA, areaB);
-  const reach = Math.min(boxA[3] - boxA[1], boxB[3] - boxB[1]) / 2;
-  const size = Math.log(areaA / areaB);
-  return {
-    seen: (ofA - ofB) / Math.max(overlap, 1),
-    covers: (ofA - ofB) / smaller,
-    explains: ofA / Math.max(hiddenB, 1) - ofB / Math.max(hiddenA, 1),
-    inside: overlap / areaA - overlap / areaB,
-    size: Math.max(-LARGEST_SIZE, Math.min(size, LARGEST_SIZE)),
-    lies_on: ofBoth >= LIES_ON * smaller ? -Math.sign(size) : 0,
-    feet: Math.max(-1, Math.min((boxA[3] - boxB[3]) / reach, 1)),
-    goes_on: goesOn,
-    beside,
-  };
-}
-
-/** Logarithm of the odds that the first lies in front; 0 where only sizes and places differ. */
-function odds(said) {
-  if (![said.seen, said.lies_on, said.feet, said.goes_on, said.beside].some(Boolean)) return 0;
-  return Object.entries(WEIGHTS).reduce((sum, [name, weight]) => sum + weight * said[name], 0);
 }
 
 /** Pixels of two amodal masks' overlap, and of it those seen of a alone, of b alone, of both. */
