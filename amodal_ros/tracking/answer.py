@@ -18,8 +18,9 @@ from amodal_ros.tracking.surroundings import Surroundings
 from amodal_ros.tracking.types import TrackPlan
 from amodal_ros.types import AmodalPrediction
 
+_GROWN = 1.1  # factor of what was visible at best: an object does not grow so at once
+_CRUMB = 0.03  # of the largest piece
 _RIM = 0.08  # of the square root of its area: so far a cut goes beyond what was cut off
-_CRUMB = 0.1  # of the largest piece
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +59,17 @@ class Answer:
     def alone(self) -> Answer:
         """Without what is joined to the object.
 
-        What was known to be hidden behind that stays, crumbs of it do not.
+        What was known to be hidden behind that stays.
         """
         if self.joined is None:
             return self
-        visible = _without_crumbs(self.visible - self.joined)
-        beyond = self.joined.dilated(_RIM * math.sqrt(self.joined.area), 2)
-        raw = self.raw - beyond
+        rim = self.joined.dilated(_RIM * math.sqrt(self.joined.area), 2)
+        visible = _without_crumbs(self.visible - self.joined, rim)
+        raw = self.raw - rim
         if self.expected is not None:
             raw = raw | (self.raw & self.expected)
-        return replace(self, raw=_without_crumbs(raw | visible), visible=visible, joined=None)
+        raw = _without_crumbs(raw, None) | visible
+        return replace(self, raw=raw, visible=visible, joined=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,16 +145,30 @@ def answer_to(
         if likeness is not None and not another:
             beside = [other for other in plan.forecasts if other is not None and other is not one]
             others = [other.visible for other in beside if other.visible is not None]
+            if answer.visible.area > _GROWN * one.evidence:  # by one that it was hiding?
+                others += [
+                    other.amodal
+                    for other in beside
+                    if other.visible is None and other.amodal is not None
+                ]
             joined = joined_thing(one, answer.visible, likeness, plan.motion, others)
         answer = replace(answer, is_another=another, joined=joined, whole=one.whole)
     return answer, around
 
 
-def _without_crumbs(mask: CroppedMask) -> CroppedMask:
-    """A mask without the pieces that are small beside its largest one."""
+def _without_crumbs(mask: CroppedMask, rim: CroppedMask | None) -> CroppedMask:
+    """A mask without the pieces that are small beside its largest one.
+
+    Args:
+        mask: what a cut has left.
+        rim: what was cut off, grown: only pieces that lie mostly in it count; None: all do.
+    """
     _, parts, table, _ = cv2.connectedComponentsWithStats(mask.crop.view(np.uint8), connectivity=4)
     areas = table[1:, cv2.CC_STAT_AREA]
     small = areas < _CRUMB * areas.max(initial=0)
+    if rim is not None and small.any():
+        within = np.bincount(parts[rim.cut(mask.box_xyxy)], minlength=len(table))[1:]
+        small &= 2 * within > areas
     if not small.any():
         return mask
     kept = np.append(False, ~small)[parts]

@@ -28,6 +28,10 @@ _UNDER = 0.5  # of a cell, which lies under a mask
 _COLOUR_WEIGHT = 0.5  # of colours beside embeddings, where they tell the object from all around
 _TOLD = 0.25  # of `colour_margin`: from which on colours stand in for embeddings
 _LEARNT_MEAN = 0.6
+_COVER_MEAN = 0.4  # of a look that is not the object's: more may be the object, blurred
+_SURPLUS = 0.1  # share of colours
+_LEARNT_COLOURS = 0.75
+_PART_COLOURS = 0.25  # share of the object's that a part of it has at least
 LEARNT_CELLS = 0.65  # share of a mask that is learnt: of less a part is something else
 
 
@@ -46,8 +50,8 @@ class Likenesses:
     colours: float
 
 
-_GOING_ON = Likenesses(cells=0.5, mean=0.65, colours=0.25)
-_FOUND = Likenesses(cells=0.6, mean=0.75, colours=0.5)  # nothing but its look speaks for it
+_GOING_ON = Likenesses(cells=0.5, mean=0.65, colours=0.55)
+_FOUND = Likenesses(cells=0.6, mean=0.75, colours=0.55)  # nothing but its look speaks for it
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +61,17 @@ class Memory:
     Attributes:
         first: at first.
         recent: lately; it follows slowly.
+        cover: of what lay in its place when it was hidden last; None: it never was.
     """
 
     first: Look
     recent: Look
+    cover: Look | None = None
+
+    @classmethod
+    def of(cls, look: Look) -> Memory:
+        """That of an object which was seen once."""
+        return cls(look, look)
 
     @cached_property
     def on(self) -> np.ndarray:
@@ -69,8 +80,9 @@ class Memory:
 
     @cached_property
     def off(self) -> np.ndarray:
-        """(8, C): all that is known of what is around it."""
-        return np.concatenate([self.first.off, self.recent.off])
+        """(8 or 9, C): all that is known of what is around it, and of what hid it."""
+        known = [self.first.off, self.recent.off]
+        return np.concatenate(known if self.cover is None else [*known, self.cover.on[None]])
 
     @cached_property
     def off_parts(self) -> np.ndarray:
@@ -90,7 +102,18 @@ class Memory:
         on, off = _mixed(recent.on, look.on, share), _mixed(recent.off, look.off, share)
         colours = _mixed_colours(recent.colours, look.colours, share)
         beside = _mixed_colours(recent.colours_beside, look.colours_beside, share)
-        return Memory(self.first, Look(on, off, look.off_parts, look.own, colours, beside))
+        recent = Look(on, off, look.off_parts, look.own, colours, beside)
+        return Memory(self.first, recent, self.cover)
+
+    def behind(self, look: Look) -> Memory:
+        """The memory after the object was hidden: what is in its place is another thing.
+
+        Args:
+            look: of its place. One that is too much like the object is not learnt.
+        """
+        if float((self.on @ look.on).max()) > _COVER_MEAN:
+            return self
+        return Memory(self.first, self.recent, look)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +189,8 @@ class Likeness:
         is_like = near >= least.mean and near > far
         if not is_like and not lost:
             is_like = self.colours_told(mask) >= least.cells
+        if lost and self._has_colours_of_cover(look):
+            return False
         return (
             is_like
             and self.colours(look) >= least.colours
@@ -181,6 +206,8 @@ class Likeness:
         """
         look = self.surroundings.view(mask).look
         if look is None or not self.shows(mask) or self.share(mask) < LEARNT_CELLS:
+            return self.memory
+        if self.colours(look) < _LEARNT_COLOURS:
             return self.memory
         return self.memory.after(look, sights)
 
@@ -239,10 +266,17 @@ class Likeness:
         known = [one.colours for one in (self.memory.first, self.memory.recent)]
         return max(shared_colours(look.colours, one) for one in known)
 
+    def _has_colours_of_cover(self, look: Look) -> bool:
+        """Whether a view has more of the colours of what hid the object than of the object's."""
+        cover = self.memory.cover
+        if cover is None or cover.colours is None:
+            return False
+        return shared_colours(look.colours, cover.colours) > self.colours(look) + _SURPLUS
+
     def shares_colours(self, mask: CroppedMask) -> bool:
         """Whether a mask has enough of the object's colours to be a part of it."""
         look = self.surroundings.view(mask).look
-        return look is None or self.colours(look) >= _GOING_ON.colours
+        return look is None or self.colours(look) >= _PART_COLOURS
 
     def reach(self, mask: CroppedMask) -> np.ndarray:
         """Box (4,) of the cells like the object, joined to those under a mask; zeros for none."""

@@ -26,7 +26,7 @@ _SAME = 0.5  # share of a mask that lies in that of another thing
 _NEAR = 0.08  # of the square root of its area: so far an object may grow or deform in a frame
 _MUCH = 0.1  # share of a mask: a part that is new and smaller is the object's
 _CREPT = 0.05  # likewise, that is new since the object was surely seen
-_AS_LIKE = 0.5  # of the margin of the rest: less have parts that were added
+_AS_LIKE = 0.3  # of the margin of the rest: less have parts that were added
 _WHOLE = 0.3  # of what was visible at best: so large a part may be a thing by itself
 
 

@@ -24,6 +24,7 @@ _CLEAR = 0.7  # of what was visible of an object at best: enough to tell its own
 _SURE_S = 1.0  # what creeps in comes more slowly than this
 _LONG_S = 4.0  # so long a sure sight is worth more than one less sure, or of a part
 _WHOLE = 0.9  # share of the whole object that is visible of it where nothing hides it
+_COVERS = 5  # frames of a loss in which it is looked at what is in its place
 _LITTLE = 0.05  # share of a mask
 _SAME_AREA = 1.4  # factor of area within which two sights show as much of an object
 
@@ -86,6 +87,8 @@ def remembered(
         track.evidence = max(track.evidence, float(judgement.visible.area))
         track.sure = _surely_seen(track, outcome, stamp_s)
         track.memory = _learnt(track, outcome, detected=not plan.coasting[row])
+    elif not judgement.confirmed and 0 < track.missed <= _COVERS:
+        track.memory = _behind(track.memory, outcome)
     known = np.maximum(track.extent, _sides(track))
     if judgement.trusted:
         track.extent = known
@@ -148,8 +151,16 @@ def _learnt(track: Track, outcome: Outcome, *, detected: bool) -> Memory | None:
         return memory
     if memory is None or outcome.likeness is None:
         look = around.view(visible).look
-        return None if look is None else Memory(look, look)
+        return None if look is None else Memory.of(look)
     return outcome.likeness.learnt(visible, _LEARN_EVERY if detected else 1)
+
+
+def _behind(memory: Memory | None, outcome: Outcome) -> Memory | None:
+    """What the object looks like, after another thing was seen in its place."""
+    if memory is None or outcome.surroundings is None:
+        return memory
+    look = outcome.surroundings.view(outcome.judgement.amodal).look
+    return memory if look is None else memory.behind(look)
 
 
 def _corrected(one: Forecast, visible: CroppedMask) -> np.ndarray:

@@ -57,7 +57,7 @@ def known(shared: bool = False) -> Memory:
     around = surroundings({BOX: OBJECT}, shared=shared)
     look = around.view(mask(BOX)).look
     assert look is not None
-    return Memory(look, look)
+    return Memory.of(look)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -84,7 +84,7 @@ def test_what_all_cells_have_in_common_makes_nothing_alike() -> None:
     look = now.view(mask(BOX)).look
     assert known_look is not None
     assert look is not None
-    memory = Memory(known_look, known_look)
+    memory = Memory.of(known_look)
     assert float(memory.first.on @ look.on) < 0.6
     hidden, seen = Likeness.of(now, memory), Likeness.of(first, memory)
     assert hidden is not None
@@ -98,7 +98,7 @@ def test_a_thing_like_it_beside_it_does_not_say_what_it_is_not() -> None:
     look = around.view(mask(BOX)).look
     assert look is not None
     assert (look.off @ look.on).max() < 0
-    likeness = Likeness.of(around, Memory(look, look))
+    likeness = Likeness.of(around, Memory.of(look))
     assert likeness is not None
     assert likeness.share(mask(BOX)) > 0.9
     assert likeness.shows(mask(BOX))
@@ -157,6 +157,25 @@ def test_cells_of_another_colour_are_not_like_the_object_though_embeddings_are()
         assert likeness.share(mask((40, 41, 60, 50))) > 0.8
 
 
+def test_what_hid_an_object_is_another_thing() -> None:
+    """A finger that shows up beside it later is like the block, but more like the hand."""
+    finger = Likeness.of(surroundings({BOX: 0.5 * OBJECT + HAND}), known())
+    assert finger is not None
+    assert finger.shows(mask(BOX))
+    hidden = surroundings({BOX: HAND - 0.5 * OBJECT}).view(mask(BOX)).look
+    assert hidden is not None
+    told = Likeness.of(finger.surroundings, known().behind(hidden))
+    assert told is not None
+    assert not told.shows(mask(BOX))
+    seen = Likeness.of(surroundings({BOX: OBJECT}), known().behind(hidden))
+    assert seen is not None
+    assert seen.shows(mask(BOX), lost=True)
+    twin = surroundings({BOX: OBJECT + 0.1 * HAND}).view(mask(BOX)).look
+    assert twin is not None
+    memory = known()
+    assert memory.behind(twin) is memory  # it may be the object itself
+
+
 def test_colours_do_not_find_a_lost_object() -> None:
     """A hand has the colour of the block that it covers, and none of the mat around it has."""
     wood = (200, 120, 40)
@@ -191,7 +210,7 @@ def in_colour(
     scene = painted((red, green, blue), around, beside)
     look = surroundings({BOX: OBJECT}, scene=scene).view(mask(BOX)).look
     assert look is not None
-    return Memory(look, look)
+    return Memory.of(look)
 
 
 def test_cover_is_the_share_of_each_cell_also_beyond_the_image() -> None:

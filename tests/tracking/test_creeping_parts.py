@@ -66,7 +66,7 @@ def test_what_crept_in_since_the_object_was_surely_seen_is_cut_off() -> None:
 def test_what_was_added_to_a_whole_object_is_cut_off_though_it_is_half_alike() -> None:
     """A sleeve: no cell of it is unlike the object, nor new since the frame before."""
     sleeve = (46, 14, 56, 30)
-    around = surroundings({BOX: OBJECT, sleeve: OBJECT + np.eye(8, dtype=np.float32)[4]})
+    around = surroundings({BOX: OBJECT, sleeve: OBJECT + 1.2 * np.eye(8, dtype=np.float32)[4]})
     alike, whole = Likeness.of(around, looks.known()), mask(BOX) | mask(sleeve)
     assert alike is not None
     assert alike.share(mask(sleeve)) > 0.9
@@ -97,8 +97,8 @@ def test_a_small_thing_beside_the_object_is_told_from_it_though_the_table_is_lar
     look = around.view(mask(BOX)).look
     assert look is not None
     cover = around.cover(mask(hand)) > 0.9
-    told = Likeness(around, Memory(look, look)).margin[cover]
-    blurred = Memory(*(type(look)(look.on, look.off, look.off, look.own, None, None),) * 2)
+    told = Likeness(around, Memory.of(look)).margin[cover]
+    blurred = Memory.of(type(look)(look.on, look.off, look.off, look.own, None, None))
     assert told.mean() < Likeness(around, blurred).margin[cover].mean() - 0.1
 
 
@@ -150,11 +150,13 @@ def test_the_decoders_part_of_an_object_that_was_seen_whole_is_not_all_of_it() -
 
 
 def test_what_is_known_to_be_behind_a_hand_stays_when_the_hand_is_cut_off() -> None:
-    hand, crumb = mask((40, 20, 60, 36)), mask((70, 40, 72, 42))
-    both = mask(BOX) | hand
-    joined = replace(answer(both | crumb, both | crumb, None), joined=hand)
-    assert joined.alone.visible.iou(mask((40, 36, 60, 50))) == 1
-    assert joined.alone.raw.iou(mask(BOX)) == 1
+    hand = mask((40, 2, 60, 36))
+    grown = mask((39, 4, 61, 30))
+    far, near = mask((70, 40, 72, 42)), mask((60, 22, 61, 24))
+    both = mask(BOX) | hand | far | near
+    alone = replace(answer(both, both | grown, None), joined=hand).alone
+    assert alone.visible.area == (mask((40, 36, 60, 50)) | far).area  # a leg may lie apart
+    assert alone.raw.area == (mask(BOX) | far).area
 
 
 def test_a_place_does_not_reach_over_another_object_like_it() -> None:
