@@ -85,8 +85,8 @@ class StandIn:
     def _embeddings(self, priors: np.ndarray) -> np.ndarray:
         """(N, 256, s, s): a look where M_spec (N, S, S) is and one beside, with much in common."""
         outputs = {spec.name: spec.shape for spec in self._graphs["suffix"].outputs}
-        size = outputs["embeddings"][-2:]
-        cells = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in priors]
+        side = int(outputs["embeddings"][-1])
+        cells = [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) for one in priors]
         cover = np.array(cells)[:, None]
         return np.asarray(self._common + cover * self._on + (1 - cover) * self._off)
 

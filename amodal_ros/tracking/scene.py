@@ -189,8 +189,7 @@ def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarr
     corners = _spread(corners, before.shape)
     there, found = _flow(before, after, corners)
     back, found_back = _flow(after, before, there)
-    away = (back - corners)[:, 0]
-    away *= away
+    away = np.square((back - corners)[:, 0])
     good = found & found_back & (away[:, 0] + away[:, 1] < _RETURN_PX**2)
     return (
         corners[good, 0].astype(np.float64),
