@@ -19,7 +19,7 @@ from amodal_ros.tracking.track import compose, move_mask
 _GROWN = 1.05  # factor of area from which on something may have been added
 _KEPT = 0.85  # share of the old shape that lies in the new one, where something was added
 _SAME_SHAPE = 0.85  # IoU of two shapes drawn out to one size, from which on all of it changed
-_TURNS = (0.0, -10.0, 10.0, -20.0, 20.0)  # degrees
+_TURNS = (0.0, -10.0, 10.0, -20.0, 20.0, -30.0, 30.0, -40.0, 40.0)  # degrees
 _BETWEEN = (-5.0, 5.0)  # likewise, from the best of these
 _SIDE = 32  # pixels of the longer side of the pictures that are laid over each other
 _SAMPLES = 4  # of a pixel of these along each axis
@@ -45,7 +45,7 @@ def added_part(shape: CroppedMask, mask: CroppedMask, least_growth: float = _GRO
     kept = move_mask(shape, laid)
     if kept.is_empty or kept.share_in(mask) < _KEPT:
         return nothing
-    return _thick_parts(mask - kept.dilated(_RIM * math.sqrt(shape.area), 2), 2 * scale)
+    return _thick_parts(mask - kept.dilated(_RIM * math.sqrt(shape.area), 2), scale)
 
 
 def _thick_parts(part: CroppedMask, scale: float) -> CroppedMask:
@@ -61,7 +61,7 @@ def _thick_parts(part: CroppedMask, scale: float) -> CroppedMask:
 
 
 def _laid_over(shape: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The motion (2, 3), a shift and a turn of at most 25 degrees, that lays one over the other.
+    """The motion (2, 3), a shift and a turn of at most 45 degrees, that lays one over the other.
 
     Args:
         shape: (h, w) float32 picture, see `_small`.
