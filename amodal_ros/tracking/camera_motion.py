@@ -21,8 +21,9 @@ _FEWEST_KNOWN = 2
 _FEWEST_STEADY = 6  # points that say: the camera goes on as before
 _FADE_S = 2.0  # a motion of the camera that nothing confirms halves in this time
 _NEAR_PX = 0.75  # of the thumbnail
+_REST_PX = 0.25  # likewise: a camera that moves less in a frame is at rest
 _MOST = 0.6  # share of the points by which a camera that goes on is sure to,
-_MANY, _FAR_MORE = 0.4, 1.5  # or where no other motion has two thirds as many points
+_MANY, _FAR_MORE = 0.4, 1.5  # or one at rest, where no other motion has two thirds as many points
 _JUMP = 0.05  # of the picture's longer side
 _ALONG = 0.5  # least share of the points found that a camera which jumps takes along,
 _FOUND = 0.1  # and of those looked for
@@ -164,15 +165,19 @@ def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> S
 def _surely_goes_on(scene: SceneMotion, motion: np.ndarray, expected: np.ndarray) -> bool:
     """Whether a motion is the camera's expected one, and most points follow it.
 
-    Or many points do, and far less any other: arms that reach into the picture move apart.
+    Of a camera at rest many are enough, if far less follow any other motion: arms that reach into
+    the picture move apart. One that moves may well go on otherwise.
     """
-    near_px = _NEAR_PX * scene.pixel
+    near_px, rest_px = _NEAR_PX * scene.pixel, _REST_PX * scene.pixel
+    if _apart(scene, motion, expected) > near_px:
+        return False
     following, count = _following(scene, motion), len(scene.before_xy)
-    if _apart(scene, motion, expected) > near_px or following < _MANY * count:
+    if following >= _MOST * count:
+        return True
+    if following < _MANY * count or _apart(scene, expected, IDENTITY) > rest_px:
         return False
     others = [one for one in scene.shared if _apart(scene, one, motion) > near_px]
-    rivals = max((_following(scene, one) for one in others), default=0)
-    return following >= _MOST * count or following >= _FAR_MORE * rivals
+    return following >= _FAR_MORE * max((_following(scene, one) for one in others), default=0)
 
 
 def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:

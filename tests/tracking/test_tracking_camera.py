@@ -158,7 +158,7 @@ def test_hands_that_move_all_known_objects_alike_are_not_the_camera() -> None:
     assert np.allclose(choose_camera(tracks, seen, FRAME_S, IDENTITY), IDENTITY, atol=0.01)
 
 
-def test_arms_that_move_apart_do_not_outvote_a_camera_that_goes_on() -> None:
+def test_arms_that_move_apart_do_not_outvote_a_camera_at_rest() -> None:
     """Less than 0.6 of the points are on the background, and far less move in any other way."""
     first, second = (100, 200, 160, 280), (300, 200, 360, 280)
     carried, other = (9.6, 2.0), (-6.0, 9.0)
@@ -166,3 +166,16 @@ def test_arms_that_move_apart_do_not_outvote_a_camera_that_goes_on() -> None:
     seen = scene((BACKGROUND, 100, (0.0, 0.0)), *groups, ((450, 120, 600, 400), 48, other))
     tracks = [track(first), track(second)]
     assert np.allclose(choose_camera(tracks, seen, FRAME_S, IDENTITY), IDENTITY, atol=0.01)
+
+
+def test_a_camera_that_moves_needs_more_points_to_go_on() -> None:
+    """Where known objects would be at rest without it, it may have begun to move otherwise."""
+    first, second = (100, 200, 160, 280), (300, 200, 360, 280)
+    expected = np.array([[1.0, 0.0, 5.0], [0.0, 1.0, 0.0]])
+    going_on, otherwise = (5.0, 0.0), (9.6, 2.0)
+    groups = [(first, 12, otherwise), (second, 12, otherwise)]
+    others = [((100, 300, 400, 400), 20, otherwise), ((450, 120, 600, 400), 48, (-6.0, 9.0))]
+    seen = scene((BACKGROUND, 100, going_on), *groups, *others)
+    tracks = [track(first), track(second)]
+    chosen = choose_camera(tracks, seen, FRAME_S, expected)
+    assert np.allclose(chosen[:, 2], otherwise, atol=0.01)
