@@ -3,8 +3,8 @@
 
 An engine that computes next to nothing stands in, and its time is taken off. What it answers costs
 the tracker what a model's answers do: visible and whole masks, and embeddings that tell an object
-from what is around it. Processor time of one
-thread says the same on a busy machine as on an idle one, but for caches that others empty.
+from what is around it. Processor time of one thread says the same on a busy machine as on an idle
+one, but for caches that others empty.
 
     python -m benchmarks.own_cost --objects 4 8 --document docs/performance.md
 """

@@ -19,12 +19,6 @@ from amodal_ros.tracking.surroundings import LIKE_CELL, Look, Surroundings, unit
 _SHARE_OF_NEW = 0.2
 _EPSILON = 1e-6
 _UNDER = 0.5  # of a cell, which lies under a mask
-# Measured on four clips of DAVIS and on one of cups and a ball, views up to 60 frames after the
-# first. Of masks that show the object the least share of cells is 0.64, the least mean 0.7; of
-# parts of cup and hand that come over the ball mostly 0.13 and 0.42 are the most. The whole cup
-# reaches 0.8 and 0.76, but has few of its colours: at least 0.5 are shared where a mask shows the
-# object, 0.15 at most where it shows cup or hand. Half a wooden block and the finger that comes
-# over it have a mean of 0.63 together (another clip).
 _COLOUR_WEIGHT = 0.5  # of colours beside embeddings, where they tell the object from all around
 _TOLD = 0.25  # of `colour_margin`: from which on colours stand in for embeddings
 _LEARNT_MEAN = 0.6
@@ -50,6 +44,11 @@ class Likenesses:
     colours: float
 
 
+# Measured on four clips of DAVIS and on one of cups and a ball, views up to 60 frames after the
+# first. Of masks that show the object the least share of cells is 0.64, the least mean 0.7; of
+# parts of cup and hand that come over the ball mostly 0.13 and 0.42 are the most. The whole cup
+# reaches 0.8 and 0.76, but shares at most 0.15 of the ball's colours. Half a wooden block and the
+# finger that comes over it have a mean of 0.63 and 0.52 of the colours together (another clip).
 _GOING_ON = Likenesses(cells=0.5, mean=0.65, colours=0.55)
 _FOUND = Likenesses(cells=0.6, mean=0.75, colours=0.55)  # nothing but its look speaks for it
 
