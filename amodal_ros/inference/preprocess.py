@@ -69,13 +69,12 @@ def _fill(
         geometry: of the input.
         levels: (2, 3) float32, mean and standard deviation of each channel.
     """
-    content = resize_image(np.ascontiguousarray(_cut(image, geometry)), geometry.content_hw)
     height, width = geometry.content_hw
-    # Plane by plane in numpy: a quarter of the time of OpenCV's look-up table, and the same bits.
-    for plane, mean, std, values in zip(cv2.split(content), *levels, target, strict=True):
-        part = values[:height, :width]
-        np.subtract(plane, mean, out=part, dtype=np.float32)
-        part /= std
+    content = target[:, :height, :width]
+    resize_image(np.ascontiguousarray(_cut(image, geometry)), geometry.content_hw, content)
+    for plane, mean, std in zip(content, *levels, strict=True):
+        plane -= mean
+        plane /= std
     target[:, height:] = 0
     target[:, :height, width:] = 0
     _clear_outside(target, geometry)

@@ -2,7 +2,7 @@
 // Resizing of images as `amodal_ros` does it: Pillow's bilinear filter by way of OpenCV's parts.
 //
 // A mask moves by up to 2 % of its area where a resize is off by a single grey level, so OpenCV's
-// fixed-point arithmetic is repeated here. An image is {width, height, data}, data RGB, 8 bits.
+// arithmetic is repeated here. An image is {width, height, data}, data RGB, 8 bits.
 
 const CHANNELS = 3;
 
@@ -26,34 +26,34 @@ function roundEven(value) {
   return rounded - value === 0.5 && rounded % 2 ? rounded - 1 : rounded;
 }
 
-// OpenCV's INTER_LINEAR_EXACT has weights of 8 bits and positions in double precision;
-// INTER_LINEAR has 11 bits and single precision, and cuts 4 + 16 bits off on its way.
+// OpenCV's linear filter of floats, rounded, has weights in single precision; that of bytes has
+// whole ones of 11 bits, and cuts 4 + 16 bits off on its way.
 const EXACT = {
-  one: 256,
-  position: (value) => value,
-  mix: (top, bottom, w0, w1) => (top * w0 + bottom * w1 + 32768) >> 16,
+  one: 1,
+  half: 0.5 + 2 ** -12, // added to every level: what is half, but for rounding, is rounded up
+  weight: (value) => value,
+  mix: (top, bottom, w0, w1) => Math.floor(Math.fround(top * w0 + bottom * w1)),
 };
 const FAST = {
   one: 2048,
-  position: Math.fround,
+  half: 0,
+  weight: (value) => roundEven(value * 2048),
   mix: (top, bottom, w0, w1) =>
     ((((top >> 4) * w0) >> 16) + (((bottom >> 4) * w1) >> 16) + 2) >> 2,
 };
 
-/** For each target pixel: the lower and upper source pixel, and their weights, as integers. */
-function linearAxis(source, target, { one, position }) {
+/** For each target pixel: the lower and upper source pixel, and their weights. */
+function linearAxis(source, target, { one, weight }) {
   const axis = [];
   const scale = 1 / (target / source);
   for (let index = 0; index < target; index++) {
-    const at = position(scale * (index + 0.5) - 0.5);
+    const at = Math.fround(scale * (index + 0.5) - 0.5);
     const lower = Math.floor(at);
     if (lower < 0) axis.push([0, 0, one, 0]);
     else if (lower >= source - 1) axis.push([source - 1, source - 1, one, 0]);
     else {
-      const rest = position(at - lower);
-      const upperWeight = roundEven(rest * one);
-      const lowerWeight = one === 256 ? one - upperWeight : roundEven(position(1 - rest) * one);
-      axis.push([lower, lower + 1, lowerWeight, upperWeight]);
+      const rest = Math.fround(at - lower);
+      axis.push([lower, lower + 1, weight(Math.fround(1 - rest)), weight(rest)]);
     }
   }
   return axis;
@@ -61,15 +61,17 @@ function linearAxis(source, target, { one, position }) {
 
 function linear(image, height, width, arithmetic) {
   const columns = linearAxis(image.width, width, arithmetic);
+  const { half, mix } = arithmetic;
   const stride = width * CHANNELS;
-  const wide = new Int32Array(image.height * stride);
+  const wide = new Float32Array(image.height * stride);
   let index = 0;
   for (let row = 0; row < image.height; row++) {
     const start = row * image.width * CHANNELS;
     for (const [lower, upper, w0, w1] of columns) {
       const [left, right] = [start + lower * CHANNELS, start + upper * CHANNELS];
       for (let channel = 0; channel < CHANNELS; channel++) {
-        wide[index++] = image.data[left + channel] * w0 + image.data[right + channel] * w1;
+        const [one, other] = [image.data[left + channel], image.data[right + channel]];
+        wide[index++] = (one + half) * w0 + (other + half) * w1;
       }
     }
   }
@@ -78,7 +80,7 @@ function linear(image, height, width, arithmetic) {
   for (const [lower, upper, w0, w1] of linearAxis(image.height, height, arithmetic)) {
     const [top, bottom] = [lower * stride, upper * stride];
     for (let offset = 0; offset < stride; offset++) {
-      data[index++] = arithmetic.mix(wide[top + offset], wide[bottom + offset], w0, w1);
+      data[index++] = mix(wide[top + offset], wide[bottom + offset], w0, w1);
     }
   }
   return { width, height, data };
