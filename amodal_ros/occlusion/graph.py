@@ -19,7 +19,7 @@ from amodal_ros.occlusion.depth_steps import DepthSteps
 from amodal_ros.occlusion.junctions import Junctions
 from amodal_ros.occlusion.order import consistent_order, cycles, layers
 from amodal_ros.occlusion.pairs import LEAST_HIDDEN, Pair, decide
-from amodal_ros.occlusion.shapes import Painted, Shape, meeting_pairs, paint
+from amodal_ros.occlusion.shapes import Painted, Shape, meeting_pairs
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,14 @@ def occlusion_graph(
     layer = layers(len(shapes), [pair for pair in followed if pair.hides])
     front_to_back = np.argsort(layers(len(shapes), followed), kind="stable")
     met = {index for pair in meeting for index in pair}
-    painted = paint(shapes, [int(k) for k in front_to_back if int(k) in met], image_hw)
+    painted = Painted(shapes, [k for k in front_to_back.tolist() if k in met])
     fronts = _fronts(len(shapes), hiding)
     return OcclusionGraph(
         visible=tuple(
             CroppedMask.at(
                 image_hw,
                 shape.box_xyxy[:2],
-                painted.seen_of(k, shape) if k in met else shape.visible,
+                painted.seen_of(k) if k in met else shape.visible,
             )
             for k, shape in enumerate(shapes)
         ),
@@ -151,7 +151,7 @@ def _hiding(
     index: int, shape: Shape, fronts: set[int], layer: int, painted: Painted | None
 ) -> Hiding:
     """How an object is hidden, by which of those in front of it."""
-    counts = np.zeros(0, np.int64) if painted is None else painted.covers_of(index, shape)
+    counts = np.zeros(0, np.int64) if painted is None else painted.covers_of(index)
     total = int(counts.sum()) if len(counts) else shape.area - np.count_nonzero(shape.visible)
     if total < max(LEAST_HIDDEN * shape.area, 1):
         return Hiding(tuple(sorted(fronts)), (0.0,) * len(fronts), 0.0, layer)

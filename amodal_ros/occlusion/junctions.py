@@ -9,7 +9,7 @@ seen of two objects alone, whatever was completed of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -69,7 +69,10 @@ class Junctions:
         for outline in self._outlines(index):
             if len(outline) < 4 * leg:
                 continue
-            for start, length in _runs(_joined(beside.holds(outline), leg // 2)):
+            near_it = beside.holds(outline)
+            if not near_it.any():
+                continue
+            for start, length in _runs(_joined(near_it, leg // 2)):
                 if length < _LEAST_BORDER_PX:
                     continue
                 for end, ahead in ((start, -1), (start + length - 1, 1)):
@@ -94,7 +97,8 @@ class _Beside:
     """What lies at most `near` pixels from what is seen of an object."""
 
     def __init__(self, shape: Shape, near: int) -> None:
-        padded = np.pad(shape.visible.view(np.uint8), near)
+        seen = shape.visible.view(np.uint8)
+        padded = cv2.copyMakeBorder(seen, near, near, near, near, cv2.BORDER_CONSTANT, value=0)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * near + 1, 2 * near + 1))
         self._grown = cv2.dilate(padded, disc)
         self._corner = np.array(shape.box_xyxy[:2]) - near
@@ -113,13 +117,14 @@ def _touch(one: BoxXyxy, other: BoxXyxy, near: int) -> bool:
     return common_box((left - near, top - near, right + near, bottom + near), other) is not None
 
 
-def _runs(flags: np.ndarray) -> Iterator[tuple[int, int]]:
+def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """Start and length of each run of a closed line (P,) bool that is not set all around."""
-    before = np.roll(flags, 1)
-    starts, ends = np.flatnonzero(flags & ~before), np.flatnonzero(~flags & before)
-    for start in starts.tolist():
-        after = ends[ends > start]
-        yield start, int(after[0] if len(after) else ends[0] + len(flags)) - start
+    turns = (np.flatnonzero(flags[1:] != flags[:-1]) + 1).tolist()
+    if len(turns) % 2:  # the line's first point differs from its last
+        turns.insert(0, 0)
+    if turns and not flags[turns[0]]:  # a run goes on past the line's last point
+        turns.append(turns.pop(0) + len(flags))
+    return [(start, end - start) for start, end in zip(turns[::2], turns[1::2], strict=True)]
 
 
 def _joined(flags: np.ndarray, gap: int) -> np.ndarray:
@@ -127,15 +132,17 @@ def _joined(flags: np.ndarray, gap: int) -> np.ndarray:
     filled = flags.copy()
     for start, length in _runs(~flags):
         if length <= gap:
-            filled[np.arange(start, start + length) % len(flags)] = True
+            filled[start : start + length] = True
+            filled[: max(start + length - len(flags), 0)] = True
     return filled
 
 
 def _turn(outline: np.ndarray, at: int, one: int, other: int) -> float:
     """The angle at a point of a closed line between the points so far before and behind it."""
-    legs = [
-        outline[(at + step) % len(outline)] - outline[at % len(outline)] for step in (one, other)
-    ]
-    lengths = float(np.linalg.norm(legs[0]) * np.linalg.norm(legs[1]))
-    cosine = float(legs[0] @ legs[1]) / lengths if lengths else 1.0
+    count = len(outline)
+    places = [at % count, (at + one) % count, (at + other) % count]
+    (x, y), (x0, y0), (x1, y1) = outline[places].tolist()
+    x0, y0, x1, y1 = x0 - x, y0 - y, x1 - x, y1 - y
+    lengths = math.sqrt(x0**2 + y0**2) * math.sqrt(x1**2 + y1**2)
+    cosine = (x0 * x1 + y0 * y1) / lengths if lengths else 1.0
     return math.degrees(math.acos(min(max(cosine, -1.0), 1.0)))

@@ -40,9 +40,13 @@ class Shape:
 
     def within(self, window: BoxXyxy) -> tuple[np.ndarray, np.ndarray]:
         """Views of the amodal and the visible mask in a window inside of the box."""
-        left, top = self.box_xyxy[:2]
-        part = np.s_[window[1] - top : window[3] - top, window[0] - left : window[2] - left]
+        part = self.part(window)
         return self.amodal[part], self.visible[part]
+
+    def part(self, window: BoxXyxy) -> tuple[slice, slice]:
+        """Rows and columns of its arrays in a window inside of the box."""
+        left, top = self.box_xyxy[:2]
+        return np.s_[window[1] - top : window[3] - top, window[0] - left : window[2] - left]
 
     def seen_in(self, box: BoxXyxy) -> np.ndarray:
         """What is seen of it in any box, (h, w) bool, a new array."""
@@ -70,59 +74,49 @@ def meeting_pairs(shapes: Sequence[Shape]) -> list[tuple[int, int]]:
     return [(int(one), int(other)) for one, other in np.argwhere(np.triu(near, k=1))]
 
 
-_NOBODY = -1
-
-
-@dataclass(frozen=True, eq=False)
 class Painted:
-    """N objects over one another.
-
-    Attributes:
-        count: number N of objects.
-        seen: (H, W) int16, index of the object that is seen there, -1: none.
-        top: (H, W) int16, likewise; where none is seen, of the foremost one whose amodal mask has
-            the pixel.
-    """
-
-    count: int
-    seen: np.ndarray
-    top: np.ndarray
-
-    def seen_of(self, index: int, shape: Shape) -> np.ndarray:
-        """(h, w) bool in the object's box: what is seen of it, and of no other."""
-        x0, y0, x1, y1 = shape.box_xyxy
-        return np.asarray(self.seen[y0:y1, x0:x1] == index)
-
-    def covers_of(self, index: int, shape: Shape) -> np.ndarray:
-        """(N,) int: how many hidden pixels of an object each other one covers.
-
-        Those that none covers count as its own.
-        """
-        x0, y0, x1, y1 = shape.box_xyxy
-        hidden = shape.amodal & ~self.seen_of(index, shape)
-        return np.bincount(self.top[y0:y1, x0:x1][hidden], minlength=self.count)
-
-
-def paint(
-    shapes: Sequence[Shape], front_to_back: Sequence[int], image_hw: tuple[int, int]
-) -> Painted:
-    """Paint some of the objects.
+    """Some objects over one another, each in its own box: no picture of the whole image is needed.
 
     Args:
         shapes: of N objects.
         front_to_back: indices of those that are painted.
-        image_hw: (height, width) of the image.
     """
-    seen, top = (np.full(image_hw, _NOBODY, np.int16) for _ in range(2))
-    back_to_front = front_to_back[::-1]
-    for index in back_to_front:
-        _fill(top, shapes[index].box_xyxy, shapes[index].amodal, index)
-    for canvas in (seen, top):
-        for index in back_to_front:
-            _fill(canvas, shapes[index].box_xyxy, shapes[index].visible, index)
-    return Painted(len(shapes), seen, top)
 
+    def __init__(self, shapes: Sequence[Shape], front_to_back: Sequence[int]) -> None:
+        self._shapes = shapes
+        self._front_to_back = front_to_back
+        self._seen: dict[int, np.ndarray] = {}
 
-def _fill(canvas: np.ndarray, box: BoxXyxy, mask: np.ndarray, index: int) -> None:
-    x0, y0, x1, y1 = box
-    np.copyto(canvas[y0:y1, x0:x1], np.int16(index), where=mask)
+    def seen_of(self, index: int) -> np.ndarray:
+        """(h, w) bool in the box of an object that is painted: what is seen of it alone."""
+        if index not in self._seen:
+            shape = self._shapes[index]
+            seen = shape.visible.copy()
+            for front in self._front_to_back[: self._front_to_back.index(index)]:
+                window = common_box(shape.box_xyxy, self._shapes[front].box_xyxy)
+                if window is not None:
+                    seen[shape.part(window)] &= ~self._shapes[front].within(window)[1]
+            self._seen[index] = seen
+        return self._seen[index]
+
+    def covers_of(self, index: int) -> np.ndarray:
+        """(N,) int: how many hidden pixels of an object each other one covers.
+
+        It is the one that is seen there or, where none is, the foremost one whose amodal mask has
+        the pixel. Those that none covers count as its own.
+        """
+        shape = self._shapes[index]
+        hidden = shape.amodal & ~self.seen_of(index)
+        if not hidden.any():
+            return np.zeros(len(self._shapes), np.intp)
+        top = np.full(hidden.shape, index, np.int16)
+        meeting = [
+            (one, window)
+            for one in reversed(self._front_to_back)
+            if (window := common_box(shape.box_xyxy, self._shapes[one].box_xyxy)) is not None
+        ]
+        for which in (0, 1):  # what is seen lies over all amodal masks
+            for one, window in meeting:
+                mask = self._shapes[one].within(window)[which]
+                np.copyto(top[shape.part(window)], np.int16(one), where=mask)
+        return np.bincount(top[hidden], minlength=len(self._shapes))
