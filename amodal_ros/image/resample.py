@@ -1,32 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resampling of masks and logits between two frames, and resizing of images as SAM expects it.
+"""Resampling of masks and logits between two frames: separable, restricted to where something is.
 
-Masks and logits: separable, restricted to where something is. Numpy rather than `cv2.warpAffine`:
-that rounds coordinates to 1/32 pixel, and differently for each origin of a region, so that a part
-of a warp would not equal the same part of the whole.
-
-Images: Pillow's bilinear filter, with which SAM was trained, by OpenCV's fast parts.
-`segment_anything` resizes with Pillow, which smooths where it shrinks and rounds after each axis.
-A mask moves by up to 2 % of its area where a resize is off by a single grey level, so it matters.
+Numpy rather than `cv2.warpAffine`: that rounds coordinates to 1/32 pixel, and differently for each
+origin of a region, so that a part of a warp would not equal the same part of the whole.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 from dataclasses import dataclass
+from functools import lru_cache
 
-import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_box
 
-_HALF = np.float32(0.5 + 2**-12)  # of a level, with room for what float32 rounds off of a half
-_ROWS_PER_BLOCK = 48  # keeps the work arrays of a full-width block within the L2 cache
+_BLOCK = 2**16  # target pixels that are worked out at once: the work arrays fit in the L2 cache
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class AxisMap:
     """How a target axis lies on a source axis: source = target * scale + offset.
 
@@ -68,7 +61,11 @@ def nearest_mask(mask: CroppedMask, rows: AxisMap, columns: AxisMap, out: np.nda
     x0, y0, x1, y1 = mask.box_xyxy
     target_rows, source_rows = _nearest_within(rows, y0, y1)
     target_columns, source_columns = _nearest_within(columns, x0, x1)
-    part = mask.crop.take(source_rows - y0, axis=0).take(source_columns - x0, axis=1)
+    across, down = source_columns - x0, source_rows - y0
+    if len(down) > y1 - y0:  # whole rows are repeated faster than pixels in them
+        part = mask.crop.take(across, axis=1).take(down, axis=0)
+    else:
+        part = mask.crop.take(down, axis=0).take(across, axis=1)
     out[target_rows, target_columns] = part
 
 
@@ -108,9 +105,11 @@ def threshold_logits(
     target_columns, low_columns, column_weights = _linear_within(columns, box[0], box[2])
     if target_rows.start >= target_rows.stop or target_columns.start >= target_columns.stop:
         return CroppedMask.empty(target_hw)
-    wide = _mix_columns(logits, low_columns, column_weights)
+    # No other rows of the source are needed.
+    first = int(low_rows[0])
+    wide = _mix_columns(logits[first : int(low_rows[-1]) + 2], low_columns, column_weights)
     part = np.empty((len(low_rows), len(low_columns)), bool)
-    _mix_rows_above(wide, low_rows, row_weights, threshold, part)
+    _mix_rows_above(wide, low_rows - first, row_weights, threshold, part)
     return CroppedMask.at(target_hw, (target_columns.start, target_rows.start), part)
 
 
@@ -120,119 +119,48 @@ def _linear_within(axis: AxisMap, low: int, high: int) -> tuple[slice, np.ndarra
     Returns:
         The run, the lower source pixel of each, and the weight float32 of the next source pixel.
     """
-    begin, end = axis.around(low - 1, high + 1)
-    positions = axis.positions(begin, end)
-    inside = np.searchsorted(positions, [0, axis.source_size])
-    centred = np.clip(positions - 0.5, 0, axis.source_size - 1)
-    lower = np.minimum(np.floor(centred).astype(np.intp), max(axis.source_size - 2, 0))
+    begin, lower, weights = _linear(axis)
     # Pixel p mixes source pixels lower[p] and lower[p] + 1.
-    first = max(int(inside[0]), int(np.searchsorted(lower, low - 1)))
-    last = min(int(inside[1]), int(np.searchsorted(lower, high)))
-    run = slice(first, last)
-    weights = (centred[run] - lower[run]).astype(np.float32)
-    return slice(begin + first, begin + last), lower[run], weights
+    first, last = lower.searchsorted((low - 1, high)).tolist()
+    return slice(begin + first, begin + last), lower[first:last], weights[first:last]
+
+
+@lru_cache(maxsize=64)
+def _linear(axis: AxisMap) -> tuple[int, np.ndarray, np.ndarray]:
+    """The first target pixel in the source, and of all that are: lower source pixel and weight.
+
+    Kept, as both masks of an object lie on the same axes.
+    """
+    begin, end = axis.around(0, axis.source_size)
+    positions = axis.positions(begin, end)
+    first, last = positions.searchsorted((0, axis.source_size)).tolist()
+    centred = np.clip(positions[first:last] - 0.5, 0, axis.source_size - 1)
+    lower = np.minimum(np.floor(centred).astype(np.intp), max(axis.source_size - 2, 0))
+    weights = (centred - lower).astype(np.float32)
+    for kept in (lower, weights):
+        kept.flags.writeable = False
+    return begin + first, lower, weights
 
 
 def _mix_columns(logits: np.ndarray, lower: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Interpolates every row of (s, s) at the given columns: (s, w) float32."""
-    upper = np.minimum(lower + 1, logits.shape[1] - 1)
-    left, right = logits.take(lower, axis=1), logits.take(upper, axis=1)
-    return left + (right - left) * weights
+    """Interpolates every row of (r, s) at the given columns: (r, w) float32."""
+    left = logits.take(lower, axis=1)
+    mixed = logits.take(np.minimum(lower + 1, logits.shape[1] - 1), axis=1)
+    mixed -= left
+    mixed *= weights
+    mixed += left
+    return mixed
 
 
 def _mix_rows_above(
     wide: np.ndarray, lower: np.ndarray, weights: np.ndarray, threshold: float, out: np.ndarray
 ) -> None:
-    """Interpolates (s, w) at the given rows; sets `out` (h, w) where above the threshold."""
+    """Interpolates (r, w) at the given rows; sets `out` (h, w) where above the threshold."""
     steps = np.diff(wide, axis=0, append=wide[-1:])
-    for start in range(0, len(lower), _ROWS_PER_BLOCK):
-        block = slice(start, start + _ROWS_PER_BLOCK)
+    rows = max(_BLOCK // wide.shape[1], 1)
+    for start in range(0, len(lower), rows):
+        block = slice(start, start + rows)
         values = steps.take(lower[block], axis=0)
         values *= weights[block, None]
         values += wide.take(lower[block], axis=0)
         np.greater(values, threshold, out=out[block])
-
-
-def resize_image(
-    image: np.ndarray, hw: tuple[int, int], out: np.ndarray | None = None
-) -> np.ndarray:
-    """Resizes an image much as Pillow's bilinear filter does.
-
-    Enlarging equals Pillow but where a value lies between two levels; shrinking is close to it
-    (the filter has the same width, not the same shape).
-
-    Args:
-        image: (H, W, 3) uint8, C-contiguous.
-        hw: the new (height, width).
-        out: (3, height, width) float32, where to; rows without gaps. None: a new array.
-
-    Returns:
-        (3, height, width) float32, planes of whole grey levels.
-    """
-    planes = np.empty((3, *hw), np.float32) if out is None else out
-    if image.shape[0] <= hw[0] and image.shape[1] <= hw[1]:
-        _enlarge(image, planes)
-        return planes
-    small = cv2.resize(_smooth_for(image, hw), hw[::-1], interpolation=cv2.INTER_LINEAR)
-    for plane, values in zip(planes, cv2.split(small), strict=True):
-        plane[...] = values
-    return planes
-
-
-class _Scratch(threading.local):
-    """Two work arrays of a thread: new memory takes longer to be handed out than to be filled."""
-
-    def __init__(self) -> None:
-        self._arrays = [np.empty(0, np.float32)] * 2
-
-    def part(self, which: int, shape: tuple[int, ...]) -> np.ndarray:
-        """(...) float32 of an array, which grows where it is too small."""
-        size = math.prod(shape)
-        if self._arrays[which].size < size:
-            self._arrays[which] = np.empty(size, np.float32)
-        return self._arrays[which][:size].reshape(shape)
-
-
-_scratch = _Scratch()
-
-
-def _enlarge(image: np.ndarray, planes: np.ndarray) -> None:
-    """Does `resize_image` where no axis shrinks.
-
-    In float32: OpenCV's exact filter for uint8 takes twice as long, and its weights have eight
-    bits.
-    """
-    (height, width), hw = image.shape[:2], planes.shape[1:]
-    # Interpolation keeps what is added everywhere: so halves are rounded up after each axis.
-    levels = np.add(image, _HALF, out=_scratch.part(0, image.shape), dtype=np.float32)
-    if width < hw[1]:
-        wide = _scratch.part(1, (height, hw[1], 3))
-        levels = cv2.resize(levels, (hw[1], height), wide, interpolation=cv2.INTER_LINEAR)
-        np.floor(levels, out=levels)
-        levels += _HALF
-    if height < hw[0]:
-        high = _scratch.part(0, (*hw, 3))
-        levels = cv2.resize(levels, hw[::-1], high, interpolation=cv2.INTER_LINEAR)
-    cv2.split(levels, list(planes))
-    np.floor(planes, out=planes)
-
-
-def _smooth_for(image: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
-    """Widens, along each axis that shrinks, the filter that linear interpolation will be.
-
-    Pillow's triangle reaches `ratio` source pixels to each side: variance ratio^2 / 6. Averages
-    over blocks of k pixels, three taps (a, 1 - 2a, a) and linear interpolation together have
-    (k^2 - 1) / 12 + k^2 (2a + 1/6); a makes the two equal.
-    """
-    sizes = zip(image.shape[:2], hw, strict=True)
-    ratios = [max(before / after, 1.0) for before, after in sizes]
-    blocks = [math.ceil(ratio / 2) for ratio in ratios]
-    if max(blocks) > 1:
-        reduced = [round(size / k) for size, k in zip(image.shape[:2], blocks, strict=True)]
-        image = cv2.resize(image, reduced[::-1], interpolation=cv2.INTER_AREA)
-    taps = []
-    for ratio, k in zip(ratios, blocks, strict=True):
-        variance = (ratio**2 / 6 - (k**2 - 1) / 12) / k**2
-        side = (variance - 1 / 6) / 2
-        taps.append(np.array([side, 1 - 2 * side, side], dtype=np.float32))
-    return cv2.sepFilter2D(image, -1, taps[1], taps[0], borderType=cv2.BORDER_REPLICATE)

@@ -11,7 +11,7 @@ import numpy as np
 from amodal_ros.checks import check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
-from amodal_ros.image.resample import resize_image
+from amodal_ros.image.resize import resize_image
 
 
 def preprocess_image(

@@ -43,11 +43,12 @@ def steadiness(logits: np.ndarray, threshold: float) -> np.ndarray:
         (n,) in [0, 1]: the area that is left a little above the threshold, over that a little
         below; 1 for an empty mask.
     """
-    high, low = (
-        np.count_nonzero(logits > threshold + offset, axis=(1, 2, 3))
-        for offset in (_OFFSET, -_OFFSET)
-    )
-    return np.divide(high, low, out=np.ones(len(logits)), where=low > 0)
+    found = np.ones(len(logits))
+    for row, one in enumerate(logits):  # a count of all of an array is far the fastest
+        low = np.count_nonzero(one > threshold - _OFFSET)
+        if low:
+            found[row] = np.count_nonzero(one > threshold + _OFFSET) / low
+    return found
 
 
 def second_prompts(
@@ -162,6 +163,7 @@ def _middle_of_hidden(
     hidden[inside] = amodal[inside] & ~visible[inside]
     if np.count_nonzero(hidden) < max(1.0, _HIDDEN_SHARE * np.count_nonzero(amodal[inside])):
         return None
-    depth = cv2.distanceTransform(np.pad(hidden, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    framed = cv2.copyMakeBorder(hidden, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1]
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return ((np.array([column, row]) + 0.5) * cell).astype(np.float32)

@@ -217,7 +217,7 @@ class ObjectSegmenter:
     ) -> np.ndarray:
         """`blank_rows` empty rows, then M_spec of each object: (rows, 1, S, S) float32."""
         with self.runner.watch.measure("prior"):
-            if boxes is not None:
+            if boxes is not None and None in queries.prior_masks:
                 boxes = prior_boxes(boxes, self.manifest.prior_expand, queries.image_hw)
             return prior_tensor(queries, boxes, geometries, blank_rows)
 

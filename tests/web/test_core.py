@@ -12,7 +12,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import box_faults, boxes_to_masks, clip_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_box
-from amodal_ros.image.resample import resize_image
+from amodal_ros.image.resize import resize_image
 from amodal_ros.image.rle import encode_rle
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.preprocess import preprocess_image
