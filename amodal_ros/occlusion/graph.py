@@ -71,6 +71,7 @@ def occlusion_graph(
     amodal: Sequence[CroppedMask],
     depth_m: np.ndarray | None = None,
     upright: bool = True,
+    lately: np.ndarray | None = None,
 ) -> OcclusionGraph:
     """Who hides whom.
 
@@ -79,6 +80,8 @@ def occlusion_graph(
         amodal: N masks of the same image; an empty one hides nothing.
         depth_m: (H, W) float32 of the same image, metres, NaN where unknown; None: there is none.
         upright: whether the image's lower side is the ground's.
+        lately: (N, N) float, who lay in front in earlier images (`OrderMemory.witness`); None:
+            there are none.
 
     Raises:
         InvalidInputError: when numbers or sizes differ.
@@ -88,7 +91,12 @@ def occlusion_graph(
     meeting = meeting_pairs(shapes)
     depths = None if depth_m is None else DepthSteps(shapes, depth_m)
     junctions = Junctions(shapes)
-    found = [decide(shapes, indices, junctions, depths, upright) for indices in meeting]
+    if lately is None:
+        lately = np.zeros((len(shapes), len(shapes)))
+    found = [
+        decide(shapes, indices, junctions, depths, upright, float(lately[indices]))
+        for indices in meeting
+    ]
     pairs = [pair for pair in found if pair is not None]
     kept = consistent_order(len(shapes), pairs)
     followed = [pair for pair, keep in zip(pairs, kept, strict=True) if keep]

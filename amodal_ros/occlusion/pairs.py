@@ -16,6 +16,9 @@ A thing that another claims nearly whole, though both show it, lies on that: foo
 
 A depth image counts one and a half times as much as masks can, wherever it tells the two apart.
 
+Of objects that are followed, what earlier images showed is heard too (`order_memory.py`), as much
+as masks of which every pixel agrees.
+
 `web/page/app/occlusion.js` has the same rule, without depth.
 """
 
@@ -46,8 +49,9 @@ _JUNCTION = 0.75
 _HOLDS = 0.95
 # A thing lies on another that claims this share of its amodal mask as seen, and it does too.
 _LIES_ON = 0.9
-# How much the depth image counts.
+# How much the depth image counts, and what earlier images showed.
 _DEPTH = 1.5
+_LATELY = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Pair:
         step_m: by how much `back` is farther than `front` about the overlap, as the depth image
             says, in metres; 0: it does not tell.
         strength: how sure the order is, to compare pairs; above 0.
+        evidence: how much of that this image shows by itself, without what earlier ones did; below
+            0 where these outweigh it.
         hides: whether so much of `back` is hidden by `front` that it counts.
         mutual: whether `back` hides a part of `front` too, as a cup and the spoon in it do.
         contradicted: whether the masks say clearly the contrary of the depth image.
@@ -77,6 +83,7 @@ class Pair:
     claimed: int
     step_m: float
     strength: float
+    evidence: float
     hides: bool
     mutual: bool
     contradicted: bool
@@ -127,6 +134,7 @@ def decide(
     junctions: Junctions,
     depths: DepthSteps | None,
     upright: bool,
+    lately: float = 0.0,
 ) -> Pair | None:
     """Who of two objects that meet, or nearly, lies in front; None: nothing tells.
 
@@ -136,6 +144,7 @@ def decide(
         junctions: of the outlines of all objects.
         depths: of all objects; None: there are none.
         upright: whether the image's lower side is the ground's.
+        lately: above 0: the first lay in front in earlier images; from -1 to 1.
     """
     first, second = (shapes[index] for index in indices)
     overlap = _Overlap.of(first, second)
@@ -147,14 +156,16 @@ def decide(
         if upright and not (towards and overlap.held(first, second)):
             towards += _FOOT * _by_feet(first, second)
         towards += _JUNCTION * junctions.towards_first(*indices)
-    towards += _DEPTH * float(np.sign(step_m))
+    evidence = towards + _DEPTH * float(np.sign(step_m))
+    towards = evidence + _LATELY * lately
     if not towards:
         return None
     if towards < 0:
         first, second, indices = second, first, indices[::-1]
-        overlap, step_m = overlap.turned(), 0.0 - step_m
+        overlap, step_m, evidence = overlap.turned(), 0.0 - step_m, -evidence
     mutual = abs(step_m) < _MUTUAL_STEP_M and _hide_each_other(first, second, overlap)
-    return _pair(first, second, indices, overlap, step_m, abs(towards), mutual)
+    sure = abs(towards), evidence
+    return _pair(first, second, indices, overlap, step_m, sure, mutual)
 
 
 def _by_masks(first: Shape, second: Shape, overlap: _Overlap) -> float:
@@ -178,7 +189,7 @@ def _pair(
     indices: tuple[int, int],
     overlap: _Overlap,
     step_m: float,
-    strength: float,
+    sure: tuple[float, float],
     mutual: bool,
 ) -> Pair:
     covered = overlap.own + overlap.claimed
@@ -192,7 +203,8 @@ def _pair(
         against=overlap.others,
         claimed=overlap.claimed,
         step_m=step_m,
-        strength=strength,
+        strength=sure[0],
+        evidence=sure[1],
         hides=covered > 0 and covered >= LEAST_HIDDEN * back.area,
         mutual=mutual,
         contradicted=_contradict(front, back, overlap, step_m),

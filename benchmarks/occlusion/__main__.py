@@ -2,7 +2,8 @@
 """``python -m benchmarks.occlusion``: who hides whom, from true masks and from the model's.
 
 The model is prompted with the true visible boxes. Each is measured without and with a depth image
-that is as noisy as a depth camera's.
+that is as noisy as a depth camera's. With ``--clips`` the objects of clips are followed, and the
+order of each image alone is compared with the one that minds earlier images.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from amodal_ros.image.cropped import CroppedMask
+    from benchmarks.occlusion.clips import ClipOrderScore
     from benchmarks.occlusion.scenes import OcclusionScene
     from benchmarks.occlusion.scores import OrderScore
 
@@ -31,25 +33,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     from amodal_ros.errors import AmodalError
 
     try:
-        scores = measure(arguments)
+        scores = measure_on_clips(arguments) if arguments.clips else measure(arguments)
     except (AmodalError, OSError) as error:
         logger.error("%s", error)
         return 1
-    from benchmarks.common import model_facts, write_result
+    from benchmarks.common import RESULTS, model_facts, write_result
 
-    settings = {
-        **{name: getattr(arguments, name) for name in ("scenes", "seed", "objects")},
-        **model_facts(arguments.model),
-    }
+    names = ("clips", "frame_rate") if arguments.clips else ("scenes", "seed", "objects")
+    settings = {**{name: getattr(arguments, name) for name in names}}
+    if arguments.clips:
+        settings["clips"] = [place.name for place in arguments.clips]
     results = {name: score.as_dict() for name, score in scores.items()}
-    write_result(arguments.out, "occlusion", settings, results)
+    out = arguments.out or RESULTS / f"occlusion{'_clips' * bool(arguments.clips)}.json"
+    write_result(out, "occlusion", {**settings, **model_facts(arguments.model)}, results)
     for name, figures in results.items():
         logger.info("%s: %s", name, figures)
-    logger.info("wrote %s", arguments.out)
+    logger.info("wrote %s", out)
     return 0
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, OrderScore]:
+def measure_on_clips(arguments: argparse.Namespace) -> Mapping[str, ClipOrderScore]:
+    """The scores of each image alone, and with earlier images."""
+    from amodal_ros.errors import InvalidInputError
+    from amodal_ros.loading import load_predictor
+    from benchmarks.occlusion.clips import REMEMBERED, measure_clips
+    from benchmarks.tracking.clips import RenderedClip, find_clips
+
+    sources = find_clips(arguments.clips, None, 1, arguments.frame_rate)
+    for source in sources:
+        if not isinstance(source, RenderedClip):
+            raise InvalidInputError(
+                f"{source.name}: expected rendered clips, which tell whole objects, got labels of "
+                "what is seen"
+            )
+    predictor = load_predictor(arguments.model)
+    scores: Mapping[str, ClipOrderScore] = {}
+    for scores in measure_clips(sources, predictor):
+        done = scores[REMEMBERED].order
+        logger.info("%d of %d pairs right so far", done.right, done.pairs)
+    predictor.close()
+    return scores
+
+
+def measure(arguments: argparse.Namespace) -> Mapping[str, OrderScore]:
     """The scores of each way, by its name."""
     from amodal_ros.image.cropped import CroppedMask
     from amodal_ros.loading import load_predictor
@@ -93,8 +119,6 @@ def _add(
 
 
 def _parser() -> argparse.ArgumentParser:
-    from benchmarks.common import RESULTS
-
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.occlusion",
         description="Measure who hides whom on rendered tabletop scenes.",
@@ -107,7 +131,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="model folder (default: the packaged one)")
     parser.add_argument("--workers", type=int, default=1, help="that render (default: 1)")
     parser.add_argument(
-        "--out", type=Path, default=RESULTS / "occlusion.json", help="default: %(default)s"
+        "--clips",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="follow the objects of rendered clips (benchmarks.tabletop) instead of scenes",
+    )
+    parser.add_argument(
+        "--frame-rate", type=float, default=12.0, help="of the clips, Hz (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="default: benchmarks/results/occlusion.json, or occlusion_clips.json",
     )
     return parser
 

@@ -10,6 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 from std_msgs.msg import Header
 
+from amodal_ros.occlusion.order_memory import OrderMemory
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.parameters.topic_names import of_camera
@@ -31,7 +32,7 @@ class AheadOutput:
         self._masks = node.create_lifecycle_publisher(
             AmodalMaskArray, of_camera(camera, "amodal/masks_ahead"), depth
         )
-        self._ahead = Ahead()
+        self._ahead, self._order = Ahead(), OrderMemory()
 
     def publish(
         self,
@@ -52,7 +53,8 @@ class AheadOutput:
             upright: whether the image's lower side is the ground's.
         """
         if not self._masks.get_subscription_count():
-            self._ahead = Ahead()  # it is not kept up to date for nobody
+            # They are not kept up to date for nobody.
+            self._ahead, self._order = Ahead(), OrderMemory()
             return
         stamp_ns = stamp_to_ns(header.stamp)
         moved = self._ahead.moved(objects, stamp_ns / 1e9, interval_s)
@@ -60,7 +62,8 @@ class AheadOutput:
             return
         later = Time(nanoseconds=stamp_ns + round(interval_s * 1e9)).to_msg()
         stamped = Header(frame_id=header.frame_id, stamp=later)
-        self._masks.publish(encode_masks(moved, stamped, image_hw, upright=upright).message)
+        encoded = encode_masks(moved, stamped, image_hw, upright=upright, order=self._order)
+        self._masks.publish(encoded.message)
 
     def destroy(self) -> None:
         """Destroy the publisher."""

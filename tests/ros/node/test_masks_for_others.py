@@ -10,6 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import ImageMarker
 
+from amodal_ros.occlusion.order_memory import OrderMemory
 from amodal_ros.ros.convert.masks import decode_masks
 from amodal_ros.ros.outputs import label_outputs
 from amodal_ros.types import AmodalPrediction
@@ -60,6 +61,37 @@ def test_cycles_are_counted(rig):
     assert rig.counts("occlusion_contradictions") == 0
     values = rig.camera.diagnostics("camera", lambda status: True)
     assert values["occlusion_cycles"] == "1"
+
+
+def _turned_in_the_last(rig) -> list[int]:
+    """Which of two objects lies in front in each of four images, masks being wrong in the last."""
+    one, other = np.zeros(HW, bool), np.zeros(HW, bool)
+    one[40:80, 20:60], other[40:80, 45:95] = True, True
+    both, strip = one & other, np.zeros(HW, bool)
+    strip[:, 54:60] = True
+    right = np.stack([one, other & ~one])
+    wrong = np.stack([one & ~(both & strip), other])  # the rest of the overlap is seen of both
+    fronts = []
+    for seen in (right, right, right, wrong):
+
+        def predict(features, boxes_xyxy=None, prior_masks=None, *, points=None, seen=seen):
+            return AmodalPrediction.from_masks(
+                np.stack([one, other]), seen, np.ones(2, np.float32)
+            )
+
+        rig.predictor.predict = predict
+        answer = rig.camera.ask(picture(), [(20, 40, 60, 80), (45, 40, 95, 80)])
+        fronts.append(next(k for k, mask in enumerate(answer.masks) if mask.layer == 0))
+    return fronts
+
+
+def test_earlier_images_outweigh_masks_that_are_wrong_once(rig):
+    assert _turned_in_the_last(rig) == [0, 0, 0, 0]
+
+
+def test_without_earlier_images_the_order_would_turn(rig, monkeypatch):
+    monkeypatch.setattr(OrderMemory, "learn", lambda *given: None)
+    assert _turned_in_the_last(rig) == [0, 0, 0, 1]
 
 
 def test_depth_decides_and_contradictions_are_counted(make_rig):

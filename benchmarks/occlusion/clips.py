@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who hides whom in clips: the tracker follows the objects, each image alone and with memory.
+
+The clips are those of ``python -m benchmarks.tabletop``, with true visible boxes in each frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.occlusion.graph import OcclusionGraph, occlusion_graph
+from amodal_ros.occlusion.order_memory import OrderMemory
+from amodal_ros.types import AmodalPrediction, ImageFeatures
+from benchmarks.occlusion.scenes import (
+    LEAST_OVERLAP_PX,
+    OcclusionScene,
+    TruePair,
+    true_occluders,
+)
+from benchmarks.occlusion.scores import OrderScore
+from benchmarks.tracking.clips import ClipFrame, ClipSource
+from benchmarks.tracking.detector import FaultyDetector
+from benchmarks.tracking.segmenters import Prior
+from benchmarks.tracking.variants import Feedback, FrameAnswer
+
+ALONE, REMEMBERED = "each image alone", "with earlier images"
+
+
+@dataclass
+class ClipOrderScore:
+    """Counts over the frames of clips.
+
+    Attributes:
+        order: of the pairs of each frame.
+        changes: from one frame to the next, of the order of two tracks.
+    """
+
+    order: OrderScore = field(default_factory=OrderScore)
+    changes: int = 0
+    _fronts: dict[frozenset[int], int] = field(default_factory=dict)
+
+    def add(self, scene: OcclusionScene, track_ids: Sequence[int], graph: OcclusionGraph) -> None:
+        """Count a frame; tracks and the graph's objects are in the scene's order."""
+        self.order.add(scene, graph)
+        fronts = {frozenset((one.front, one.back)): one.front for one in graph.pairs}
+        for pair in scene.pairs:
+            front = fronts.get(frozenset((pair.front, pair.back)))
+            if front is None:
+                continue
+            key = frozenset((track_ids[pair.front], track_ids[pair.back]))
+            self.changes += self._fronts.get(key, track_ids[front]) != track_ids[front]
+            self._fronts[key] = track_ids[front]
+
+    def end_clip(self) -> None:
+        """Track ids begin anew."""
+        self._fronts.clear()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Those of the order, and the changes."""
+        return {**self.order.as_dict(), "changes": self.changes}
+
+
+def measure_clips(
+    sources: Sequence[ClipSource], predictor: AmodalPredictor
+) -> Iterator[Mapping[str, ClipOrderScore]]:
+    """Follow the objects of one clip after another.
+
+    Args:
+        sources: rendered ones.
+        predictor: as the node has it.
+
+    Yields:
+        After each clip the scores of all so far: `ALONE` and `REMEMBERED`.
+
+    Raises:
+        AmodalError: a clip cannot be read.
+    """
+    scores = {name: ClipOrderScore() for name in (ALONE, REMEMBERED)}
+    segmenter = _Asked(predictor)
+    for source in sources:
+        followed, order, names = Feedback(), OrderMemory(), dict[int, int]()
+        detector = FaultyDetector(0.0, 0.0, 0, source.number)
+        for frame in source.frames():
+            found = detector.look(frame)
+            segmenter.start(frame)
+            answer = followed.answer(frame, found.detections, segmenter)
+            for track_id, row in zip(answer.track_ids, answer.detections, strict=True):
+                if row >= 0:
+                    names[int(track_id)] = frame.objects[found.owners[row]].name
+            scene, rows = _matched(frame, answer, names)
+            track_ids = [int(answer.track_ids[row]) for row in rows]
+            visible = [CroppedMask.of(answer.visible_masks[row]) for row in rows]
+            amodal = [CroppedMask.of(answer.amodal_masks[row]) for row in rows]
+            scores[ALONE].add(scene, track_ids, occlusion_graph(visible, amodal))
+            lately = order.witness(track_ids, frame.stamp_s)
+            graph = occlusion_graph(visible, amodal, lately=lately)
+            order.learn(track_ids, graph.pairs)
+            scores[REMEMBERED].add(scene, track_ids, graph)
+        for score in scores.values():
+            score.end_clip()
+        yield scores
+
+
+class _Asked:
+    """The model on one frame after another; a `FrameSegmenter`."""
+
+    def __init__(self, predictor: AmodalPredictor) -> None:
+        self._predictor = predictor
+        self._frame: ClipFrame | None = None
+        self._features: ImageFeatures | None = None
+
+    def start(self, frame: ClipFrame) -> None:
+        """See `FrameSegmenter`."""
+        self._frame, self._features = frame, None
+
+    def segment(
+        self, boxes_xyxy: NDArray[np.float32], priors: Sequence[Prior | None]
+    ) -> AmodalPrediction:
+        """See `FrameSegmenter`."""
+        if self._frame is None:
+            raise RuntimeError("segment was called before start")
+        if self._features is None:
+            self._features = self._predictor.encode(self._frame.image_rgb)
+        return self._predictor.predict(self._features, boxes_xyxy, priors)
+
+
+def _matched(
+    frame: ClipFrame, answer: FrameAnswer, names: Mapping[int, int]
+) -> tuple[OcclusionScene, list[int]]:
+    """The objects of a frame that are followed, and their rows in the answer."""
+    of_name = {one.name: one for one in frame.objects if one.amodal_mask is not None}
+    rows = {
+        names[int(track_id)]: row
+        for row, track_id in enumerate(answer.track_ids)
+        if names.get(int(track_id)) in of_name and answer.amodal_masks[row].any()
+    }
+    true = [of_name[name] for name in rows]
+    shape = (len(true), *frame.hw)
+    visible = np.array([one.visible_mask for one in true], bool).reshape(shape)
+    amodal = np.array([one.amodal_mask for one in true], bool).reshape(shape)
+    scene = OcclusionScene(
+        image=frame.image_rgb,
+        depth_m=np.full(frame.hw, np.nan, np.float32),
+        visible=visible,
+        amodal=amodal,
+        pairs=seen_pairs(visible, amodal),
+        occluders=true_occluders(visible, amodal),
+    )
+    return scene, list(rows.values())
+
+
+def seen_pairs(visible: NDArray[np.bool_], amodal: NDArray[np.bool_]) -> tuple[TruePair, ...]:
+    """The pairs of which it is seen who lies in front: that of which more is seen in the overlap.
+
+    Pairs whose overlap something else covers but for fewer than `LEAST_OVERLAP_PX` pixels are left
+    out.
+
+    Args:
+        visible: (N, H, W) bool.
+        amodal: (N, H, W) bool.
+    """
+    found = []
+    for first, second in combinations(range(len(amodal)), 2):
+        overlap = amodal[first] & amodal[second]
+        own, other = (int(np.count_nonzero(overlap & visible[k])) for k in (first, second))
+        if max(own, other) < LEAST_OVERLAP_PX:
+            continue
+        front, back = (first, second) if own >= other else (second, first)
+        woven = 10 * min(own, other) >= own + other
+        found.append(TruePair(front, back, int(np.count_nonzero(overlap)), woven))
+    return tuple(found)
