@@ -18,7 +18,8 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.occlusion.depth_steps import DepthSteps
 from amodal_ros.occlusion.junctions import Junctions
 from amodal_ros.occlusion.order import consistent_order, cycles, layers
-from amodal_ros.occlusion.pairs import LEAST_HIDDEN, Pair, decide
+from amodal_ros.occlusion.pairs import LEAST_HIDDEN, Pair, decide, recounted
+from amodal_ros.occlusion.regained import Before, regained
 from amodal_ros.occlusion.shapes import Painted, Shape, meeting_pairs
 
 
@@ -71,7 +72,7 @@ def occlusion_graph(
     amodal: Sequence[CroppedMask],
     depth_m: np.ndarray | None = None,
     upright: bool = True,
-    lately: np.ndarray | None = None,
+    before: Before | None = None,
 ) -> OcclusionGraph:
     """Who hides whom.
 
@@ -80,8 +81,7 @@ def occlusion_graph(
         amodal: N masks of the same image; an empty one hides nothing.
         depth_m: (H, W) float32 of the same image, metres, NaN where unknown; None: there is none.
         upright: whether the image's lower side is the ground's.
-        lately: (N, N) float, who lay in front in earlier images (`OrderMemory.witness`); None:
-            there are none.
+        before: what earlier images showed of them (`OcclusionMemory`); None: there are none.
 
     Raises:
         InvalidInputError: when numbers or sizes differ.
@@ -91,13 +91,17 @@ def occlusion_graph(
     meeting = meeting_pairs(shapes)
     depths = None if depth_m is None else DepthSteps(shapes, depth_m)
     junctions = Junctions(shapes)
-    if lately is None:
-        lately = np.zeros((len(shapes), len(shapes)))
+    if before is None:
+        before = Before.nothing(len(shapes))
     found = [
-        decide(shapes, indices, junctions, depths, upright, float(lately[indices]))
+        decide(shapes, indices, junctions, depths, upright, float(before.order[indices]))
         for indices in meeting
     ]
     pairs = [pair for pair in found if pair is not None]
+    shapes, changed = regained(shapes, [(pair.front, pair.back) for pair in pairs], before)
+    pairs = [
+        recounted(shapes, pair) if changed & {pair.front, pair.back} else pair for pair in pairs
+    ]
     kept = consistent_order(len(shapes), pairs)
     followed = [pair for pair, keep in zip(pairs, kept, strict=True) if keep]
     hiding = [pair for pair in pairs if pair.hides]

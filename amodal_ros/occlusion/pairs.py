@@ -16,7 +16,7 @@ A thing that another claims nearly whole, though both show it, lies on that: foo
 
 A depth image counts one and a half times as much as masks can, wherever it tells the two apart.
 
-Of objects that are followed, what earlier images showed is heard too (`order_memory.py`), as much
+Of objects that are followed, what earlier images showed is heard too (`memory.py`), as much
 as masks of which every pixel agrees.
 
 `web/page/app/occlusion.js` has the same rule, without depth.
@@ -166,6 +166,20 @@ def decide(
     mutual = abs(step_m) < _MUTUAL_STEP_M and _hide_each_other(first, second, overlap)
     sure = abs(towards), evidence
     return _pair(first, second, indices, overlap, step_m, sure, mutual)
+
+
+def recounted(shapes: Sequence[Shape], pair: Pair) -> Pair:
+    """A pair whose order is known, with the pixels of shapes that have changed since.
+
+    Args:
+        shapes: of all objects.
+        pair: two of them.
+    """
+    front, back = shapes[pair.front], shapes[pair.back]
+    overlap = _Overlap.of(front, back)
+    mutual = abs(pair.step_m) < _MUTUAL_STEP_M and _hide_each_other(front, back, overlap)
+    indices, sure = (pair.front, pair.back), (pair.strength, pair.evidence)
+    return _pair(front, back, indices, overlap, pair.step_m, sure, mutual)
 
 
 def _by_masks(first: Shape, second: Shape, overlap: _Overlap) -> float:

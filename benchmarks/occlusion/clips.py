@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.occlusion.graph import OcclusionGraph, occlusion_graph
-from amodal_ros.occlusion.order_memory import OrderMemory
+from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.types import AmodalPrediction, ImageFeatures
 from benchmarks.occlusion.scenes import (
     LEAST_OVERLAP_PX,
@@ -86,7 +86,7 @@ def measure_clips(
     scores = {name: ClipOrderScore() for name in (ALONE, REMEMBERED)}
     segmenter = _Asked(predictor)
     for source in sources:
-        followed, order, names = Feedback(), OrderMemory(), dict[int, int]()
+        followed, memory, names = Feedback(), OcclusionMemory(), dict[int, int]()
         detector = FaultyDetector(0.0, 0.0, 0, source.number)
         for frame in source.frames():
             found = detector.look(frame)
@@ -100,9 +100,7 @@ def measure_clips(
             visible = [CroppedMask.of(answer.visible_masks[row]) for row in rows]
             amodal = [CroppedMask.of(answer.amodal_masks[row]) for row in rows]
             scores[ALONE].add(scene, track_ids, occlusion_graph(visible, amodal))
-            lately = order.witness(track_ids, frame.stamp_s)
-            graph = occlusion_graph(visible, amodal, lately=lately)
-            order.learn(track_ids, graph.pairs)
+            graph = memory.graph(track_ids, visible, amodal, frame.stamp_s)
             scores[REMEMBERED].add(scene, track_ids, graph)
         for score in scores.values():
             score.end_clip()

@@ -19,7 +19,7 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.occlusion.graph import Hiding, OcclusionGraph, occlusion_graph
-from amodal_ros.occlusion.order_memory import OrderMemory
+from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.ros.convert.box_plan import PromptBox, detections_message
 from amodal_ros.ros.convert.images import blank_image
 from amodal_ros.ros.convert.stamps import stamp_to_ns
@@ -49,7 +49,7 @@ def encode_masks(
     image_hw: tuple[int, int],
     depth_m: np.ndarray | None = None,
     upright: bool = True,
-    order: OrderMemory | None = None,
+    memory: OcclusionMemory | None = None,
 ) -> EncodedMasks:
     """Find out who hides whom in one image, and build its message.
 
@@ -59,7 +59,7 @@ def encode_masks(
         image_hw: height and width of the source image in pixels.
         depth_m: (H, W) float32 of the same pixels, metres, NaN where unknown; None: there is none.
         upright: whether the image's lower side is the ground's.
-        order: of the objects' camera, which learns from this image; None: earlier images say
+        memory: of the objects' camera, which learns from this image; None: earlier images say
             nothing of this one.
 
     Raises:
@@ -69,10 +69,11 @@ def encode_masks(
     found = [tracked for tracked in objects if _holds_something(tracked, image_hw)]
     visible, amodal = [one.visible for one in found], [one.amodal for one in found]
     ids = [int(one.track_id) for one in found]
-    lately = None if order is None else order.witness(ids, stamp_to_ns(header.stamp) / 1e9)
-    graph = occlusion_graph(visible, amodal, depth_m, upright, lately)
-    if order is not None:
-        order.learn(ids, graph.pairs)
+    if memory is None:
+        graph = occlusion_graph(visible, amodal, depth_m, upright)
+    else:
+        stamp_s = stamp_to_ns(header.stamp) / 1e9
+        graph = memory.graph(ids, visible, amodal, stamp_s, depth_m, upright)
     own = tuple(replace(one, visible=seen) for one, seen in zip(found, graph.visible, strict=True))
     message = AmodalMaskArray(header=header)
     message.height, message.width = image_hw

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.inference.stopwatch import Stopwatch
-from amodal_ros.occlusion.order_memory import OrderMemory
+from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.ros.convert.box_units import BoxUnits
 from amodal_ros.ros.convert.compressed import compressed_to_rgb
 from amodal_ros.ros.convert.images import image_to_rgb
@@ -114,7 +114,7 @@ class FramePipeline:
         self._cancelled = False
         self.tracker = AmodalTracker(tracker_config(parameters)) if tracker is None else tracker
         self._frames = BudgetedFrames(self.tracker)
-        self._order = OrderMemory()
+        self._memory = OcclusionMemory()
         self._parameters = parameters
 
     def retune(self, parameters: PerceptionParameters) -> None:
@@ -260,7 +260,7 @@ class FramePipeline:
                 depth = depth_at_once(begun.frame, begun.depth, image_hw, parameters)
             depth_m = None if depth is None else depth.depth_m
             encoded = encode_masks(
-                objects, header, image_hw, depth_m, parameters.upright, self._order
+                objects, header, image_hw, depth_m, parameters.upright, self._memory
             )
         self._faults.count(Fault.EMPTY_MASK, encoded.empty)
         self._faults.count(Fault.CYCLE, len(encoded.graph.cycles))

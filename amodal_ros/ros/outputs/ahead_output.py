@@ -10,7 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 from std_msgs.msg import Header
 
-from amodal_ros.occlusion.order_memory import OrderMemory
+from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.parameters.topic_names import of_camera
@@ -32,7 +32,7 @@ class AheadOutput:
         self._masks = node.create_lifecycle_publisher(
             AmodalMaskArray, of_camera(camera, "amodal/masks_ahead"), depth
         )
-        self._ahead, self._order = Ahead(), OrderMemory()
+        self._ahead, self._memory = Ahead(), OcclusionMemory()
 
     def publish(
         self,
@@ -54,7 +54,7 @@ class AheadOutput:
         """
         if not self._masks.get_subscription_count():
             # They are not kept up to date for nobody.
-            self._ahead, self._order = Ahead(), OrderMemory()
+            self._ahead, self._memory = Ahead(), OcclusionMemory()
             return
         stamp_ns = stamp_to_ns(header.stamp)
         moved = self._ahead.moved(objects, stamp_ns / 1e9, interval_s)
@@ -62,7 +62,7 @@ class AheadOutput:
             return
         later = Time(nanoseconds=stamp_ns + round(interval_s * 1e9)).to_msg()
         stamped = Header(frame_id=header.frame_id, stamp=later)
-        encoded = encode_masks(moved, stamped, image_hw, upright=upright, order=self._order)
+        encoded = encode_masks(moved, stamped, image_hw, upright=upright, memory=self._memory)
         self._masks.publish(encoded.message)
 
     def destroy(self) -> None:

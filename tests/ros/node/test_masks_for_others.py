@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import ImageMarker
 
-from amodal_ros.occlusion.order_memory import OrderMemory
+from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.ros.convert.masks import decode_masks
 from amodal_ros.ros.outputs import label_outputs
 from amodal_ros.types import AmodalPrediction
@@ -90,7 +90,7 @@ def test_earlier_images_outweigh_masks_that_are_wrong_once(rig):
 
 
 def test_without_earlier_images_the_order_would_turn(rig, monkeypatch):
-    monkeypatch.setattr(OrderMemory, "learn", lambda *given: None)
+    monkeypatch.setattr(OcclusionMemory, "_learn", lambda *given: None)
     assert _turned_in_the_last(rig) == [0, 0, 0, 1]
 
 
