@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_box
 from amodal_ros.tracking.colours import colour_margin, shared_colours
 from amodal_ros.tracking.surroundings import LIKE_CELL, Look, Surroundings, unit
+
+if TYPE_CHECKING:
+    from amodal_ros.tracking.learning import PendingMemory
 
 _SHARE_OF_NEW = 0.2
 _EPSILON = 1e-6
@@ -88,6 +92,11 @@ class Memory:
         """(Q, C): what is around it, and the parts of that."""
         return np.concatenate([self.off, self.first.off_parts, self.recent.off_parts])
 
+    @property
+    def now(self) -> Memory:
+        """This one: nothing waits to be learnt, as in `PendingMemory`."""
+        return self
+
     def after(self, look: Look, sights: int = 1) -> Memory:
         """The memory after another view; one too unlike the first is not learnt.
 
@@ -121,18 +130,25 @@ class Likeness:
 
     Attributes:
         surroundings: of the frame.
-        memory: of the object.
+        known: the memory of the object, some of which may still have to be learnt.
     """
 
     surroundings: Surroundings
-    memory: Memory
+    known: Memory | PendingMemory
 
     @classmethod
-    def of(cls, surroundings: Surroundings | None, memory: Memory | None) -> Likeness | None:
+    def of(
+        cls, surroundings: Surroundings | None, known: Memory | PendingMemory | None
+    ) -> Likeness | None:
         """None where nothing can be compared."""
-        if surroundings is None or memory is None:
+        if surroundings is None or known is None:
             return None
-        return cls(surroundings, memory)
+        return cls(surroundings, known)
+
+    @property
+    def memory(self) -> Memory:
+        """Of the object."""
+        return self.known.now
 
     @cached_property
     def embeddings_margin(self) -> np.ndarray:

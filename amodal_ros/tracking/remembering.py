@@ -10,16 +10,17 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.answer import Outcome
-from amodal_ros.tracking.appearance import LEARNT_CELLS, Memory
+from amodal_ros.tracking.appearance import LEARNT_CELLS, Likeness, Memory
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.growing import added_part
+from amodal_ros.tracking.learning import PendingMemory
 from amodal_ros.tracking.origins import beyond
 from amodal_ros.tracking.place import NextPlace, Sight
 from amodal_ros.tracking.track import SureSight, Track, move_box, or_none
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
 _SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
-_LEARN_EVERY = 3  # so many sights of an object that is detected: it hardly changes meanwhile
+_LOOK_EVERY = 3  # so many sights of an object that is detected: it hardly changes meanwhile
 _CLEAR = 0.7  # of what was visible of an object at best: enough to tell its own motion by
 _SURE_S = 1.0  # what creeps in comes more slowly than this
 _LONG_S = 4.0  # so long a sure sight is worth more than one less sure, or of a part
@@ -85,8 +86,10 @@ def remembered(
     if judgement.trusted:
         track.confirm(judgement.amodal, stamp_s)
         track.evidence = max(track.evidence, float(judgement.visible.area))
-        track.sure = _surely_seen(track, outcome, stamp_s)
-        track.memory = _learnt(track, outcome, detected=not plan.coasting[row])
+        detected = not plan.coasting[row]
+        passed_over = detected and (track.detections + track.track_id) % _LOOK_EVERY > 0
+        if track.memory is None or not passed_over:
+            _take_in_look(track, outcome, stamp_s, detected)
     elif not judgement.confirmed and 0 < track.missed <= _COVERS:
         track.memory = _behind(track.memory, outcome)
     known = np.maximum(track.extent, _sides(track))
@@ -112,14 +115,48 @@ def remembered(
     return track
 
 
-def _surely_seen(track: Track, outcome: Outcome, stamp_s: float) -> SureSight | None:
-    """When the object was surely seen last, after a mask of it was trusted.
+def _take_in_look(track: Track, outcome: Outcome, stamp_s: float, detected: bool) -> None:
+    """What an object looks like, and when it was surely seen, after a mask of it was trusted.
+
+    What is seen of an object that is detected counts as much as all sights that were passed over.
+    It is learnt when somebody asks what the object looks like, or at once if it is sure: then most
+    of that work is done.
+    """
+    likeness, around, visible = outcome.likeness, outcome.surroundings, outcome.judgement.visible
+    known = None
+    if detected and likeness is not None:
+        known = PendingMemory.of(likeness.known)
+        likeness = Likeness(likeness.surroundings, known.before)
+    before = track.sure
+    track.sure = _surely_seen(before, outcome, likeness, stamp_s)
+    if around is None or visible.is_empty:
+        return
+    if track.memory is None or likeness is None:
+        look = around.view(visible).look
+        track.memory = None if look is None else Memory.of(look)
+    elif known is None:
+        track.memory = likeness.learnt(visible, 1)
+    elif track.sure is not before:
+        track.memory = known.learnt(likeness, visible, _LOOK_EVERY)
+    else:
+        track.memory = known.after(around, visible, _LOOK_EVERY)
+
+
+def _surely_seen(
+    known: SureSight | None, outcome: Outcome, likeness: Likeness | None, stamp_s: float
+) -> SureSight | None:
+    """When the object was surely seen last.
 
     A sight is sure if nothing was cut off the mask, and what it has beyond the last sure one looks
     like the object. One that is long ago says little: by then an object may have turned.
+
+    Args:
+        known: the last one before this frame; None: there was none.
+        outcome: of this frame.
+        likeness: of this frame to the object; None: nothing is known.
+        stamp_s: of this frame.
     """
-    judgement, answer, likeness = outcome.judgement, outcome.answer, outcome.likeness
-    visible, known = judgement.visible, track.sure
+    judgement, answer, visible = outcome.judgement, outcome.answer, outcome.judgement.visible
     if outcome.surroundings is None or visible.is_empty or judgement.drifted:
         return known
     whole = visible.area >= _WHOLE * judgement.amodal.area
@@ -138,29 +175,14 @@ def _surely_seen(track: Track, outcome: Outcome, stamp_s: float) -> SureSight | 
     return SureSight(visible, whole, stamp_s)
 
 
-def _learnt(track: Track, outcome: Outcome, *, detected: bool) -> Memory | None:
-    """What the object looks like, after what was seen of it in this frame.
-
-    Of an object that is detected only some sights are learnt, and count as much as all of them.
-    """
-    memory, around, visible = track.memory, outcome.surroundings, outcome.judgement.visible
-    if around is None or visible.is_empty:
-        return memory
-    passed_over = detected and (track.detections + track.track_id) % _LEARN_EVERY > 0
-    if memory is not None and passed_over:
-        return memory
-    if memory is None or outcome.likeness is None:
-        look = around.view(visible).look
-        return None if look is None else Memory.of(look)
-    return outcome.likeness.learnt(visible, _LEARN_EVERY if detected else 1)
-
-
-def _behind(memory: Memory | None, outcome: Outcome) -> Memory | None:
+def _behind(
+    known: Memory | PendingMemory | None, outcome: Outcome
+) -> Memory | PendingMemory | None:
     """What the object looks like, after another thing was seen in its place."""
-    if memory is None or outcome.surroundings is None:
-        return memory
+    if known is None or outcome.surroundings is None:
+        return known
     look = outcome.surroundings.view(outcome.judgement.amodal).look
-    return memory if look is None else memory.behind(look)
+    return known if look is None else known.now.behind(look)
 
 
 def _corrected(one: Forecast, visible: CroppedMask) -> np.ndarray:

@@ -23,6 +23,7 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.inference.prompts import check_points_inside
 from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.tracking.appearance import Memory
+from amodal_ros.tracking.learning import PendingMemory
 from amodal_ros.types import PointPrompt
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Track:
     pose: np.ndarray = field(default_factory=IDENTITY.copy)
     seen: CroppedMask | None = None
     sure: SureSight | None = None
-    memory: Memory | None = None
+    memory: Memory | PendingMemory | None = None
     place: NextPlace | None = None
     extent: np.ndarray = field(default_factory=lambda: np.zeros(2))
     detections: int = 0

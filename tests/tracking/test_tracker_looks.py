@@ -272,7 +272,7 @@ def test_what_a_detected_object_looks_like_is_learnt_now_and_then() -> None:
         memories.append(scene.tracker._tracks[0].memory)
     learnt = [one is not before for before, one in pairwise(memories)]
     assert sorted(np.diff(np.flatnonzero(learnt)).tolist()) == [3]
-    last = memories[-1]
+    last = memories[-1].now
     assert float(last.recent.on @ last.first.on) < 0.96
 
 
