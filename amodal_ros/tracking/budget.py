@@ -18,14 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.look_costs import LookCosts
+from amodal_ros.tracking.need import Needs
 from amodal_ros.tracking.types import TrackPlan
 
-_MOVED = 4.0  # weight of an object's own motion, in lengths of its box per frame
-_COVERED = 2.0  # weight of the share of its visible mask that another object's box covers anew
 _LEAST_S = 1e-3  # of waiting, so that need counts within one frame too
-_BESIDE = 3.0  # weight of the part of the detection's box that the expected box misses
 _KNOWN_WELL = 0.7  # the model's own estimate at the last look, from which on a small look will do
 _ROUNDING_S = 1e-9
 
@@ -84,7 +81,7 @@ class FrameBudget:
         self._looked_s: dict[int, float] = {}
         self._first_s: dict[int, float] = {}
         self._iou: dict[int, float] = {}
-        self._covered: dict[int, float] = {}
+        self._needs = Needs()
         self._costs = LookCosts()
         self._fair_turn = False
 
@@ -122,7 +119,7 @@ class FrameBudget:
         """
         count = len(plan)
         waited_s = self._waited(plan)
-        needs = [self._need(plan, row, one) for row, one in enumerate(plan.forecasts)]
+        needs = self._needs.of(plan)
         shrinks = self._shrinks(plan, needs, frame_s) if small else np.zeros(count, bool)
         costs_s = np.where(shrinks, self._costs.small_s, self._costs.full_s)
         limit = self._limit(left_s, float(costs_s.max(initial=0.0)), count)
@@ -165,7 +162,8 @@ class FrameBudget:
     def forget(self, plan: TrackPlan) -> None:
         """Keeps nothing of objects that are not in a frame's plan any more."""
         alive = set(plan.track_ids.tolist())
-        for table in (self._looked_s, self._first_s, self._iou, self._covered):
+        self._needs.forget(alive)
+        for table in (self._looked_s, self._first_s, self._iou):
             for track_id in [key for key in table if key not in alive]:
                 del table[track_id]
 
@@ -236,19 +234,6 @@ class FrameBudget:
             oldest_s=max(waited_s, default=0.0),
         )
 
-    def _need(self, plan: TrackPlan, row: int, one: Forecast | None) -> float:
-        if one is None or one.amodal is None or one.track.restart or one.track.given:
-            return math.inf
-        box = plan.boxes_xyxy[row]
-        length = max(float((box[2:] - box[:2]).max()), 1.0)
-        moved = float(np.hypot(*(one.step[:, 2] - plan.camera[:, 2]))) / length
-        track_id = int(plan.track_ids[row])
-        covered = _covered_share(plan, row, one)
-        newly = max(covered - self._covered.get(track_id, covered), 0.0)
-        self._covered[track_id] = covered
-        beside = 0.0 if plan.coasting[row] else 1.0 - _box_iou(box, one.boxes_xyxy[0])
-        return 1.0 + _MOVED * moved + _COVERED * newly + _BESIDE * beside
-
 
 def looks_until_all(count: int, limit: int) -> int:
     """After how many turns each of so many objects has been looked at, at the latest.
@@ -300,22 +285,3 @@ def part_of(plan: TrackPlan, rows: np.ndarray) -> TrackPlan:
         elif isinstance(value, np.ndarray) and entry.name != "camera":
             changes[entry.name] = value[rows]
     return replace(plan, **changes)
-
-
-def _covered_share(plan: TrackPlan, row: int, one: Forecast) -> float:
-    """Share of an object's expected visible box that boxes of others cover."""
-    place = one.boxes_xyxy[1]
-    area = float((place[2:] - place[:2]).prod())
-    others = np.delete(plan.boxes_xyxy, row, axis=0)
-    if area <= 0 or not len(others):
-        return 0.0
-    low = np.maximum(others[:, :2], place[:2])
-    high = np.minimum(others[:, 2:], place[2:])
-    return float(np.clip(high - low, 0, None).prod(axis=1).max() / area)
-
-
-def _box_iou(box: np.ndarray, other: np.ndarray) -> float:
-    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
-    common = float(np.clip(high - low, 0, None).prod())
-    union = float((box[2:] - box[:2]).prod() + (other[2:] - other[:2]).prod()) - common
-    return common / union if union > 0 else 0.0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,21 +15,19 @@ from numpy.typing import ArrayLike
 from amodal_ros.checks import check_hw, check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import check_boxes
-from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.aligning import aligned
 from amodal_ros.tracking.answer import Outcome
-from amodal_ros.tracking.camera_motion import choose_camera, common_change
-from amodal_ros.tracking.carrying import carried_objects, carried_track, settled_track
-from amodal_ros.tracking.forecast import Forecast, forecast
+from amodal_ros.tracking.carrying import carried_objects
 from amodal_ros.tracking.judgement import judge
 from amodal_ros.tracking.plan import FrameInfo, make_plan
-from amodal_ros.tracking.remembering import published, remembered
+from amodal_ros.tracking.remembering import published
 from amodal_ros.tracking.scene import SceneMotion, SceneView
 from amodal_ros.tracking.search import SecondLook, second_look
 from amodal_ros.tracking.settings import TrackerConfig
 from amodal_ros.tracking.stream import Stream
 from amodal_ros.tracking.support import still_coasting, supported
-from amodal_ros.tracking.track import Track, given_track
+from amodal_ros.tracking.track import given_track
+from amodal_ros.tracking.tracks import Tracks
 from amodal_ros.tracking.types import TrackedObject, TrackerStatus, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 
@@ -52,8 +50,7 @@ class AmodalTracker:
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
         self._lock = threading.Lock()
-        self._tracks: dict[int, Track] = {}
-        self._next_id = 0
+        self._tracks = Tracks()
         self._epoch = 0
         self._restarts = 0
         self._stream = Stream()
@@ -81,17 +78,7 @@ class AmodalTracker:
     def status(self) -> TrackerStatus:
         """Counts, for diagnostics."""
         with self._lock:
-            tracks = self._tracks.values()
-            memories = [one.model_memory for one in tracks if one.model_memory is not None]
-            return TrackerStatus(
-                tracks=len(tracks),
-                coasting=sum(track.last_seen_s < self._stream.answered_s for track in tracks),
-                pinned=sum(track.pinned for track in tracks),
-                resets=self._epoch,
-                restarts=self._restarts,
-                remembered=len(memories),
-                memory_bytes=sum(one.nbytes for one in memories),
-            )
+            return self._tracks.status(self._stream.answered_s, self._epoch, self._restarts)
 
     def add_object(
         self,
@@ -124,7 +111,7 @@ class AmodalTracker:
                 given already.
         """
         with self._lock:
-            pinned = self._number_pinned()
+            pinned = self._tracks.pinned
             if pinned >= self.config.max_objects:
                 raise InvalidInputError(
                     f"expected at most {self.config.max_objects} objects (max_objects),"
@@ -134,9 +121,7 @@ class AmodalTracker:
                 *(box_xyxy, amodal_mask, points, class_id, score),
                 *(self._stream.stamp_s, self._stream.image_hw),
             )
-            track.track_id = self._new_id()
-            self._tracks[track.track_id] = track
-            return track.track_id
+            return self._tracks.begin(track)
 
     def remove_object(self, track_id: int) -> None:
         """Ends a track, whoever began it; a detection that comes later begins a new one.
@@ -181,15 +166,17 @@ class AmodalTracker:
         scene = None if image_rgb is None else SceneView.of(_check_frame(image_rgb, hw))
         with self._lock:
             motion, reset = self._follow_stream(stamp_s, hw, scene)
-            forecasts, camera = self._forecasts(motion, stamp_s, hw)
-            used = supported(detections, forecasts, self._number_pinned(), config)
+            passed_s = self._stream.passed_s(stamp_s)
+            expected = self._stream.expected_camera(stamp_s)
+            forecasts, camera = self._tracks.forecasts(motion, passed_s, expected, hw)
+            used = supported(detections, forecasts, self._tracks.pinned, config)
             self._warn_if_crowded(used.dropped)
             coasting, ended = still_coasting(
                 forecasts, used.forecasts, stamp_s, self._stream.answered_s, config
             )
             for track_id in ended:
                 del self._tracks[track_id]
-            ids = self._ids(used.detections, used.forecasts)
+            ids = self._tracks.ids(used.detections, used.forecasts)
             frame = FrameInfo(stamp_s, hw, self._epoch, reset, scene, motion, camera)
             return make_plan(frame, used, coasting, ids, config)
 
@@ -241,21 +228,17 @@ class AmodalTracker:
         )
         with self._lock:
             if plan.epoch == self._epoch:
-                visible = [outcome.judgement.visible for outcome in outcomes]
-                for row, outcome in enumerate(outcomes):
-                    others = visible[:row] + visible[row + 1 :]
-                    self._remember(plan, row, outcome, others)
-                self._keep_memories(plan, prediction)
+                self._restarts += self._tracks.remember(plan, outcomes)
+                self._tracks.keep_memories(plan, prediction)
                 if carried is not None:
-                    self._carry(carried)
+                    self._tracks.carry(carried)
                 self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
         return objects if carried is None else (*objects, *carried_objects(carried))
 
     def poses(self, plan: TrackPlan) -> dict[int, np.ndarray]:
         """How the mask of each object of a plan has moved since it was taken: (2, 3) each."""
         with self._lock:
-            ids = [key for key in plan.track_ids.tolist() if key in self._tracks]
-            return {key: self._tracks[key].pose.copy() for key in ids}
+            return self._tracks.poses(plan)
 
     def settle(
         self, plan: TrackPlan, prediction: AmodalPrediction, poses: Mapping[int, np.ndarray]
@@ -271,23 +254,8 @@ class AmodalTracker:
         with self._lock:
             if plan.epoch != self._epoch:
                 return
-            for row, outcome in enumerate(outcomes):
-                track_id = int(plan.track_ids[row])
-                if track_id in self._tracks and track_id in poses:
-                    others = [o.judgement.visible for n, o in enumerate(outcomes) if n != row]
-                    self._tracks[track_id] = settled_track(
-                        *(plan, row, outcome, others),
-                        *(self._tracks[track_id], poses[track_id]),
-                    )
-                    self._restarts += outcome.judgement.drifted
-            self._keep_memories(plan, prediction)
-
-    def _keep_memories(self, plan: TrackPlan, prediction: AmodalPrediction) -> None:
-        """What the model remembers counts once its answer does; it may remember nothing."""
-        memories = prediction.remembered or (None,) * len(plan)
-        for track_id, memory in zip(plan.track_ids.tolist(), memories, strict=True):
-            if track_id in self._tracks:
-                self._tracks[track_id].model_memory = memory
+            self._restarts += self._tracks.settle(plan, outcomes, poses)
+            self._tracks.keep_memories(plan, prediction)
 
     def _judge(self, plan: TrackPlan, prediction: AmodalPrediction) -> list[Outcome]:
         """What is believed of an answer; what `look_again` found of it is taken from there."""
@@ -295,19 +263,10 @@ class AmodalTracker:
         before = before if len(before) == len(plan) else []
         return judge(plan, prediction, self.config, before)
 
-    def _carry(self, plan: TrackPlan) -> None:
-        for row, one in enumerate(plan.forecasts):
-            track_id = int(plan.track_ids[row])
-            if one is None or track_id in self._tracks:
-                self._tracks[track_id] = carried_track(plan, row)
-
     def _forget(self) -> None:
         self._tracks.clear()
         self._epoch += 1
         self._stream = Stream()
-
-    def _number_pinned(self) -> int:
-        return sum(track.pinned for track in self._tracks.values())
 
     def _follow_stream(
         self, stamp_s: float, image_hw: tuple[int, int], scene: SceneView | None
@@ -319,23 +278,9 @@ class AmodalTracker:
             self._forget()
         elif self._stream.is_torn(stamp_s, self.config.max_coast):
             gap_s = self._stream.passed_s(stamp_s)
-            ended = [key for key, track in self._tracks.items() if not track.pinned]
-            logger.warning("%d tracks end: %.1f s without a frame", len(ended), gap_s)
-            for key in ended:
-                del self._tracks[key]
+            logger.warning("%d tracks end: %.1f s without a frame", self._tracks.tear(), gap_s)
         self._stream.stamp_s, self._stream.image_hw = stamp_s, image_hw
         return motion, reason
-
-    def _forecasts(
-        self, motion: SceneMotion, stamp_s: float, image_hw: tuple[int, int]
-    ) -> tuple[list[Forecast], np.ndarray]:
-        """Where the tracks should be now, and the camera's motion (2, 3)."""
-        passed_s = self._stream.passed_s(stamp_s)
-        tracks = list(self._tracks.values())
-        camera = choose_camera(tracks, motion, passed_s, self._stream.expected_camera(stamp_s))
-        change = common_change(tracks, motion, passed_s, camera)
-        moved = [forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks]
-        return moved, camera
 
     def _warn_if_crowded(self, dropped: int) -> None:
         """Says so once when there begin to be more detections than are followed."""
@@ -346,40 +291,6 @@ class AmodalTracker:
                 dropped,
             )
         self._crowded = dropped > 0
-
-    def _ids(self, detections: Detections, matched: Sequence[Forecast | None]) -> list[int]:
-        """The track of each detection: matched, brought by the detection, or a new one."""
-        taken = set(detections.track_ids.tolist())
-        ids: list[int] = []
-        for given, one in zip(detections.track_ids.tolist(), matched, strict=True):
-            if one is not None:
-                ids.append(one.track.track_id)
-            elif given >= 0 and given not in ids:
-                ids.append(given)
-            else:
-                ids.append(self._new_id(taken))
-        return ids
-
-    def _new_id(self, taken: Collection[int] = ()) -> int:
-        """An identity that no track has or had here, and that is not among `taken`."""
-        while self._next_id in self._tracks or self._next_id in taken:
-            self._next_id += 1
-        self._next_id += 1
-        return self._next_id - 1
-
-    def _remember(
-        self, plan: TrackPlan, row: int, outcome: Outcome, others: Sequence[CroppedMask]
-    ) -> None:
-        """Keeps what the next frame needs of an object."""
-        one, track_id = plan.forecasts[row], int(plan.track_ids[row])
-        if one is not None and track_id not in self._tracks:
-            return  # removed since the plan was made
-        track = remembered(plan, row, outcome, others)
-        if outcome.judgement.repeats and track.is_young:  # a second box of an object began it
-            self._tracks.pop(track_id, None)
-            return
-        self._tracks[track_id] = track
-        self._restarts += outcome.judgement.drifted
 
 
 def _check_frame(image_rgb: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
