@@ -3,8 +3,8 @@
 
 Two things of one colour, one before the other: the model may show a part of the nearer one as part
 of the farther one. Where earlier images say that it lies in front, the object has its whole shape
-there, and that part was seen of it a moment ago, it is still seen. Each of the three alone may be
-wrong: a completion that reaches too far was never seen.
+there, and most of that part was seen of it a moment ago, it is still seen. Each of the three alone
+may be wrong: a completion that reaches too far was never seen.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask, common_box
@@ -64,7 +65,7 @@ def regained(
         least = _LEAST * found[front].area
         if np.count_nonzero(lost) < least or (seen_before := before.seen(front)) is None:
             continue
-        lost &= seen_before.cut(window)
+        lost = _mostly(lost, seen_before.cut(window))
         if np.count_nonzero(lost) < least:
             continue
         for index, is_front in ((front, True), (back, False)):
@@ -80,3 +81,12 @@ def _lost(front: Shape, back: Shape, window: BoxXyxy) -> np.ndarray:
     """(h, w) bool of a window: what of the front object's shape is shown as the back one's."""
     (whole, seen), (_, other_seen) = front.within(window), back.within(window)
     return whole & ~seen & other_seen
+
+
+def _mostly(mask: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The connected parts of a mask of which more than half lies in the other one, whole."""
+    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    both, all_of = (
+        np.bincount(labels[where], minlength=labels.max() + 1) for where in (mask & other, mask)
+    )
+    return mask & (2 * both > all_of)[labels]

@@ -125,6 +125,17 @@ def test_it_moves_with_the_object() -> None:
     np.testing.assert_array_equal(graph.visible[0].full(), ONE)
 
 
+def test_a_part_comes_back_whole_where_most_of_it_was_seen() -> None:
+    for known, comes_back in ((block(15, 24, 5, 20), True), (block(15, 20, 5, 20), False)):
+        memory = OcclusionMemory()
+        first = ONE & ~block(15, 30, 5, 20) | known
+        for number in range(3):
+            image(memory, number / 10, (first, OTHER & ~ONE))
+        graph = image(memory, 0.3, TAKEN, TAKEN_WHOLES)
+        expected = ONE if comes_back else ONE & ~block(15, 30, 5, 20)
+        np.testing.assert_array_equal(graph.visible[0].full(), expected)
+
+
 @pytest.mark.parametrize("first", [NOTHING_SEEN, (ONE & ~block(15, 30, 5, 20), OTHER & ~ONE)])
 def test_a_completion_that_was_never_seen_gets_nothing(first: Sequence[np.ndarray]) -> None:
     memory = OcclusionMemory()
