@@ -126,7 +126,7 @@ def test_it_moves_with_the_object() -> None:
 
 
 def test_a_part_comes_back_whole_where_most_of_it_was_seen() -> None:
-    for known, comes_back in ((block(15, 24, 5, 20), True), (block(15, 20, 5, 20), False)):
+    for known, comes_back in ((block(21, 30, 5, 20), True), (block(24, 30, 5, 20), False)):
         memory = OcclusionMemory()
         first = ONE & ~block(15, 30, 5, 20) | known
         for number in range(3):
