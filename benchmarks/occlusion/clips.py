@@ -27,7 +27,7 @@ from benchmarks.occlusion.scenes import (
 )
 from benchmarks.occlusion.scores import OrderScore
 from benchmarks.tracking.clips import ClipFrame, ClipSource
-from benchmarks.tracking.detector import FaultyDetector
+from benchmarks.tracking.detector import FaultyDetector, FoundBoxes
 from benchmarks.tracking.segmenters import Prior
 from benchmarks.tracking.variants import Feedback, FrameAnswer
 
@@ -86,16 +86,13 @@ def measure_clips(
     scores = {name: ClipOrderScore() for name in (ALONE, REMEMBERED)}
     segmenter = _Asked(predictor)
     for source in sources:
-        followed, memory, names = Feedback(), OcclusionMemory(), dict[int, int]()
+        followed, memory = Feedback(), OcclusionMemory()
         detector = FaultyDetector(0.0, 0.0, 0, source.number)
         for frame in source.frames():
             found = detector.look(frame)
             segmenter.start(frame)
             answer = followed.answer(frame, found.detections, segmenter)
-            for track_id, row in zip(answer.track_ids, answer.detections, strict=True):
-                if row >= 0:
-                    names[int(track_id)] = frame.objects[found.owners[row]].name
-            scene, rows = _matched(frame, answer, names)
+            scene, rows = _matched(frame, found, answer)
             track_ids = [int(answer.track_ids[row]) for row in rows]
             visible = [CroppedMask.of(answer.visible_masks[row]) for row in rows]
             amodal = [CroppedMask.of(answer.amodal_masks[row]) for row in rows]
@@ -131,16 +128,20 @@ class _Asked:
 
 
 def _matched(
-    frame: ClipFrame, answer: FrameAnswer, names: Mapping[int, int]
+    frame: ClipFrame, found: FoundBoxes, answer: FrameAnswer
 ) -> tuple[OcclusionScene, list[int]]:
-    """The objects of a frame that are followed, and their rows in the answer."""
-    of_name = {one.name: one for one in frame.objects if one.amodal_mask is not None}
-    rows = {
-        names[int(track_id)]: row
-        for row, track_id in enumerate(answer.track_ids)
-        if names.get(int(track_id)) in of_name and answer.amodal_masks[row].any()
-    }
-    true = [of_name[name] for name in rows]
+    """The objects of a frame that a box shows, and their rows in the answer.
+
+    Of others it is not known which they are: a track may have passed to another object.
+    """
+    true, rows = [], []
+    for row, box in enumerate(answer.detections):
+        if box < 0 or not answer.amodal_masks[row].any():
+            continue
+        one = frame.objects[found.owners[box]]
+        if one.amodal_mask is not None:
+            true.append(one)
+            rows.append(row)
     shape = (len(true), *frame.hw)
     visible = np.array([one.visible_mask for one in true], bool).reshape(shape)
     amodal = np.array([one.amodal_mask for one in true], bool).reshape(shape)
@@ -152,7 +153,7 @@ def _matched(
         pairs=seen_pairs(visible, amodal),
         occluders=true_occluders(visible, amodal),
     )
-    return scene, list(rows.values())
+    return scene, rows
 
 
 def seen_pairs(visible: NDArray[np.bool_], amodal: NDArray[np.bool_]) -> tuple[TruePair, ...]:
