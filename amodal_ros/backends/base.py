@@ -31,10 +31,11 @@ class Backend(Protocol):
 
         Args:
             graph: `prefix`, `suffix` or `decoder`.
-            inputs: the graph's inputs by name, C-contiguous.
+            inputs: the graph's inputs by name, C-contiguous. They are read before it returns: the
+                caller may write into them then.
 
         Returns:
-            The graph's outputs by name.
+            The graph's outputs by name, none of which shares memory with an input.
 
         Raises:
             BackendError: when inputs or outputs do not match the manifest, the engine fails, or

@@ -8,11 +8,13 @@ A mask moves by up to 2 % of its area where a resize is off by a single grey lev
 from __future__ import annotations
 
 import math
-import threading
 
 import cv2
 import numpy as np
 
+from amodal_ros.image.scratch import Scratch
+
+_scratch = Scratch()
 _HALF = np.float32(0.5 + 2**-12)  # of a level, with room for what float32 rounds off of a half
 
 
@@ -42,23 +44,6 @@ def resize_image(
     return planes
 
 
-class _Scratch(threading.local):
-    """Two work arrays of a thread: new memory takes longer to be handed out than to be filled."""
-
-    def __init__(self) -> None:
-        self._arrays = [np.empty(0, np.float32)] * 2
-
-    def part(self, which: int, shape: tuple[int, ...]) -> np.ndarray:
-        """(...) float32 of an array, which grows where it is too small."""
-        size = math.prod(shape)
-        if self._arrays[which].size < size:
-            self._arrays[which] = np.empty(size, np.float32)
-        return self._arrays[which][:size].reshape(shape)
-
-
-_scratch = _Scratch()
-
-
 def _enlarge(image: np.ndarray, planes: np.ndarray) -> None:
     """Does `resize_image` where no axis shrinks.
 
@@ -67,14 +52,14 @@ def _enlarge(image: np.ndarray, planes: np.ndarray) -> None:
     """
     (height, width), hw = image.shape[:2], planes.shape[1:]
     # Interpolation keeps what is added everywhere: so halves are rounded up after each axis.
-    levels = np.add(image, _HALF, out=_scratch.part(0, image.shape), dtype=np.float32)
+    levels = np.add(image, _HALF, out=_scratch.part("levels", image.shape), dtype=np.float32)
     if width < hw[1]:
-        wide = _scratch.part(1, (height, hw[1], 3))
+        wide = _scratch.part("wide", (height, hw[1], 3))
         levels = cv2.resize(levels, (hw[1], height), wide, interpolation=cv2.INTER_LINEAR)
         np.floor(levels, out=levels)
         levels += _HALF
     if height < hw[0]:
-        high = _scratch.part(0, (*hw, 3))
+        high = _scratch.part("levels", (*hw, 3))
         levels = cv2.resize(levels, hw[::-1], high, interpolation=cv2.INTER_LINEAR)
     cv2.split(levels, list(planes))
     for plane in planes:

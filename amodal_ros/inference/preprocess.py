@@ -43,8 +43,12 @@ def preprocess_regions(
     geometries: Sequence[ResizeGeometry],
     mean: Sequence[float],
     std: Sequence[float],
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Does `preprocess_image` for n geometries of one input size: (n, 3, S, S) float32."""
+    """Does `preprocess_image` for n geometries of one input size: (n, 3, S, S) float32.
+
+    `out` is such an array, C-contiguous, to write into; None: a new one.
+    """
     image = check_image(image_rgb)
     for geometry in geometries:
         if image.shape[:2] != geometry.original_hw:
@@ -52,7 +56,8 @@ def preprocess_regions(
                 f"image_rgb: expected the geometry's {geometry.original_hw}, got {image.shape[:2]}"
             )
     levels = _checked_levels(mean, std)
-    tensor = np.empty((len(geometries), 3, *geometries[0].input_hw), dtype=np.float32)
+    shape = len(geometries), 3, *geometries[0].input_hw
+    tensor = np.empty(shape, dtype=np.float32) if out is None else out
     for target, geometry in zip(tensor, geometries, strict=True):
         _fill(target, image, geometry, levels)
     return tensor

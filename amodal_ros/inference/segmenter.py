@@ -13,6 +13,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import clip_boxes
 from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.image.geometry import ResizeGeometry
+from amodal_ros.image.scratch import Scratch
 from amodal_ros.inference.graph_runner import Decoded, Embeddings, GraphRunner, gives_visible
 from amodal_ros.inference.postprocess import masks_from_logits
 from amodal_ros.inference.preprocess import preprocess_regions
@@ -28,6 +29,8 @@ from amodal_ros.inference.second_question import second_prompts, steadier
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.types import ImageFeatures
+
+_scratch = Scratch()
 
 # n raw amodal masks, n visible masks, predicted IoU (n,) float32.
 Masks = tuple[tuple[CroppedMask, ...], tuple[CroppedMask, ...], np.ndarray]
@@ -48,9 +51,14 @@ class ObjectSegmenter:
     ask_twice: bool = False
 
     def preprocess(self, image: np.ndarray, geometries: Sequence[ResizeGeometry]) -> np.ndarray:
-        """One input (n, 3, S, S) float32 for each geometry of an image (H, W, 3) uint8."""
+        """One input (n, 3, S, S) float32 for each geometry of an image (H, W, 3) uint8.
+
+        It is the thread's, and holds until the next call there.
+        """
         with self.runner.watch.measure("preprocess"):
-            return preprocess_regions(image, geometries, self.manifest.mean, self.manifest.std)
+            out = _scratch.part("image", (len(geometries), 3, *geometries[0].input_hw))
+            levels = self.manifest.mean, self.manifest.std
+            return preprocess_regions(image, geometries, *levels, out)
 
     def in_image(
         self, features: ImageFeatures, queries: ObjectQueries, unadapted: Embeddings | None

@@ -198,8 +198,9 @@ def forecast(
 
 
 def _area(box: np.ndarray) -> float:
-    """Of a box (4,); 0 of one that is turned inside out."""
-    return float((box[2:] - box[:2]).clip(0).prod())
+    """Of a box (4,); 0 of one that is turned inside out. In plain numbers, as `move_box`."""
+    x0, y0, x1, y1 = box.tolist()
+    return float(max(x1 - x0, 0.0) * max(y1 - y0, 0.0))
 
 
 def _fade_s(track: Track) -> float:

@@ -97,10 +97,10 @@ def _unseen_s(track: Track, stamp_s: float) -> float:
     return stamp_s - (track.trusted_s if track.pinned else track.last_seen_s)
 
 
-def _clipped(box: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
-    """A prompt box (4,) float32, clipped to the image."""
-    height, width = image_hw
-    return np.clip(box, 0, np.array([width, height, width, height], np.float32))
+def _clipped(box: np.ndarray, image_hw: tuple[int, int]) -> list[float]:
+    """A prompt box (4,), clipped to the image; in plain numbers, as `move_box`."""
+    limits = (*image_hw[::-1], *image_hw[::-1])
+    return [min(max(value, 0.0), limit) for value, limit in zip(box.tolist(), limits, strict=True)]
 
 
 def _wider(one: Forecast) -> np.ndarray:
