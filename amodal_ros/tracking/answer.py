@@ -13,8 +13,10 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
-from amodal_ros.tracking.origins import is_another, joined_thing
+from amodal_ros.tracking.origins import is_another, is_rather, joined_thing
+from amodal_ros.tracking.staying import Staying
 from amodal_ros.tracking.surroundings import Surroundings
+from amodal_ros.tracking.track import or_none
 from amodal_ros.tracking.types import TrackPlan
 from amodal_ros.types import AmodalPrediction
 
@@ -40,6 +42,8 @@ class Answer:
         is_another: the visible mask shows something that was beside the object (`origins.py`).
         joined: the part of it that shows another thing; None: there is none.
         whole: all of the object as it was surely seen, moved; None: it was not seen whole.
+        added: what of the rest was added to that (`growing.py`); None: nothing.
+        staying: the object's pixels of then beside the frame's; None: not known.
     """
 
     raw: CroppedMask
@@ -54,6 +58,8 @@ class Answer:
     is_another: bool = False
     joined: CroppedMask | None = None
     whole: CroppedMask | None = None
+    added: CroppedMask | None = None
+    staying: Staying | None = None
 
     @cached_property
     def alone(self) -> Answer:
@@ -139,11 +145,14 @@ def answer_to(
         evidence=0.0 if one is None else one.evidence,
         likeness=likeness,
         lost=one is not None and one.track.missed > 0,
+        staying=None if one is None else one.staying(plan.scene),
     )
     if one is not None and plan.coasting[row]:
+        beside = [other for other in plan.forecasts if other is not None and other is not one]
         another, joined = is_another(one, answer.visible, plan.motion), None
+        if likeness is not None and answer.lost and not answer.visible.is_empty and not another:
+            another = is_rather(one, answer.visible, likeness, beside, plan.stamp_s)
         if likeness is not None and not another:
-            beside = [other for other in plan.forecasts if other is not None and other is not one]
             others = [other.visible for other in beside if other.visible is not None]
             if answer.visible.area > _GROWN * one.evidence:  # by one that it was hiding?
                 others += [
@@ -153,6 +162,8 @@ def answer_to(
                 ]
             joined = joined_thing(one, answer.visible, likeness, plan.motion, others)
         answer = replace(answer, is_another=another, joined=joined, whole=one.whole)
+        if not answer.lost:
+            answer = replace(answer, added=or_none(one.added(answer.alone.visible)))
     return answer, around
 
 

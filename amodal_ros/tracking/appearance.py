@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of an object's look, and whether a mask of a later frame shows the same object."""
+"""Whether a mask of a later frame shows the object whose look is known."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,20 +12,16 @@ import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.image.masks import mask_box
 from amodal_ros.tracking.colours import colour_margin, shared_colours
-from amodal_ros.tracking.surroundings import LIKE_CELL, Look, Surroundings, unit
+from amodal_ros.tracking.look_memory import Memory
+from amodal_ros.tracking.surroundings import LIKE_CELL, Look, Surroundings
 
 if TYPE_CHECKING:
     from amodal_ros.tracking.learning import PendingMemory
 
-_SHARE_OF_NEW = 0.2
 _EPSILON = 1e-6
-_UNDER = 0.5  # of a cell, which lies under a mask
 _COLOUR_WEIGHT = 0.5  # of colours beside embeddings, where they tell the object from all around
 _TOLD = 0.25  # of `colour_margin`: from which on colours stand in for embeddings
-_LEARNT_MEAN = 0.6
-_COVER_MEAN = 0.4  # of a look that is not the object's: more may be the object, blurred
 _SURPLUS = 0.1  # share of colours
 _LEARNT_COLOURS = 0.75
 _PART_COLOURS = 0.25  # share of the object's that a part of it has at least
@@ -55,73 +50,6 @@ class Likenesses:
 # finger that comes over it have a mean of 0.63 and 0.52 of the colours together (another clip).
 _GOING_ON = Likenesses(cells=0.5, mean=0.65, colours=0.55)
 _FOUND = Likenesses(cells=0.6, mean=0.75, colours=0.55)  # nothing but its look speaks for it
-
-
-@dataclass(frozen=True, eq=False)
-class Memory:
-    """How an object looked when it was surely seen.
-
-    Attributes:
-        first: at first.
-        recent: lately; it follows slowly.
-        cover: of what lay in its place when it was hidden last; None: it never was.
-    """
-
-    first: Look
-    recent: Look
-    cover: Look | None = None
-
-    @classmethod
-    def of(cls, look: Look) -> Memory:
-        """That of an object which was seen once."""
-        return cls(look, look)
-
-    @cached_property
-    def on(self) -> np.ndarray:
-        """(2, C): all that is known of the object."""
-        return np.stack([self.first.on, self.recent.on])
-
-    @cached_property
-    def off(self) -> np.ndarray:
-        """(8 or 9, C): all that is known of what is around it, and of what hid it."""
-        known = [self.first.off, self.recent.off]
-        return np.concatenate(known if self.cover is None else [*known, self.cover.on[None]])
-
-    @cached_property
-    def off_parts(self) -> np.ndarray:
-        """(Q, C): what is around it, and the parts of that."""
-        return np.concatenate([self.off, self.first.off_parts, self.recent.off_parts])
-
-    @property
-    def now(self) -> Memory:
-        """This one: nothing waits to be learnt, as in `PendingMemory`."""
-        return self
-
-    def after(self, look: Look, sights: int = 1) -> Memory:
-        """The memory after another view; one too unlike the first is not learnt.
-
-        Args:
-            look: the view.
-            sights: for so many views it stands.
-        """
-        if float(look.on @ self.first.on) < _LEARNT_MEAN:
-            return self
-        share, recent = 1 - (1 - _SHARE_OF_NEW) ** sights, self.recent
-        on, off = _mixed(recent.on, look.on, share), _mixed(recent.off, look.off, share)
-        colours = _mixed_colours(recent.colours, look.colours, share)
-        beside = _mixed_colours(recent.colours_beside, look.colours_beside, share)
-        recent = Look(on, off, look.off_parts, look.own, colours, beside)
-        return Memory(self.first, recent, self.cover)
-
-    def behind(self, look: Look) -> Memory:
-        """The memory after the object was hidden: what is in its place is another thing.
-
-        Args:
-            look: of its place. One that is too much like the object is not learnt.
-        """
-        if float((self.on @ look.on).max()) > _COVER_MEAN:
-            return self
-        return Memory(self.first, self.recent, look)
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,51 +220,3 @@ class Likeness:
         """Whether a mask has enough of the object's colours to be a part of it."""
         look = self.surroundings.view(mask).look
         return look is None or self.colours(look) >= _PART_COLOURS
-
-    def reach(self, mask: CroppedMask) -> np.ndarray:
-        """Box (4,) of the cells like the object, joined to those under a mask; zeros for none."""
-        like = ((self.margin > 0) & self.surroundings.inside).astype(np.uint8)
-        _, parts = cv2.connectedComponents(like, connectivity=4)
-        under = np.unique(parts[(self.surroundings.view(mask).cover > _UNDER) & (like > 0)])
-        return self._box(np.isin(parts, under) & (like > 0))
-
-    def places(self, others: Sequence[CroppedMask] = ()) -> list[np.ndarray]:
-        """Boxes (4,) float64 where the object may be, likeliest first: joined cells like it.
-
-        Args:
-            others: what is visible of other objects; their cells are not this one's.
-        """
-        free = (self.strict_margin > 0) & self.surroundings.inside
-        for other in others:
-            free &= self.surroundings.cover(other) <= _UNDER
-        _, parts, table, _ = cv2.connectedComponentsWithStats(
-            free.astype(np.uint8), connectivity=4
-        )
-        found = []
-        for part, (left, top, width, height, _) in enumerate(table[1:].tolist(), start=1):
-            window = slice(top, top + height), slice(left, left + width)
-            margin = float(self.strict_margin[window][parts[window] == part].mean())
-            found.append((margin, self._box_of(left, top, left + width, top + height)))
-        return [box for _, box in sorted(found, key=lambda item: -item[0])]
-
-    def _box_of(self, left: int, top: int, right: int, bottom: int) -> np.ndarray:
-        """(4,) original pixels of a half-open box of cells."""
-        cell, corner = self.surroundings.cell_px, self.surroundings.box_xyxy[:2]
-        return np.concatenate([corner + (left, top) * cell, corner + (right, bottom) * cell])
-
-    def _box(self, cells: np.ndarray) -> np.ndarray:
-        """(4,) original pixels of the cells (h, w) bool; zeros for none."""
-        x0, y0, x1, y1 = mask_box(cells)
-        return self._box_of(x0, y0, x1, y1) if x1 else np.zeros(4)
-
-
-def _mixed(known: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
-    return unit((1 - share) * known + share * new)
-
-
-def _mixed_colours(
-    known: np.ndarray | None, new: np.ndarray | None, share: float
-) -> np.ndarray | None:
-    if known is None or new is None:
-        return new if known is None else known
-    return np.asarray((1 - share) * known + share * new, np.float32)

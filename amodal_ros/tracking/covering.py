@@ -60,15 +60,17 @@ def _inwards(shape: CroppedMask, part: CroppedMask) -> tuple[np.ndarray, np.ndar
 
 
 def is_part_of_whole(answer: Answer) -> bool:
-    """Whether a part of an object that was seen whole is left, and the decoder completes less.
+    """Whether a part of an object that was seen whole is left, and the decoder misses the rest.
 
+    It completes less than there was, or more: it takes a hand and what that holds for the object.
     Two sides of it stay where they were: one that goes away, or is misplaced, leaves all of them.
     """
     whole, visible = answer.whole, answer.visible
     if whole is None or whole.is_empty or visible.is_empty:
         return False
     least = _MOST_OF_IT * whole.area
-    if visible.area >= least or answer.raw.area >= least or visible.share_in(whole) < INSIDE:
+    as_large = least <= answer.raw.area <= whole.area / _MOST_OF_IT
+    if visible.area >= least or as_large or visible.share_in(whole) < INSIDE:
         return False
     return int(_inwards(whole, visible)[1].sum()) >= 2
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,9 @@ from amodal_ros.image.boxes import box_fault
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.tracking.association import TrackCandidate
 from amodal_ros.tracking.camera_motion import own_motion
-from amodal_ros.tracking.scene import SceneMotion
+from amodal_ros.tracking.growing import added_part
+from amodal_ros.tracking.scene import SceneMotion, SceneView
+from amodal_ros.tracking.staying import Staying
 from amodal_ros.tracking.track import Track, compose, move_box, move_mask, or_none
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Forecast:
     passed_s: float
     image_hw: tuple[int, int]
     foreign: CroppedMask | None
+    _added: dict[CroppedMask, CroppedMask] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def place(self) -> np.ndarray | None:
@@ -77,11 +80,26 @@ class Forecast:
         known = self.track.sure
         return None if known is None else known.moved(self.step).mask_now
 
+    def staying(self, scene: SceneView | None) -> Staying | None:
+        """Its pixels when it was last surely seen beside a frame's; None: one is not known."""
+        known = self.track.sure
+        if scene is None or known is None or known.pixels is None:
+            return None
+        return Staying(known.pixels, known.moved(self.step).motion, scene, self.image_hw)
+
     @property
     def whole(self) -> CroppedMask | None:
         """`sure` where that showed all of the object; None where it did not."""
         known = self.track.sure
         return self.sure if known is not None and known.is_whole else None
+
+    def added(self, visible: CroppedMask) -> CroppedMask:
+        """What of a mask was added to the whole object, see `added_part`; found once for each."""
+        if self.whole is None:
+            return visible.empty(visible.image_hw)
+        if visible not in self._added:
+            self._added[visible] = added_part(self.whole, visible)
+        return self._added[visible]
 
     @property
     def has_left(self) -> bool:

@@ -173,7 +173,9 @@ def _shows(answer: Answer, expected: CroppedMask, config: TrackerConfig) -> bool
         return continues or answer.visible.iou(expected) >= config.agreement_iou
     known = max(answer.evidence, float(expected.area))
     small = answer.visible.area <= _LARGER * known
-    return small and answer.likeness.shows(answer.visible, lost=answer.lost)
+    if not small or answer.likeness.shows(answer.visible, lost=answer.lost):
+        return small
+    return answer.staying is not None and answer.staying.shows(answer.visible)
 
 
 def _seen_by_outline(answer: Answer, expected: CroppedMask, config: TrackerConfig) -> Judgement:

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.appearance import Likeness, Memory
+from amodal_ros.tracking.appearance import Likeness
+from amodal_ros.tracking.look_memory import Memory
 from amodal_ros.tracking.surroundings import Surroundings
 
 _MOST = 2  # sights that wait: where the last one cannot be learnt, the one before may be

@@ -15,7 +15,6 @@ import numpy as np
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast
-from amodal_ros.tracking.growing import added_part
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import move_points, or_none
 
@@ -26,7 +25,9 @@ _SAME = 0.5  # share of a mask that lies in that of another thing
 _NEAR = 0.08  # of the square root of its area: so far an object may grow or deform in a frame
 _MUCH = 0.1  # share of a mask: a part that is new and smaller is the object's
 _CREPT = 0.05  # likewise, that is new since the object was surely seen
-_AS_LIKE = 0.3  # of the margin of the rest: less have parts that were added
+_AS_LIKE = 0.3  # of the margin of the rest: less have parts that were added, up to that share
+_AS_LIKE_IF_MUCH = 0.6  # likewise, of more than that
+_LEAST_S = 1e-3  # between two frames
 _WHOLE = 0.3  # of what was visible at best: so large a part may be a thing by itself
 
 
@@ -67,7 +68,7 @@ def joined_thing(
         crept = likeness.unlike(beyond(visible, one.sure), visible)
         foreign = foreign | _much(crept, _CREPT * visible.area)
     if one.whole is not None:
-        foreign = foreign | grown_on(one.whole, visible - foreign, likeness)
+        foreign = foreign | _grown_on(one, visible - foreign, likeness)
     new = fresh if one.amodal is None else beyond(visible, one.visible | one.amodal)
     new = new - foreign
     if new.area >= _MUCH * visible.area:
@@ -77,19 +78,52 @@ def joined_thing(
     return or_none(foreign)
 
 
-def grown_on(shape: CroppedMask, visible: CroppedMask, likeness: Likeness) -> CroppedMask:
-    """What has been added to an object that was seen whole, and is less like it; empty: nothing.
-
-    Args:
-        shape: all of the object, as it was surely seen.
-        visible: what is said to be visible of it now.
-        likeness: of the frame to the object.
-    """
-    added = _much(added_part(shape, visible), _CREPT * visible.area)
+def _grown_on(one: Forecast, visible: CroppedMask, likeness: Likeness) -> CroppedMask:
+    """What was added to an object that was seen whole, and is less like it; empty: nothing."""
+    added = _much(one.added(visible), _CREPT * visible.area)
     if added.is_empty:
         return added
-    is_less = likeness.mean_margin(added) < _AS_LIKE * likeness.mean_margin(visible - added)
+    as_like = _AS_LIKE_IF_MUCH if added.area >= _MUCH * visible.area else _AS_LIKE
+    is_less = likeness.mean_margin(added) < as_like * likeness.mean_margin(visible - added)
     return added if is_less else added.empty(added.image_hw)
+
+
+def is_rather(
+    one: Forecast,
+    visible: CroppedMask,
+    likeness: Likeness,
+    others: Sequence[Forecast],
+    stamp_s: float,
+) -> bool:
+    """Whether a mask that may show a lost object rather shows another lost one, which is like it.
+
+    Of two things alike it is the one that must have moved less fast to be there, otherwise than
+    was expected of it.
+
+    Args:
+        one: of the object.
+        visible: the mask, not empty.
+        likeness: of the frame to the object.
+        others: of other objects.
+        stamp_s: time of the frame.
+    """
+    lost = [other for other in others if other.visible is None]
+    speed = _speed_to(one, visible, stamp_s)
+    return any(
+        _speed_to(other, visible, stamp_s) < speed
+        and other.track.memory is not None
+        and Likeness(likeness.surroundings, other.track.memory).shows(visible, lost=True)
+        for other in lost
+    )
+
+
+def _speed_to(one: Forecast, mask: CroppedMask, stamp_s: float) -> float:
+    """Pixels a second beside its forecast by which an object that is not seen came to a mask."""
+    if one.amodal is None or one.amodal.is_empty:
+        return math.inf
+    (x0, y0, x1, y1), (left, top, right, bottom) = one.amodal.box_xyxy, mask.box_xyxy
+    away = math.hypot(x0 + x1 - left - right, y0 + y1 - top - bottom) / 2
+    return away / max(stamp_s - one.track.trusted_s, _LEAST_S)
 
 
 def _much(part: CroppedMask, least: float) -> CroppedMask:

@@ -12,9 +12,9 @@ import numpy as np
 from amodal_ros.image.boxes import expand_boxes
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.answer import Outcome
-from amodal_ros.tracking.appearance import Likeness
+from amodal_ros.tracking.like_cells import reach_of
 from amodal_ros.tracking.search import GROWTH, found_place
-from amodal_ros.tracking.track import IDENTITY, compose, move_box
+from amodal_ros.tracking.track import IDENTITY, compose, move_box, or_none
 
 _MOSTLY = 0.85  # share of a visible mask within what looks like the object
 _FURTHER = 1.1  # no side of the next prompt is longer than the known one by more
@@ -48,11 +48,17 @@ class Sight:
         """
         visible, likeness = self.outcome.judgement.visible, self.outcome.likeness
         if not visible.is_empty:
+            answer = self.outcome.answer
+            if answer is not None and answer.added is not None:  # the model must find it again
+                visible = or_none(visible - answer.added) or visible
             box = expand_boxes([visible.box_xyxy], GROWTH)[0].astype(np.float64)
-            return box if likeness is None else _reaching(box, visible, likeness, self.known)
+            if likeness is None:
+                return box
+            reach = reach_of(likeness, visible, self.others)
+            return _reaching(box, visible, reach, likeness.surroundings.cell_px, self.known)
         if likeness is None:
             return None
-        place = found_place(likeness, self.known, self.others, self.foreign)
+        place = found_place(self.outcome, self.known, self.others, self.foreign)
         if place is not None and self.just_lost:  # it goes on as far
             place += np.tile(_middle(place) - _middle(self.outcome.expected_box), 2)
         return place
@@ -92,17 +98,27 @@ def _middle(box: np.ndarray) -> np.ndarray:
 
 
 def _reaching(
-    box: np.ndarray, visible: CroppedMask, likeness: Likeness, known: np.ndarray
+    box: np.ndarray,
+    visible: CroppedMask,
+    reach: np.ndarray,
+    cell_px: np.ndarray,
+    known: np.ndarray,
 ) -> np.ndarray:
     """A box (4,) about a visible mask, cut to what looks like the object, or grown to it.
 
     It is cut where much of the mask lies beyond: a hand that holds the object. It grows on no axis
     beyond the known length (2,).
+
+    Args:
+        box: (4,).
+        visible: the mask.
+        reach: (4,) see `reach_of`.
+        cell_px: (2,) original pixels of a cell.
+        known: (2,) width and height of the object.
     """
-    reach = likeness.reach(visible)
     if not reach.any():
         return box
-    inner = reach + np.tile(likeness.surroundings.cell_px, 2) * (-1, -1, 1, 1)
+    inner = reach + np.tile(cell_px, 2) * (-1, -1, 1, 1)
     if _share_in(visible, inner) < _MOSTLY:
         return np.concatenate([np.maximum(box[:2], inner[:2]), np.minimum(box[2:], inner[2:])])
     low, high = np.minimum(box[:2], reach[:2]), np.maximum(box[2:], reach[2:])

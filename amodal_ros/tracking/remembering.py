@@ -10,12 +10,14 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.answer import Outcome
-from amodal_ros.tracking.appearance import LEARNT_CELLS, Likeness, Memory
+from amodal_ros.tracking.appearance import LEARNT_CELLS, Likeness
 from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.growing import added_part
 from amodal_ros.tracking.learning import PendingMemory
+from amodal_ros.tracking.look_memory import Memory
 from amodal_ros.tracking.origins import beyond
 from amodal_ros.tracking.place import NextPlace, Sight
+from amodal_ros.tracking.staying import Pixels
 from amodal_ros.tracking.track import SureSight, Track, move_box, or_none
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
@@ -89,7 +91,7 @@ def remembered(
         detected = not plan.coasting[row]
         passed_over = detected and (track.detections + track.track_id) % _LOOK_EVERY > 0
         if track.memory is None or not passed_over:
-            _take_in_look(track, outcome, stamp_s, detected)
+            _take_in_look(track, outcome, plan, detected)
     elif not judgement.confirmed and 0 < track.missed <= _COVERS:
         track.memory = _behind(track.memory, outcome)
     known = np.maximum(track.extent, _sides(track))
@@ -115,7 +117,7 @@ def remembered(
     return track
 
 
-def _take_in_look(track: Track, outcome: Outcome, stamp_s: float, detected: bool) -> None:
+def _take_in_look(track: Track, outcome: Outcome, plan: TrackPlan, detected: bool) -> None:
     """What an object looks like, and when it was surely seen, after a mask of it was trusted.
 
     What is seen of an object that is detected counts as much as all sights that were passed over.
@@ -128,14 +130,16 @@ def _take_in_look(track: Track, outcome: Outcome, stamp_s: float, detected: bool
         known = PendingMemory.of(likeness.known)
         likeness = Likeness(likeness.surroundings, known.before)
     before = track.sure
-    track.sure = _surely_seen(before, outcome, likeness, stamp_s)
+    track.sure = _surely_seen(before, outcome, likeness, plan)
     if around is None or visible.is_empty:
         return
     if track.memory is None or likeness is None:
         look = around.view(visible).look
         track.memory = None if look is None else Memory.of(look)
     elif known is None:
-        track.memory = likeness.learnt(visible, 1)
+        added = None if outcome.answer is None else outcome.answer.added
+        if added is None or added.area < _LITTLE * visible.area:  # else it may be another thing
+            track.memory = likeness.learnt(visible, 1)
     elif track.sure is not before:
         track.memory = known.learnt(likeness, visible, _LOOK_EVERY)
     else:
@@ -143,7 +147,7 @@ def _take_in_look(track: Track, outcome: Outcome, stamp_s: float, detected: bool
 
 
 def _surely_seen(
-    known: SureSight | None, outcome: Outcome, likeness: Likeness | None, stamp_s: float
+    known: SureSight | None, outcome: Outcome, likeness: Likeness | None, plan: TrackPlan
 ) -> SureSight | None:
     """When the object was surely seen last.
 
@@ -154,16 +158,16 @@ def _surely_seen(
         known: the last one before this frame; None: there was none.
         outcome: of this frame.
         likeness: of this frame to the object; None: nothing is known.
-        stamp_s: of this frame.
+        plan: of this frame.
     """
     judgement, answer, visible = outcome.judgement, outcome.answer, outcome.judgement.visible
     if outcome.surroundings is None or visible.is_empty or judgement.drifted:
         return known
     whole = visible.area >= _WHOLE * judgement.amodal.area
-    if known is not None and stamp_s - known.stamp_s < _LONG_S:
+    if known is not None and plan.stamp_s - known.stamp_s < _LONG_S:
         joined = answer is not None and answer.joined is not None
         is_less = known.is_whole and not whole
-        if joined or is_less or likeness is None or stamp_s - known.stamp_s < _SURE_S:
+        if joined or is_less or likeness is None or plan.stamp_s - known.stamp_s < _SURE_S:
             return known
         if likeness.share(visible) < LEARNT_CELLS:
             return known
@@ -172,7 +176,8 @@ def _surely_seen(
             return known
         if known.is_whole and not added_part(known.mask_now, visible, 1.0).is_empty:
             return known
-    return SureSight(visible, whole, stamp_s)
+    pixels = None if plan.scene is None else Pixels.of(plan.scene, visible)
+    return SureSight(visible, whole, plan.stamp_s, pixels)
 
 
 def _behind(

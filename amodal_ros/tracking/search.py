@@ -11,7 +11,7 @@ import numpy as np
 from amodal_ros.image.boxes import box_iou, expand_boxes
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.answer import Outcome
-from amodal_ros.tracking.appearance import Likeness
+from amodal_ros.tracking.like_cells import places_of
 from amodal_ros.tracking.types import TrackPlan
 from amodal_ros.types import AmodalPrediction
 
@@ -60,7 +60,7 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
         sides = forecast.boxes_xyxy[2, 2:] - forecast.boxes_xyxy[2, :2]
         known = np.maximum(forecast.track.extent, sides)
         foreign = outcome.judgement.foreign or forecast.foreign
-        place = found_place(outcome.likeness, known, seen, foreign)
+        place = found_place(outcome, known, seen, foreign)
         if place is None or forecast.track.missed >= _PATIENCE:
             continue
         height, width = plan.image_hw
@@ -74,7 +74,7 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
 
 
 def found_place(
-    likeness: Likeness,
+    outcome: Outcome,
     known: np.ndarray,
     others: Sequence[CroppedMask],
     foreign: CroppedMask | None = None,
@@ -82,13 +82,19 @@ def found_place(
     """Box (4,) float64 of the likeliest place of an object; None: there is none.
 
     Args:
-        likeness: of what is around the place where it was looked for.
+        outcome: of the look at where it should be; its likeness is known.
         known: (2,) width and height of the object.
         others: what is visible of other objects.
         foreign: a thing like it that was told apart; None: there is none.
     """
+    answer = outcome.answer
+    if answer is None or answer.likeness is None:
+        return None
+    left = None if answer.staying is None else answer.staying.box_without(others)
+    if left is not None:
+        return expand_boxes([left], GROWTH)[0].astype(np.float64)
     taken = others if foreign is None else [*others, foreign]
-    for box in likeness.places(others):
+    for box in places_of(answer.likeness, others):
         area = float((box[2:] - box[:2]).prod() / max(known.prod(), 1.0))
         if _LEAST_AREA <= area <= _MOST_AREA and not any(_fills(one, box) for one in taken):
             return expand_boxes([box], GROWTH)[0].astype(np.float64)

@@ -22,8 +22,9 @@ from amodal_ros.image.boxes import check_boxes
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.inference.prompts import check_points_inside
 from amodal_ros.object_memory import ObjectMemory
-from amodal_ros.tracking.appearance import Memory
 from amodal_ros.tracking.learning import PendingMemory
+from amodal_ros.tracking.look_memory import Memory
+from amodal_ros.tracking.staying import Pixels
 from amodal_ros.types import PointPrompt
 
 if TYPE_CHECKING:
@@ -124,12 +125,14 @@ class SureSight:
         mask: what was visible then.
         is_whole: it was all of the object.
         stamp_s: when.
+        pixels: under the mask; None: not known.
         motion: (2, 3), the object's since.
     """
 
     mask: CroppedMask
     is_whole: bool
     stamp_s: float
+    pixels: Pixels | None = None
     motion: np.ndarray = field(default_factory=IDENTITY.copy)
 
     @property

@@ -9,7 +9,9 @@ import pytest
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.object_features import ObjectFeatures
-from amodal_ros.tracking.appearance import Likeness, Memory
+from amodal_ros.tracking.appearance import Likeness
+from amodal_ros.tracking.like_cells import places_of, reach_of
+from amodal_ros.tracking.look_memory import Memory
 from amodal_ros.tracking.scene import SceneView
 from amodal_ros.tracking.surroundings import Surroundings
 from tests.tracking.tracker_support import Box, filled
@@ -184,7 +186,7 @@ def test_colours_do_not_find_a_lost_object() -> None:
     assert likeness is not None
     assert likeness.share(mask(BOX)) > 0.9
     assert likeness.share(mask(BOX), lost=True) < 0.2
-    assert not likeness.places()
+    assert not places_of(likeness)
 
 
 def painted(
@@ -225,7 +227,7 @@ def test_places_are_where_cells_look_like_it() -> None:
     around = surroundings({(50, 36, 66, 54): OBJECT, second: OBJECT, (60, 22, 70, 30): HAND})
     likeness = Likeness.of(around, known())
     assert likeness is not None
-    places = [box.round().astype(int).tolist() for box in likeness.places()]
+    places = [box.round().astype(int).tolist() for box in places_of(likeness)]
     assert sorted(places) == [list(second), [50, 36, 66, 54]]
 
 
@@ -233,8 +235,8 @@ def test_a_mask_that_was_cut_off_reaches_to_what_is_joined_to_it() -> None:
     around = surroundings({(40, 30, 66, 50): OBJECT, (32, 22, 36, 58): OBJECT})
     likeness = Likeness.of(around, known())
     assert likeness is not None
-    assert likeness.reach(mask((44, 32, 52, 48))).tolist() == [40, 30, 66, 50]
-    assert not likeness.reach(mask((60, 52, 68, 58))).any()
+    assert reach_of(likeness, mask((44, 32, 52, 48))).tolist() == [40, 30, 66, 50]
+    assert not reach_of(likeness, mask((60, 52, 68, 58))).any()
 
 
 def test_memory_keeps_the_first_view_and_follows_slowly() -> None:

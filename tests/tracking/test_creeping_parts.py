@@ -6,13 +6,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.answer import Answer
-from amodal_ros.tracking.appearance import Likeness, Memory
+from amodal_ros.tracking.answer import Answer, Outcome
+from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.judgement import judge_coasting
+from amodal_ros.tracking.like_cells import places_of, reach_of
+from amodal_ros.tracking.look_memory import Memory
 from amodal_ros.tracking.origins import joined_thing
+from amodal_ros.tracking.place import Sight
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.settings import TrackerConfig
 from amodal_ros.tracking.track import IDENTITY, SureSight, Track
@@ -79,6 +83,23 @@ def test_what_was_added_to_a_whole_object_is_cut_off_though_it_is_half_alike() -
     as_like = Likeness.of(surroundings({BOX: OBJECT, sleeve: OBJECT}), looks.known())
     assert as_like is not None
     assert joined_thing(seen, whole, as_like, SceneMotion.unknown()) is None  # it is its own
+
+
+def test_the_more_was_added_the_more_it_must_be_like_the_object() -> None:
+    much, little = (46, 14, 56, 30), (46, 24, 52, 30)  # 29 and 8 % of the mask
+    sleeve = OBJECT + 0.8 * np.eye(8, dtype=np.float32)[4]
+    for part, vector, stays in (
+        (much, sleeve, False),
+        (little, sleeve, True),
+        (much, OBJECT, True),
+    ):
+        likely = Likeness.of(surroundings({BOX: OBJECT, part: vector}), looks.known())
+        assert likely is not None
+        whole = mask(BOX) | mask(part)
+        seen = expected(whole, sure=mask(BOX))
+        found = joined_thing(seen, whole, likely, SceneMotion.unknown())
+        assert not seen.added(whole).is_empty
+        assert (found is None) == stays
 
 
 def test_a_lost_object_is_found_without_the_hand_that_holds_it() -> None:
@@ -149,6 +170,16 @@ def test_the_decoders_part_of_an_object_that_was_seen_whole_is_not_all_of_it() -
         assert judge_coasting(one, [], TrackerConfig()).amodal.area == area
 
 
+def test_the_decoder_takes_what_comes_before_an_object_for_a_part_of_it() -> None:
+    left = (40, 30, 54, 50)
+    for raw, area in (
+        ((40, 28, 64, 52), 400),  # larger than all of it
+        ((40, 30, 60, 51), 420),  # as large
+    ):
+        one = replace(answer(mask(left), mask(raw), mask(BOX)), expected_visible=mask(left))
+        assert judge_coasting(one, [], TrackerConfig()).amodal.area == area
+
+
 def test_what_is_known_to_be_behind_a_hand_stays_when_the_hand_is_cut_off() -> None:
     hand = mask((40, 2, 60, 36))
     grown = mask((39, 4, 61, 30))
@@ -164,8 +195,61 @@ def test_a_place_does_not_reach_over_another_object_like_it() -> None:
     around = surroundings({here: OBJECT, twin: OBJECT}, box=(40, 20, 80, 60))
     found = Likeness.of(around, looks.known())
     assert found is not None
-    assert max(box[2] for box in found.places()) > 70
-    assert max(box[2] for box in found.places([mask(twin)])) < 64
+    assert max(box[2] for box in places_of(found)) > 70
+    assert max(box[2] for box in places_of(found, [mask(twin)])) < 64
+    assert reach_of(found, mask(here))[2] > 70
+    assert reach_of(found, mask(here), [mask(twin)])[2] < 64
+    known = replace(answer(mask(here), mask(here), None), likeness=found)
+    seen = Outcome(judge_coasting(known, [], TrackerConfig()), known, around, np.zeros(4))
+    for others, right in (([], 75), ([mask(twin)], 61)):
+        box = Sight(seen, np.array([40.0, 20.0]), False, others, None).box
+        assert box is not None
+        assert box[2] == pytest.approx(right, abs=3)
+
+
+def test_the_rim_of_another_object_like_it_is_no_place() -> None:
+    """Rims are joined all around it: a place that goes around would be twice too large."""
+    here, twin = (40, 20, 50, 30), (50, 20, 74, 56)
+    around = surroundings({here: OBJECT, twin: OBJECT}, box=(40, 20, 80, 60))
+    found = Likeness.of(around, looks.known())
+    assert found is not None
+    inner = mask((51, 21, 73, 55))  # what the model says of it ends within
+    (place,) = places_of(found, [inner])
+    assert place[2] < 56
+    assert place[3] < 36
+
+
+def test_the_next_prompt_does_not_grow_by_what_was_added_to_a_whole_object() -> None:
+    """The model must find it again by itself."""
+    sleeve, both = (46, 14, 56, 30), mask(BOX) | mask((46, 14, 56, 30))
+    around = surroundings({BOX: OBJECT, sleeve: OBJECT})
+    alike = Likeness.of(around, looks.known())
+    known = replace(answer(both, both, mask(BOX)), likeness=alike)
+    for added, top in ((mask(sleeve), 28), (None, 12)):
+        told = replace(known, added=added)
+        judgement = judge_coasting(told, [], TrackerConfig())
+        outcome = Outcome(judgement, told, around, np.array(BOX, float))
+        box = Sight(outcome, np.array([20.0, 20.0]), False, [], None).box
+        assert box is not None
+        assert box[1] == pytest.approx(top, abs=3)
+
+
+def test_the_look_of_a_whole_object_is_not_learnt_with_what_was_added_to_it() -> None:
+    for sleeve, learns in ((5, False), (0, True)):
+        tracker = AmodalTracker()
+        tracker.add_object(AT)
+        x0, y0, x1, y1 = AT
+        for frame in range(3):
+            top = y0 - 3 * sleeve if frame == 2 else y0
+            picture = np.broadcast_to(TABLE, (*HW, 8)).copy()
+            picture[top:y1, x0:x1] = picture[y0:y1, x0:x1] = OBJECT
+            one_thing = np.where(filled(AT, HW) | filled((x0 + 5, top, x1 - 5, y1), HW), 0, -1)
+            before = [track.memory for track in tracker._tracks.values()]
+            plan = tracker.plan(Detections.empty(), frame / 10, HW)
+            wide = np.array([[x0 - 5, y0 - 20, x1 + 5, y1 + 2]], np.float32)
+            tracker.update(plan, predicted(wide, picture, one_thing))
+        (track,) = tracker._tracks.values()
+        assert (track.memory is not before[0]) == learns
 
 
 def test_a_hand_that_creeps_in_over_many_frames_stays_out() -> None:

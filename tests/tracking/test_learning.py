@@ -8,8 +8,9 @@ import pickle
 import numpy as np
 import pytest
 
-from amodal_ros.tracking.appearance import Likeness, Memory
+from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.learning import PendingMemory
+from amodal_ros.tracking.look_memory import Memory
 from amodal_ros.tracking.surroundings import Surroundings
 from tests.tracking.test_appearance import BOX, HAND, OBJECT, known, mask, surroundings
 from tests.tracking.test_tracker_looks import AT, Scene

@@ -11,11 +11,13 @@ import pytest
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast, forecast
-from amodal_ros.tracking.origins import is_another, joined_thing
+from amodal_ros.tracking.look_memory import Memory
+from amodal_ros.tracking.origins import is_another, is_rather, joined_thing
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import IDENTITY, Track
+from amodal_ros.types import AmodalPrediction, Detections
 from tests.tracking import test_appearance as looks
-from tests.tracking.test_tracker_looks import AT, HW, OBJECT, Scene, moved
+from tests.tracking.test_tracker_looks import AT, HW, OBJECT, TABLE, Scene, moved, predicted
 from tests.tracking.tracker_support import Box, filled
 
 TWIN = moved(AT, 26)
@@ -119,3 +121,53 @@ def test_a_large_new_part_must_have_the_objects_colours(monkeypatch: pytest.Monk
     assert joined(OBJECT, SceneMotion.unknown(), believed=True) is not None
     monkeypatch.setattr(Likeness, "colours", lambda self, look: 0.9)
     assert joined(OBJECT, SceneMotion.unknown(), believed=True) is None
+
+
+def test_of_two_lost_things_alike_the_nearer_one_is_found() -> None:
+    """One rested, the other went to the left when it was seen last, 0.2 s before."""
+    around = looks.surroundings({looks.BOX: OBJECT})
+    likeness, found = Likeness.of(around, looks.known()), looks.mask(looks.BOX)
+    assert likeness is not None
+
+    def lost(place: Box, since_s: float, vector: np.ndarray | None = OBJECT) -> Forecast:
+        track = Track(0, "", "", 1.0, 0.0, -since_s, np.array(place, float))
+        track.shape, track.missed = looks.mask(place), 2
+        if vector is not None:
+            look = looks.surroundings({looks.BOX: vector}).view(found).look
+            track.memory = None if look is None else Memory.of(look)
+        return forecast(track, SceneMotion.unknown(), IDENTITY, 0.0, looks.HW, np.zeros(2))
+
+    near, far = moved(looks.BOX, 10), moved(looks.BOX, -30)
+    rested, gone = lost(far, 0.1), lost(near, 0.3)
+    assert is_rather(rested, found, likeness, [gone], 0.0)
+    assert not is_rather(gone, found, likeness, [rested], 0.0)
+    assert not is_rather(rested, found, likeness, [lost(far, 0.05)], 0.0)  # as far, in less time
+    assert not is_rather(rested, found, likeness, [lost(near, 0.3, looks.HAND)], 0.0)  # unlike
+    assert not is_rather(rested, found, likeness, [lost(near, 0.3, None)], 0.0)
+    gone.track.seen = found
+    seen = forecast(gone.track, SceneMotion.unknown(), IDENTITY, 0.0, looks.HW, np.zeros(2))
+    assert not is_rather(rested, found, likeness, [seen], 0.0)  # it is not lost
+
+
+def test_a_lost_object_is_not_found_at_the_place_of_another_lost_one_like_it() -> None:
+    """The model shows the other one in its wide prompt, and a hand in the other's own."""
+    gone = moved(AT, 60)
+    for objects, taken in (([AT, gone], False), ([AT], True)):
+        scene = Scene()
+        for box in objects:
+            scene.tracker.add_object(box)
+        for _ in range(3):
+            scene.show([(AT, OBJECT), (gone, OBJECT)])
+        for _ in range(2):  # hands come before both
+            scene.show([((50, 30, 90, 80), looks.HAND), ((110, 30, 150, 80), looks.HAND)])
+        plan = scene.tracker.plan(Detections.empty(), 0.6, HW)
+        masks = np.stack([filled(box, HW) for box in [gone, (110, 30, 118, 80)][: len(objects)]])
+        picture = np.broadcast_to(TABLE, (*HW, 8)).copy()
+        for (x0, y0, x1, y1), vector in (((50, 30, 90, 80), looks.HAND), (gone, OBJECT)):
+            picture[y0:y1, x0:x1] = vector
+        features = predicted(plan.boxes_xyxy, picture, np.zeros(HW, int)).features
+        answer = AmodalPrediction.from_masks(
+            masks, masks, np.full(len(masks), 0.9, np.float32), {}, features
+        )
+        found = scene.tracker.update(plan, answer)
+        assert found[0].coasting != taken
