@@ -19,8 +19,8 @@ _BOX_INSIDE = 0.7
 _ROOM = 1.5  # by how much that box is enlarged: a hidden object may be some way off
 _FILLED = 0.25
 # A box about several objects: least share of each inside, most IoU of two of them, least IoU of
-# the box with the one about them.
-_HELD, _APART, _ABOUT = 0.75, 0.3, 0.6
+# the box with the one about them, and by how much that is more than with any single one of them.
+_HELD, _APART, _ABOUT, _BETTER = 0.75, 0.3, 0.6, 0.1
 _PREFERENCE = 0.1  # of IoU, for a track that rests on many boxes
 _REPEATED = 0.4  # least IoU of two boxes of one object
 
@@ -107,9 +107,11 @@ def associate(
 def hold_several(detections: Detections, candidates: Sequence[TrackCandidate]) -> np.ndarray:
     """(N,) bool: which boxes, without an identity, are drawn about several known objects at once.
 
-    Such a box says nothing that is not known, and no mask should be made of it.
+    Such a box says nothing that is not known, and no mask should be made of it. The box of a tray
+    holds what lies on it, too, but it fits the tray alone as well.
     """
-    visible = np.array([one.boxes_xyxy[1] for one in candidates], np.float32).reshape(-1, 4)
+    known = np.array([one.boxes_xyxy[:2] for one in candidates], np.float32).reshape(-1, 4)
+    visible = known[1::2]
     visible = visible[(visible[:, 2:] > visible[:, :2]).all(axis=1)]
     held = _shares_inside(visible, detections.boxes_xyxy) >= _HELD
     found = np.zeros(len(detections), bool)
@@ -119,7 +121,9 @@ def hold_several(detections: Detections, candidates: Sequence[TrackCandidate]) -
         inside, box = visible[held[:, row]], detections.boxes_xyxy[row]
         about = np.append(inside[:, :2].min(axis=0), inside[:, 2:].max(axis=0))
         apart = box_iou(inside, inside)[np.triu_indices(len(inside), 1)].max() <= _APART
-        found[row] = apart and box_iou([about], [box])[0, 0] >= _ABOUT
+        together = float(box_iou([about], [box])[0, 0])
+        single = float(box_iou(known, [box]).max())  # as it was found last, or is seen
+        found[row] = apart and together >= max(_ABOUT, single + _BETTER)
     return found
 
 

@@ -98,6 +98,23 @@ def test_box_about_several_known_objects_says_nothing() -> None:
     assert not hold_several(Detections.from_boxes([(9, 9, 31, 41)]), twice).any()
 
 
+def test_the_box_of_a_tray_is_its_own_whatever_lies_on_it() -> None:
+    def candidate(track_id: int, *boxes: tuple[float, ...]) -> TrackCandidate:
+        return TrackCandidate(track_id, "", np.array([*boxes, boxes[-1]], np.float32))
+
+    tray, cup, spoon = (0, 0, 100, 60), (10, 5, 40, 40), (50, 10, 90, 30)
+    box = Detections.from_boxes([(1, 0, 100, 61)])
+    on_it = [candidate(1, cup, cup), candidate(2, spoon, spoon)]
+    assert not hold_several(box, [candidate(0, tray, tray), *on_it]).any()
+    fragment = (0, 40, 100, 60)  # what is seen of it was cut out wrongly
+    assert not hold_several(box, [candidate(0, tray, fragment), *on_it]).any()
+    near = [
+        candidate(0, (0, 0, 60, 60), (0, 0, 60, 60)),
+        candidate(1, (62, 0, 100, 60), (62, 0, 100, 60)),
+    ]
+    assert hold_several(box, near).all()
+
+
 def test_second_box_of_an_object_begins_nothing() -> None:
     a, near, far = (10, 10, 30, 40), (12, 12, 32, 40), (60, 10, 80, 40)
     boxes = Detections.from_boxes([a, near, far], scores=[0.9, 0.8, 0.7])
