@@ -41,15 +41,19 @@ class ClipOrderScore:
     Attributes:
         order: of the pairs of each frame.
         changes: from one frame to the next, of the order of two tracks.
+        visible_iou: of each object in each frame, what is seen of it by the graph with the truth.
     """
 
     order: OrderScore = field(default_factory=OrderScore)
     changes: int = 0
+    visible_iou: list[float] = field(default_factory=list)
     _fronts: dict[frozenset[int], int] = field(default_factory=dict)
 
     def add(self, scene: OcclusionScene, track_ids: Sequence[int], graph: OcclusionGraph) -> None:
         """Count a frame; tracks and the graph's objects are in the scene's order."""
         self.order.add(scene, graph)
+        for seen, true in zip(graph.visible, scene.visible, strict=True):
+            self.visible_iou.append(seen.iou(CroppedMask.of(true)))
         fronts = {frozenset((one.front, one.back)): one.front for one in graph.pairs}
         for pair in scene.pairs:
             front = fronts.get(frozenset((pair.front, pair.back)))
@@ -64,8 +68,9 @@ class ClipOrderScore:
         self._fronts.clear()
 
     def as_dict(self) -> dict[str, Any]:
-        """Those of the order, and the changes."""
-        return {**self.order.as_dict(), "changes": self.changes}
+        """Those of the order, the changes, and the mean IoU of what is seen, in percent."""
+        seen = round(100 * float(np.mean(self.visible_iou)), 2) if self.visible_iou else None
+        return {**self.order.as_dict(), "changes": self.changes, "visible_iou": seen}
 
 
 def measure_clips(

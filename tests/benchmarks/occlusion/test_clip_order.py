@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from amodal_ros.types import AmodalPrediction
@@ -68,6 +69,10 @@ def test_earlier_images_mend_one_that_is_wrong(tmp_path: Path) -> None:
     assert (alone["pairs"], remembered["pairs"]) == (FRAMES, FRAMES)
     assert (scores[ALONE].order.right, alone["changes"]) == (FRAMES - 1, 2)
     assert (scores[REMEMBERED].order.right, remembered["changes"]) == (FRAMES, 0)
+    # Of the wrong frame: a strip of 6 of 60 columns, and 14 that both claim.
+    wrong = (54 / 60 + 50 / 70) / 2
+    assert alone["visible_iou"] == pytest.approx(100 * (FRAMES - 1 + wrong) / FRAMES, abs=3)
+    assert remembered["visible_iou"] > alone["visible_iou"]
 
 
 def test_of_two_the_one_that_is_seen_in_the_overlap_lies_in_front() -> None:
