@@ -57,7 +57,8 @@ def prepare(root: Path, kind: str) -> None:
         messages.result()
         if kind == "test":
             browser.provide(env)
-        activation.write(env, rendering.provide(env) if kind == "test" else None)
+            rendering.keep(env, rendering.provide(env))
+        activation.write(env, rendering.kept(env))
     say(f"Environment ready after {time.monotonic() - start:.1f} s")
 
 

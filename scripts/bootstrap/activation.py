@@ -21,7 +21,7 @@ def write(env: Environment, opengl: OpenGl | None) -> None:
 
     Args:
         env: The finished environment.
-        opengl: What the rendering tests draw with; None: nothing, or not asked for.
+        opengl: What the rendering tests draw with; None: nothing, or never looked for.
 
     Raises:
         BootstrapError: the message packages are not where they were built.

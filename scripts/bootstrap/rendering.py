@@ -7,6 +7,7 @@ user may install. What cannot be had is said, and the tests that need it are ski
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ FURNITURE = Path("/usr/share/sweethome3d/furniture")
 FURNITURE_VARIABLE = "SWEETHOME3D_FURNITURE"
 _PROBE = "import mujoco; c = mujoco.GLContext(8, 8); c.make_current(); c.free()"
 _PROBE_S = 60
+_KEPT = "opengl.json"  # in the workspace
 # Debian and Ubuntu have OSMesa until Mesa 25.1, and the other three from then on, too.
 _OPENGL_PACKAGES = (("libosmesa6",), ("libegl1", "libegl-mesa0", "libopengl0"))
 
@@ -53,6 +55,26 @@ def provide(env: Environment) -> OpenGl | None:
     ):
         say_skipped("Tests that render furniture", furniture)
     return opengl
+
+
+def keep(env: Environment, opengl: OpenGl | None) -> None:
+    """Notes what `provide` found, for a later `scripts/demo`, which does not look for it."""
+    libraries = None if opengl is None or opengl.libraries is None else str(opengl.libraries)
+    platform = None if opengl is None else opengl.platform
+    text = json.dumps({"platform": platform, "libraries": libraries})
+    (env.workspace / _KEPT).write_text(text + "\n", encoding="utf-8")
+
+
+def kept(env: Environment) -> OpenGl | None:
+    """What was found last; None: nothing, or it is gone."""
+    try:
+        found = json.loads((env.workspace / _KEPT).read_text(encoding="utf-8"))
+        platform, libraries = found["platform"], found["libraries"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if platform is None or (libraries is not None and not Path(libraries).is_dir()):
+        return None
+    return OpenGl(str(platform), None if libraries is None else Path(libraries))
 
 
 def has_furniture(environ: Mapping[str, str]) -> bool:

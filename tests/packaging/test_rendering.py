@@ -195,3 +195,20 @@ def test_models_elsewhere(machine: Machine, tmp_path: Path) -> None:
     assert not rendering.has_furniture(environ)
     (tmp_path / "unpacked").mkdir()
     assert rendering.has_furniture(environ)
+
+
+def test_what_draws_is_kept_for_a_later_demo(machine: Machine, tmp_path: Path) -> None:
+    machine.env.workspace.mkdir(exist_ok=True)
+    assert rendering.kept(machine.env) is None
+    libraries = tmp_path / "lavavu osmesa.libs"
+    libraries.mkdir()
+    for opengl in (OpenGl("osmesa", libraries), OpenGl("egl")):
+        rendering.keep(machine.env, opengl)
+        assert rendering.kept(machine.env) == opengl
+    rendering.keep(machine.env, OpenGl("osmesa", libraries))
+    libraries.rmdir()
+    assert rendering.kept(machine.env) is None
+    rendering.keep(machine.env, None)
+    assert rendering.kept(machine.env) is None
+    (machine.env.workspace / "opengl.json").write_text("[]", encoding="utf-8")
+    assert rendering.kept(machine.env) is None
