@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import defaultdict
 from itertools import pairwise
@@ -234,6 +236,24 @@ def test_looks_in_a_thread() -> None:
     assert spent_s >= 0
     assert not looks.ready(0.0)
     looks.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_looks_give_way_to_answers() -> None:
+    looks, found = ThreadLooks(), list[int]()
+    plan = AmodalTracker().plan(Detections.empty(), 0.0, HW)
+    empty = Looked(plan, AmodalPrediction.empty(HW), 0)
+
+    def look() -> Looked:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return empty
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    looks.start(look)
+    looks.collect()
+    looks.close()
+    assert found[0] > before or before == 19  # there is none lower
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
 def test_a_second_look_counts_and_is_left_out_where_it_does_not_fit() -> None:
