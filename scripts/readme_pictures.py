@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from PIL import Image
 
 from amodal_ros.annotations.amodal_coco import load_annotations
 from amodal_ros.loading import EngineOptions, load_predictor
+from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.ros.convert.box_plan import plan_from_annotations
 from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO
 from amodal_ros.ros.outputs.overlay import draw_masks, object_colour
@@ -39,7 +41,7 @@ Answer = tuple[np.ndarray, Sequence[TrackedObject]]
 def answers() -> Iterator[Answer]:
     """Each frame (H, W, 3) uint8 RGB of the clip with its objects."""
     predictor = load_predictor(options=EngineOptions("onnxruntime"))
-    tracker = AmodalTracker()
+    tracker, memory = AmodalTracker(), OcclusionMemory()
     boxes = plan_from_annotations(load_annotations(CLIP_ANNOTATIONS))
     video = cv2.VideoCapture(str(CLIP_VIDEO))
     for frame in sorted(boxes.frames):
@@ -61,7 +63,17 @@ def answers() -> Iterator[Answer]:
         if again is not None:
             second = predictor.predict(features, again.boxes_xyxy)
             plan, given = again.plan, again.joined(given, second)
-        yield rgb, tracker.update(plan, given)
+        yield rgb, _published(tracker.update(plan, given), memory, frame / FRAMES_PER_SECOND)
+
+
+def _published(
+    objects: Sequence[TrackedObject], memory: OcclusionMemory, stamp_s: float
+) -> list[TrackedObject]:
+    """The objects as the node publishes them: no two see the same pixel."""
+    found = [one for one in objects if not one.amodal.is_empty]
+    visible, amodal = [one.visible for one in found], [one.amodal for one in found]
+    graph = memory.graph([one.track_id for one in found], visible, amodal, stamp_s)
+    return [replace(one, visible=seen) for one, seen in zip(found, graph.visible, strict=True)]
 
 
 def drawn(rgb: np.ndarray, objects: Sequence[TrackedObject], *, amodal: bool) -> np.ndarray:
