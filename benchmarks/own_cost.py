@@ -24,6 +24,7 @@ import numpy as np
 
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
+from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.reporting import mark, markdown_table, put_block, summarise
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
@@ -127,17 +128,20 @@ def run(objects: int, frames: int, hw: tuple[int, int]) -> list[dict[str, float]
 
     from amodal_ros.ros.convert.images import image_to_rgb, rgb_to_image
     from amodal_ros.ros.convert.masks import encode_masks
+    from amodal_ros.ros.convert.stamps import ns_to_stamp
 
     manifest = load_manifest(default_model_dir())
-    engine, mosaic, tracker = StandIn(manifest), Mosaic(objects), AmodalTracker()
+    engine, mosaic = StandIn(manifest), Mosaic(objects)
+    tracker, memory = AmodalTracker(), OcclusionMemory()
     predictor = AmodalPredictor(manifest, engine, max_batch=2, ask_twice=True)
     scale = np.tile(np.array(hw[::-1]) / mosaic.hw[::-1], 2)
 
     def answer(rgb: np.ndarray, plan: TrackPlan) -> AmodalPrediction:
         return predictor.predict(predictor.encode(rgb), plan.boxes_xyxy, plan.prior_masks)
 
-    def message(objects: Sequence[TrackedObject]) -> bytes:
-        return serialize_message(encode_masks(objects, Header(), hw).message)
+    def message(objects: Sequence[TrackedObject], number: int) -> bytes:
+        header = Header(stamp=ns_to_stamp(round(number / FPS * 1e9)))
+        return serialize_message(encode_masks(objects, header, hw, memory=memory).message)
 
     rows = []
     for number in range(frames + WARM_FRAMES):
@@ -152,7 +156,7 @@ def run(objects: int, frames: int, hw: tuple[int, int]) -> list[dict[str, float]
         watch.time("plan", getattr, plan, "prior_masks")  # made when they are first asked for
         prediction = watch.time("predictor", answer, rgb, plan)
         tracked = watch.time("update", tracker.update, plan, prediction)
-        watch.time("message", message, tracked)
+        watch.time("message", message, tracked, number)
         rows.append(watch.stages_ms)
     return rows[WARM_FRAMES:]
 

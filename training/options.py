@@ -24,6 +24,7 @@ def add_options(
     leave_out: Collection[str] = (),
     names: Mapping[str, str] | None = None,
     required: bool = True,
+    defaults: Mapping[str, Any] | None = None,
 ) -> None:
     """Add an option for each field of a dataclass.
 
@@ -36,6 +37,7 @@ def add_options(
         leave_out: fields without an option.
         names: option names, without dashes, of fields whose option is not called as they are.
         required: fields without a default have to be given.
+        defaults: of fields whose default is not the class's.
 
     Raises:
         TypeError: a field is of a kind that no option can have.
@@ -46,14 +48,15 @@ def add_options(
             continue
         name = (names or {}).get(field.name, field.name.replace("_", "-"))
         kind = _kind(hints[field.name])
-        has_default = field.default is not dataclasses.MISSING
+        default = (defaults or {}).get(field.name, field.default)
+        has_default = default is not dataclasses.MISSING
         text = said.get(field.name, "").replace("%", "%%")
-        if kind.get("action") is None and has_default and field.default is not None:
-            text += f" ({_shown(field.default)})"
+        if kind.get("action") is None and has_default and default is not None:
+            text += f" ({_shown(default)})"
         parser.add_argument(
             f"--{name}",
             dest=field.name,
-            default=field.default if has_default else None,
+            default=default if has_default else None,
             required=required and not has_default,
             help=text,
             **kind,

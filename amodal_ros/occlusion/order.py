@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 
 class Ordered(Protocol):
@@ -73,17 +75,15 @@ def layers(count: int, pairs: Sequence[Ordered]) -> np.ndarray:
 
 def cycles(count: int, pairs: Sequence[Ordered]) -> tuple[tuple[int, ...], ...]:
     """Groups of objects of which each lies in front of each other, by way of others too."""
-    reached = [1 << index for index in range(count)]  # bits: all that lie behind, by any way
-    for pair in pairs:
-        reached[pair.front] |= 1 << pair.back
-        if pair.mutual:
-            reached[pair.back] |= 1 << pair.front
-    for between in range(count):
-        for index in range(count):
-            if reached[index] >> between & 1:
-                reached[index] |= reached[between]
-    # Those that reach one another reach the same objects; the contrary holds, too.
-    groups: dict[int, list[int]] = {}
-    for index, behind in enumerate(reached):
-        groups.setdefault(behind, []).append(index)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+    edges = [(pair.front, pair.back) for pair in pairs]
+    edges += [(pair.back, pair.front) for pair in pairs if pair.mutual]
+    if not edges:
+        return ()
+    fronts, backs = np.array(edges).T
+    graph = coo_matrix((np.ones(len(edges), np.int8), (fronts, backs)), (count, count))
+    number, labels = connected_components(graph, connection="strong")
+    if number == count:
+        return ()
+    sizes = np.bincount(labels)
+    found = [np.flatnonzero(labels == one).tolist() for one in np.flatnonzero(sizes > 1)]
+    return tuple(sorted(map(tuple, found)))

@@ -277,8 +277,8 @@ class AmodalTracker:
             logger.warning("Tracks reset: %s", reason)
             self._forget()
         elif self._stream.is_torn(stamp_s, self.config.max_coast):
-            gap_s = self._stream.passed_s(stamp_s)
-            logger.warning("%d tracks end: %.1f s without a frame", self._tracks.tear(), gap_s)
+            ended, gap_s = self._tracks.tear(), self._stream.passed_s(stamp_s)
+            logger.warning("%d tracks end: %.1f s without a frame", ended, gap_s)
         self._stream.stamp_s, self._stream.image_hw = stamp_s, image_hw
         return motion, reason
 

@@ -18,7 +18,6 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.occlusion.graph import OcclusionGraph, occlusion_graph
 from amodal_ros.occlusion.memory import OcclusionMemory
-from amodal_ros.types import AmodalPrediction, ImageFeatures
 from benchmarks.occlusion.scenes import (
     LEAST_OVERLAP_PX,
     OcclusionScene,
@@ -28,7 +27,7 @@ from benchmarks.occlusion.scenes import (
 from benchmarks.occlusion.scores import OrderScore
 from benchmarks.tracking.clips import ClipFrame, ClipSource
 from benchmarks.tracking.detector import FaultyDetector, FoundBoxes
-from benchmarks.tracking.segmenters import Prior
+from benchmarks.tracking.segmenters import PredictorSegmenter
 from benchmarks.tracking.variants import Feedback, FrameAnswer
 
 ALONE, REMEMBERED = "each image alone", "with earlier images"
@@ -89,7 +88,7 @@ def measure_clips(
         AmodalError: a clip cannot be read.
     """
     scores = {name: ClipOrderScore() for name in (ALONE, REMEMBERED)}
-    segmenter = _Asked(predictor)
+    segmenter = PredictorSegmenter(predictor)
     for source in sources:
         followed, memory = Feedback(), OcclusionMemory()
         detector = FaultyDetector(0.0, 0.0, 0, source.number)
@@ -107,29 +106,6 @@ def measure_clips(
         for score in scores.values():
             score.end_clip()
         yield scores
-
-
-class _Asked:
-    """The model on one frame after another; a `FrameSegmenter`."""
-
-    def __init__(self, predictor: AmodalPredictor) -> None:
-        self._predictor = predictor
-        self._frame: ClipFrame | None = None
-        self._features: ImageFeatures | None = None
-
-    def start(self, frame: ClipFrame) -> None:
-        """See `FrameSegmenter`."""
-        self._frame, self._features = frame, None
-
-    def segment(
-        self, boxes_xyxy: NDArray[np.float32], priors: Sequence[Prior | None]
-    ) -> AmodalPrediction:
-        """See `FrameSegmenter`."""
-        if self._frame is None:
-            raise RuntimeError("segment was called before start")
-        if self._features is None:
-            self._features = self._predictor.encode(self._frame.image_rgb)
-        return self._predictor.predict(self._features, boxes_xyxy, priors)
 
 
 def _matched(

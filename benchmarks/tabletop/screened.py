@@ -44,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Render clips in which a carried object hides others for over a second.",
     )
     hidden = ("stills", "screened")
-    add_options(parser, Plan, leave_out=hidden, names={"object_set": "objects"})
-    parser.set_defaults(frames=FRAMES)
+    names, defaults = {"object_set": "objects"}, {"frames": FRAMES}
+    add_options(parser, Plan, leave_out=hidden, names=names, defaults=defaults)
     return parser
 
 

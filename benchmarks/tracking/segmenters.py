@@ -7,7 +7,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from amodal_ros.image.masks import mask_boxes
 from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
 from amodal_ros.types import AmodalPrediction, ImageFeatures
 from benchmarks.tracking.clips import ClipFrame, TrueObject
+
+if TYPE_CHECKING:
+    from amodal_ros.inference.predictor import AmodalPredictor
 
 Prior = NDArray[np.bool_] | CroppedMask
 
@@ -85,23 +88,20 @@ class RememberingBackend:
         self._engine.close()
 
 
-class ModelSegmenter:
-    """A model folder, run as the node runs it, one object at a time."""
+class PredictorSegmenter:
+    """A predictor, run as the node runs it.
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
-        from amodal_ros.inference.predictor import AmodalPredictor
+    Args:
+        predictor: of any model.
+    """
 
-        manifest = load_manifest(folder)
-        self._backend = RememberingBackend(OnnxRuntimeBackend(manifest, intra_op_threads=threads))
-        # Batches of one object, so that what two variants ask alike has the same inputs.
-        self._predictor = AmodalPredictor(manifest, self._backend, max_batch=1, ask_twice=True)
+    def __init__(self, predictor: AmodalPredictor) -> None:
+        self._predictor = predictor
         self._features: ImageFeatures | None = None
         self._frame: ClipFrame | None = None
 
     def start(self, frame: ClipFrame) -> None:
         """See `FrameSegmenter`."""
-        self._backend.forget()
         self._frame, self._features = frame, None
 
     def segment(
@@ -115,6 +115,24 @@ class ModelSegmenter:
         if self._features is None:
             self._features = self._predictor.encode(self._frame.image_rgb)
         return self._predictor.predict(self._features, boxes_xyxy, priors)
+
+
+class ModelSegmenter(PredictorSegmenter):
+    """A model folder, one object at a time: what two variants ask alike is computed once."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
+        from amodal_ros.inference.predictor import AmodalPredictor
+
+        manifest = load_manifest(folder)
+        self._backend = RememberingBackend(OnnxRuntimeBackend(manifest, intra_op_threads=threads))
+        # Batches of one object, so that what two variants ask alike has the same inputs.
+        super().__init__(AmodalPredictor(manifest, self._backend, max_batch=1, ask_twice=True))
+
+    def start(self, frame: ClipFrame) -> None:
+        """See `FrameSegmenter`."""
+        self._backend.forget()
+        super().start(frame)
 
 
 class TruthLikeSegmenter:

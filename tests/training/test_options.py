@@ -75,6 +75,13 @@ def test_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
     assert "low and high, 0 to 100 % (0.1 0.9)" in text
 
 
+def test_a_command_may_have_other_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse("--folder", "x", defaults={"kind": "b"}).kind == "b"
+    with pytest.raises(SystemExit):
+        parse("--help", defaults={"kind": "b"})
+    assert "of two (b)" in capsys.readouterr().out
+
+
 def test_fields_that_no_option_can_have() -> None:
     @dataclass
     class Odd:
