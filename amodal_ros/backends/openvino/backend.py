@@ -21,7 +21,7 @@ from amodal_ros.backends.openvino.compiling import (
 )
 from amodal_ros.backends.openvino.mapped_cache import forget_pages
 from amodal_ros.errors import BackendError, InvalidInputError
-from amodal_ros.model_folder.manifest import ModelManifest
+from amodal_ros.model_folder.manifest import ModelManifest, TensorSpec
 
 __all__ = ["OpenVinoBackend", "PrecisionHint"]
 
@@ -97,8 +97,8 @@ class OpenVinoBackend:
         spec = self._specs[graph]
         lengths: dict[str, int] = {}
         check_tensors(f"{graph} input", spec.inputs, inputs, lengths)
-        names = [output.name for output in spec.outputs]
-        outputs = self._run_request(graph, compiled, names, inputs)
+        places = _places(spec.outputs, lengths)
+        outputs = self._run_request(graph, compiled, places, inputs)
         check_tensors(f"{graph} output", spec.outputs, outputs, lengths)
         self._runs[graph] += 1
         if self._runs[graph].bit_count() == 1:  # in the 1st, 2nd, 4th ... some are packed still
@@ -124,12 +124,17 @@ class OpenVinoBackend:
         self,
         graph: str,
         compiled: CompiledGraph,
-        names: Sequence[str],
+        places: Mapping[str, np.ndarray | None],
         inputs: Mapping[str, np.ndarray],
     ) -> dict[str, np.ndarray]:
-        """Runs an idle request of a graph so that `interrupt` can end it."""
+        """Runs an idle request of a graph so that `interrupt` can end it.
+
+        Outputs are written into `places`: they are several megabytes, and need not be copied. Of
+        one that has no place, or another shape, a copy is returned.
+        """
         try:
-            with compiled.request(inputs) as request:
+            known = {name: place for name, place in places.items() if place is not None}
+            with compiled.request(inputs, known) as request:
                 # Started under the lock: one that begins later would not be cancelled.
                 with self._lock:
                     if self._interrupted:
@@ -141,7 +146,8 @@ class OpenVinoBackend:
                 finally:
                     with self._lock:
                         self._running.remove(request)
-                return {name: np.array(request.get_tensor(name).data) for name in names}
+                given = {name: request.get_tensor(name).data for name in places}
+                return {name: _kept(values, places[name]) for name, values in given.items()}
         except BackendError:
             raise
         except RuntimeError as error:
@@ -149,3 +155,22 @@ class OpenVinoBackend:
                 raise BackendError(f"interrupted: {graph} was ended") from error
             shapes = {name: value.shape for name, value in inputs.items()}
             raise BackendError(f"{graph} failed with inputs {shapes}: {error}") from error
+
+
+def _places(
+    specs: Sequence[TensorSpec], lengths: Mapping[str, int]
+) -> dict[str, np.ndarray | None]:
+    """A new array for each output; None where the inputs do not tell a length of it."""
+    places: dict[str, np.ndarray | None] = {}
+    for spec in specs:
+        shape = [lengths.get(side) if isinstance(side, str) else side for side in spec.shape]
+        known = [side for side in shape if side is not None]
+        places[spec.name] = np.empty(known, spec.dtype) if len(known) == len(shape) else None
+    return places
+
+
+def _kept(values: np.ndarray, place: np.ndarray | None) -> np.ndarray:
+    """What an engine gave, where no later run writes: in its place, or else copied."""
+    if place is None or place.shape != values.shape or place.ctypes.data != values.ctypes.data:
+        return np.array(values)
+    return place

@@ -78,19 +78,27 @@ class CompiledGraph:
             self._add(None, compile_for(None))
 
     @contextmanager
-    def request(self, inputs: Mapping[str, np.ndarray]) -> Iterator[Any]:
-        """A request with these inputs set, for the time of the `with` block.
+    def request(
+        self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+    ) -> Iterator[Any]:
+        """A request with these inputs and outputs set, for the time of the `with` block.
 
-        It reads the arrays where they lie: they must outlive the block.
+        It reads and writes the arrays where they lie: they must outlive the block. Afterwards it
+        touches none of them: at its next use it gets others. An output that cannot have its
+        array's shape is left to the engine.
         """
         key = self._key(inputs)
         with self._lock:
-            idle = self._idle[key]
-            request = idle.pop() if idle else self._compiled[key].create_infer_request()
+            idle, compiled = self._idle[key], self._compiled[key]
+            request = idle.pop() if idle else compiled.create_infer_request()
         for name, values in inputs.items():
             array = np.ascontiguousarray(values)
             shared = array.flags.writeable and array is values
             request.set_tensor(name, self._openvino.Tensor(array, shared_memory=shared))
+        for name, array in outputs.items():
+            shape = self._openvino.PartialShape(list(array.shape))
+            if compiled.output(name).partial_shape.compatible(shape):
+                request.set_tensor(name, self._openvino.Tensor(array, shared_memory=True))
         yield request
         # Not after an error: what state a failed request is in is not documented.
         with self._lock:
