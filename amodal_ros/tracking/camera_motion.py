@@ -11,7 +11,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.scene import SceneMotion
-from amodal_ros.tracking.track import IDENTITY, Track, move_points
+from amodal_ros.tracking.track import IDENTITY, Track, move_box, move_points
 
 _FEWEST_POINTS = 4
 _MANY_POINTS = 8
@@ -56,25 +56,26 @@ def choose_camera(
     if expected is None:
         return scene.shared[0] if scene.shared else IDENTITY
     evidence = _evidence(tracks, scene, passed_s)
+    places = _places(tracks, evidence)
     going_on = _going_on(evidence, expected)
     candidates = [*([] if going_on is None else [going_on]), *evidence.shared]
-    candidates = [one for one in candidates if _is_likely(evidence, one, expected)]
+    candidates = [one for one in candidates if _is_likely(evidence, places, one, expected)]
     if len(candidates) == 1:
         return candidates[0]
     for one in candidates:
-        if _surely_goes_on(evidence, one, expected):
+        if _surely_goes_on(evidence, places, one, expected):
             return one
     surprises = [_changes(tracks, scene, passed_s, camera) for camera in candidates]
     if candidates and min(map(len, surprises)) >= _FEWEST_KNOWN:
         costs = [
             float(np.median(np.linalg.norm(one, axis=1)))
-            + _INERTIA * _apart(evidence, camera, expected) / passed_s
+            + _INERTIA * _apart(places, camera, expected) / passed_s
             for one, camera in zip(surprises, candidates, strict=True)
         ]
         return candidates[int(np.argmin(costs))]
     if not candidates:
         return IDENTITY + 0.5 ** (passed_s / _FADE_S) * (expected - IDENTITY)
-    return min(candidates, key=lambda one: _apart(evidence, one, expected))
+    return min(candidates, key=lambda one: _apart(places, one, expected))
 
 
 def common_change(
@@ -162,21 +163,30 @@ def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> S
     return replace(scene, after_xy=scene.after_xy - own).part(~new)
 
 
-def _surely_goes_on(scene: SceneMotion, motion: np.ndarray, expected: np.ndarray) -> bool:
+def _places(tracks: Sequence[Track], scene: SceneMotion) -> np.ndarray:
+    """(P, 2) where the camera's motion counts: the middles of the objects, and of the points."""
+    boxes = [move_box(one.shape.box_xyxy, one.pose) for one in tracks if one.shape is not None]
+    middles = [(box[:2] + box[2:]) / 2 for box in boxes]
+    return np.array([*middles, scene.middle] if len(scene.before_xy) else middles).reshape(-1, 2)
+
+
+def _surely_goes_on(
+    scene: SceneMotion, places: np.ndarray, motion: np.ndarray, expected: np.ndarray
+) -> bool:
     """Whether a motion is the camera's expected one, and most points follow it.
 
     Of a camera at rest many are enough, if far less follow any other motion: arms that reach into
     the picture move apart. One that moves may well go on otherwise.
     """
     near_px, rest_px = _NEAR_PX * scene.pixel, _REST_PX * scene.pixel
-    if _apart(scene, motion, expected) > near_px:
+    if _apart(places, motion, expected) > near_px:
         return False
     following, count = _following(scene, motion), len(scene.before_xy)
     if following >= _MOST * count:
         return True
-    if following < _MANY * count or _apart(scene, expected, IDENTITY) > rest_px:
+    if following < _MANY * count or _apart(places, expected, IDENTITY) > rest_px:
         return False
-    others = [one for one in scene.shared if _apart(scene, one, motion) > near_px]
+    others = [one for one in scene.shared if _apart(places, one, motion) > near_px]
     return following >= _FAR_MORE * max((_following(scene, one) for one in others), default=0)
 
 
@@ -191,15 +201,17 @@ def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:
     return motion
 
 
-def _apart(scene: SceneMotion, one: np.ndarray, other: np.ndarray) -> float:
-    """By how many pixels two motions differ at the middle of the points."""
+def _apart(places: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    """By how many pixels two motions differ at the places (P, 2), at most."""
     difference = one - other
-    return math.hypot(*(difference[:, :2] @ scene.middle + difference[:, 2]).tolist())
+    return float(_lengths(places @ difference[:, :2].T + difference[:, 2]).max(initial=0.0))
 
 
-def _is_likely(scene: SceneMotion, motion: np.ndarray, expected: np.ndarray) -> bool:
+def _is_likely(
+    scene: SceneMotion, places: np.ndarray, motion: np.ndarray, expected: np.ndarray
+) -> bool:
     """Whether a camera may have moved so: not much unlike before, or with most points."""
-    if _apart(scene, motion, expected) <= _JUMP * scene.side_px:
+    if _apart(places, motion, expected) <= _JUMP * scene.side_px:
         return True
     most = max(_ALONG * len(scene.before_xy), _FOUND * scene.looked_for)
     return _following(scene, motion) >= most

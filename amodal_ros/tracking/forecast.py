@@ -17,7 +17,7 @@ from amodal_ros.tracking.camera_motion import own_motion
 from amodal_ros.tracking.growing import added_part
 from amodal_ros.tracking.scene import SceneMotion, SceneView
 from amodal_ros.tracking.staying import Staying
-from amodal_ros.tracking.track import Track, compose, move_box, move_mask, or_none
+from amodal_ros.tracking.track import Track, compose, move_box, move_mask, or_none, spread_px
 
 if TYPE_CHECKING:
     from amodal_ros.tracking.place import NextPlace
@@ -158,11 +158,12 @@ class Forecast:
         self.track.measured += self.is_measured
         self.track.extent = self.track.extent * 0.5 ** (self.passed_s / _FORGET_S)
 
-    def candidate(self) -> TrackCandidate:
-        """What detections are compared with."""
-        track = self.track
+    def candidate(self, stamp_s: float) -> TrackCandidate:
+        """What detections of a frame of this time are compared with."""
+        track, whole = self.track, self.amodal
+        reach_px = 0.0 if whole is None else spread_px(whole, stamp_s - track.trusted_s)
         return TrackCandidate(
-            *(track.track_id, track.identity, self.boxes_xyxy, self.amodal, track.is_young)
+            *(track.track_id, track.identity, self.boxes_xyxy, whole, track.is_young, reach_px)
         )
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,10 +17,9 @@ from amodal_ros.tracking.look_memory import Memory
 from amodal_ros.tracking.origins import beyond
 from amodal_ros.tracking.place import NextPlace, Sight
 from amodal_ros.tracking.staying import Pixels
-from amodal_ros.tracking.track import SureSight, Track, move_box, or_none
+from amodal_ros.tracking.track import SureSight, Track, move_box, or_none, spread_px
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
-_SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
 _LOOK_EVERY = 3  # so many sights of an object that is detected: it hardly changes meanwhile
 _CLEAR = 0.7  # of what was visible of an object at best: enough to tell its own motion by
 _SURE_S = 1.0  # what creeps in comes more slowly than this
@@ -54,7 +52,7 @@ def published(plan: TrackPlan, row: int, outcome: Outcome, predicted_iou: float)
         pinned=bool(plan.pinned[row]),
         visible=judgement.visible,
         amodal=judgement.amodal,
-        position_sigma_px=_SPREAD * math.sqrt(judgement.amodal.area) * unseen_s,
+        position_sigma_px=spread_px(judgement.amodal, unseen_s),
     )
 
 

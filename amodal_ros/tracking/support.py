@@ -84,20 +84,25 @@ def has_ended(one: Forecast, stamp_s: float, answered_s: float, config: TrackerC
 
 
 def supported(
-    detections: Detections, forecasts: Sequence[Forecast], pinned: int, config: TrackerConfig
+    detections: Detections,
+    forecasts: Sequence[Forecast],
+    stamp_s: float,
+    pinned: int,
+    config: TrackerConfig,
 ) -> Supported:
     """The detections that are used, and their tracks.
 
     Args:
         detections: of the frame.
         forecasts: of all tracks.
+        stamp_s: time of the frame.
         pinned: how many of these a user gave.
         config: of the tracker.
     """
     kept = best_detections(detections, config.max_objects)
     dropped = len(detections) - len(kept)
     chosen = _selected(detections, kept)
-    candidates = [one.candidate() for one in forecasts]
+    candidates = [one.candidate(stamp_s) for one in forecasts]
     rows = np.flatnonzero(~hold_several(chosen, candidates))
     chosen, kept = _selected(chosen, rows), kept[rows]
     matches = associate(chosen, candidates, config.match_iou)

@@ -34,6 +34,7 @@ IDENTITY = np.eye(2, 3)
 _STILL_PX = 1e-3
 _RIGID_PX = 0.25  # a motion that turns or scales a mask's box by less only shifts it
 _HALF = 0.5
+_SPREAD = 0.3  # of the square root of its area: how far an unseen object may go in a second
 
 
 def move_mask(mask: CroppedMask, motion: np.ndarray) -> CroppedMask:
@@ -68,6 +69,11 @@ def _whole_shift(box: tuple[int, int, int, int], motion: np.ndarray) -> tuple[in
 def or_none(mask: CroppedMask) -> CroppedMask | None:
     """None for an empty mask."""
     return None if mask.is_empty else mask
+
+
+def spread_px(mask: CroppedMask, unseen_s: float) -> float:
+    """How far off an object of this whole mask may be after so long unseen: standard deviation."""
+    return _SPREAD * math.sqrt(mask.area) * unseen_s
 
 
 def move_points(points_xy: np.ndarray, motion: np.ndarray) -> np.ndarray:

@@ -169,7 +169,7 @@ class AmodalTracker:
             passed_s = self._stream.passed_s(stamp_s)
             expected = self._stream.expected_camera(stamp_s)
             forecasts, camera = self._tracks.forecasts(motion, passed_s, expected, hw)
-            used = supported(detections, forecasts, self._tracks.pinned, config)
+            used = supported(detections, forecasts, stamp_s, self._tracks.pinned, config)
             self._warn_if_crowded(used.dropped)
             coasting, ended = still_coasting(
                 forecasts, used.forecasts, stamp_s, self._stream.answered_s, config

@@ -88,6 +88,19 @@ def test_hidden_object_coasts_and_keeps_its_identity() -> None:
     assert (item.track_id, item.coasting, item.coasting_s) == (0, False, 0)
 
 
+def test_part_beside_a_hidden_object_is_its_own_once_it_may_have_gone_there() -> None:
+    """Whoever is not seen for a second may be some pixels off."""
+    part: Box = (4, 15, 9, 35)
+    for unseen_s, is_same in ((0.1, False), (1.1, True)):
+        tracker = AmodalTracker()
+        for stamp in (0.0, 0.1, 0.2):
+            step(tracker, stamp, see(A), [A])
+        for stamp in np.arange(0.3, 0.2 + unseen_s, 0.1):
+            step(tracker, float(stamp), Detections.empty(), [B])
+        plan = tracker.plan(see(part), 0.2 + unseen_s, HW)
+        assert (plan.track_ids[0] == 0) == is_same
+
+
 def test_coasting_box_follows_the_predicted_mask() -> None:
     tracker = AmodalTracker()
     step(tracker, 0.0, see(A), [A])

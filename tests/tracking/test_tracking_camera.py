@@ -13,7 +13,7 @@ from amodal_ros.tracking.camera_motion import choose_camera, common_change, own_
 from amodal_ros.tracking.forecast import forecast
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.stream import Stream
-from amodal_ros.tracking.track import IDENTITY, Track
+from amodal_ros.tracking.track import IDENTITY, Track, move_points
 from tests.tracking.tracker_support import Box, filled
 
 HW = (480, 640)
@@ -52,6 +52,19 @@ SCREEN: Box = (0, 120, 640, 480)
 def test_occluder_that_nobody_detects_and_that_has_most_points_is_not_the_camera() -> None:
     seen = scene((BACKGROUND, 8, (0.5, 0)), (SCREEN, 140, (4.3, 0.5)))
     assert np.allclose(choose_camera([], seen, FRAME_S, IDENTITY), shift(0.5), atol=0.01)
+
+
+def test_motion_that_is_the_cameras_only_where_the_points_are_is_not_taken_for_it() -> None:
+    """A turn or a change of scale may fit the points, and lead objects beside them astray."""
+    rng = np.random.default_rng(0)
+    before = rng.uniform((0, 0), (640, 100), (150, 2))
+    grown = move_points(before, np.array([[1.02, 0, -6.4], [0, 1.02, -1.0]]))
+    after = np.where((np.arange(150) < 110)[:, None], grown, before) + (3, 0)
+    seen = SceneMotion(False, before, after, 150, 2.0, 640.0)
+    lost = track((300, 380, 340, 420))
+    lost.shape, lost.seen = lost.seen, None
+    camera = choose_camera([lost], seen, FRAME_S, shift(3.0))
+    assert np.allclose(move_points(np.array([(320, 400)]), camera), (323, 400), atol=0.5)
 
 
 def test_camera_that_speeds_up_is_followed() -> None:
