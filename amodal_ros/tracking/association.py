@@ -217,11 +217,11 @@ def _nearness(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> n
     for row, box in enumerate(boxes):
         left, top = np.floor(np.maximum(box[:2], 0)).astype(int)
         right, bottom = np.ceil(box[2:]).astype(int)
-        if right - left > sides[0] or bottom - top > sides[1]:
+        size = int(right - left), int(bottom - top)
+        if np.minimum(_ROOM * sides / size, 1).prod() < _BOX_INSIDE:
             continue
         around = left - across, top - down, right + across, bottom + down
         part = candidate.whole.cut(around).astype(np.float32)
-        size = int(right - left), int(bottom - top)
         filled = cv2.blur(part, size, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
         filled = filled[: 2 * down + 1, : 2 * across + 1]
         shares[row] = (filled * worth)[filled >= _FILLED].max(initial=0.0)

@@ -22,6 +22,7 @@ from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
 _LOOK_EVERY = 3  # so many sights of an object that is detected: it hardly changes meanwhile
 _CLEAR = 0.7  # of what was visible of an object at best: enough to tell its own motion by
+_SLIVER = 0.25  # likewise: points on so little lie at the rim of what hides the rest
 _SURE_S = 1.0  # what creeps in comes more slowly than this
 _LONG_S = 4.0  # so long a sure sight is worth more than one less sure, or of a part
 _WHOLE = 0.9  # share of the whole object that is visible of it where nothing hides it
@@ -100,13 +101,14 @@ def remembered(
     if not judgement.confirmed:
         before = None if one is None else one.foreign
         track.foreign = before if judgement.foreign is None else judgement.foreign
+    covered = judgement.covered or 0 < judgement.visible.area < _SLIVER * track.evidence
     if one is not None and plan.scene is not None:
         track.velocity = _corrected(one, judgement.visible)
-        if track.missed == 1 or judgement.covered:
+        if track.missed == 1 or covered:
             track.velocity = track.clear_velocity
         elif judgement.visible.area >= _CLEAR * track.evidence:
             track.clear_velocity = track.velocity
-    track.covered = judgement.covered
+    track.covered = covered
     track.place = None
     if outcome.surroundings is not None:
         sight = Sight(outcome, known, track.missed == 1, others, track.foreign)

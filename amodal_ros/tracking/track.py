@@ -176,8 +176,8 @@ class Track:
         missed: how many frames in a row nothing confirmed it.
         velocity: (2,) float64, pixels per second, beside the camera's motion.
         clear_velocity: (2,) float64, that when it was last seen as much as ever.
-        covered: more of it was covered in the last frame than before: points on its mask may be
-            the occluder's.
+        covered: points on its mask may be the occluder's: more of it was covered in the last
+            frame than before, or little of it is seen.
         measured: in how many frames its velocity was measured.
         foreign: a thing like it that was told apart from it, as of the last frame, while it is not
             seen; None: there is none.

@@ -142,7 +142,7 @@ def test_part_beside_a_hidden_object_is_its_own_as_far_as_it_may_be_off() -> Non
     assert associate(part, [hidden(0, whole, 5)], 0.3).tolist() == [-1]
     further = Detections.from_boxes([[20, 20, 26, 40]])  # by more than half its width
     assert associate(further, [hidden(0, whole, 90)], 0.3).tolist() == [-1]
-    larger = Detections.from_boxes([[22, 20, 46, 40]])
+    larger = Detections.from_boxes([[0, 10, 46, 58]])
     assert associate(larger, [hidden(0, whole, 90)], 0.3).tolist() == [-1]
 
 

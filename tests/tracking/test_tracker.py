@@ -10,7 +10,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import dilate_mask
 from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import Detections
-from tests.tracking.tracker_support import HW, A, B, answer, filled, see, step
+from tests.tracking.tracker_support import HW, A, B, Box, answer, filled, see, step
 
 
 def test_new_objects_start_from_their_boxes() -> None:

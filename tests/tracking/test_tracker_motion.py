@@ -89,6 +89,22 @@ def test_hidden_object_moves_with_the_camera_and_its_own_motion() -> None:
     assert (item.track_id, item.coasting) == (0, False)
 
 
+def test_object_of_which_little_is_seen_does_not_move_with_what_hides_it() -> None:
+    """On a sliver most points are the occluder's, whose rim the mask takes in."""
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    whole: Box = (60, 60, 220, 200)
+    image = scene()
+    for frame in range(4):
+        run(tracker, frame / 10, image, whole, answer(whole, whole))
+    x0, y0, x1, y1 = whole
+    sliver = (x0, y0, x0 + 35, y1)
+    for frame in range(4, 10):
+        hiding = shift_image(scene(5), 3 * frame)
+        image[y0:y1, x0 : x1 + 20] = hiding[y0:y1, x0 : x1 + 20]
+        plan, _ = run(tracker, frame / 10, image, sliver, answer(sliver, sliver))
+        assert mask_iou(plan.prior_masks[0].full(), filled(whole, SIZE)) > 0.98
+
+
 def test_cut_resets_and_the_next_identity_is_new(caplog: pytest.LogCaptureFixture) -> None:
     tracker = AmodalTracker()
     run(tracker, 0.0, scene(0), OBJECT, answer(OBJECT, OBJECT))

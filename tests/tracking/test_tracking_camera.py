@@ -59,7 +59,7 @@ def test_motion_that_is_the_cameras_only_where_the_points_are_is_not_taken_for_i
     rng = np.random.default_rng(0)
     before = rng.uniform((0, 0), (640, 100), (150, 2))
     grown = move_points(before, np.array([[1.02, 0, -6.4], [0, 1.02, -1.0]]))
-    after = np.where((np.arange(150) < 110)[:, None], grown, before) + (3, 0)
+    after = move_points(np.where((np.arange(150) < 110)[:, None], grown, before), shift(3.0))
     seen = SceneMotion(False, before, after, 150, 2.0, 640.0)
     lost = track((300, 380, 340, 420))
     lost.shape, lost.seen = lost.seen, None
