@@ -158,7 +158,9 @@ def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     """Compares two frames of one size.
 
     A cut: hardly a point can be followed, and the small pictures do not correlate or the colours
-    are others. Light that changes leaves a high correlation, a fast pan the colours and some.
+    are others. Light that changes leaves a high correlation, a fast pan the colours and some. A
+    large thing that comes before the lens, or goes, from one frame to the next leaves the colours,
+    too, and few points, but those move as one; of two scenes hardly three points do.
     A frame without contrast is never a cut.
     """
     if before.is_flat or after.is_flat:
@@ -167,7 +169,8 @@ def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     if len(points) < _FOLLOWED * looked_for:
         likeness = float(np.vdot(before.small, after.small))
         same_colours = float(np.minimum(before.colours, after.colours).sum()) >= _COLOURS
-        if likeness < _LIKE or (likeness < _SAME and not same_colours):
+        unlike = likeness < _LIKE or (likeness < _SAME and not same_colours)
+        if unlike and not (same_colours and shared_motions(points, moved, 1.0)):
             return SceneMotion.unknown(cut=True)
     before_xy = (points + 0.5) * before.scale_xy
     after_xy = (moved + 0.5) * before.scale_xy

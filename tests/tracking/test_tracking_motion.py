@@ -73,6 +73,18 @@ def test_light_motion_and_something_before_the_lens_are_no_cuts() -> None:
         assert not scene_motion(SceneView.of(image), SceneView.of(other)).cut
 
 
+def test_what_is_left_beside_a_large_thing_that_goes_at_once_moves_as_one() -> None:
+    there = scene()
+    before = there.copy()
+    before[:, 28:] = there[::-1, :27:-1]
+    motion = scene_motion(SceneView.of(before), SceneView.of(moved(there, turn(0, 1, (2, 1)))))
+    assert not motion.cut
+    assert len(motion.before_xy) < 0.12 * motion.looked_for
+    assert np.allclose(motion.shared[0], turn(0, 1, (2, 1)), atol=0.2)
+    nothing_left = there[::-1, ::-1].copy()
+    assert scene_motion(SceneView.of(nothing_left), SceneView.of(there)).cut
+
+
 def test_black_frame_is_no_cut_and_has_no_motion() -> None:
     black = SceneView.of(np.zeros((*SIZE, 3), np.uint8))
     for pair in ((SceneView.of(scene()), black), (black, SceneView.of(scene()))):
