@@ -257,6 +257,7 @@ def manifest_content(
         "mean": list(PIXEL_MEAN),
         "std": list(PIXEL_STD),
         "mask_threshold": 0.0,
+        **({"shared_outline": True} if config.visible_output else {}),
         "prior_expand": PRIOR_EXPAND,
         **({"roi_factor": options.roi_factor} if options.mode == "roi" else {}),
         "weights_precision": options.precision,

@@ -81,6 +81,8 @@ def manifest_content(
     }
     if mode == "roi":
         content["roi_factor"] = 2.0
+    if one_pass:
+        content["shared_outline"] = True
     return content
 
 

@@ -26,6 +26,7 @@ from amodal_ros.inference.prompts import (
 )
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.inference.second_question import second_prompts, steadier
+from amodal_ros.inference.shared_outline import with_shared_outline
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.types import ImageFeatures
@@ -242,11 +243,13 @@ class ObjectSegmenter:
         if ask_twice and found.visible_logits is not None:
             found = self._asked_again(found, embeddings, prompts, geometries)
         with self.runner.watch.measure("postprocess"):
-            masks = masks_from_logits(found.logits, geometries, threshold)
-            if found.visible_logits is None:
+            logits, seen = found.logits, found.visible_logits
+            if seen is not None and self.manifest.shared_outline:
+                logits = with_shared_outline(logits, seen)
+            masks = masks_from_logits(logits, geometries, threshold)
+            if seen is None:
                 return masks, found.predicted_iou, None
-            visible = masks_from_logits(found.visible_logits, geometries, threshold)
-            return masks, found.predicted_iou, visible
+            return masks, found.predicted_iou, masks_from_logits(seen, geometries, threshold)
 
     def _asked_again(
         self,

@@ -103,6 +103,8 @@ class ModelManifest:
         graphs: `prefix`, `suffix` and `decoder`.
         reference: inputs and masks to verify an engine against.
         source: where the weights come from; free form, for people.
+        shared_outline: whether the masks of a decoder that gives both share their outline where
+            they end together (`inference/shared_outline.py`).
     """
 
     directory: Path
@@ -125,6 +127,7 @@ class ModelManifest:
     graphs: Mapping[str, GraphSpec]
     reference: FileSpec
     source: Mapping[str, Any]
+    shared_outline: bool = False
 
     def path_of(self, graph: str) -> Path:
         """Path of a graph's file."""
@@ -230,6 +233,7 @@ def parse_manifest(content: object, directory: Path, name: str = MANIFEST_NAME) 
         graphs={name: read_graph_spec(graphs.section(name)) for name in GRAPHS},
         reference=_read_file(fields.section("reference"), end=True),
         source=fields.mapping("source"),
+        shared_outline="shared_outline" in fields.names() and fields.flag("shared_outline"),
     )
     graphs.end()
     fields.end()

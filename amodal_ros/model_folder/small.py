@@ -12,7 +12,10 @@ from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
 
 SMALL_NAME = "small.json"
 # What both sizes of one model have in common.
-_EQUAL = ("family", "mode", "mean", "std", "mask_threshold", "prior_expand", "roi_factor")
+_EQUAL = (
+    *("family", "mode", "mean", "std", "mask_threshold", "shared_outline"),
+    *("prior_expand", "roi_factor"),
+)
 
 
 def load_small(manifest: ModelManifest) -> ModelManifest | None:

@@ -217,6 +217,7 @@ class TorchBackend:
             },
             reference=_NO_FILE,
             source={},
+            shared_outline=VISIBLE_LOGITS in masks,
         )
 
     def interrupt(self) -> None:

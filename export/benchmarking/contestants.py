@@ -28,6 +28,7 @@ from amodal_ros.inference.prompts import (
     prior_tensor,
 )
 from amodal_ros.inference.regions import object_regions
+from amodal_ros.inference.shared_outline import with_shared_outline
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.loading import EngineOptions, open_backend
 from amodal_ros.model_folder.manifest import ModelManifest, load_manifest
@@ -233,10 +234,12 @@ class Naive:
         """Masks (n, H, W) bool, and visible ones of a model that gives both at once."""
         prompts = decoder_prompts(queries, geometries, self._manifest.family)
         found = runner.decoder(embeddings, prompts)
-        masks = self._masks(found.logits, geometries)
-        if found.visible_logits is None:
-            return masks, None
-        return masks, self._masks(found.visible_logits, geometries)
+        logits, seen = found.logits, found.visible_logits
+        if seen is None:
+            return self._masks(logits, geometries), None
+        if self._manifest.shared_outline:
+            logits = with_shared_outline(logits, seen)
+        return self._masks(logits, geometries), self._masks(seen, geometries)
 
     def _masks(self, logits: np.ndarray, geometries: list[ResizeGeometry]) -> np.ndarray:
         masks = masks_from_logits(logits, geometries, self._manifest.mask_threshold)

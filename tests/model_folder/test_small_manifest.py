@@ -28,9 +28,10 @@ def test_one_model_at_two_sizes() -> None:
         (replace(SMALL, roi_factor=1.5), FULL, "roi_factor: expected 2.0, got 1.5"),
         (replace(SMALL, family="sam"), FULL, "family: expected 'mobile_sam', got 'sam'"),
         (SMALL, fake_manifest(), "expected a model of mode 'roi', got 'full'"),
+        (SMALL, replace(FULL, shared_outline=True), "shared_outline: expected True, got False"),
         (
             fake_manifest("roi", "roi", size=SIZE // 2, one_pass=True),
-            FULL,
+            replace(FULL, shared_outline=True),
             r"decoder: expected tensors \[.*'visible_logits'\]",
         ),
     ],

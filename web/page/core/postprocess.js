@@ -4,6 +4,23 @@
 import { f32 } from "./geometry.js";
 import { Mask } from "./masks.js";
 
+// Logits that differ by this much count a third as one.
+const NEAR = 2;
+
+/**
+ * The logits of a whole object, with the edges of what is seen where both masks end together; see
+ * `inference/shared_outline.py`.
+ *
+ * @param {Float32Array} amodal logits
+ * @param {Float32Array} visible logits, as many
+ */
+export function withSharedOutline(amodal, visible) {
+  return amodal.map((logit, cell) => {
+    const apart = f32(visible[cell] - logit);
+    return logit + f32(Math.exp(-f32((apart / NEAR) ** 2))) * apart;
+  });
+}
+
 /**
  * Carries logits (s x s, of a region's input) to the picture: bilinear, set where greater than the
  * threshold. Picture pixels whose centres lie outside of the region are not set.

@@ -3,7 +3,7 @@
 
 import { Region, checkBox, clipBox, objectRegion, priorBox } from "./geometry.js";
 import { Mask } from "./masks.js";
-import { maskFromLogits } from "./postprocess.js";
+import { maskFromLogits, withSharedOutline } from "./postprocess.js";
 import { preprocess } from "./preprocess.js";
 import { checkPoints, decoderPrompts } from "./prompts.js";
 
@@ -100,15 +100,17 @@ export class Segmenter {
     const inputs = Object.fromEntries(this.decoderInputs.map((name) => [name, available[name]]));
     const outputs = await this.measure("decoder", () => this.run("decoder", inputs));
     return this.measure("postprocess", () => {
-      const mask = ({ data }, row) => maskFromLogits(
-        data.subarray(row * data.length / rows, (row + 1) * data.length / rows), region, threshold,
-      );
-      const last = rows - 1;
+      const row = ({ data }, number) =>
+        data.subarray(number * data.length / rows, (number + 1) * data.length / rows);
+      const mask = (values) => maskFromLogits(values, region, threshold);
       const { low_res_logits: logits, visible_logits: seen, predicted_iou: iou } = outputs;
-      let visible = null;
-      if (passes[last] && this.onePass) visible = mask(seen, last);
-      else if (!passes[0]) visible = mask(logits, 0);
-      return { visible, rawAmodal: mask(logits, last), predictedIou: iou.data[last] };
+      const last = rows - 1;
+      let [whole, visible] = [row(logits, last), null];
+      if (passes[last] && this.onePass) {
+        visible = mask(row(seen, last));
+        if (this.manifest.shared_outline) whole = withSharedOutline(whole, row(seen, last));
+      } else if (!passes[0]) visible = mask(row(logits, 0));
+      return { visible, rawAmodal: mask(whole), predictedIou: iou.data[last] };
     });
   }
 }
