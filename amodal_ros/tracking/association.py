@@ -11,13 +11,12 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from amodal_ros.image.boxes import box_iou, expand_boxes
-from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.image.boxes import box_iou
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.types import Detections
 
 # Least share of a part's box inside the box of the whole object, and filled by the object.
 _BOX_INSIDE = 0.7
-_ROOM = 1.5  # by how much that box is enlarged: a hidden object may be some way off
 _FILLED = 0.25
 # A box about several objects: least share of each inside, most IoU of two of them, least IoU of
 # the box with the one about them, and by how much that is more than with any single one of them.
@@ -184,12 +183,9 @@ def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -
     shares = np.zeros(len(boxes))
     if candidate.whole is None:
         return shares
-    x0, y0, x1, y1 = expand_boxes([candidate.whole.box_xyxy], _ROOM)[0].tolist()
     for row, box in enumerate(boxes):
-        left, top = np.floor(np.maximum(box[:2], 0)).astype(int)
-        right, bottom = np.ceil(box[2:]).astype(int)
-        inside = max(min(right, x1) - max(left, x0), 0) * max(min(bottom, y1) - max(top, y0), 0)
-        if inside >= _BOX_INSIDE * (right - left) * (bottom - top):
+        left, top, right, bottom = _pixels(box)
+        if _is_near((left, top, right, bottom), candidate.whole, candidate.reach_px):
             filled = candidate.whole.filled_share((left, top, right, bottom))
             # Of two objects behind which it may be, the part is that of the smaller one.
             size = (right - left) * (bottom - top) / candidate.whole.area
@@ -206,26 +202,48 @@ def _nearness(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> n
     `min_iou` has no part in it.
     """
     shares = np.zeros(len(boxes))
-    if candidate.whole is None or candidate.whole.is_empty or candidate.reach_px < 1:
+    whole, reach_px = candidate.whole, candidate.reach_px
+    if whole is None or reach_px < 1:
         return shares
-    shape = np.array(candidate.whole.box_xyxy)
-    sides = shape[2:] - shape[:2]
-    across, down = np.minimum(sides / 2, candidate.reach_px).astype(int).tolist()
+    across, down = _reach(whole, reach_px)
     y, x = np.mgrid[-down : down + 1, -across : across + 1]
-    worth = 1 - np.hypot(x, y) / (2 * candidate.reach_px)
+    worth = 1 - np.hypot(x, y) / (2 * reach_px)
     worth[worth < _HALF] = 0.0
     for row, box in enumerate(boxes):
-        left, top = np.floor(np.maximum(box[:2], 0)).astype(int)
-        right, bottom = np.ceil(box[2:]).astype(int)
-        size = int(right - left), int(bottom - top)
-        if np.minimum(_ROOM * sides / size, 1).prod() < _BOX_INSIDE:
-            continue
-        around = left - across, top - down, right + across, bottom + down
-        part = candidate.whole.cut(around).astype(np.float32)
-        filled = cv2.blur(part, size, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
-        filled = filled[: 2 * down + 1, : 2 * across + 1]
-        shares[row] = (filled * worth)[filled >= _FILLED].max(initial=0.0)
+        left, top, right, bottom = _pixels(box)
+        if _is_near((left, top, right, bottom), whole, reach_px):
+            part = whole.cut((left - across, top - down, right + across, bottom + down))
+            filled = cv2.blur(
+                *(part.astype(np.float32), (right - left, bottom - top)),
+                anchor=(0, 0),
+                borderType=cv2.BORDER_CONSTANT,
+            )[: 2 * down + 1, : 2 * across + 1]
+            shares[row] = (filled * worth)[filled >= _FILLED].max(initial=0.0)
     return shares
+
+
+def _is_near(box: BoxXyxy, whole: CroppedMask, reach_px: float) -> bool:
+    """Whether most of a box lies in that of the whole object, grown by as far as it may be off."""
+    (left, top, right, bottom), (x0, y0, x1, y1) = box, whole.box_xyxy
+    across, down = _reach(whole, reach_px)
+    wide = max(min(right, x1 + across) - max(left, x0 - across), 0)
+    high = max(min(bottom, y1 + down) - max(top, y0 - down), 0)
+    return wide * high >= _BOX_INSIDE * (right - left) * (bottom - top)
+
+
+def _reach(whole: CroppedMask, reach_px: float) -> tuple[int, int]:
+    """How far off an object may be, in whole pixels across and down: at most half its box."""
+    x0, y0, x1, y1 = whole.box_xyxy
+    return int(min((x1 - x0) / 2, reach_px)), int(min((y1 - y0) / 2, reach_px))
+
+
+def _pixels(box: np.ndarray) -> BoxXyxy:
+    """The whole pixels that a box (4,) touches."""
+    x0, y0, x1, y1 = box.tolist()
+    return (
+        *(math.floor(max(x0, 0.0)), math.floor(max(y0, 0.0))),
+        *(math.ceil(x1), math.ceil(y1)),
+    )
 
 
 def _contradict(

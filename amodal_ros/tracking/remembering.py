@@ -28,6 +28,7 @@ _LONG_S = 4.0  # so long a sure sight is worth more than one less sure, or of a 
 _WHOLE = 0.9  # share of the whole object that is visible of it where nothing hides it
 _COVERS = 5  # frames of a loss in which it is looked at what is in its place
 _LITTLE = 0.05  # share of a mask
+_ALIKE = 3.0  # so many times the shorter way of two edges both go together, at most
 _SAME_AREA = 1.4  # factor of area within which two sights show as much of an object
 
 
@@ -207,7 +208,8 @@ def _corrected(one: Forecast, visible: CroppedMask) -> np.ndarray:
     # What moves takes both its edges along; what is covered or joined to something moves one.
     low, high = (np.array(visible.box_xyxy) - before.box_xyxy).reshape(2, 2).astype(np.float64)
     nearer = np.where(np.abs(low) < np.abs(high), low, high)
-    return np.asarray(one.velocity + np.where(low * high > 0, nearer, 0.0) / one.passed_s)
+    both = (low * high > 0) & (np.abs(low + high) <= _ALIKE * np.abs(nearer))
+    return np.asarray(one.velocity + np.where(both, nearer, 0.0) / one.passed_s)
 
 
 def _sides(track: Track) -> np.ndarray:

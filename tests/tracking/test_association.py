@@ -146,6 +146,14 @@ def test_part_beside_a_hidden_object_is_its_own_as_far_as_it_may_be_off() -> Non
     assert associate(larger, [hidden(0, whole, 90)], 0.3).tolist() == [-1]
 
 
+def test_box_beside_an_object_that_was_seen_a_moment_ago_is_no_part_of_it() -> None:
+    """Its place is known: a box that reaches far beyond shows something else."""
+    beside = Detections.from_boxes([[50, 30, 66, 44]])
+    whole: Box = (40, 10, 60, 50)
+    assert associate(beside, [hidden(0, whole, 1)], 0.3).tolist() == [-1]
+    assert associate(beside, [hidden(0, whole, 6)], 0.3).tolist() == [0]
+
+
 def test_second_box_of_a_neighbour_is_no_part_of_a_hidden_object() -> None:
     boxes = Detections.from_boxes([[20, 10, 36, 40], [22, 12, 38, 42]], [0.9, 0.6])
     seen = candidate(0, [20, 10, 36, 40])

@@ -105,6 +105,22 @@ def test_object_of_which_little_is_seen_does_not_move_with_what_hides_it() -> No
         assert mask_iou(plan.prior_masks[0].full(), filled(whole, SIZE)) > 0.98
 
 
+@pytest.mark.parametrize(("left", "right", "goes"), [(12, 4, False), (5, 4, True)])
+def test_edges_that_go_apart_tell_no_motion(left: int, right: int, goes: bool) -> None:
+    """What comes over one side, and a mask that is a little wrong on the other, is no motion."""
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    plain = scene()
+    plain[60:200, 60:260] = 128  # no points: edges alone tell
+    x0, y0, x1, y1 = OBJECT
+    for frame in range(4):
+        run(tracker, frame / 10, plain, OBJECT, answer(OBJECT, OBJECT))
+    seen = (x0 + left, y0, x1 + right, y1)
+    run(tracker, 0.4, plain, seen, answer(seen, seen))
+    plan = tracker.plan(Detections.empty(), 0.5, SIZE, plain)
+    moved_px = plan.boxes_xyxy[0, 0] - seen[0]
+    assert (moved_px > 2) == goes
+
+
 def test_cut_resets_and_the_next_identity_is_new(caplog: pytest.LogCaptureFixture) -> None:
     tracker = AmodalTracker()
     run(tracker, 0.0, scene(0), OBJECT, answer(OBJECT, OBJECT))
