@@ -81,8 +81,6 @@ def manifest_content(
     }
     if mode == "roi":
         content["roi_factor"] = 2.0
-    if one_pass:
-        content["shared_outline"] = True
     return content
 
 

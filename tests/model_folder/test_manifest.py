@@ -201,6 +201,6 @@ def test_an_older_manifest_says_that_m_spec_comes_from_the_box() -> None:
 
 def test_an_older_manifest_has_masks_of_two_outlines() -> None:
     content = manifest_content("roi", "roi", one_pass=True)
-    assert parse_manifest(content, Path("nowhere")).shared_outline
-    del content["shared_outline"]
     assert not parse_manifest(content, Path("nowhere")).shared_outline
+    content["shared_outline"] = True
+    assert parse_manifest(content, Path("nowhere")).shared_outline

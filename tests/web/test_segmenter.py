@@ -78,10 +78,11 @@ def rows(calls: list[dict[str, Any]]) -> dict[str, int]:
     return total
 
 
+@pytest.mark.parametrize("shared_outline", [False, True])
 @pytest.mark.parametrize("with_prior", [False, True])
-def test_one_pass_gives_both_masks(port: Port, with_prior: bool) -> None:
+def test_one_pass_gives_both_masks(port: Port, with_prior: bool, shared_outline: bool) -> None:
     """A decoder with `visible_logits` is asked once, with M_spec and gain 1."""
-    content = manifest_content("roi", "roi", one_pass=True)
+    content = manifest_content("roi", "roi", one_pass=True) | {"shared_outline": shared_outline}
     prior = PRIOR if with_prior else None
     expected, backend = by_python(content, BOX, None, prior)
     query = {"box": BOX, "points": [], "prior": None if prior is None else mask(prior)}
