@@ -18,8 +18,8 @@ import numpy as np
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask, common_box
 from amodal_ros.occlusion.shapes import Shape
 
-# By how much earlier images must have shown the order, from 0 to 1. Two things of one colour, which
-# this is for, seldom leave more than half: their masks err about the order in some images, too.
+# By how much earlier images must have shown the order, from 0 to 1. Two things of one colour, for
+# which this is made, seldom leave more than half: in some images their masks err about it, too.
 _SURE = 0.4
 # Of its whole shape; masks are not exact along borders.
 _LEAST = 0.03
