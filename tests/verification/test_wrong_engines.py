@@ -79,7 +79,7 @@ def rounded(graph: str, arrays: Arrays) -> Arrays:
 def test_an_engine_that_rounds_passes(manifest, engine, frame) -> None:
     report = judged(manifest, frame, Altered(engine, rounded), 2)
     assert report.failures() == [], str(report)
-    assert report.rows[0].comparison.worst_iou < 1.0
+    assert report.rows[0].comparison.predicted_iou_error > 0.0  # it is felt
 
 
 def swapped(graph: str, arrays: Arrays) -> Arrays:
