@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import cast
 
 import cv2
 import numpy as np
@@ -62,20 +61,16 @@ class Answer:
     added: CroppedMask | None = None
     staying: Staying | None = None
 
-    @property
+    @cached_property
     def alone(self) -> Answer:
         """Without what is joined to the object.
 
         What was known to be hidden behind that stays.
         """
-        return self if self.joined is None else self._cut
-
-    @cached_property
-    def _cut(self) -> Answer:
-        """`alone`, where something is joined: an answer that kept itself would be in a circle."""
-        joined = cast(CroppedMask, self.joined)
-        rim = joined.dilated(_RIM * math.sqrt(joined.area), 2)
-        visible = _without_crumbs(self.visible - joined, rim)
+        if self.joined is None:
+            return self
+        rim = self.joined.dilated(_RIM * math.sqrt(self.joined.area), 2)
+        visible = _without_crumbs(self.visible - self.joined, rim)
         raw = self.raw - rim
         if self.expected is not None:
             raw = raw | (self.raw & self.expected)

@@ -14,7 +14,7 @@ import numpy as np
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.colours import colour_margin, shared_colours
 from amodal_ros.tracking.look_memory import Memory
-from amodal_ros.tracking.surroundings import LIKE_CELL, Surroundings, View
+from amodal_ros.tracking.surroundings import LIKE_CELL, Look, Surroundings
 
 if TYPE_CHECKING:
     from amodal_ros.tracking.learning import PendingMemory
@@ -123,20 +123,20 @@ class Likeness:
             mask: what may be visible of it.
             lost: it was not seen in the frame before; then more is asked for.
         """
-        view = self.surroundings.view(mask)
-        if view.on is None:
+        look = self.surroundings.view(mask).look
+        if look is None:
             return False
         least = _FOUND if lost else _GOING_ON
-        near = float((self.memory.on @ view.on).max())
-        far = float((self.memory.off @ view.on).max())
+        near = float((self.memory.on @ look.on).max())
+        far = float((self.memory.off @ look.on).max())
         is_like = near >= least.mean and near > far
         if not is_like and not lost:
             is_like = self.colours_told(mask) >= least.cells
-        if lost and self._has_colours_of_cover(view):
+        if lost and self._has_colours_of_cover(look):
             return False
         return (
             is_like
-            and self.colours(view.colours) >= least.colours
+            and self.colours(look) >= least.colours
             and self.share(mask, lost=lost) >= least.cells
         )
 
@@ -150,7 +150,7 @@ class Likeness:
         look = self.surroundings.view(mask).look
         if look is None or not self.shows(mask) or self.share(mask) < LEARNT_CELLS:
             return self.memory
-        if self.colours(look.colours) < _LEARNT_COLOURS:
+        if self.colours(look) < _LEARNT_COLOURS:
             return self.memory
         return self.memory.after(look, sights)
 
@@ -204,19 +204,19 @@ class Likeness:
         near: np.ndarray = cv2.dilate(unlike & inner, cell)
         return CroppedMask.at(part.image_hw, (x0, y0), (unlike & near).view(bool))
 
-    def colours(self, seen: np.ndarray | None) -> float:
-        """Share of colours seen that are the object's; 1 where they are not known."""
+    def colours(self, look: Look) -> float:
+        """Share of a view's colours that are the object's; 1 where they are not known."""
         known = [one.colours for one in (self.memory.first, self.memory.recent)]
-        return max(shared_colours(seen, one) for one in known)
+        return max(shared_colours(look.colours, one) for one in known)
 
-    def _has_colours_of_cover(self, view: View) -> bool:
+    def _has_colours_of_cover(self, look: Look) -> bool:
         """Whether a view has more of the colours of what hid the object than of the object's."""
         cover = self.memory.cover
         if cover is None or cover.colours is None:
             return False
-        return shared_colours(view.colours, cover.colours) > self.colours(view.colours) + _SURPLUS
+        return shared_colours(look.colours, cover.colours) > self.colours(look) + _SURPLUS
 
     def shares_colours(self, mask: CroppedMask) -> bool:
         """Whether a mask has enough of the object's colours to be a part of it."""
-        view = self.surroundings.view(mask)
-        return view.on is None or self.colours(view.colours) >= _PART_COLOURS
+        look = self.surroundings.view(mask).look
+        return look is None or self.colours(look) >= _PART_COLOURS

@@ -10,7 +10,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.scene import SceneMotion
-from amodal_ros.tracking.track import IDENTITY, Track, move_box
+from amodal_ros.tracking.track import IDENTITY, Track, move_box, move_points
 
 _FEWEST_POINTS = 4
 _MANY_POINTS = 8
@@ -57,8 +57,6 @@ def choose_camera(
     evidence = _evidence(tracks, scene, passed_s)
     places = _places(tracks, evidence)
     going_on = _going_on(evidence, expected)
-    if going_on is not None and _surely_goes_on(evidence, places, going_on, expected):
-        return going_on  # mostly; what else moves is not looked for
     candidates = [*([] if going_on is None else [going_on]), *evidence.shared]
     candidates = [one for one in candidates if _is_likely(evidence, places, one, expected)]
     if len(candidates) == 1:
@@ -69,7 +67,7 @@ def choose_camera(
     surprises = [_changes(tracks, scene, passed_s, camera) for camera in candidates]
     if candidates and min(map(len, surprises)) >= _FEWEST_KNOWN:
         costs = [
-            float(np.median(_lengths(one)))
+            float(np.median(np.linalg.norm(one, axis=1)))
             + _INERTIA * _apart(places, camera, expected) / passed_s
             for one, camera in zip(surprises, candidates, strict=True)
         ]
@@ -91,7 +89,7 @@ def common_change(
     changes = _changes(tracks, scene, passed_s, camera)
     if not len(changes):
         return np.zeros(2)
-    apart = _lengths(changes[:, None] - changes[None]) * passed_s
+    apart = np.linalg.norm(changes[:, None] - changes[None], axis=2) * passed_s
     agree = apart[np.argmax((apart <= _AGREEING_PX).sum(axis=1))] <= _AGREEING_PX
     change = changes[agree].mean(axis=0)
     many = np.count_nonzero(agree) >= max(_FEWEST_KNOWN, len(changes) / 2 + _HALF)
@@ -111,22 +109,21 @@ def own_motion(
         return None
     known, key = scene.own, (seen, camera.tobytes())
     if key not in known:
-        known[key] = _own_motion(scene.beside(camera)[scene.on(seen)])
+        known[key] = _own_motion(*scene.points_on(seen), camera)
     return known[key]
 
 
-def _own_motion(residuals: np.ndarray) -> np.ndarray | None:
-    """That of points which moved so beside the camera: (K, 2) float64."""
-    if len(residuals) < _FEWEST_POINTS:
+def _own_motion(before: np.ndarray, after: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
+    if len(before) < _FEWEST_POINTS:
         return None
-    shifts = residuals.view(complex)[:, 0]  # numpy has one call for the length of these
-    near = np.abs(shifts[:, None] - shifts) <= _AGREEING_PX + _DRAWN * np.abs(shifts)[:, None]
-    counts = np.count_nonzero(near, axis=1)
-    most = int(counts.argmax())
-    if counts[most] < max(_FEWEST_POINTS, len(residuals) / 3):
+    residuals = after - move_points(before, camera)
+    apart = _lengths(residuals[:, None] - residuals[None])
+    near = apart <= _AGREEING_PX + _DRAWN * _lengths(residuals)[:, None]
+    agree = near[np.argmax(near.sum(axis=1))]
+    if np.count_nonzero(agree) < max(_FEWEST_POINTS, len(residuals) / 3):
         many = len(residuals) >= _MANY_POINTS
         return np.median(residuals, axis=0) if many else None
-    return residuals[near[most]].mean(axis=0)
+    return residuals[agree].mean(axis=0)
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
@@ -194,7 +191,7 @@ def _surely_goes_on(
 
 def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:
     """The camera's expected motion (2, 3), shifted to the points that follow it; None: too few."""
-    residuals = scene.beside(expected)
+    residuals = scene.after_xy - move_points(scene.before_xy, expected)
     near = _lengths(residuals) <= _NEAR_PX * scene.pixel
     if np.count_nonzero(near) < _FEWEST_STEADY:
         return None
@@ -221,5 +218,5 @@ def _is_likely(
 
 def _following(scene: SceneMotion, motion: np.ndarray) -> int:
     """How many points move so."""
-    apart = _lengths(scene.beside(motion))
+    apart = _lengths(scene.after_xy - move_points(scene.before_xy, motion))
     return int(np.count_nonzero(apart <= _NEAR_PX * scene.pixel))

@@ -28,8 +28,7 @@ _FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is
 
 # A detection that shows a part: least share inside the expected box, most of its area.
 _PART_INSIDE, _PART_AREA = 0.85, 0.65
-# M_spec is grown in so many steps at least, on a grid of at most so many pixels.
-_STEPS, _MOST_PX = 4, 3
+_LARGE_PX = 8.0  # by so much M_spec is grown on half the pixels
 _FURTHEST_SIDES = 3.0  # so many times its size an object goes on unseen, at most
 
 
@@ -86,7 +85,7 @@ class Forecast:
         known = self.track.sure
         if scene is None or known is None or known.pixels is None:
             return None
-        return Staying(known.pixels, compose(self.step, known.motion), scene, self.image_hw)
+        return Staying(known.pixels, known.moved(self.step).motion, scene, self.image_hw)
 
     @property
     def whole(self) -> CroppedMask | None:
@@ -144,10 +143,10 @@ class Forecast:
         if self.amodal is None:
             return None
         radius = dilation * math.sqrt(self.amodal.area)
-        grown = self.amodal.dilated(radius, min(max(int(radius / _STEPS), 1), _MOST_PX))
-        x0, y0, x1, y1 = box.tolist()
-        place = math.floor(max(x0, 0.0)), math.floor(max(y0, 0.0)), math.ceil(x1), math.ceil(y1)
-        return grown if grown.area_in(place) else None
+        grown = self.amodal.dilated(radius, 1 if radius < _LARGE_PX else 2)
+        x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
+        x1, y1 = np.ceil(box[2:]).astype(int)
+        return grown if grown.area_in((x0, y0, x1, y1)) else None
 
     def advance(self) -> None:
         """Brings the track to the present frame."""

@@ -172,8 +172,8 @@ def _surely_seen(
             return known
         if likeness.share(visible) < LEARNT_CELLS:
             return known
-        new, little = beyond(visible, known.mask_now), _LITTLE * visible.area
-        if new.area >= little and likeness.unlike(new, visible).area >= little:
+        new = likeness.unlike(beyond(visible, known.mask_now), visible)
+        if new.area >= _LITTLE * visible.area:
             return known
         if known.is_whole and not added_part(known.mask_now, visible, 1.0).is_empty:
             return known

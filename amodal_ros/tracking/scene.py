@@ -3,25 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import cv2
 import numpy as np
 
-from amodal_ros.image.cropped import CroppedMask, tight_boxes
+from amodal_ros.image.cropped import CroppedMask
 
 _SIDE = 320  # longer side of the thumbnail, pixels
 _MOST_CORNERS = 800
-_POINT_GAP = 4
-_HALF = 0.5
-_MOSTLY = 0.5  # share of the points
-# Points are followed on from frame to frame, for so many frames while so many of them are found.
-_FOLLOWED_FRAMES, _MOST_FOLLOWED = 3, 0.8
+_POINT_GAP = 5
 _CELLS_HW = (6, 8)  # points are spread, or one object of much texture would have them all
-_CELL_POINTS = 8  # on objects, which may be small,
-_CELL_POINTS_BESIDE = 4  # and beside them, where all tell of the camera
+_CELL_POINTS = 8
 # OpenCV takes eight columns in one step and what is left of a row one by one: a window of 11 x 11
 # pixels takes one and a half times as long.
 _FLOW_WINDOW = (16, 8)
@@ -58,34 +52,30 @@ class SceneView:
     grey: np.ndarray
     scale_xy: np.ndarray
 
-    def _tiny(self, picture: np.ndarray) -> np.ndarray:
-        """A smaller one of a thumbnail, in which a cut is told."""
+    @cached_property
+    def _tiny(self) -> np.ndarray:
+        """(s, t, 3) uint8: a smaller picture, in which a cut is told."""
         height, width = self.grey.shape
         size = max(width // _SMALLER, 1), max(height // _SMALLER, 1)
-        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-
-    @cached_property
-    def _tiny_grey(self) -> np.ndarray:
-        """(s, t) uint8."""
-        return self._tiny(self.grey)
+        return np.asarray(cv2.resize(self.rgb, size, interpolation=cv2.INTER_AREA))
 
     @cached_property
     def is_flat(self) -> bool:
         """Whether nothing can be told from it."""
-        return bool(cv2.meanStdDev(self._tiny_grey)[1][0, 0] < _FLAT)
+        grey = cv2.cvtColor(self._tiny, cv2.COLOR_RGB2GRAY)
+        return bool(cv2.meanStdDev(grey)[1][0, 0] < _FLAT)
 
     @cached_property
     def small(self) -> np.ndarray:
         """(s, t) float32: a smaller grey picture without mean and with length 1; zeros if flat."""
-        small = self._tiny_grey.astype(np.float32)
+        small = cv2.cvtColor(self._tiny, cv2.COLOR_RGB2GRAY).astype(np.float32)
         small -= small.mean()
         return np.zeros_like(small) if self.is_flat else small / np.linalg.norm(small)
 
     @cached_property
     def colours(self) -> np.ndarray:
         """(216,) float32, histogram with sum 1."""
-        tiny = self._tiny(self.rgb)
-        found = cv2.calcHist([tiny], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3).ravel()
+        found = cv2.calcHist([self._tiny], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3).ravel()
         return np.asarray(found / found.sum())
 
     @classmethod
@@ -102,19 +92,6 @@ class SceneView:
 
 
 @dataclass(frozen=True, eq=False)
-class Corners:
-    """Points of a thumbnail that are worth following.
-
-    Attributes:
-        xy: (K, 1, 2) float32, OpenCV's pixels.
-        age: in how many frames they were followed since they were looked for.
-    """
-
-    xy: np.ndarray
-    age: int = 0
-
-
-@dataclass(frozen=True, eq=False)
 class SceneMotion:
     """What happened between two frames.
 
@@ -125,7 +102,6 @@ class SceneMotion:
         looked_for: number of points that were looked for.
         pixel: of the thumbnail in which they were followed, in original ones.
         side_px: longer side of the picture, original pixels.
-        corners: of the later frame; None: they are to be looked for.
         own: what `own_motion` found for masks and motions of the camera.
     """
 
@@ -135,9 +111,7 @@ class SceneMotion:
     looked_for: int = 0
     pixel: float = 1.0
     side_px: float = 0.0
-    corners: Corners | None = None
     _on: dict[CroppedMask, np.ndarray] = field(default_factory=dict, init=False, repr=False)
-    _beside: dict[bytes, np.ndarray] = field(default_factory=dict, init=False, repr=False)
     own: dict[tuple[CroppedMask, bytes], np.ndarray | None] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -163,13 +137,10 @@ class SceneMotion:
             self._on[mask] = mask.contains(self._pixels)
         return self._on[mask]
 
-    def beside(self, camera: np.ndarray) -> np.ndarray:
-        """(K, 2) float64: how the points moved beside the camera's motion (2, 3); found once."""
-        key = camera.tobytes()
-        if key not in self._beside:
-            along = self.before_xy @ camera[:, :2].T + camera[:, 2]
-            self._beside[key] = self.after_xy - along
-        return self._beside[key]
+    def points_on(self, mask: CroppedMask) -> tuple[np.ndarray, np.ndarray]:
+        """The points (n, 2) that lie on a mask of the earlier frame, and where they went."""
+        on_it = self.on(mask)
+        return self.before_xy[on_it], self.after_xy[on_it]
 
     @classmethod
     def unknown(cls, cut: bool = False) -> SceneMotion:
@@ -183,12 +154,7 @@ class SceneMotion:
         return replace(self, before_xy=before_xy, after_xy=after_xy, looked_for=looked_for)
 
 
-def scene_motion(
-    before: SceneView,
-    after: SceneView,
-    seen: Sequence[CroppedMask] = (),
-    corners: Corners | None = None,
-) -> SceneMotion:
+def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     """Compares two frames of one size.
 
     A cut: hardly a point can be followed, and the small pictures do not correlate or the colours
@@ -196,81 +162,43 @@ def scene_motion(
     large thing that comes before the lens, or goes, from one frame to the next leaves the colours,
     too, and few points, but those move as one; of two scenes hardly three points do.
     A frame without contrast is never a cut.
-
-    Args:
-        before: the earlier frame.
-        after: the later one.
-        seen: what is visible of objects in the earlier one: there more points are followed.
-        corners: of the earlier one; None: they are to be looked for.
     """
     if before.is_flat or after.is_flat:
         return SceneMotion.unknown()
-    if corners is None:
-        boxes = tight_boxes(seen).reshape(-1, 2, 2) / before.scale_xy
-        corners = _corners(before.grey, boxes.reshape(-1, 4))
-    looked_for = len(corners.xy)
-    points, moved = _follow(before.grey, after.grey, corners.xy)
+    points, moved, looked_for = _follow(before.grey, after.grey)
     if len(points) < _FOLLOWED * looked_for:
         likeness = float(np.vdot(before.small, after.small))
         same_colours = float(np.minimum(before.colours, after.colours).sum()) >= _COLOURS
-        if likeness < _LIKE or (likeness < _SAME and not same_colours):
-            # Beside a large thing few points are left: as many are asked as there are on objects.
-            height, width = before.grey.shape
-            corners = _corners(before.grey, np.array([(0, 0, width, height)]))
-            looked_for = len(corners.xy)
-            points, moved = _follow(before.grey, after.grey, corners.xy)
-            if not (same_colours and shared_motions(points, moved, 1.0)):
-                return SceneMotion.unknown(cut=True)
-    last = corners.age + 1 == _FOLLOWED_FRAMES or len(points) < _MOST_FOLLOWED * looked_for
-    following = None if last else Corners(moved[:, None].astype(np.float32), corners.age + 1)
-    before_xy, after_xy = (points + 0.5) * before.scale_xy, (moved + 0.5) * before.scale_xy
+        unlike = likeness < _LIKE or (likeness < _SAME and not same_colours)
+        if unlike and not (same_colours and shared_motions(points, moved, 1.0)):
+            return SceneMotion.unknown(cut=True)
+    before_xy = (points + 0.5) * before.scale_xy
+    after_xy = (moved + 0.5) * before.scale_xy
     pixel = float(before.scale_xy.max())
     side_px = float((np.array(before.grey.shape[::-1]) * before.scale_xy).max())
-    return SceneMotion(False, before_xy, after_xy, looked_for, pixel, side_px, following)
+    return SceneMotion(False, before_xy, after_xy, looked_for, pixel, side_px)
 
 
-def _follow(
-    before: np.ndarray, after: np.ndarray, corners: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (K, 1, 2) float32 of a thumbnail that are found in another.
-
-    They are followed back from there, but for those that vouch for each other.
+def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Corners of a thumbnail that are found in another and from there found back.
 
     Returns:
-        Points (n, 2) float64 of `before` and of `after`, OpenCV's pixels.
+        Points (K, 2) float64 of `before` and of `after`, OpenCV's pixels, and how many corners
+        were looked for.
     """
-    if not len(corners):
-        return np.zeros((0, 2)), np.zeros((0, 2))
+    corners = cv2.goodFeaturesToTrack(before, _MOST_CORNERS, 0.003, _POINT_GAP)
+    if corners is None:
+        return np.zeros((0, 2)), np.zeros((0, 2)), 0
+    corners = _spread(corners, before.shape)
     there, found = _flow(before, after, corners)
-    unsure = np.flatnonzero(found & ~_move_alike(corners, there, found))
-    if len(unsure):
-        back, found_back = _flow(after, before, there[unsure])
-        away = np.square((back - corners[unsure])[:, 0])
-        found[unsure] = found_back & (away[:, 0] + away[:, 1] < _RETURN_PX**2)
-    return corners[found, 0].astype(np.float64), there[found, 0].astype(np.float64)
-
-
-def _corners(grey: np.ndarray, boxes_xyxy: np.ndarray) -> Corners:
-    """Corners of a thumbnail, spread over it; in the boxes (N, 4) of objects there are more.
-
-    Looked for in a picture of half the size, in a third of the time: which of two pixels it is
-    does not matter where points are followed.
-    """
-    height, width = grey.shape
-    half = cv2.resize(grey, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    found = cv2.goodFeaturesToTrack(half, _MOST_CORNERS, 0.003, _POINT_GAP / 2)
-    if found is None:
-        return Corners(np.zeros((0, 1, 2), np.float32))
-    return Corners(_spread(2 * found + _HALF, grey.shape, boxes_xyxy))
-
-
-def _move_alike(before: np.ndarray, after: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(K,) bool: the points that vouch for each other: most move so; none where less do."""
-    shifts = (after - before)[:, 0]
-    middle = len(shifts) // 2  # `np.median` takes ten times as long
-    away = np.square(shifts - np.partition(shifts, middle, axis=0)[middle])
-    alike = found & (away[:, 0] + away[:, 1] < _INLIER_PX**2)
-    return alike if np.count_nonzero(alike) >= _MOSTLY * len(alike) else np.zeros_like(alike)
+    back, found_back = _flow(after, before, there)
+    away = np.square((back - corners)[:, 0])
+    good = found & found_back & (away[:, 0] + away[:, 1] < _RETURN_PX**2)
+    return (
+        corners[good, 0].astype(np.float64),
+        there[good, 0].astype(np.float64),
+        len(corners),
+    )
 
 
 def _flow(
@@ -292,20 +220,14 @@ def _flow(
     return there, found[:, 0].astype(bool) & inside[:, 0] & inside[:, 1]
 
 
-def _spread(corners: np.ndarray, hw: tuple[int, ...], boxes_xyxy: np.ndarray) -> np.ndarray:
-    """The best corners (K, 1, 2) of each cell of the picture, from (N, 1, 2), best first.
-
-    Those in boxes (M, 4) and those beside them have places of their own.
-    """
+def _spread(corners: np.ndarray, hw: tuple[int, ...]) -> np.ndarray:
+    """The best corners (K, 1, 2) of each cell of the picture, from (N, 1, 2), best first."""
     rows, columns = _CELLS_HW
     x, y = corners[:, 0].T
-    left, top, right, bottom = boxes_xyxy.T[..., None]
-    inside = ((x >= left) & (x < right) & (y >= top) & (y < bottom)).any(axis=0)
-    cells = 2 * ((y * rows // hw[0]) * columns + x * columns // hw[1]) + inside
+    cells = (y * rows // hw[0]) * columns + x * columns // hw[1]
     order = np.argsort(cells.astype(np.int16), kind="stable")  # numbers so short take no time
     first = np.searchsorted(cells[order], cells[order])
-    most = np.where(inside[order], _CELL_POINTS, _CELL_POINTS_BESIDE)
-    return corners[np.sort(order[np.arange(len(order)) - first < most])]
+    return corners[np.sort(order[np.arange(len(order)) - first < _CELL_POINTS])]
 
 
 def shared_motions(

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.scene import Corners, SceneMotion, SceneView, scene_motion
+from amodal_ros.tracking.scene import SceneMotion, SceneView, scene_motion
 from amodal_ros.tracking.track import IDENTITY
 
 # A stream that stood still is not a clock that jumped: slow engines and cameras that stall are.
@@ -28,7 +26,6 @@ class Stream:
         answered_s: of the newest one that was answered.
         image_hw: (height, width) of the newest one planned; None before the first.
         scene: of the last one answered; None: not known.
-        corners: that are followed from there; None: they are to be looked for.
         camera: (2, 3), the camera's last motion; None: not known.
         camera_s: seconds that it took.
     """
@@ -37,16 +34,11 @@ class Stream:
     answered_s: float = -math.inf
     image_hw: tuple[int, int] | None = None
     scene: SceneView | None = None
-    corners: Corners | None = None
     camera: np.ndarray | None = None
     camera_s: float = 0.0
 
     def follow(
-        self,
-        stamp_s: float,
-        image_hw: tuple[int, int],
-        scene: SceneView | None,
-        seen: Sequence[CroppedMask],
+        self, stamp_s: float, image_hw: tuple[int, int], scene: SceneView | None
     ) -> tuple[SceneMotion, str]:
         """What happened since the last answered frame, and why the stream does not go on.
 
@@ -54,7 +46,6 @@ class Stream:
             stamp_s: time of the new frame.
             image_hw: its (height, width).
             scene: of it; None: no image was given.
-            seen: what was visible of objects in the last answered frame.
 
         Returns:
             The motion, and the reason; empty: it goes on.
@@ -65,26 +56,13 @@ class Stream:
         if self.image_hw not in (None, image_hw):
             return motion, f"image size went from {self.image_hw} to {image_hw}"
         if self.scene is not None and scene is not None:
-            motion = scene_motion(self.scene, scene, seen, self.corners)
+            motion = scene_motion(self.scene, scene)
         return motion, "scene cut" if motion.cut else ""
 
-    def answered(
-        self,
-        stamp_s: float,
-        scene: SceneView | None,
-        camera: np.ndarray,
-        corners: Corners | None = None,
-    ) -> None:
-        """Takes over a frame that was answered.
-
-        Args:
-            stamp_s: its time.
-            scene: of it; None: not known.
-            camera: (2, 3), the camera's motion up to it.
-            corners: that can be followed from it; None: not known.
-        """
+    def answered(self, stamp_s: float, scene: SceneView | None, camera: np.ndarray) -> None:
+        """Takes over a frame that was answered, and the camera's motion (2, 3) up to it."""
         self.camera, self.camera_s = camera, self.passed_s(stamp_s)
-        self.scene, self.corners, self.answered_s = scene, corners, stamp_s
+        self.scene, self.answered_s = scene, stamp_s
 
     def expected_camera(self, stamp_s: float) -> np.ndarray | None:
         """What the camera does until `stamp_s` if it goes on: (2, 3); None: not known."""

@@ -7,10 +7,8 @@ of 0.7 and more. So they are compared after the mean of what lies around is take
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
@@ -63,48 +61,22 @@ class View:
     """A mask among the embeddings about an object; worked out when it is first asked for.
 
     Attributes:
-        around: the embeddings. They keep what was worked out and not the view: in a circle they
-            would stay in memory, some megabytes a frame, until Python looks for circles.
+        around: the embeddings.
         mask: of the original image.
     """
 
     around: Surroundings
     mask: CroppedMask
-    _known: dict[str, Any]
 
-    @property
+    @cached_property
     def cover(self) -> np.ndarray:
         """(h, w) float32, the share of each cell that the mask covers."""
-        return np.asarray(self._once("cover", lambda: self.around.cover(self.mask)))
+        return self.around.cover(self.mask)
 
-    @property
-    def on(self) -> np.ndarray | None:
-        """(C,) float32, see `Look`; None: it covers hardly a cell, or all of them."""
-        found: np.ndarray | None = self._once("on", lambda: self.around.mean(self.cover))
-        return found
-
-    @property
-    def colours(self) -> np.ndarray | None:
-        """See `colours_of`; None: not known."""
-        scene = self.around.scene
-        if scene is None:
-            return None
-        found: np.ndarray | None = self._once("colours", lambda: colours_of(scene, self.mask))
-        return found
-
-    @property
+    @cached_property
     def look(self) -> Look | None:
-        """Of what the mask covers; None where `on` is."""
-        on = self.on
-        if on is None:
-            return None
-        found: Look = self._once("look", lambda: self.around.look(self.cover, on, self.colours))
-        return found
-
-    def _once(self, name: str, work_out: Callable[[], Any]) -> Any:
-        if name not in self._known:
-            self._known[name] = work_out()
-        return self._known[name]
+        """Of what the mask covers; None: it covers hardly a cell."""
+        return self.around.look(self.mask, self.cover)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +94,7 @@ class Surroundings:
     geometry: ResizeGeometry
     prompt_xyxy: np.ndarray
     scene: SceneView | None
-    _known: dict[CroppedMask, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
+    _views: dict[CroppedMask, View] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(
@@ -182,8 +154,10 @@ class Surroundings:
         return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.hw[::-1]
 
     def view(self, mask: CroppedMask) -> View:
-        """What a mask covers, and what it looks like; worked out once for each mask."""
-        return View(self, mask, self._known.setdefault(mask, {}))
+        """What a mask covers, and what it looks like; one view for each mask."""
+        if mask not in self._views:
+            self._views[mask] = View(self, mask)
+        return self._views[mask]
 
     def cover(self, mask: CroppedMask) -> np.ndarray:
         """(h, w) float32: the share of each cell that a mask covers, by samples of the cell."""
@@ -209,43 +183,30 @@ class Surroundings:
         weights = (self.scale * self.inside).ravel()
         return np.asarray(self.cells @ weights / max(np.count_nonzero(self.inside), 1))
 
-    def beside(self, cover: np.ndarray) -> np.ndarray:
-        """(h, w) bool: the cells in the image beside a mask of which this much covers each."""
-        return np.asarray((cover < _OFF) & self.inside)
-
-    def mean(self, cover: np.ndarray) -> np.ndarray | None:
-        """(C,) float32: the unit vector of what a mask shows that covers the cells so.
-
-        None where it covers hardly a cell, or nothing in the image lies beside it.
-        """
-        if cover.sum() < _FEWEST_CELLS or not self.beside(cover).any():
+    def look(self, mask: CroppedMask, cover: np.ndarray) -> Look | None:
+        """How the object whose mask covers the cells so looks; None for hardly a cell."""
+        beside = (cover < _OFF) & self.inside
+        if cover.sum() < _FEWEST_CELLS or not beside.any():
             return None
-        return np.asarray(self._means(cover.reshape(1, -1))[0])
-
-    def look(self, cover: np.ndarray, on: np.ndarray, colours: np.ndarray | None) -> Look:
-        """How the object whose mask covers the cells so looks, and what lies beside it.
-
-        Args:
-            cover: (h, w) float32; not all of the cells in the image are covered.
-            on: (C,), see `mean`.
-            colours: of the object; None: not known.
-        """
-        beside, like = self.beside(cover), self.likeness(on)
+        on = self._means(cover.reshape(1, -1))[0]
+        like = self.likeness(on)
         own = float((like * cover).sum() / cover.sum())
         # A thing like it that stands beside it does not say what it is not.
         unlike = beside & (like < _TWIN * own)
         off = unlike if unlike.any() else beside
         sides = [off & side for side in _sides_of(cover)]
         sides = [off if np.count_nonzero(side) < _FEWEST_OFF else side for side in sides]
-        beside_it = None if self.scene is None else colours_in(self.scene, off, self.box_xyxy)
+        colours = beside_it = None
+        if self.scene is not None:
+            colours = colours_of(self.scene, mask)
+            beside_it = colours_in(self.scene, off, self.box_xyxy)
         means = self._means(np.concatenate([np.array(sides).reshape(4, -1), _in_tiles(off)]))
         return Look(on, means[:4], means[4:], own, colours, beside_it)
 
     def _means(self, weights: np.ndarray) -> np.ndarray:
         """(K, C) float32, unit vectors: means of cells by weights (K, h * w), common mean off."""
         weights = weights.astype(np.float32, copy=False)
-        # The other way round the embeddings are laid out anew, and it takes half as long again.
-        sums = (self.cells @ (weights * self.scale.ravel()).T).T
+        sums = (weights * self.scale.ravel()) @ self.cells.T
         return unit(sums / weights.sum(axis=1)[:, None] - self.common)
 
     @cached_property

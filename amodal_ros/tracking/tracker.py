@@ -232,7 +232,7 @@ class AmodalTracker:
                 self._tracks.keep_memories(plan, prediction)
                 if carried is not None:
                     self._tracks.carry(carried)
-                self._stream.answered(plan.stamp_s, plan.scene, plan.camera, plan.motion.corners)
+                self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
         return objects if carried is None else (*objects, *carried_objects(carried))
 
     def poses(self, plan: TrackPlan) -> dict[int, np.ndarray]:
@@ -272,7 +272,7 @@ class AmodalTracker:
         self, stamp_s: float, image_hw: tuple[int, int], scene: SceneView | None
     ) -> tuple[SceneMotion, str]:
         """What the camera did; resets where the stream does not go on, and says why."""
-        motion, reason = self._stream.follow(stamp_s, image_hw, scene, self._tracks.seen)
+        motion, reason = self._stream.follow(stamp_s, image_hw, scene)
         if reason:
             logger.warning("Tracks reset: %s", reason)
             self._forget()

@@ -9,7 +9,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.answer import Outcome
-from amodal_ros.tracking.camera_motion import choose_camera, common_change, own_motion
+from amodal_ros.tracking.camera_motion import choose_camera, common_change
 from amodal_ros.tracking.carrying import carried_track, settled_track
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.remembering import remembered
@@ -30,11 +30,6 @@ class Tracks(dict[int, Track]):
     def pinned(self) -> int:
         """How many a user gave."""
         return sum(track.pinned for track in self.values())
-
-    @property
-    def seen(self) -> list[CroppedMask]:
-        """What was visible in the last answered frame, of each of which anything was."""
-        return [track.seen for track in self.values() if track.seen is not None]
 
     def status(self, answered_s: float, resets: int, restarts: int) -> TrackerStatus:
         """Counts, for diagnostics.
@@ -102,9 +97,7 @@ class Tracks(dict[int, Track]):
         """
         tracks = list(self.values())
         camera = choose_camera(tracks, motion, passed_s, expected)
-        change = np.zeros(2)
-        if any(one.covered or own_motion(one.seen, motion, camera) is None for one in tracks):
-            change = common_change(tracks, motion, passed_s, camera)
+        change = common_change(tracks, motion, passed_s, camera)
         return [
             forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks
         ], camera

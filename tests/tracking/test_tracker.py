@@ -9,7 +9,7 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import dilate_mask
 from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
-from amodal_ros.types import AmodalPrediction, Detections
+from amodal_ros.types import Detections
 from tests.tracking.tracker_support import HW, A, B, Box, answer, filled, see, step
 
 
@@ -289,21 +289,3 @@ def test_wrong_arguments_are_named(call: Any, message: str) -> None:
 def test_wrong_settings_are_named(field: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"{field}: expected"):
         TrackerConfig(**{field: value})
-
-
-def test_m_spec_of_a_large_object_is_as_that_of_a_small_one() -> None:
-    """It is grown on a coarser grid."""
-    hw, box = (480, 640), (100, 80, 420, 380)
-    mask = np.zeros(hw, bool)
-    rows, columns = np.ogrid[: hw[0], : hw[1]]
-    mask[((columns - 260) / 160) ** 2 + ((rows - 230) / 150) ** 2 < 1] = True
-    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.1))
-    plan = tracker.plan(Detections.from_boxes([box]), 0.0, hw)
-    iou = np.array([0.9], np.float32)
-    tracker.update(plan, AmodalPrediction.from_masks(mask[None], mask[None], iou, {}))
-    (prior,) = tracker.plan(Detections.from_boxes([box]), 0.1, hw).prior_masks
-    assert prior is not None
-    radius = 0.1 * np.sqrt(np.count_nonzero(mask))
-    found = prior.full()
-    assert not (dilate_mask(mask, radius - 4) & ~found).any()
-    assert not (found & ~dilate_mask(mask, radius + 2)).any()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking import scene as scenes
 from amodal_ros.tracking.camera_motion import choose_camera, common_change, own_motion
 from amodal_ros.tracking.forecast import forecast
 from amodal_ros.tracking.scene import SceneMotion
@@ -193,18 +192,3 @@ def test_a_camera_that_moves_needs_more_points_to_go_on() -> None:
     tracks = [track(first), track(second)]
     chosen = choose_camera(tracks, seen, FRAME_S, expected)
     assert np.allclose(chosen[:, 2], otherwise, atol=0.01)
-
-
-def test_where_most_points_go_on_nothing_else_is_looked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen = scene((BACKGROUND, 80, (2.0, 0)), (SCREEN, 40, (9.0, 3.0)))
-    looked: list[int] = []
-    monkeypatch.setattr(
-        scenes, "shared_motions", lambda before, *_: looked.append(len(before)) or ()
-    )
-    assert np.allclose(choose_camera([], seen, FRAME_S, shift(2.0)), shift(2.0), atol=0.01)
-    assert looked == []
-    few = scene((BACKGROUND, 40, (2.0, 0)), (SCREEN, 80, (9.0, 3.0)))
-    choose_camera([], few, FRAME_S, shift(2.0))
-    assert looked == [120]
