@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every knob of TAOS in one frozen, validated, JSON-ready place."""
+"""Every knob of TAOS in one frozen, validated place."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from amodal_ros.errors import InvalidInputError
 
@@ -145,13 +144,6 @@ class TaosConfig:
             raise InvalidInputError(
                 f"occluder_counts: expected probabilities summing to 1, got {self.occluder_counts}"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready settings (tuples become lists)."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in dataclasses.asdict(self).items()
-        }
 
 
 def _check_number(name: str, value: float, low: float, high: float) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import http.client
 import json
 import logging
@@ -151,10 +150,6 @@ class VlmJudgeConfig:
                 "--judge-timeout and --judge-retries: expected above 0 and at least 0, got "
                 f"{self.timeout_s} and {self.retries}"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; the key itself is not in it."""
-        return dataclasses.asdict(self)
 
 
 class _NoAnswerError(Exception):

@@ -8,6 +8,7 @@ renders here, in a process of its own, before it composes.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import subprocess
@@ -36,7 +37,7 @@ def prefill_renders(materials: Sequence[str], config: TaosConfig, cache: Path) -
     renders = [material for material in materials if material.startswith("render:")]
     if not renders:
         return
-    settings = json.dumps(config.to_dict())
+    settings = json.dumps(dataclasses.asdict(config))
     command = [sys.executable, "-m", "training.taos.prefill", "--cache", str(cache)]
     done = subprocess.run([*command, "--settings", settings, *renders], check=False)
     if done.returncode:

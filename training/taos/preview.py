@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import numpy as np
 from training.taos.shards import read_shard, shard_files
 from training.taos.types import TaosSample
 
-SHEET_SIZE = 64
 _COLUMNS = 8
 _CELL_HW = (168, 224)
 _GREEN, _RED, _BLUE = (60, 220, 90), (235, 60, 50), (70, 130, 255)
@@ -30,7 +30,7 @@ def preview_sheet(samples: Sequence[TaosSample]) -> np.ndarray:
     cells = [_cell(sample) for sample in samples]
     blank = np.full((_CELL_HW[0], 2 * _CELL_HW[1], 3), 255, np.uint8)
     columns = min(_COLUMNS, max(1, len(cells)))
-    cells += [blank] * (-len(cells) % columns or (columns if not cells else 0))
+    cells += [blank] * (-len(cells) % columns)
     gap = 6
     framed = [
         cv2.copyMakeBorder(c, 0, gap, 0, gap, cv2.BORDER_CONSTANT, value=(255,) * 3) for c in cells
@@ -39,21 +39,18 @@ def preview_sheet(samples: Sequence[TaosSample]) -> np.ndarray:
     return np.vstack(rows)
 
 
-def write_preview(folder: Path, path: Path, count: int = SHEET_SIZE) -> None:
+def write_preview(folder: Path, path: Path, count: int) -> None:
     """Writes the sheet of `count` composites of a folder of shards.
 
     Stills are taken in order; of clips every few frames, so that several clips are seen.
     """
-    samples: list[TaosSample] = []
-    for shard in shard_files(folder):
-        for sample in read_shard(shard):
-            if sample.provenance.get("frame", 0) % 3 == 0:
-                samples.append(sample)
-            if len(samples) == count:
-                break
-        if len(samples) == count:
-            break
-    sheet = preview_sheet(samples)
+    samples = (
+        sample
+        for shard in shard_files(folder)
+        for sample in read_shard(shard)
+        if sample.provenance.get("frame", 0) % 3 == 0
+    )
+    sheet = preview_sheet(list(itertools.islice(samples, count)))
     done, data = cv2.imencode(".png", sheet[..., ::-1])
     if not done:
         raise OSError(f"OpenCV could not encode the preview sheet {sheet.shape}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -176,11 +176,11 @@ class TaosRun:
         """What decides the content; workers, engine and cache do not."""
         return {
             "schema_version": 1,
-            "config": self.config.to_dict(),
+            "config": asdict(self.config),
             "sources": list(self.sources),
             "weights": list(self.weights) if self.weights else None,
             "count": self.count,
-            "judge": self.judge.to_dict() if self.judge else None,
+            "judge": asdict(self.judge) if self.judge else None,
         }
 
     def sampler(self) -> TaosSampler:

@@ -9,6 +9,7 @@ for.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -164,13 +165,16 @@ class TaosDataset:
         """Takes the arguments of `TaosSampler`, and how many samples an epoch has."""
         if count < 1:
             raise InvalidInputError(f"count: expected at least 1, got {count}")
-        self._config = config
-        self._sources = tuple(sources)
         self._count = count
-        self._cache = cache
-        self._weights = weights
-        self._judge = judge
-        self._skip_bad = skip_bad
+        self._open = functools.partial(
+            TaosSampler,
+            config,
+            tuple(sources),
+            cache=cache,
+            weights=weights,
+            judge=judge,
+            skip_bad=skip_bad,
+        )
         self._sampler: TaosSampler | None = None
 
     def __len__(self) -> int:
@@ -188,14 +192,7 @@ class TaosDataset:
         if not 0 <= index < self._count:
             raise IndexError(f"expected 0 <= index < {self._count}, got {index}")
         if self._sampler is None:
-            self._sampler = TaosSampler(
-                self._config,
-                self._sources,
-                cache=self._cache,
-                weights=self._weights,
-                judge=self._judge,
-                skip_bad=self._skip_bad,
-            )
+            self._sampler = self._open()
         rejects: dict[str, int] = {}
         for turn in range(_FALLBACKS):
             report = self._sampler.draw(index + turn * self._count)

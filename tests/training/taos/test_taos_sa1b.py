@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 import tarfile
 from pathlib import Path
 
@@ -162,9 +161,3 @@ def test_loose_records(sa1b_root: Path, tmp_path: Path, config: TaosConfig) -> N
     source = open_sa1b(tmp_path, config)
     photo = source.photo(source.pool(0)[0], 640)
     assert (photo.objects[1].rasterise(HW) == draw_photo(23)[1][1]).all()
-
-
-def test_travels_to_worker_processes(sa1b_root: Path, config: TaosConfig) -> None:
-    source = open_sa1b(sa1b_root, config)
-    source.pool(0)
-    assert pickle.loads(pickle.dumps(source)).pool(1) == source.pool(1)

@@ -8,7 +8,6 @@ from pathlib import Path
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
 from training.taos.sources.base import CutOutSource, PhotoSource, Source
-from training.taos.sources.part import part_of
 
 __all__ = ["KINDS", "CutOutSource", "PhotoSource", "Source", "open_source"]
 
@@ -27,7 +26,9 @@ def open_source(spec: str, config: TaosConfig, cache: Path) -> Source:
         InvalidInputError: for an unknown kind or a path that does not exist.
         CorruptRecordError: for a file that is unusable as a whole.
     """
-    return part_of(_open(spec, config, cache), config.part, config.held_share)
+    source = _open(spec, config, cache)
+    source.part, source.held_share = config.part, config.held_share
+    return source
 
 
 def _open(spec: str, config: TaosConfig, cache: Path) -> Source:

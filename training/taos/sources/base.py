@@ -4,32 +4,79 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from amodal_ros.errors import InvalidInputError
 from training.taos.types import CutOut, Photo, PhotoObject
 from training.untrusted import CorruptRecordError, decode_rgb, working_hw
 
+Part = Literal["all", "train", "held"]
 
-class PhotoSource(ABC):
-    """Photos with segmented objects whose masks show only what is visible."""
+
+class Source(ABC):
+    """Records to draw from, of which a part may be kept back.
+
+    What is kept back is decided by the names alone: whole groups (all views of a 3D model, a photo
+    with its objects) are either trained on or kept back. A source of one group is split by record.
+
+    Attributes:
+        kind: what stands before the colon of `spec`.
+        spec: ``KIND:PATH`` as given.
+        left_out: how many annotations mark no object.
+        part: which records are seen: `all`, `train` (what is not kept back) or `held` (what is).
+        held_share: of the groups, rounded up; at least one group is in either part.
+    """
 
     kind: str
     spec: str
-    left_out = 0  # annotations that mark no object
+    left_out = 0
+    part: Part = "all"
+    held_share = 0.0
 
     @abstractmethod
-    def pool(self, shard: int) -> Sequence[Hashable]:
-        """Keys of the records that output shard `shard` draws from; never empty."""
+    def records(self, shard: int) -> Sequence[Hashable]:
+        """Keys of all records that output shard `shard` may draw from; never empty."""
 
     def group(self, key: Any) -> str:
         """What a record belongs to, of which all or nothing is kept back; itself by default."""
         return str(key)
+
+    def pool(self, shard: int) -> Sequence[Hashable]:
+        """Keys of the records of `part` that output shard `shard` draws from; never empty.
+
+        Raises:
+            InvalidInputError: a single record, which cannot be split.
+        """
+        keys = self.records(shard)
+        if self.part == "all":
+            return keys
+        groups = {key: self.group(key) for key in keys}
+        if len(set(groups.values())) < 2:
+            groups = {key: str(key) for key in keys}
+        names = sorted(set(groups.values()), key=_rank)
+        if len(names) < 2:
+            raise InvalidInputError(
+                f"source {self.spec}: expected at least two objects, one to keep back, got "
+                f"{len(names)}"
+            )
+        held = set(names[: min(max(math.ceil(self.held_share * len(names)), 1), len(names) - 1)])
+        return [key for key in keys if (groups[key] in held) == (self.part == "held")]
+
+
+def _rank(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8")).hexdigest()
+
+
+class PhotoSource(Source):
+    """Photos with segmented objects whose masks show only what is visible."""
 
     @abstractmethod
     def photo(self, key: Any, long_side: int) -> Photo:
@@ -40,19 +87,8 @@ class PhotoSource(ABC):
         """
 
 
-class CutOutSource(ABC):
+class CutOutSource(Source):
     """Whole objects with alpha, cut free of any background."""
-
-    kind: str
-    spec: str
-
-    @abstractmethod
-    def pool(self, shard: int) -> Sequence[Hashable]:
-        """Keys of the records that output shard `shard` draws from; never empty."""
-
-    def group(self, key: Any) -> str:
-        """What a record belongs to, of which all or nothing is kept back; itself by default."""
-        return str(key)
 
     @abstractmethod
     def cut_out(self, key: Any) -> CutOut:
@@ -62,9 +98,6 @@ class CutOutSource(ABC):
             CorruptRecordError: naming file and record.
             RejectedError: if the record is sound but no good object (a flat 3D model, say).
         """
-
-
-Source = PhotoSource | CutOutSource
 
 
 def polygon_object(

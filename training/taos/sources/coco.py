@@ -66,7 +66,7 @@ class CocoSource(PhotoSource):
             )
         self._keys = sorted(self._images, key=str)
 
-    def pool(self, shard: int) -> Sequence[Any]:
+    def records(self, shard: int) -> Sequence[Any]:
         """All image ids."""
         return self._keys
 

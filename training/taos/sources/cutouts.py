@@ -49,7 +49,7 @@ class CutOutFolder(CutOutSource):
         if not self._records:
             raise InvalidInputError(f"source {spec}: no {' or '.join(self.suffixes)} below {root}")
 
-    def pool(self, shard: int) -> Sequence[str]:
+    def records(self, shard: int) -> Sequence[str]:
         """All files."""
         return self._records
 

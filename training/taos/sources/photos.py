@@ -75,14 +75,7 @@ class SelfSegmentedSource(PhotoSource):
             raise InvalidInputError(f"source {spec}: no .jpg, .png or .webp in {root}")
         self._recipe = self._model_identity()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """A loaded engine stays behind when the source travels to a worker."""
-        state = dict(self.__dict__)
-        if isinstance(self._segmenter, _ModelSegmenter):
-            state["_segmenter"] = None
-        return state
-
-    def pool(self, shard: int) -> Sequence[str]:
+    def records(self, shard: int) -> Sequence[str]:
         """All photos."""
         return self._records
 

@@ -63,7 +63,7 @@ class RenderSource(CutOutSource):
                 f"source {spec}: no model under {list(config.licences)}; found {found}"
             )
 
-    def pool(self, shard: int) -> Sequence[Key]:
+    def records(self, shard: int) -> Sequence[Key]:
         """(model, view) for all models and views."""
         views = range(self._config.render_views)
         return [(model, view) for model in range(len(self._models)) for view in views]

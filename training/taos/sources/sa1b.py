@@ -53,16 +53,7 @@ class Sa1bSource(PhotoSource):
             )
         self._index = functools.lru_cache(maxsize=4)(index_tar)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The cache of tar indices stays behind when the source travels to a worker."""
-        return {k: v for k, v in self.__dict__.items() if k != "_index"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Starts with an empty cache."""
-        self.__dict__.update(state)
-        self._index = functools.lru_cache(maxsize=4)(index_tar)
-
-    def pool(self, shard: int) -> Sequence[Key]:
+    def records(self, shard: int) -> Sequence[Key]:
         """The stretch of records of output shard `shard` (all of them in a loose folder)."""
         if self._loose:
             return [(str(path), -1) for path in self._loose]

@@ -45,7 +45,7 @@ class YoloSource(PhotoSource):
         if not self._records:
             raise InvalidInputError(f"source {spec}: no image under {self._images}")
 
-    def pool(self, shard: int) -> Sequence[str]:
+    def records(self, shard: int) -> Sequence[str]:
         """All images."""
         return self._records
 
