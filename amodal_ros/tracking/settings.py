@@ -28,20 +28,24 @@ class TrackerConfig:
     """How objects are followed over time; each field's metadata says what it means."""
 
     max_objects: int = _setting(
-        16, 1, 100_000, "Most objects of one image, the best scores first; more are counted"
+        16,
+        1,
+        100_000,
+        "Most objects in one image, those with the best scores first; the others are counted",
     )
     max_coast: float = _setting(
         2.0,
         -1.0,
         _LONGEST_S,
-        "Seconds that a track lives without a detection; 0: not at all, -1: for ever",
+        "Seconds that a detected object's track lives without a detection; 0: it ends at "
+        "once, -1: for ever",
     )
     max_drift: float = _setting(
         10.0,
         -1.0,
         _LONGEST_S,
-        "Seconds that any object lives without a detection or a visible part that confirms it; "
-        "-1: for ever",
+        "Seconds that any track lives while neither a detection nor a visible part "
+        "confirms it, objects of ~/add_object included; -1: for ever",
     )
     score_half_life: float = _setting(
         1.0,
@@ -53,38 +57,42 @@ class TrackerConfig:
         0.1,
         0.0,
         1.0,
-        "Growth of a track's last amodal mask before it guides the next one, relative to the "
-        "square root of its area",
+        "Growth of a track's last amodal mask before it becomes the prior mask of the "
+        "next image, as a share of the square root of its area",
     )
     match_iou: float = _setting(
-        0.3, 0.01, 1.0, "Smallest overlap of a box with a track's box that continues the track"
+        0.3,
+        0.01,
+        1.0,
+        "Least IoU of a detection with a track's box by which it continues the track",
     )
     agreement_iou: float = _setting(
         0.7,
         0.01,
         1.0,
-        "Smallest overlap with the expected amodal mask by which a visible mask counts while its "
-        "track has no detection, where it is not known what the object looks like",
+        "Least IoU with the expected amodal mask at which a visible mask counts, of a "
+        "track without a detection whose look is not known",
     )
     coast_iou: float = _setting(
         0.5,
         0.01,
         1.0,
-        "Smallest overlap with the mask before by which an amodal mask counts while its track "
-        "has no detection, where it is not known what the object looks like",
+        "Least IoU with the last amodal mask at which an amodal mask counts, of a track "
+        "without a detection whose look is not known",
     )
     min_predicted_iou: float = _setting(
         0.5,
         0.0,
         1.0,
-        "A mask of which the model itself predicts less has drifted: the next one starts from "
-        "the box",
+        "A mask for which the model predicts a lower IoU has drifted: the next prior mask"
+        " is made from the box",
     )
     max_area_jump: float = _setting(
         2.5,
         1.01,
         100.0,
-        "A mask whose area grew or shrank by more than this factor has drifted",
+        "A mask whose area grew or shrank by more than this factor has drifted: the next "
+        "prior mask is made from the box",
     )
 
     def __post_init__(self) -> None:

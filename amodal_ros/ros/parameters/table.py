@@ -39,39 +39,42 @@ class PerceptionParameters:
     model_dir: str = parameter(
         "",
         Effect.MODEL,
-        "Folder of the model (manifest.json and its graphs); empty: the one that comes along",
+        "Folder of the model (manifest.json and its graphs); empty: the model that ships "
+        "with the package",
     )
     backend: str = parameter(
         AUTO,
         Effect.MODEL,
-        "Engine that runs the model's graphs. auto: the first that runs and is true of TensorRT, "
-        "ONNX Runtime with CUDA, OpenVINO, ONNX Runtime on the CPU; another that is not there "
-        "refuses to start",
+        "Engine that runs the model's graphs. auto: the first of TensorRT, TensorRT for "
+        "RTX, ONNX Runtime with CUDA, OpenVINO and ONNX Runtime on the CPU that runs and "
+        "passes the precision gate; a name: that one, and the node does not start without"
+        " it",
         choices=BACKENDS,
     )
     verify: bool = parameter(
         False,
         Effect.MODEL,
-        "Compare the model's masks with its fp32 reference at each start, and refuse it if they "
-        "differ too much; all engines but ONNX Runtime on the CPU are compared at their first "
-        "start on a machine in any case",
+        "Compare the masks with the model's fp32 reference at each start, and refuse an "
+        "engine whose masks differ too much; false: compare at the first start on a "
+        "machine, and ONNX Runtime on the CPU never",
     )
     execution_provider: str = parameter(
         "CPUExecutionProvider",
         Effect.MODEL,
-        "With backend onnxruntime its execution provider; one that is not there refuses to start",
+        "Execution provider of ONNX Runtime, with backend onnxruntime; the node does not "
+        "start without it",
         choices=("CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"),
     )
     device: str = parameter(
         "CPU",
         Effect.MODEL,
-        "OpenVINO's device, as CPU, GPU, GPU.1, NPU; one that is not there refuses to start",
+        "OpenVINO's device, such as CPU, GPU, GPU.1 or NPU; the node does not start without it",
     )
     precision: str = parameter(
         "auto",
         Effect.MODEL,
-        "What OpenVINO computes in; auto: bf16 or f16 where the device has instructions for it "
-        "and its masks are true, else f32",
+        "What OpenVINO computes in. auto: bf16 or f16 where the device has instructions "
+        "for it and the masks pass the precision gate, else f32",
         choices=tuple(hint.value for hint in PrecisionHint),
     )
     threads: int = parameter(
@@ -80,48 +83,50 @@ class PerceptionParameters:
     second_look: bool = parameter(
         False,
         Effect.MODEL,
-        "Look once more, in a wider region, at objects whose completed mask reaches the border of "
-        "its region; with a model of mode roi",
+        "Segment an object once more, in a wider region, where its amodal mask reaches "
+        "the border of its region; for models of mode roi",
     )
     ask_twice: bool = parameter(
         True,
         Effect.MODEL,
-        "Ask the decoder once more for visible masks that are unsteady, with a point where "
-        "something seems to hide the object; with a model that gives both masks in one pass",
+        "Ask the decoder a second time where a visible mask is unsteady, with a point "
+        "where something seems to hide the object; for models that give both masks in one"
+        " pass",
     )
     model_memory: bool = parameter(
         True,
         Effect.MODEL,
-        "Follow objects by the model's own memory where its folder holds one, as SAM 2's; false: "
-        "segment each image by itself",
+        "Follow objects by the model's own memory, as SAM 2's, where the model folder "
+        "holds one; false: segment each image by itself",
     )
     small_looks: bool = parameter(
         True,
         Effect.MODEL,
-        "Where a frame budget does not hold all objects, look at those that are known well in "
-        "smaller regions, which take less time, if the model folder has graphs for them; false: "
-        "at all in full size",
+        "Where the frame budget does not hold all objects, segment those that are known "
+        "well at the smaller size of the model folder, if it has one: it takes less time;"
+        " false: all at full size",
     )
     frame_budget: float = parameter(
         -1.0,
         Effect.NEXT_FRAME,
-        "Seconds of an image that the model may take: as many objects are looked at as fit in, "
-        "those that need it most, the others' masks are moved; 0: all objects in each image, "
-        "-1: the camera's own interval, measured",
+        "Seconds per image for the model. It segments as many objects as fit; the masks "
+        "of the others are moved. 0: all objects in each image; -1: the camera's "
+        "interval, measured",
         -1.0,
         60.0,
     )
     encode_ahead: bool = parameter(
         True,
         Effect.NEXT_FRAME,
-        "Encode the next image while the objects of this one are segmented; takes place on a GPU "
-        "with a model of mode full",
+        "Encode the next image while the objects of this one are segmented; done only on "
+        "a GPU, with a model of mode full",
     )
     cameras: str = parameter(
         "",
         Effect.CONFIGURE,
-        "Names of several cameras that share the model, as left,right: each prefixes its topics "
-        "and services; empty: one camera without a prefix",
+        "Names of several cameras that share the model, such as left,right; each name "
+        "prefixes the topics and services of its camera; empty: one camera, without a "
+        "prefix",
     )
     image_topic: str = parameter(
         "camera/image_raw", Effect.RECONNECT, "Topic of the camera's images"
@@ -136,15 +141,15 @@ class PerceptionParameters:
     image_reliability: str = parameter(
         "automatic",
         Effect.RECONNECT,
-        "Reliability asked of the publishers of images and depth; automatic: reliable once they "
-        "all offer it, else best_effort, which takes every publisher",
+        "Reliability with which images and depth are subscribed; automatic: reliable once"
+        " all publishers offer it, until then best_effort, which matches every publisher",
         choices=("automatic", "best_effort", "reliable"),
     )
     detections_topic: str = parameter(
         "detections",
         Effect.RECONNECT,
-        "Topic of the boxes; their stamps are those of the images. Empty: no detector, every "
-        "image is answered with the objects of add_object",
+        "Topic of the boxes, which have the stamps of their images. Empty: no detector; "
+        "every image is answered with the objects of ~/add_object",
     )
     detections_type: str = parameter(
         "vision_msgs",
@@ -155,14 +160,14 @@ class PerceptionParameters:
     box_units: str = parameter(
         "automatic",
         Effect.NEXT_FRAME,
-        "What boxes are measured in: pixels of the image, normalised (0..1), or pixels of the "
-        "detector's input, stretch_640x640 or letterbox_640x640; automatic: pixels, and boxes "
-        "that seem to be something else are told of",
+        "Unit of the boxes: pixels of the image, normalised (0..1), or pixels of the "
+        "detector's input, as stretch_640x640 or letterbox_640x640. automatic: pixels, "
+        "with an alarm where boxes seem to be in another unit",
     )
     image_bits: int = parameter(
         16,
         Effect.NEXT_FRAME,
-        "Bits that each sample of a 16-bit image holds: 10 or 12 for many industrial cameras",
+        "Used bits of each sample of a 16-bit image: 10 or 12 with many industrial cameras",
         8,
         16,
     )
@@ -182,37 +187,39 @@ class PerceptionParameters:
     depth_scale: float = parameter(
         0.0,
         Effect.NEXT_FRAME,
-        "Metres of one unit of depth; 0: as REP 118 says, 0.001 for integers, 1 for numbers with "
-        "a point",
+        "Metres per unit of depth; 0: as REP 118 says, 0.001 for integers and 1 for "
+        "floating point",
         0.0,
         1000.0,
     )
     depth_min: float = parameter(
-        0.0, Effect.NEXT_FRAME, "Metres; nearer depths are unknown", 0.0, 1000.0
+        0.0, Effect.NEXT_FRAME, "Metres; nearer depths count as unknown", 0.0, 1000.0
     )
     depth_max: float = parameter(
-        0.0, Effect.NEXT_FRAME, "Metres; farther depths are unknown, 0: none is", 0.0, 1000.0
+        0.0, Effect.NEXT_FRAME, "Metres; farther depths count as unknown; 0: no limit", 0.0, 1000.0
     )
     camera_info_topic: str = parameter(
         "camera/camera_info",
         Effect.RECONNECT,
-        "Topic of the camera's intrinsics; read only with depth",
+        "Topic of the camera's intrinsics; used only with depth",
     )
     depth_camera_info_topic: str = parameter(
         "",
         Effect.RECONNECT,
-        "Topic of the depth camera's intrinsics where its depth is not aligned with the images: "
-        "depth is moved to their pixels by these and by TF; empty: it is aligned",
+        "Topic of the depth camera's intrinsics, where its depth is not aligned with the "
+        "images: depth is then registered to the image by these and by TF; empty: it is "
+        "aligned",
     )
     target_frame: str = parameter(
         "",
         Effect.RECONNECT,
-        "Frame of 3D boxes, points and markers, by TF at the image's stamp; empty: the image's",
+        "Frame of 3D boxes, points and markers, by TF at the image's stamp; empty: the "
+        "image's frame",
     )
     transform_timeout: float = parameter(
         0.1,
         Effect.NEXT_FRAME,
-        "Seconds that a frame's 3D output waits for a transform that is late",
+        "Seconds that 3D output waits for a transform that is late",
         0.0,
         5.0,
     )
@@ -226,18 +233,22 @@ class PerceptionParameters:
     slop: float = parameter(
         0.0,
         Effect.RECONNECT,
-        "Largest difference in seconds of an image's stamp and that of its boxes or depth; "
-        "0: equal",
+        "Largest difference in seconds between the stamp of an image and that of its "
+        "boxes or depth; 0: they must be equal",
         0.0,
         1.0,
     )
     sync_queue_size: int = parameter(
-        10, Effect.RECONNECT, "Images, and box messages, that wait for their partner", 1, 200
+        10,
+        Effect.RECONNECT,
+        "Most images, and most box messages, that wait for their partner",
+        1,
+        200,
     )
     sync_timeout: float = parameter(
         2.0,
         Effect.RECONNECT,
-        "Seconds after which boxes that found no image are given up",
+        "Seconds after which boxes that found no image are dropped",
         0.05,
         60.0,
     )
@@ -257,16 +268,21 @@ class PerceptionParameters:
     upright: bool = parameter(
         True,
         Effect.NEXT_FRAME,
-        "Whether the image's lower side is the ground's: where masks tell little of who hides "
-        "whom, the object that reaches lower in the image is taken as the nearer one",
+        "Whether the lower side of the image is towards the ground. If so, and where "
+        "masks tell little of who hides whom, the object that reaches lower in the image "
+        "counts as the nearer one",
     )
     point_stride: int = parameter(
-        2, Effect.NEXT_FRAME, "Every so many pixels of a row and of a column give a point", 1, 16
+        2,
+        Effect.NEXT_FRAME,
+        "Every so many pixels of a row and of a column one becomes a point",
+        1,
+        16,
     )
     autostart: bool = parameter(
         True,
         Effect.CONFIGURE,
-        "Configure and activate by itself; false: wait for lifecycle transitions",
+        "Configure and activate at the start; false: wait for lifecycle transitions",
     )
 
     def __post_init__(self) -> None:
