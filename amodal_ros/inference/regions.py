@@ -11,7 +11,8 @@ from amodal_ros.inference.prompts import ObjectQueries
 
 # Training shows squares of 1.3 to 1.9 times the longer side of the box, shifted by a normal
 # distribution whose standard deviation is 0.04 of the square's side (`training/data/config.py`).
-# Tracked objects may have some more: what of them is hidden needs the room (docs/evaluation.md).
+# Tracked objects may have some more: what of them is hidden needs the room (docs/experiment-log.md,
+# "Region and threshold").
 MAX_FACTOR = 2.2
 MAX_SHIFT = 0.08  # of the side: two standard deviations
 
