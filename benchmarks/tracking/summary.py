@@ -218,19 +218,29 @@ def _whole_cells(one: Mapping[str, Any]) -> list[str]:
 
 
 def _gain_lines(results: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for without, groups in results["gains"].items():
-        for group, gains in groups.items():
-            lines += [_gain_line(without, group, key, gain) for key, gain in gains.items() if gain]
-    return [line for text in lines for line in ("", text)]
+    """A table of the differences of feedback and the others, without columns that none has."""
+    gains = results["gains"]
+    columns = [
+        (group, key)
+        for group, keys in next(iter(gains.values()), {}).items()
+        for key in keys
+        if any(groups[group][key] for groups in gains.values())
+    ]
+    if not columns:
+        return []
+    header = ["feedback minus", *(f"{_NAMES[key]}, {group}" for group, key in columns)]
+    rows = [
+        [without, *(_gain_text(groups[group][key]) for group, key in columns)]
+        for without, groups in gains.items()
+    ]
+    return ["", *_table(header, rows)]
 
 
-def _gain_line(without: str, group: str, key: str, gain: Mapping[str, Any]) -> str:
-    return (
-        f"Feedback minus {without}, {_NAMES[key]}, {group}:"
-        f" {gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
-        f" over {gain['objects']} objects."
-    )
+def _gain_text(gain: Mapping[str, Any] | None) -> str:
+    """Mean, interval and number of objects."""
+    if gain is None:
+        return "–"
+    return f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}], {gain['objects']}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

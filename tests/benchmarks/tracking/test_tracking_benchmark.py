@@ -14,12 +14,13 @@ from benchmarks.tracking.clips import find_clips
 from benchmarks.tracking.detector import FaultyDetector, FoundBoxes
 from benchmarks.tracking.scores import ClipScore
 from benchmarks.tracking.segmenters import RememberingBackend, TruthLikeSegmenter
-from benchmarks.tracking.summary import bootstrap_interval, summarise_clips
+from benchmarks.tracking.summary import bootstrap_interval, results_markdown, summarise_clips
 from benchmarks.tracking.variants import (
     BOX_SPEC,
     FEEDBACK,
     NO_FEEDBACK,
     PLAIN_IOU,
+    PROPAGATION,
     VARIANTS,
     FrameAnswer,
     PlainIou,
@@ -207,6 +208,26 @@ def test_bootstrap_interval_holds_the_mean_and_narrows() -> None:
     assert bootstrap_interval(np.full(5, 3.0), 0) == (3.0, 3.0)
 
 
+def test_differences_that_no_variant_has_are_no_column() -> None:
+    gain = {"objects": 3, "mean": 1.5, "low": -0.25, "high": 3.0}
+    results = {
+        "clips": 1,
+        "frames": 2,
+        "variants": {},
+        "gains": {
+            BOX_SPEC: {"all": {"j": gain, "miou_full": None, "miou_occ": None}},
+            PROPAGATION: {"all": {"j": None, "miou_full": None, "miou_occ": gain}},
+        },
+    }
+    settings = {"segmenter": "a model", "data": ["S"], "drop": 0.0, "seed": 0}
+    text = results_markdown(
+        {"settings": settings, "commit": "abc", "results": {"settings": {"given": results}}}
+    )
+    assert "| feedback minus | J, all | mIoU occ, all |" in text
+    assert f"| {BOX_SPEC} | +1.50 [-0.25, +3.00], 3 | – |" in text
+    assert f"| {PROPAGATION} | – | +1.50 [-0.25, +3.00], 3 |" in text
+
+
 def test_whole_command_its_marks_and_resuming(
     data: Path,
     tmp_path: Path,
@@ -237,6 +258,14 @@ def test_whole_command_its_marks_and_resuming(
     assert text.endswith("after\n")
     assert "| feedback |" in text
     assert "2 of 2" in text
+    difference = (
+        f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}], {gain['objects']}"
+    )
+    header, row = (
+        next(line.split(" | ") for line in text.splitlines() if line.startswith(start))
+        for start in ("| feedback minus |", f"| {NO_FEEDBACK} | +")
+    )
+    assert row[header.index("mIoU occ, all")] == difference
 
     with caplog.at_level(logging.INFO):
         assert main(arguments) == 0
