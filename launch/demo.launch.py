@@ -38,13 +38,13 @@ _CAMERA_OPTIONS = (
     (
         "source",
         "Video file, image, folder of images, recording or camera index. Left empty: the clip "
-        "that comes along, with its true boxes",
+        "of the package, with its true boxes",
     ),
     ("boxes", "JSON file with the boxes of each frame, for a source of your own"),
     ("box", "An object in the first frame as X0,Y0,X1,Y1 in pixels, given by ~/add_object"),
     (
         "rate",
-        "Pictures a second. Left empty: each picture waits for the answer to the one before",
+        "Pictures per second. Left empty: each picture waits for the answer to the last one",
     ),
     ("frames", "Stop after so many pictures. Left empty: all"),
 )
@@ -142,8 +142,8 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "view",
             default_value="false",
-            description="true: show the overlay with rqt_image_view; where it is not installed, "
-            "that is said and the demo starts",
+            description="true: show the overlay with rqt_image_view; without it installed the "
+            "demo starts all the same, with a message",
             choices=["true", "false"],
         ),
         DeclareLaunchArgument(

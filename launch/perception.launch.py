@@ -114,8 +114,8 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 name,
                 default_value="",
-                description=f"{text} ({expected}). Left empty: as params_file says"
-                + ("; \"''\": the empty text" if kind is str else ""),
+                description=f"{text} ({expected}). Left empty: the value in params_file"
+                + ("; \"''\": an empty text" if kind is str else ""),
             )
             for name, kind, text, expected in _OVERRIDES
         ),
@@ -127,20 +127,20 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "log_level",
             default_value="info",
-            description="Least severity that is logged",
+            description="Lowest severity that is logged",
             choices=["debug", "info", "warn", "error", "fatal"],
         ),
         DeclareLaunchArgument(
             "view",
             default_value="",
-            description="rviz: show overlay, labels, boxes and points in RViz; where it is not "
-            "installed, that is said and the node starts. Left empty: no viewer",
+            description="rviz: show overlay, labels, boxes and points in RViz; without RViz "
+            "installed the node starts all the same, with a message. Left empty: no viewer",
         ),
         DeclareLaunchArgument(
             "view_frame",
             default_value="",
-            description="RViz's fixed frame, as base_link. Left empty: as config/perception.rviz "
-            "says, camera_color_optical_frame",
+            description="RViz's fixed frame, such as base_link. Left empty: that of "
+            "config/perception.rviz, camera_color_optical_frame",
         ),
     ]
     functions = (_perception_node, _rviz)

@@ -109,13 +109,13 @@ def generate_launch_description():
         DeclareLaunchArgument(
             "detector",
             default_value="yolo",
-            description="yolo: yolo_ros, whose boxes the node then takes. none: boxes come on "
+            description="yolo: start yolo_ros and take its boxes. none: take the boxes on "
             "detections_topic. Or the launch file of another detector, as package/file.launch.py",
         ),
         DeclareLaunchArgument(
             "detector_arguments",
             default_value="",
-            description="Arguments of the detector's launch file, as 'model:=yolo11n.pt "
+            description="Arguments of the detector's launch file, such as 'model:=yolo11n.pt "
             "device:=cpu'",
         ),
         DeclareLaunchArgument(
