@@ -7,6 +7,7 @@ P = predicted amodal mask, G = true amodal mask, V = true visible mask, all at i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -120,61 +121,25 @@ class MiouResult:
     n_occluded: int
 
 
-class MaskMetric:
-    """Shared ``update``: counts the pixels and hands them to ``add``."""
-
-    def update(
-        self,
-        prediction: NDArray[np.bool_],
-        amodal: NDArray[np.bool_],
-        visible: NDArray[np.bool_],
-    ) -> None:
-        """Add one instance, masks (H, W) bool.
-
-        Raises:
-            InvalidInputError: masks that are not bool or of different sizes.
-        """
-        self.add(measure_overlap(prediction, amodal, visible))
-
-    def add(self, overlap: Overlap) -> None:
-        """Add one instance whose pixels are counted already."""
-        raise NotImplementedError
-
-
-class C2fMiou(MaskMetric):
+def c2f(overlaps: Iterable[Overlap]) -> MiouResult:
     """``c2f``, the definition behind the published tables (Eq. 11; C2F-Seg's code).
 
     miou_full is the mean of IoU(P, G). miou_occ is the sum of IoU(P minus V, G minus V) over all
     instances, divided by the number of those whose summed G - V is not zero.
 
-    >>> metric = C2fMiou()
     >>> whole = np.array([[True, True, True, True]])
     >>> seen = np.array([[True, True, False, False]])
-    >>> metric.update(np.array([[True, True, True, False]]), whole, seen)
-    >>> metric.compute()
+    >>> c2f([measure_overlap(np.array([[True, True, True, False]]), whole, seen)])
     MiouResult(miou_full=0.75, miou_occ=0.5, n=1, n_occluded=1)
     """
-
-    def __init__(self) -> None:
-        self._full: list[float] = []
-        self._occluded_sum = 0.0
-        self._n_occluded = 0
-
-    def add(self, overlap: Overlap) -> None:
-        """Add one instance whose pixels are counted already."""
-        self._full.append(overlap.iou_full)
-        self._occluded_sum += overlap.iou_occluded
-        self._n_occluded += overlap.is_occluded
-
-    def compute(self) -> MiouResult:
-        """The means so far."""
-        count = len(self._full)
-        return MiouResult(
-            miou_full=sum(self._full) / count if count else None,
-            miou_occ=self._occluded_sum / self._n_occluded if self._n_occluded else None,
-            n=count,
-            n_occluded=self._n_occluded,
-        )
+    found = list(overlaps)
+    n_occluded = sum(one.is_occluded for one in found)
+    return MiouResult(
+        miou_full=sum(one.iou_full for one in found) / len(found) if found else None,
+        miou_occ=sum(one.iou_occluded for one in found) / n_occluded if n_occluded else None,
+        n=len(found),
+        n_occluded=n_occluded,
+    )
 
 
 def boundary_f(mask: NDArray[np.bool_], other: NDArray[np.bool_], tolerance_px: float) -> float:

@@ -33,15 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from training.datasets import BadRecords, open_dataset
+    from training.datasets import CorruptRecordError, open_dataset
     from training.evaluation.markdown import report_markdown
-    from training.evaluation.open_model import open_segmenter
+    from training.evaluation.open_model import open_model
     from training.evaluation.prompting import Prompter
     from training.evaluation.report import build_report, build_table, write_report, write_sheet
     from training.evaluation.runner import evaluate
 
     dataset = open_dataset(arguments.dataset, arguments.root, arguments.annotations)
-    segmenter = open_segmenter(
+    model = open_model(
         arguments.model,
         arguments.adapter_gain,
         arguments.base,
@@ -50,8 +50,8 @@ def _run(arguments: argparse.Namespace) -> None:
         ask_twice=not arguments.ask_once,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
-    bad = BadRecords()
-    prompter = Prompter(segmenter, arguments.prompt, arguments.track, arguments.seed)
+    bad: list[CorruptRecordError] = []
+    prompter = Prompter(model.predictor, arguments.prompt, arguments.track, arguments.seed)
     evaluation = evaluate(
         dataset,
         prompter,
@@ -61,7 +61,7 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     report = build_report(
         evaluation,
-        segmenter.description,
+        model.description,
         dataset,
         arguments.prompt,
         arguments.track,
@@ -72,8 +72,8 @@ def _run(arguments: argparse.Namespace) -> None:
     write_sheet(arguments.out / "sheet.png", evaluation.instances)
     text = "# Evaluation\n\n" + report_markdown(report, "sheet.png")
     (arguments.out / "report.md").write_text(text, encoding="utf-8")
-    for line in bad.lines():
-        logger.warning("skipped %s", line)
+    for error in bad:
+        logger.warning("skipped %s", error)
     console = Console()
     if not console.is_terminal:  # rich takes 80 columns there, too few for the table
         console = Console(width=200)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from amodal_ros.metrics import Overlap, c2f, measure_overlap
 from training.datasets import AmodalCocoDataset
 from training.evaluation.scores import geometric_baselines, in_percent
-from training.metrics import C2fMiou, bucket_label, measure_overlap
-from training.metrics.miou import LABELS, UNOCCLUDED
+from training.metrics.miou import LABELS, UNOCCLUDED, bucket_label
 
 _HIDDEN = 0.1
 
@@ -47,7 +47,7 @@ def measure(file: Path) -> Statistics:
     """Count and score one annotation file, its images beside it."""
     histogram = dict.fromkeys((UNOCCLUDED, *LABELS), 0)
     categories: Counter[str] = Counter()
-    metrics: dict[str, C2fMiou] = {}
+    overlaps: dict[str, list[Overlap]] = {}
     seen: dict[str, list[tuple[float, bool]]] = {}
     for sample in AmodalCocoDataset(file.parent, file):
         rate = sample.occlusion_rate
@@ -55,7 +55,7 @@ def measure(file: Path) -> Statistics:
         categories[sample.category_name] += 1
         for name, mask in geometric_baselines(sample.visible_mask).items():
             overlap = measure_overlap(mask, sample.amodal_mask, sample.visible_mask)
-            metrics.setdefault(name, C2fMiou()).add(overlap)
+            overlaps.setdefault(name, []).append(overlap)
             if sample.visible_mask.any():
                 iou = _iou(mask, sample.visible_mask)
                 seen.setdefault(name, []).append((iou, rate > _HIDDEN))
@@ -64,7 +64,7 @@ def measure(file: Path) -> Statistics:
         instances=sum(categories.values()),
         histogram=histogram,
         categories=dict(sorted(categories.items())),
-        c2f={name: in_percent(asdict(m.compute())) for name, m in metrics.items()},
+        c2f={name: in_percent(asdict(c2f(found))) for name, found in overlaps.items()},
         visible_iou={name: _means(values) for name, values in seen.items()},
     )
 

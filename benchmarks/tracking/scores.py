@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.image.masks import mask_iou
-from amodal_ros.metrics import boundary_f
+from amodal_ros.metrics import boundary_f, measure_overlap
 from benchmarks.tracking.clips import ClipFrame, TrueObject
 from benchmarks.tracking.detector import FoundBoxes
 from benchmarks.tracking.variants import FrameAnswer
-from training.metrics import davis_tolerance, measure_overlap
+from training.metrics.miou import davis_tolerance
 
 SURVIVAL_S = 1.0
 GROUPS = ("all", "with a box", "box dropped", "hidden")

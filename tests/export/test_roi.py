@@ -182,7 +182,9 @@ def test_adapters_in_the_decoder(base_weights, tmp_path):
     predictor = load_predictor(options.out, engine, ask_twice=False)
     found = predictor.predict(predictor.encode(image), BOXES)
     segmenter = open_checkpoint(checkpoint, base, ask_twice=False)
-    expected = segmenter.predict(segmenter.encode(image), BOXES, [None] * len(BOXES), None)
+    expected = segmenter.predictor.predict(
+        segmenter.predictor.encode(image), BOXES, [None] * len(BOXES)
+    )
     for name in ("raw_amodal_masks", "visible_masks"):
         for ours, torchs in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert mask_iou(ours, torchs) >= 0.98

@@ -23,7 +23,8 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import default_model_dir
 from amodal_ros.types import PointPrompt
-from training.evaluation.segmenters import PredictorSegmenter, open_model_folder
+from training.evaluation.open_model import open_model_folder
+from training.evaluation.segmenters import OpenedModel
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_mobile_sam.json").read_text())
 
@@ -34,17 +35,17 @@ def predictor() -> AmodalPredictor:
 
 
 @pytest.fixture(scope="module")
-def base_model() -> PredictorSegmenter:
+def base_model() -> OpenedModel:
     return open_model_folder(default_model_dir(), adapter_gain=0.0, threads=2)
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=[entry["photo"] for entry in GOLDEN])
 def test_with_gain_0_masks_equal_those_of_the_official_modules(
-    base_model: PredictorSegmenter, entry: dict
+    base_model: OpenedModel, entry: dict
 ) -> None:
-    features = base_model.encode(getattr(data, entry["photo"])())
+    features = base_model.predictor.encode(getattr(data, entry["photo"])())
     boxes = np.array([item["box_xyxy"] for item in entry["objects"]], dtype=np.float32)
-    got = base_model.predict(features, boxes, [None] * len(boxes), None)
+    got = base_model.predictor.predict(features, boxes, [None] * len(boxes))
     for row, item in enumerate(entry["objects"]):
         assert mask_iou(got.visible_masks[row], decode_rle(item["mask"])) >= 0.98
         assert mask_iou(got.amodal_masks[row], decode_rle(item["mask"])) >= 0.98

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
@@ -181,20 +181,7 @@ def build_validation(section: Any, model: AmodalConfig) -> Dataset[Any] | None:
         feature_cache="",
         cache_items=0,
     )
-    return _Fixed(TrainDataset(clean, model, wanted.seed), wanted.count)
-
-
-class _Fixed(Dataset[Item]):
-    """The first items of a dataset."""
-
-    def __init__(self, dataset: Dataset[Item], count: int) -> None:
-        self._dataset, self._count = dataset, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> Item:
-        return self._dataset[index]
+    return Subset(TrainDataset(clean, model, wanted.seed), range(wanted.count))
 
 
 def data_config(section: Any) -> DataConfig:

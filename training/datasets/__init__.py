@@ -13,7 +13,6 @@ from training.datasets.fishbowl import FishbowlDataset
 from training.datasets.movid_a import MovidADataset
 from training.datasets.sample import (
     AmodalSample,
-    BadRecords,
     DatasetError,
     ImageFile,
     Provenance,
@@ -26,7 +25,6 @@ __all__ = [
     "AmodalCocoWriter",
     "AmodalDataset",
     "AmodalSample",
-    "BadRecords",
     "CocoaClsDataset",
     "CocoaDataset",
     "CorruptRecordError",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.datasets.sample import AmodalSample, BadRecords, DatasetError
+from training.datasets.sample import AmodalSample, DatasetError
 from training.untrusted import CorruptRecordError
 
 
@@ -73,7 +73,7 @@ class AmodalDataset(ABC):
         return self.read()
 
     def read(
-        self, indices: Iterable[int] | None = None, bad: BadRecords | None = None
+        self, indices: Iterable[int] | None = None, bad: list[CorruptRecordError] | None = None
     ) -> Iterator[AmodalSample]:
         """Decode records in order.
 
@@ -88,7 +88,7 @@ class AmodalDataset(ABC):
             except CorruptRecordError as error:
                 if bad is None:
                     raise
-                bad.add(error)
+                bad.append(error)
 
     def images(self) -> list[list[int]]:
         """Record indices grouped by image; frames of a video follow one another in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,6 @@ from training.untrusted import CorruptRecordError
 
 class DatasetError(AmodalError, ValueError):
     """A whole dataset cannot be used: no such folder, a file of another layout, unsafe content."""
-
-
-@dataclass
-class BadRecords:
-    """Collects corrupt records instead of stopping at the first (``--skip-bad``)."""
-
-    errors: list[CorruptRecordError] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.errors)
-
-    def add(self, error: CorruptRecordError) -> None:
-        """Remember one corrupt record."""
-        self.errors.append(error)
-
-    def lines(self) -> list[str]:
-        """One line a record: file, record, reason."""
-        return [str(error) for error in self.errors]
 
 
 @contextmanager

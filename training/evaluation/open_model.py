@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.errors import InvalidInputError
-from training.evaluation.segmenters import Segmenter, open_model_folder
+from amodal_ros.files import file_sha256
+from amodal_ros.inference.predictor import AmodalPredictor
+from amodal_ros.loading import cpu_rows
+from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
+from training.evaluation.segmenters import ModelDescription, OpenedModel, with_scaled_gain
 
 
-def open_segmenter(
+def open_model(
     model: Path,
     adapter_gain: float = 1.0,
     base: Path | None = None,
@@ -17,7 +22,7 @@ def open_segmenter(
     *,
     second_look: bool = False,
     ask_twice: bool = True,
-) -> Segmenter:
+) -> OpenedModel:
     """Open a model folder or a checkpoint.
 
     Args:
@@ -49,3 +54,52 @@ def open_segmenter(
     from training.evaluation.torch_segmenter import open_checkpoint
 
     return open_checkpoint(model, base, adapter_gain, ask_twice=ask_twice)
+
+
+def open_model_folder(
+    folder: Path,
+    adapter_gain: float,
+    threads: int = 0,
+    *,
+    second_look: bool = False,
+    ask_twice: bool = True,
+) -> OpenedModel:
+    """Open a model folder, to be run as the node runs it.
+
+    Args:
+        folder: with ``manifest.json``.
+        adapter_gain: see `ModelDescription`.
+        threads: within an operator; 0: the number of cores.
+        second_look: see `AmodalPredictor`.
+        ask_twice: likewise.
+
+    Raises:
+        ManifestError: a file is missing, altered or unusable.
+        BackendError: the engine cannot be loaded.
+    """
+    manifest = load_manifest(folder)
+    engine = OnnxRuntimeBackend(manifest, intra_op_threads=threads)
+    description = ModelDescription(
+        name=manifest.name,
+        kind="onnx",
+        path=str(folder),
+        sha256=file_sha256(folder / MANIFEST_NAME),
+        trained=manifest.trained,
+        adapter_gain=adapter_gain,
+        details={
+            "mode": manifest.mode,
+            **({"second_look": True} if second_look else {}),
+            "ask_twice": ask_twice,
+            "weights_precision": manifest.weights_precision,
+            "graphs": {name: spec.file.sha256 for name, spec in manifest.graphs.items()},
+            "source": dict(manifest.source),
+        },
+    )
+    predictor = AmodalPredictor(
+        manifest,
+        with_scaled_gain(engine, adapter_gain),
+        cpu_rows(threads),
+        second_look=second_look,
+        ask_twice=ask_twice,
+    )
+    return OpenedModel(predictor, description)

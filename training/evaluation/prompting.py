@@ -11,13 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import AmodalPrediction, Detections, PointPrompt
 from training.datasets.sample import AmodalSample
-from training.evaluation.segmenters import Segmenter
 
 PromptKind = Literal["visible_box", "amodal_box", "points"]
-PROMPT_KINDS: tuple[PromptKind, ...] = ("visible_box", "amodal_box", "points")
 POINTS_PER_OBJECT = 2  # inside the visible region (paper A.2.3)
 _FRAME_S = 0.1  # only order matters: tracks never end during an evaluation
 
@@ -62,8 +61,10 @@ class Prompter:
     is the dilated previous amodal mask, and a fully hidden object is prompted with its box.
     """
 
-    def __init__(self, segmenter: Segmenter, kind: PromptKind, track: bool, seed: int) -> None:
-        self._segmenter = segmenter
+    def __init__(
+        self, predictor: AmodalPredictor, kind: PromptKind, track: bool, seed: int
+    ) -> None:
+        self._predictor = predictor
         self._kind = kind
         self._track = track
         self._seed = seed
@@ -74,7 +75,7 @@ class Prompter:
         self, image_rgb: NDArray[np.uint8], samples: Sequence[AmodalSample]
     ) -> ImageAnswers:
         """Predict all objects of an image; frames of a video must come in order."""
-        features = self._segmenter.encode(image_rgb)
+        features = self._predictor.encode(image_rgb)
         video = samples[0].video_id
         followed = self._track and video is not None
         if followed and all(sample.track_id is not None for sample in samples):
@@ -137,9 +138,9 @@ class Prompter:
         """With points where `chosen` says whose and that is asked for, else with boxes."""
         if self._kind == "points" and chosen is not None:
             points = [prompt_points(sample, self._seed) for sample in chosen]
-            return self._segmenter.predict(features, None, priors, points)
+            return self._predictor.predict(features, None, priors, points=points)
         boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
-        return self._segmenter.predict(features, boxes, priors, None)
+        return self._predictor.predict(features, boxes, priors)
 
 
 def _scatter(

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from amodal_ros.errors import AmodalError
 from amodal_ros.files import file_sha256
-from training.datasets import AmodalDataset, BadRecords
+from training.datasets import AmodalDataset, CorruptRecordError
 from training.datasets.coco_tables import decode_segmentation
 from training.evaluation.runner import MODEL, POST, VIDEO_POST, Evaluation
 from training.evaluation.scores import (
@@ -30,6 +30,7 @@ from training.evaluation.scores import (
     in_percent,
 )
 from training.evaluation.segmenters import ModelDescription
+from training.metrics.visible import visible_means
 
 BASELINES = (BOX_FILL, PREDICTED_VISIBLE, TRUE_VISIBLE, VISIBLE_HULL)
 SCHEMA_VERSION = 2
@@ -43,7 +44,7 @@ def build_report(
     prompt: str,
     track: bool,
     seed: int,
-    bad: BadRecords,
+    bad: Sequence[CorruptRecordError],
 ) -> dict[str, Any]:
     """Everything that was measured, ready for JSON; figures in percent, None where undefined."""
     boards = evaluation.boards
@@ -53,7 +54,7 @@ def build_report(
     if boards:
         metrics = boards[MODEL].compute()
         metrics[POST] = {k: boards[POST].compute()[k] for k in ("c2f", UNOCCLUDED_METRIC)}
-        metrics[VISIBLE] = in_percent(asdict(evaluation.visible.compute()))
+        metrics[VISIBLE] = in_percent(asdict(visible_means(evaluation.visible)))
         if VIDEO_POST in boards:
             metrics[VIDEO_POST] = boards[VIDEO_POST].compute()["c2f-video"]
         buckets = boards[MODEL].buckets()
@@ -75,7 +76,7 @@ def build_report(
             "instances": len(evaluation.instances),
             "unprompted": evaluation.unprompted,
             "skipped": len(bad),
-            "skipped_records": bad.lines(),
+            "skipped_records": list(map(str, bad)),
         },
         "prompt": prompt,
         "track": track,

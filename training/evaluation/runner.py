@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.image.rle import encode_rle
-from training.datasets import AmodalDataset, AmodalSample, BadRecords, CorruptRecordError
+from training.datasets import AmodalDataset, AmodalSample, CorruptRecordError
 from training.evaluation.prompting import ImageAnswers, Prompter
 from training.evaluation.scores import (
     PREDICTED_VISIBLE,
@@ -20,7 +20,8 @@ from training.evaluation.scores import (
     percent,
     score_instance,
 )
-from training.metrics import VisibleMeans, measure_visible, united_with_visible, video_post
+from training.metrics.miou import video_post
+from training.metrics.visible import VisibleScore, measure_visible
 
 MODEL = "model"
 POST = "c2f-post"
@@ -41,15 +42,17 @@ class Evaluation:
     """
 
     boards: dict[str, ScoreBoard] = field(default_factory=dict)
-    visible: VisibleMeans = field(default_factory=VisibleMeans)
+    visible: list[VisibleScore] = field(default_factory=list)
     instances: list[dict[str, Any]] = field(default_factory=list)
     images: int = 0
     unprompted: int = 0
 
-    def add(self, name: str, masks: Masks, prediction: NDArray[np.bool_]) -> dict[str, Any]:
+    def add(
+        self, name: str, sample: AmodalSample, prediction: NDArray[np.bool_]
+    ) -> dict[str, Any]:
         """Score one prediction under a name and return its figures."""
-        score = score_instance(prediction, masks.amodal, masks.visible)
-        self.boards.setdefault(name, ScoreBoard()).add(score, masks.clip)
+        score = score_instance(prediction, sample.amodal_mask, sample.visible_mask)
+        self.boards.setdefault(name, ScoreBoard()).add(score, _clip(sample))
         occluded = score.overlap.iou_occluded if score.overlap.is_occluded else None
         return {
             "iou_full": percent(score.overlap.iou_full),
@@ -58,26 +61,17 @@ class Evaluation:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Masks:
-    """Ground truth of one instance.
-
-    Attributes:
-        amodal: (H, W) bool.
-        visible: (H, W) bool.
-        clip: which object of which video; None for stills.
-    """
-
-    amodal: NDArray[np.bool_]
-    visible: NDArray[np.bool_]
-    clip: Hashable | None
+def _clip(sample: AmodalSample) -> Hashable | None:
+    """Which object of which video; None for stills."""
+    place = (sample.video_id, sample.track_id)
+    return None if None in place else place
 
 
 def evaluate(
     dataset: AmodalDataset,
     prompter: Prompter,
     limit: int | None = None,
-    bad: BadRecords | None = None,
+    bad: list[CorruptRecordError] | None = None,
     progress: Callable[[Sequence[list[int]]], Iterator[list[int]]] = iter,
 ) -> Evaluation:
     """Evaluate a model on a dataset; the same input gives the same result.
@@ -102,7 +96,7 @@ def evaluate(
         except CorruptRecordError as error:
             if bad is None:
                 raise
-            bad.add(error)
+            bad.append(error)
             continue
         answers = prompter.answer(image, samples)
         evaluation.images += 1
@@ -131,24 +125,18 @@ def _add_instance(
     sample: AmodalSample,
     answers: ImageAnswers,
 ) -> None:
-    clip = None
-    if sample.video_id is not None and sample.track_id is not None:
-        clip = (sample.video_id, sample.track_id)
-    masks = Masks(sample.amodal_mask, sample.visible_mask, clip)
     raw, seen = answers.raw_amodal_masks[row], answers.visible_masks[row]
-    figures = evaluation.add(MODEL, masks, raw)
-    post = evaluation.add(POST, masks, united_with_visible(raw, seen))
-    if clip is not None:
-        certain = sample.loss_mask
-        if certain is None:
-            certain = _certain_region(samples, row)
-        evaluation.add(VIDEO_POST, masks, video_post(raw, sample.visible_mask, certain))
+    figures = evaluation.add(MODEL, sample, raw)
+    post = evaluation.add(POST, sample, raw | seen)
+    others = _others(samples, row)
+    if _clip(sample) is not None:
+        # Without one of its own: where no other object is seen, as MOViD-A's loss mask is made.
+        certain = ~others if sample.loss_mask is None else sample.loss_mask
+        evaluation.add(VIDEO_POST, sample, video_post(raw, sample.visible_mask, certain))
     baselines = {**geometric_baselines(sample.visible_mask), PREDICTED_VISIBLE: seen}
-    scores = {name: evaluation.add(name, masks, mask) for name, mask in baselines.items()}
-    cut_out = measure_visible(
-        seen, sample.visible_mask, _others(samples, row), sample.occlusion_rate
-    )
-    evaluation.visible.add(cut_out)
+    scores = {name: evaluation.add(name, sample, mask) for name, mask in baselines.items()}
+    cut_out = measure_visible(seen, sample.visible_mask, others, sample.occlusion_rate)
+    evaluation.visible.append(cut_out)
     evaluation.unprompted += not answers.prompted[row]
     evaluation.instances.append(
         {
@@ -173,11 +161,6 @@ def _add_instance(
             "visible": encode_rle(sample.visible_mask),
         }
     )
-
-
-def _certain_region(samples: Sequence[AmodalSample], row: int) -> NDArray[np.bool_]:
-    """Where the frame's other objects are not seen: as MOViD-A's own loss mask is made."""
-    return ~_others(samples, row)
 
 
 def _others(samples: Sequence[AmodalSample], row: int) -> NDArray[np.bool_]:

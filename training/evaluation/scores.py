@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import cv2
@@ -12,19 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.image.masks import mask_box
-from amodal_ros.metrics import boundary_f
-from training.metrics import (
-    BoundaryF,
-    C2fMiou,
-    C2fVideoMiou,
-    OccludedOnlyMiou,
-    OcclusionBuckets,
-    Overlap,
-    PooledMiou,
+from amodal_ros.metrics import Overlap, boundary_f, c2f, measure_overlap
+from training.metrics.miou import (
+    LABELS,
+    UNOCCLUDED,
+    bucket_label,
+    c2f_video,
     davis_tolerance,
-    measure_overlap,
+    occluded_only,
+    pooled,
 )
-from training.metrics.miou import UNOCCLUDED
 
 
 @dataclass(frozen=True)
@@ -54,51 +51,61 @@ def score_instance(
 UNOCCLUDED_METRIC = "unoccluded"
 
 
+@dataclass
 class ScoreBoard:
-    """Every metric for one predictor; ``compute`` gives percent, rounded to 0.01."""
+    """Every metric for one predictor, in percent and rounded to 0.01.
 
-    def __init__(self) -> None:
-        self._c2f = C2fMiou()
-        self._pooled = PooledMiou()
-        self._occluded_only = OccludedOnlyMiou()
-        self._boundary = BoundaryF()
-        self._video = C2fVideoMiou()
-        self._buckets = OcclusionBuckets()
+    Attributes:
+        scores: of all instances.
+        clips: pixel counts by object of a video.
+    """
+
+    scores: list[InstanceScore] = field(default_factory=list)
+    clips: dict[Hashable, list[Overlap]] = field(default_factory=dict)
 
     def add(self, score: InstanceScore, clip: Hashable | None) -> None:
         """Add one instance; `clip` says which object of which video, None for a still."""
-        for metric in (self._c2f, self._pooled, self._occluded_only):
-            metric.add(score.overlap)
-        self._boundary.add(score.boundary_f)
-        self._buckets.add(score.overlap, score.boundary_f)
+        self.scores.append(score)
         if clip is not None:
-            self._video.add(clip, score.overlap)
+            self.clips.setdefault(clip, []).append(score.overlap)
 
     def compute(self) -> dict[str, dict[str, Any]]:
         """Metric name to its figures; ``c2f-video`` only where there were videos."""
-        c2f = self._c2f.compute()
+        overlaps = [score.overlap for score in self.scores]
+        whole = c2f(one for one in overlaps if one.hidden == 0)
         metrics: dict[str, dict[str, Any]] = {
-            "c2f": in_percent(asdict(c2f)),
-            "pooled": in_percent(asdict(self._pooled.compute())),
-            "occluded-only": in_percent(asdict(self._occluded_only.compute())),
-            "boundary-f": {"f": percent(self._boundary.compute()), "n": c2f.n},
+            "c2f": in_percent(asdict(c2f(overlaps))),
+            "pooled": in_percent(asdict(pooled(overlaps))),
+            "occluded-only": in_percent(asdict(occluded_only(overlaps))),
+            "boundary-f": {"f": _mean_boundary_f(self.scores), "n": len(overlaps)},
+            UNOCCLUDED_METRIC: {"miou_full": percent(whole.miou_full), "n": whole.n},
         }
-        whole = self._buckets.compute()[UNOCCLUDED].miou
-        metrics[UNOCCLUDED_METRIC] = {"miou_full": percent(whole.miou_full), "n": whole.n}
-        video = self._video.compute()
-        if video.n:
-            metrics["c2f-video"] = in_percent(asdict(video))
+        if self.clips:
+            metrics["c2f-video"] = in_percent(asdict(c2f_video(self.clips.values())))
         return metrics
 
     def buckets(self) -> dict[str, dict[str, Any]]:
-        """Occlusion bucket to its figures."""
+        """Occlusion bucket to its figures; all buckets, always.
+
+        Objects that are not occluded at all are in the first bucket, and once more in the row
+        `UNOCCLUDED`.
+        """
+        groups: dict[str, list[InstanceScore]] = {label: [] for label in (UNOCCLUDED, *LABELS)}
+        for score in self.scores:
+            groups[bucket_label(score.overlap.occlusion_rate)].append(score)
+            if score.overlap.hidden == 0:
+                groups[UNOCCLUDED].append(score)
         return {
             label: {
-                **in_percent(asdict(result.miou)),
-                "boundary_f": percent(result.boundary_f),
+                **in_percent(asdict(c2f(score.overlap for score in group))),
+                "boundary_f": _mean_boundary_f(group),
             }
-            for label, result in self._buckets.compute().items()
+            for label, group in groups.items()
         }
+
+
+def _mean_boundary_f(scores: Sequence[InstanceScore]) -> float | None:
+    return percent(sum(s.boundary_f for s in scores) / len(scores)) if scores else None
 
 
 def percent(fraction: float | None) -> float | None:

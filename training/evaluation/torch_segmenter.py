@@ -16,16 +16,16 @@ from amodal_ros.modeling.base_weights import read_base_weights
 from amodal_ros.modeling.build import load_amodal
 from amodal_ros.modeling.torch_backend import TorchBackend
 from training.evaluation.segmenters import (
-    BlankPriorBackend,
     ModelDescription,
-    PredictorSegmenter,
-    ScaledGainBackend,
+    OpenedModel,
+    with_scaled_gain,
+    without_prior,
 )
 
 
 def open_checkpoint(
     checkpoint: Path, base: Path, adapter_gain: float = 1.0, *, ask_twice: bool = True
-) -> PredictorSegmenter:
+) -> OpenedModel:
     """Build the model on its base weights and load the checkpoint.
 
     Args:
@@ -70,7 +70,7 @@ def segmenter_of(
     *,
     with_prior: bool = True,
     ask_twice: bool = False,
-) -> PredictorSegmenter:
+) -> OpenedModel:
     """Wrap a model in memory.
 
     Args:
@@ -82,12 +82,11 @@ def segmenter_of(
     """
     torch_engine = TorchBackend(model)
     manifest = torch_engine.manifest(description.name, roi_factor=roi_factor)
-    engine: Backend = torch_engine if with_prior else BlankPriorBackend(torch_engine)
-    if description.adapter_gain != 1.0:
-        engine = ScaledGainBackend(engine, description.adapter_gain)
+    engine: Backend = torch_engine if with_prior else without_prior(torch_engine)
+    engine = with_scaled_gain(engine, description.adapter_gain)
     manifest = replace(manifest, trained=description.trained)
     predictor = AmodalPredictor(manifest, engine, ask_twice=ask_twice)
-    return PredictorSegmenter(predictor, description)
+    return OpenedModel(predictor, description)
 
 
 def trained_without_prior(training: Mapping[str, Any]) -> bool:

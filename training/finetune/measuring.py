@@ -12,11 +12,12 @@ from pathlib import Path
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import write_text
 from training.datasets import open_dataset
+from training.evaluation.open_model import open_model_folder
 from training.evaluation.prompting import Prompter
 from training.evaluation.runner import MODEL, evaluate
 from training.evaluation.scores import UNOCCLUDED_METRIC, percent
-from training.evaluation.segmenters import open_model_folder
 from training.finetune.settings import FinetuneSettings
+from training.metrics.visible import visible_means
 from training.worker_processes import run_command
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def measure(folder: Path, annotations: Path, kept: Path) -> Figures:
     if kept.is_file():
         return Figures(**json.loads(kept.read_text(encoding="utf-8")))
     dataset = open_dataset("amodal_coco", annotations.parent, annotations)
-    prompter = Prompter(open_model_folder(folder, 1.0), "visible_box", False, 0)
+    prompter = Prompter(open_model_folder(folder, 1.0).predictor, "visible_box", False, 0)
     found = evaluate(dataset, prompter)
     board = found.boards[MODEL].compute()
     figures = Figures(
@@ -68,7 +69,7 @@ def measure(folder: Path, annotations: Path, kept: Path) -> Figures:
         full=board["c2f"]["miou_full"],
         occ=board["c2f"]["miou_occ"],
         unoccluded=board[UNOCCLUDED_METRIC]["miou_full"],
-        visible=percent(found.visible.compute().iou),
+        visible=percent(visible_means(found.visible).iou),
     )
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_text(kept, json.dumps(asdict(figures)) + "\n")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,27 +79,17 @@ def measure_visible(
     return VisibleScore(float(iou), share, occlusion_rate)
 
 
-class VisibleMeans:
+def visible_means(scores: Sequence[VisibleScore]) -> VisibleResult:
     """Means over objects, each counting alike."""
-
-    def __init__(self) -> None:
-        self._scores: list[VisibleScore] = []
-
-    def add(self, score: VisibleScore) -> None:
-        """Add one object."""
-        self._scores.append(score)
-
-    def compute(self) -> VisibleResult:
-        """The means so far."""
-        hidden = [score for score in self._scores if score.occlusion_rate > HIDDEN]
-        return VisibleResult(
-            iou=_mean([score.iou for score in self._scores]),
-            iou_hidden=_mean([score.iou for score in hidden]),
-            on_others=_mean([s.on_others for s in self._scores if s.on_others is not None]),
-            on_others_hidden=_mean([s.on_others for s in hidden if s.on_others is not None]),
-            n=len(self._scores),
-            n_hidden=len(hidden),
-        )
+    hidden = [score for score in scores if score.occlusion_rate > HIDDEN]
+    return VisibleResult(
+        iou=_mean([score.iou for score in scores]),
+        iou_hidden=_mean([score.iou for score in hidden]),
+        on_others=_mean([s.on_others for s in scores if s.on_others is not None]),
+        on_others_hidden=_mean([s.on_others for s in hidden if s.on_others is not None]),
+        n=len(scores),
+        n_hidden=len(hidden),
+    )
 
 
 def _mean(values: list[float]) -> float | None:

@@ -129,14 +129,7 @@ class CheckpointFolder:
         Raises:
             CheckpointError: It is missing or unreadable.
         """
-        path = self.path(step) / STATE
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise CheckpointError(f"{path}: not a readable training state: {error}") from error
-        if not isinstance(state, dict):
-            raise CheckpointError(f"{path}: expected a dict, got {type(state).__name__}")
-        return state
+        return read_state(self.path(step) / STATE)
 
     def _link(self, name: str, target: Path) -> None:
         link = self._folder / name
@@ -153,3 +146,18 @@ class CheckpointFolder:
         for step in self.steps():
             if step not in kept:
                 shutil.rmtree(self.path(step))
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a training state.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a readable training state: {error}") from error
+    if not isinstance(state, dict) or not isinstance(state.get("step"), int):
+        raise CheckpointError(f"{path}: expected a training state with its step")
+    return state

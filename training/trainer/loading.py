@@ -47,7 +47,8 @@ class DataSource:
 
 def default_source() -> DataSource:
     """Return the source of all configurations in ``training/configs``."""
-    from training.data import DataConfig, build_dataset, build_validation, collate
+    from training.data.config import DataConfig
+    from training.data.dataset import build_dataset, build_validation, collate
     from training.data.feature_cache import with_cached_features
 
     def build(section: Any, model: AmodalModel, base: str, seed: int) -> Dataset[Any]:

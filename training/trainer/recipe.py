@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from amodal_ros.errors import CheckpointError, InvalidInputError
+from amodal_ros.errors import InvalidInputError
 from training.trainer.build import build_run
-from training.trainer.checkpoints import CheckpointFolder
+from training.trainer.checkpoints import CheckpointFolder, read_state
 from training.trainer.config import TrainConfig
 from training.trainer.loading import DataSource
 from training.trainer.loop import Trainer, TrainResult
@@ -57,7 +54,7 @@ class Recipe:
         Raises:
             AmodalError: There is a run in the folder, or the state does not fit.
         """
-        state = None if from_state is None else _read_state(from_state)
+        state = None if from_state is None else read_state(from_state)
         step = 0 if state is None else int(state["step"])
         self._enter(phase_at(self._phases, step))
         if self._world.is_main:
@@ -120,13 +117,3 @@ class Recipe:
     def _record(self, step: int, changes: Sequence[str]) -> None:
         if self._world.is_main:
             self._folder.record_start(step, changes)
-
-
-def _read_state(path: Path) -> Mapping[str, Any]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a readable training state: {error}") from error
-    if not isinstance(state, dict) or not isinstance(state.get("step"), int):
-        raise CheckpointError(f"{path}: expected a training state with its step")
-    return state

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.metrics import C2fMiou, Overlap, measure_overlap
+from amodal_ros.metrics import Overlap, c2f, measure_overlap
 from amodal_ros.modeling.amodal_model import AmodalModel
 from training.losses.segmentation import upsample_logits
 from training.trainer.config import TrainConfig
@@ -121,23 +121,14 @@ def measure_visible(frame: FramePrediction) -> list[tuple[float, float]]:
 
 def summarise(overlaps: Sequence[Overlap]) -> dict[str, float | int | None]:
     """Compute the ``c2f`` metrics over all objects, and over occluded and unoccluded ones."""
-    results = {}
-    for name, chosen in (
-        ("all", overlaps),
-        ("occluded", [o for o in overlaps if o.is_occluded]),
-        ("unoccluded", [o for o in overlaps if not o.is_occluded]),
-    ):
-        metric = C2fMiou()
-        for overlap in chosen:
-            metric.add(overlap)
-        results[name] = metric.compute()
+    all_of_them = c2f(overlaps)
     return {
-        "miou_full": results["all"].miou_full,
-        "miou_occ": results["all"].miou_occ,
-        "miou_full_occluded": results["occluded"].miou_full,
-        "miou_full_unoccluded": results["unoccluded"].miou_full,
-        "n": results["all"].n,
-        "n_occluded": results["all"].n_occluded,
+        "miou_full": all_of_them.miou_full,
+        "miou_occ": all_of_them.miou_occ,
+        "miou_full_occluded": c2f(o for o in overlaps if o.is_occluded).miou_full,
+        "miou_full_unoccluded": c2f(o for o in overlaps if not o.is_occluded).miou_full,
+        "n": all_of_them.n,
+        "n_occluded": all_of_them.n_occluded,
     }
 
 

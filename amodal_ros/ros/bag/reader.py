@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.storage import SALVAGE, BagMessage, BagTopic, Storage, WholeStorage
@@ -58,12 +57,7 @@ class Bag:
     def __enter__(self) -> Bag:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     @property

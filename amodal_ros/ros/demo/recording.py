@@ -16,7 +16,7 @@ import numpy as np
 from amodal_ros.annotations.amodal_coco import Truth
 from amodal_ros.errors import AmodalError
 from amodal_ros.image.rle import decode_rle
-from amodal_ros.metrics import C2fMiou, MiouResult
+from amodal_ros.metrics import MiouResult, c2f, measure_overlap
 from amodal_ros.ros.demo.pictures import VideoWriter, choose_rows, contact_sheet, overlay_frame
 from amodal_ros.ros.demo.results import (
     CameraReport,
@@ -187,7 +187,7 @@ class Recording:
 
     def _accuracy(self, truth: Truth, index_of: dict[int, int]) -> dict[str, float | None]:
         """Published amodal masks of answered frames against the truth, matched by name."""
-        metric = C2fMiou()
+        overlaps = []
         name_of_track: dict[int, str] = {}
         for stamp_ns, frame in index_of.items():
             if stamp_ns not in self._answers:
@@ -202,10 +202,9 @@ class Recording:
                 rle = found.get(true_object.name)
                 whole, seen = true_object.amodal_mask, true_object.visible_mask
                 # An object that is missing in the answer has no pixel.
-                metric.update(
-                    np.zeros_like(whole) if rle is None else decode_rle(rle), whole, seen
-                )
-        return _percent(metric.compute())
+                published = np.zeros_like(whole) if rle is None else decode_rle(rle)
+                overlaps.append(measure_overlap(published, whole, seen))
+        return _percent(c2f(overlaps))
 
 
 def _percent(result: MiouResult) -> dict[str, float | None]:

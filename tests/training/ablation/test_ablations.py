@@ -17,7 +17,7 @@ from amodal_ros.modeling.cost import count_flops
 from training.ablation.paper import ONE_PASS, PAPER, REFERENCE, Series
 from training.ablation.statistics import SeedNoise, verdict
 from training.ablations import main
-from training.data import DataConfig
+from training.data.config import DataConfig
 from training.trainer.config_files import changed_keys, config_to_dict, load_config
 
 # "points" is plainly worse; "no_blur" differs by less than its differences vary.

@@ -20,9 +20,8 @@ from amodal_ros.modeling.amodal_model import PIXEL_MEAN, PIXEL_STD
 from amodal_ros.modeling.config import AmodalConfig
 from tests.training.data.conftest import HW, draw
 from training.batch import TrainClip
-from training.data import DataConfig, PriorConfig, SourceConfig, build_dataset, collate
-from training.data.config import ValidationConfig
-from training.data.dataset import build_validation
+from training.data.config import DataConfig, PriorConfig, SourceConfig, ValidationConfig
+from training.data.dataset import build_dataset, build_validation, collate
 from training.data.framing import mask_to_input
 from training.datasets import AmodalCocoWriter, open_dataset
 

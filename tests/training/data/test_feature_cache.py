@@ -12,7 +12,9 @@ import torch
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import AmodalConfig
-from training.data import DataConfig, SourceConfig, build_dataset, collate, with_cached_features
+from training.data.config import DataConfig, SourceConfig
+from training.data.dataset import build_dataset, collate
+from training.data.feature_cache import with_cached_features
 
 MODEL = AmodalConfig(base="mobile_sam", image_size=64, positions=(10, 12), hidden_dim=8)
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import AmodalConfig
-from training.data import DataConfig, SourceConfig, build_dataset, collate
+from training.data.config import DataConfig, SourceConfig
+from training.data.dataset import build_dataset, collate
 from training.data.photo_objects import open_objects
 
 HW = (240, 320)

@@ -13,7 +13,8 @@ import torch
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import AmodalConfig
 from tests.training.taos.taos_drawings import HW, draw_photo, jpeg, outline
-from training.data import DataConfig, SourceConfig, build_dataset, collate
+from training.data.config import DataConfig, SourceConfig
+from training.data.dataset import build_dataset, collate
 from training.taos.config import TaosConfig
 from training.taos.runner import TaosRun, run_taos
 from training.taos.sampler import TaosShards

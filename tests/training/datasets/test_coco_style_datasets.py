@@ -11,7 +11,6 @@ from PIL import Image
 
 from training.datasets import (
     AmodalCocoWriter,
-    BadRecords,
     CorruptRecordError,
     DatasetError,
     open_dataset,
@@ -207,12 +206,12 @@ def test_a_corrupt_record_is_named_and_can_be_skipped(layout, written, changes, 
     with pytest.raises(CorruptRecordError, match=message) as caught:
         list(dataset)
     assert "annotations.json, record annotation 3 (id 4)" in str(caught.value)
-    bad = BadRecords()
+    bad = []
     assert sorted(index for image in dataset.images() for index in image) == [0, 1, 2, 3, 4]
     kept = list(dataset.read(bad=bad))
     assert [s.instance_id for s in kept] == [1, 2, 3, 5]
     assert len(bad) == 1
-    assert bad.lines()[0].startswith(f"{file}, record annotation 3 (id 4): ")
+    assert str(bad[0]).startswith(f"{file}, record annotation 3 (id 4): ")
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "size"])

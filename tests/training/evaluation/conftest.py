@@ -12,11 +12,7 @@ from PIL import Image
 from amodal_ros.inference.predictor import AmodalPredictor
 from tests.fakes import FakeBackend, fake_manifest
 from training.datasets import AmodalCocoWriter
-from training.evaluation.segmenters import (
-    ModelDescription,
-    PredictorSegmenter,
-    ScaledGainBackend,
-)
+from training.evaluation.segmenters import ModelDescription, OpenedModel, with_scaled_gain
 
 HW = (48, 64)
 
@@ -56,10 +52,10 @@ def dataset_folder(tmp_path: Path) -> Path:
 def fake_model():
     """Its raw amodal mask is the prompt box and, through the gain, M_spec."""
 
-    def build(gain: float = 1.0) -> PredictorSegmenter:
+    def build(gain: float = 1.0) -> OpenedModel:
         manifest = fake_manifest()
-        engine = ScaledGainBackend(FakeBackend(manifest), gain)
+        engine = with_scaled_gain(FakeBackend(manifest), gain)
         description = ModelDescription("fake", "onnx", "nowhere", "0" * 64, False, gain, {})
-        return PredictorSegmenter(AmodalPredictor(manifest, engine), description)
+        return OpenedModel(AmodalPredictor(manifest, engine), description)
 
     return build

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from amodal_ros.metrics import c2f, measure_overlap
 from amodal_ros.types import AmodalPrediction
 from training import evaluate as command
-from training.datasets import BadRecords, CorruptRecordError, open_dataset
+from training.datasets import CorruptRecordError, open_dataset
 from training.datasets.coco_tables import decode_segmentation
 from training.evaluation import open_model
 from training.evaluation.markdown import main as markdown_main
@@ -24,7 +25,6 @@ from training.evaluation.report import BASELINES, build_report
 from training.evaluation.runner import evaluate
 from training.evaluation.scores import convex_hull, fill_box, geometric_baselines
 from training.evaluation.segmenters import ModelDescription
-from training.metrics import C2fMiou
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def dataset(dataset_folder):
     return open_dataset("amodal_coco", dataset_folder, dataset_folder / "annotations.json")
 
 
-def report_of(dataset, segmenter, **options):
-    bad = BadRecords()
+def report_of(dataset, model, **options):
+    bad = []
     evaluation = evaluate(
-        dataset, Prompter(segmenter, "visible_box", False, 0), bad=bad, **options
+        dataset, Prompter(model.predictor, "visible_box", False, 0), bad=bad, **options
     )
-    report = build_report(evaluation, segmenter.description, dataset, "visible_box", False, 0, bad)
+    report = build_report(evaluation, model.description, dataset, "visible_box", False, 0, bad)
     return evaluation, report
 
 
@@ -49,10 +49,14 @@ class Oracle:
     def __init__(self, dataset) -> None:
         self._samples = list(dataset)
 
+    @property
+    def predictor(self):
+        return self
+
     def encode(self, image_rgb):
         return image_rgb.shape[:2]
 
-    def predict(self, features, boxes_xyxy, prior_masks, points):
+    def predict(self, features, boxes_xyxy, prior_masks, points=None):
         found = [self._matching(box) for box in boxes_xyxy]
         if not found:
             return AmodalPrediction.empty(features)
@@ -102,10 +106,10 @@ def test_baselines_are_in_the_report_and_right(dataset):
         ("box fill", lambda s: fill_box(s.visible_mask)),
         ("convex hull of the true visible mask", lambda s: convex_hull(s.visible_mask)),
     ):
-        metric = C2fMiou()
-        for sample in dataset:
-            metric.update(chosen(sample), sample.amodal_mask, sample.visible_mask)
-        expected = metric.compute()
+        expected = c2f(
+            measure_overlap(chosen(sample), sample.amodal_mask, sample.visible_mask)
+            for sample in dataset
+        )
         found = report["baselines"][name]["c2f"]
         assert found["miou_full"] == pytest.approx(100 * expected.miou_full, abs=0.01)
         assert found["miou_occ"] == pytest.approx(100 * expected.miou_occ, abs=0.01)
@@ -149,7 +153,7 @@ def test_bad_records_stop_or_are_listed(dataset_folder, fake_model):
     (dataset_folder / "images/second.png").write_bytes(b"broken")
     dataset = open_dataset("amodal_coco", dataset_folder, file)
     with pytest.raises(CorruptRecordError, match=r"annotation 1 \(id 2\)"):
-        evaluate(dataset, Prompter(fake_model(), "visible_box", False, 0))
+        evaluate(dataset, Prompter(fake_model().predictor, "visible_box", False, 0))
     _, report = report_of(dataset, fake_model())
     assert report["dataset"]["skipped"] == 2
     assert "annotation 1 (id 2)" in report["dataset"]["skipped_records"][0]
@@ -168,7 +172,7 @@ def test_an_image_that_breaks_while_loading_is_skipped_once(dataset_folder, data
 
 
 def run_command(monkeypatch, folder, model, *options: str) -> int:
-    monkeypatch.setattr(open_model, "open_segmenter", lambda *arguments, **options: model)
+    monkeypatch.setattr(open_model, "open_model", lambda *arguments, **options: model)
     return command.main(
         [
             *("--model", "fake", "--dataset", "amodal_coco", "--root", str(folder)),

@@ -6,7 +6,7 @@ import pytest
 
 from amodal_ros.image.masks import dilate_mask, mask_iou
 from training.datasets import open_dataset
-from training.evaluation.open_model import open_segmenter
+from training.evaluation.open_model import open_model
 from training.evaluation.prompting import Prompter, prompt_box, prompt_points
 
 
@@ -32,7 +32,7 @@ def test_boxes_and_points(samples):
 
 
 def test_without_tracks_m_spec_is_the_expanded_box(samples, fake_model):
-    answers = Prompter(fake_model(), "visible_box", False, 0).answer(
+    answers = Prompter(fake_model().predictor, "visible_box", False, 0).answer(
         samples[0].image.load(), samples[:2]
     )
     assert answers.prompted.tolist() == [True, True]
@@ -43,14 +43,14 @@ def test_without_tracks_m_spec_is_the_expanded_box(samples, fake_model):
 
 
 def test_gain_zero_is_the_base_model(samples, fake_model):
-    answers = Prompter(fake_model(0.0), "visible_box", False, 0).answer(
+    answers = Prompter(fake_model(0.0).predictor, "visible_box", False, 0).answer(
         samples[0].image.load(), samples[:2]
     )
     np.testing.assert_array_equal(answers.raw_amodal_masks, answers.visible_masks)
 
 
 def test_a_hidden_object_is_answered_with_nothing(samples, fake_model):
-    prompter = Prompter(fake_model(), "visible_box", True, 0)
+    prompter = Prompter(fake_model().predictor, "visible_box", True, 0)
     answers = prompter.answer(samples[2].image.load(), samples[2:3])
     assert answers.prompted.tolist() == [False]
     assert not answers.raw_amodal_masks.any()
@@ -58,7 +58,7 @@ def test_a_hidden_object_is_answered_with_nothing(samples, fake_model):
 
 
 def test_points_reach_the_model(samples, fake_model):
-    answers = Prompter(fake_model(0.0), "points", False, 5).answer(
+    answers = Prompter(fake_model(0.0).predictor, "points", False, 5).answer(
         samples[0].image.load(), samples[:1]
     )
     x, y = prompt_points(samples[0], 5).coords_xy[0]
@@ -70,7 +70,7 @@ def test_points_reach_the_model(samples, fake_model):
 def test_tracks_feed_the_previous_amodal_mask(samples, fake_model, kind):
     """The fake's amodal mask holds M_spec: the dilated mask of the frame before shows in it."""
     frames = samples[3:]
-    prompter = Prompter(fake_model(), kind, True, 0)
+    prompter = Prompter(fake_model().predictor, kind, True, 0)
     answers = [prompter.answer(sample.image.load(), [sample]) for sample in frames]
     assert [a.prompted.tolist() for a in answers] == [[True]] * 3
     before = answers[0].raw_amodal_masks[0] | answers[0].visible_masks[0]
@@ -78,12 +78,12 @@ def test_tracks_feed_the_previous_amodal_mask(samples, fake_model, kind):
     covered = (answers[1].raw_amodal_masks[0] & dilated).sum() / dilated.sum()
     assert covered > 0.95
     assert answers[2].raw_amodal_masks[0].any(), "the hidden frame is answered by the track"
-    alone = Prompter(fake_model(), kind, False, 0)
+    alone = Prompter(fake_model().predictor, kind, False, 0)
     assert not alone.answer(frames[2].image.load(), [frames[2]]).prompted.any()
 
 
 def test_another_video_starts_afresh(samples, fake_model):
-    prompter = Prompter(fake_model(), "visible_box", True, 0)
+    prompter = Prompter(fake_model().predictor, "visible_box", True, 0)
     prompter.answer(samples[3].image.load(), [samples[3]])
     object.__setattr__(samples[5], "video_id", 2)
     assert not prompter.answer(samples[5].image.load(), [samples[5]]).prompted.any()
@@ -94,13 +94,13 @@ def test_what_is_no_model_is_refused(tmp_path):
 
     checkpoint = tmp_path / "adapters.safetensors"
     with pytest.raises(AmodalError, match="no such model folder or checkpoint"):
-        open_segmenter(checkpoint)
+        open_model(checkpoint)
     checkpoint.write_bytes(b"")
     with pytest.raises(AmodalError, match="its base weights are needed too"):
-        open_segmenter(checkpoint)
+        open_model(checkpoint)
     with pytest.raises(AmodalError, match="second_look: expected a model folder"):
-        open_segmenter(checkpoint, base=checkpoint, second_look=True)
+        open_model(checkpoint, base=checkpoint, second_look=True)
     with pytest.raises(AmodalError, match="needs no base weights"):
-        open_segmenter(tmp_path, base=checkpoint)
+        open_model(tmp_path, base=checkpoint)
     with pytest.raises(AmodalError, match=r"manifest\.json: no such file"):
-        open_segmenter(tmp_path)
+        open_model(tmp_path)

@@ -19,7 +19,7 @@ from amodal_ros.modeling.torch_backend import FeatureLayout, TorchBackend
 from amodal_ros.types import PointPrompt
 from tests.fakes import fake_manifest
 from tests.modeling.mobile_sam_support import SMALL, random_adapters, random_state, small_model
-from training.evaluation.open_model import open_segmenter
+from training.evaluation.open_model import open_model
 from training.evaluation.torch_segmenter import segmenter_of
 
 HW = (90, 140)
@@ -39,7 +39,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def segmenter(files):
     folder, _ = files
-    return open_segmenter(folder / "adapters.safetensors", base=folder / "mobile_sam.pt")
+    return open_model(folder / "adapters.safetensors", base=folder / "mobile_sam.pt")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_equals_the_predictor_with_regions(files, segmenter, image, priors):
     predictor = AmodalPredictor(manifest, torch_backend(model))
     expected = predictor.predict(predictor.encode(image), BOXES, priors)
     own = segmenter_of(model, segmenter.description, roi_factor=1.8)
-    found = own.predict(own.encode(image), BOXES, priors, None)
+    found = own.predictor.predict(own.predictor.encode(image), BOXES, priors)
     for name in ("raw_amodal_masks", "visible_masks"):
         for a, b in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert a.any()
@@ -90,7 +90,9 @@ def test_equals_the_predictor(files, segmenter, image, prompt, priors):
     manifest = replace(fake_manifest(), image_size=SMALL)
     predictor = AmodalPredictor(manifest, torch_backend(model))
     expected = predictor.predict(predictor.encode(image), boxes, priors, points=points)
-    found = segmenter.predict(segmenter.encode(image), boxes, priors, points)
+    found = segmenter.predictor.predict(
+        segmenter.predictor.encode(image), boxes, priors, points=points
+    )
     for name in ("raw_amodal_masks", "visible_masks"):
         for a, b in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert a.any()
@@ -106,7 +108,7 @@ def test_gain_zero_gives_the_base_model(files, segmenter, image):
     _, model = files
     description = replace(segmenter.description, adapter_gain=0.0)
     ours = segmenter_of(model, description)
-    found = ours.predict(ours.encode(image), BOXES, [None, None], None)
+    found = ours.predictor.predict(ours.predictor.encode(image), BOXES, [None, None])
     np.testing.assert_array_equal(found.raw_amodal_masks, found.visible_masks)
 
 
@@ -118,7 +120,7 @@ def test_description_and_no_objects(files, segmenter, image):
     assert description.sha256 == file_sha256(folder / "adapters.safetensors")
     assert description.details["training"] == {"steps": 3}
     empty = np.zeros((0, 4), dtype=np.float32)
-    assert len(segmenter.predict(segmenter.encode(image), empty, [], None)) == 0
+    assert len(segmenter.predictor.predict(segmenter.predictor.encode(image), empty, [])) == 0
 
 
 def test_a_model_that_was_trained_without_m_spec_is_given_none(files, segmenter, image, tmp_path):
@@ -127,10 +129,12 @@ def test_a_model_that_was_trained_without_m_spec_is_given_none(files, segmenter,
     training = {"config": {"data": {"prior": {"kind": "none"}}}}
     path = tmp_path / "adapters.safetensors"
     save_checkpoint(path, model, base.identity, training=training)
-    without = open_segmenter(path, base=folder / "mobile_sam.pt")
+    without = open_model(path, base=folder / "mobile_sam.pt")
     for one, is_blank in ((segmenter, False), (without, True)):
         found = [
-            one.predict(one.encode(image), BOXES, [prior, prior], None).raw_amodal_masks
+            one.predictor.predict(
+                one.predictor.encode(image), BOXES, [prior, prior]
+            ).raw_amodal_masks
             for prior in (None, mask_prior())
         ]
         assert np.array_equal(*found) == is_blank
@@ -140,4 +144,4 @@ def test_another_base_is_refused(files, tmp_path):
     folder, _ = files
     torch.save(random_state(seed=7), tmp_path / "mobile_sam.pt")
     with pytest.raises(CheckpointError, match="was trained on"):
-        open_segmenter(folder / "adapters.safetensors", base=tmp_path / "mobile_sam.pt")
+        open_model(folder / "adapters.safetensors", base=tmp_path / "mobile_sam.pt")

@@ -16,7 +16,7 @@ from amodal_ros.errors import CheckpointError, InvalidInputError
 from amodal_ros.modeling.checkpoint import read_header, read_tensors
 from amodal_ros.modeling.config import AmodalConfig
 from tests.training.finetune.conftest import write_adapters
-from training.data import DataConfig
+from training.data.config import DataConfig
 from training.datasets import open_dataset
 from training.finetune import material as material_module
 from training.finetune.held_back import make_held_back

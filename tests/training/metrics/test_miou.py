@@ -13,18 +13,14 @@ from hypothesis import strategies as st
 
 from amodal_ros import metrics
 from amodal_ros.errors import InvalidInputError
-from training.metrics import (
-    C2fMiou,
-    C2fVideoMiou,
-    MiouResult,
-    OccludedOnlyMiou,
-    OcclusionBuckets,
-    PooledMiou,
+from amodal_ros.metrics import MiouResult, c2f, measure_overlap
+from training.metrics import miou
+from training.metrics.miou import (
     VideoMiouResult,
     bucket_label,
-    measure_overlap,
-    miou,
-    united_with_visible,
+    c2f_video,
+    occluded_only,
+    pooled,
     video_post,
 )
 
@@ -96,15 +92,12 @@ def instances(draw, at_most: int = 7):
 @settings(max_examples=150, deadline=None)
 def test_all_miou_agree_with_sets_of_pixels(triples):
     slow = SlowC2f(triples)
-    c2f, pooled, only = C2fMiou(), PooledMiou(), OccludedOnlyMiou()
-    for prediction, amodal, visible in triples:
-        for metric in (c2f, pooled, only):
-            metric.update(prediction, amodal, visible)
-    assert c2f.compute().__dict__ == pytest.approx(slow.c2f().__dict__)
-    result = pooled.compute()
+    overlaps = [measure_overlap(*masks) for masks in triples]
+    assert c2f(overlaps).__dict__ == pytest.approx(slow.c2f().__dict__)
+    result = pooled(overlaps)
     assert (result.miou_full, result.miou_occ) == pytest.approx(slow.pooled())
     assert (result.n, result.n_occluded) == (len(triples), slow.c2f().n_occluded)
-    result = only.compute()
+    result = occluded_only(overlaps)
     full, occ, count = slow.occluded_only(0.1, 0.7)
     assert (result.miou_full, result.miou_occ, result.n) == pytest.approx((full, occ, count))
 
@@ -116,85 +109,68 @@ def mask(text: str) -> np.ndarray:
 WHOLE, SEEN = mask("#### ####"), mask("##.. ##..")
 
 
+def c2f_of(*triples: tuple[np.ndarray, np.ndarray, np.ndarray]) -> MiouResult:
+    return c2f(measure_overlap(*masks) for masks in triples)
+
+
 def test_by_hand():
-    metric = C2fMiou()
-    metric.update(mask("###. ###."), WHOLE, SEEN)  # 6/8 and 2/4
-    metric.update(
-        mask("##.. ##.."), mask("##.. ##.."), mask("##.. ##..")
-    )  # whole: 1, not occluded
-    metric.update(mask("#### ...."), WHOLE, mask(".... ####"))  # 4/8 and 4/4
-    assert metric.compute() == MiouResult(0.75, 0.75, 3, 2)
+    found = c2f_of(
+        (mask("###. ###."), WHOLE, SEEN),  # 6/8 and 2/4
+        (SEEN, SEEN, SEEN),  # whole: 1, not occluded
+        (mask("#### ...."), WHOLE, mask(".... ####")),  # 4/8 and 4/4
+    )
+    assert found == MiouResult(0.75, 0.75, 3, 2)
 
 
 def test_hidden_prediction_on_an_unoccluded_object_adds_nothing_and_is_not_counted():
-    metric = C2fMiou()
-    metric.update(WHOLE, SEEN, SEEN)
-    assert metric.compute() == MiouResult(0.5, None, 1, 0)
+    assert c2f_of((WHOLE, SEEN, SEEN)) == MiouResult(0.5, None, 1, 0)
 
 
 def test_nothing_gives_null_and_two_empty_masks_give_one():
-    assert C2fMiou().compute() == MiouResult(None, None, 0, 0)
-    assert PooledMiou().compute() == MiouResult(None, None, 0, 0)
-    assert OccludedOnlyMiou().compute() == MiouResult(None, None, 0, 0)
-    assert C2fVideoMiou().compute() == VideoMiouResult(None, None, 0, 0)
+    assert c2f([]) == pooled([]) == occluded_only([]) == MiouResult(None, None, 0, 0)
+    assert c2f_video([]) == VideoMiouResult(None, None, 0, 0)
     empty = np.zeros((2, 4), dtype=bool)
-    metric = C2fMiou()
-    metric.update(empty, empty, empty)
-    assert metric.compute() == MiouResult(1.0, None, 1, 0)
+    assert c2f_of((empty, empty, empty)) == MiouResult(1.0, None, 1, 0)
 
 
 def test_occluded_is_decided_by_the_signed_sum_as_in_the_published_code():
     """Two visible pixels outside G cancel two hidden ones inside: not counted as occluded."""
     amodal, visible = mask("####...."), mask("##..##..")
-    metric = C2fMiou()
-    metric.update(mask("###....."), amodal, visible)
-    metric.update(mask("###....."), amodal, mask("##......"))
-    result = metric.compute()
+    predicted = mask("###.....")
+    result = c2f_of((predicted, amodal, visible), (predicted, amodal, mask("##......")))
     assert result.n_occluded == 1
     assert result.miou_occ == pytest.approx(0.5 + 0.5)
-    outside = C2fMiou()
-    outside.update(amodal, amodal, mask("#####..."))
-    assert outside.compute() == MiouResult(1.0, 0.0, 1, 1)
+    assert c2f_of((amodal, amodal, mask("#####..."))) == MiouResult(1.0, 0.0, 1, 1)
 
 
 def test_mean_and_pooled_differ():
     big_hit = np.ones((10, 10), dtype=bool)
     small_miss = np.zeros((10, 10), dtype=bool)
     small_miss[0, 0] = True
-    mean, pooled = C2fMiou(), PooledMiou()
-    for metric in (mean, pooled):
-        metric.update(big_hit, big_hit, big_hit)
-        metric.update(np.zeros_like(small_miss), small_miss, small_miss)
-    assert mean.compute().miou_full == 0.5
-    assert pooled.compute().miou_full == pytest.approx(100 / 101)
+    triples = (big_hit, big_hit, big_hit), (np.zeros_like(small_miss), small_miss, small_miss)
+    overlaps = [measure_overlap(*masks) for masks in triples]
+    assert c2f(overlaps).miou_full == 0.5
+    assert pooled(overlaps).miou_full == pytest.approx(100 / 101)
 
 
 @pytest.mark.parametrize(("seen", "included"), [(91, 0), (90, 1), (30, 1), (29, 0)])
 def test_occluded_only_includes_both_ends(seen, included):
     whole = np.ones((1, 100), dtype=bool)
-    metric = OccludedOnlyMiou()
-    metric.update(whole, whole, np.arange(100)[None] < seen)
-    assert metric.compute().n == included
-
-
-def test_post_is_a_union():
-    np.testing.assert_array_equal(united_with_visible(mask("#..."), mask("..#.")), mask("#.#."))
+    overlap = measure_overlap(whole, whole, np.arange(100)[None] < seen)
+    assert occluded_only([overlap]).n == included
 
 
 @given(instances(), st.integers(0, 2**16))
 @settings(max_examples=80, deadline=None)
 def test_video_agrees_with_sets_of_pixels(triples, seed):
     rng = np.random.default_rng(seed)
-    clips = [int(c) for c in rng.integers(0, 3, len(triples))]
-    counted = [bool(c) for c in rng.random(len(triples)) < 0.8]
-    metric = C2fVideoMiou()
+    clips: dict[int, list] = {}
     frames: dict[int, list[tuple[Fraction, Fraction]]] = {}
-    for clip, count, (p, g, v) in zip(clips, counted, triples, strict=True):
-        metric.update(clip, p, g, v, counted=count)
-        if count:
-            ps, gs, vs = pixels(p), pixels(g), pixels(v)
-            frames.setdefault(clip, []).append((iou(ps, gs, 0), iou(ps - vs, gs - vs, 0)))
-    result = metric.compute()
+    for clip, (p, g, v) in zip(rng.integers(0, 3, len(triples)), triples, strict=True):
+        clips.setdefault(int(clip), []).append(measure_overlap(p, g, v))
+        ps, gs, vs = pixels(p), pixels(g), pixels(v)
+        frames.setdefault(int(clip), []).append((iou(ps, gs, 0), iou(ps - vs, gs - vs, 0)))
+    result = c2f_video(clips.values())
     assert result.n == len(frames)
     assert result.n_frames == sum(map(len, frames.values()))
     for which, value in enumerate((result.miou_full, result.miou_occ)):
@@ -206,14 +182,10 @@ def test_video_agrees_with_sets_of_pixels(triples, seed):
 
 
 def test_video_by_hand():
-    """Clip a: 1 and 0.5 of whole, 1 and an empty occlusion frame; clip b: one frame of 0.25."""
-    metric = C2fVideoMiou()
-    metric.update("a", WHOLE, WHOLE, SEEN)
-    metric.update("a", SEEN, WHOLE, WHOLE)
-    metric.update("a", SEEN, WHOLE, WHOLE, counted=False)
-    metric.update("b", mask("#... #..."), WHOLE, SEEN)
-    result = metric.compute()
-    assert result == VideoMiouResult(0.5, 0.25, 2, 3)
+    """First clip: 1 and 0.5 of whole, 1 and an empty occlusion; second: one frame of 0.25."""
+    first = [measure_overlap(WHOLE, WHOLE, SEEN), measure_overlap(SEEN, WHOLE, WHOLE)]
+    second = [measure_overlap(mask("#... #..."), WHOLE, SEEN)]
+    assert c2f_video([first, second]) == VideoMiouResult(0.5, 0.25, 2, 3)
 
 
 def test_video_post_keeps_the_prediction_only_where_the_extent_is_uncertain():
@@ -221,34 +193,11 @@ def test_video_post_keeps_the_prediction_only_where_the_extent_is_uncertain():
     np.testing.assert_array_equal(post, mask(".#.#"))
 
 
-def test_buckets_by_hand():
-    whole = np.ones((1, 10), dtype=bool)
-    collected = OcclusionBuckets()
-    for seen in (10, 9, 8, 6, 4, 2, 0):  # rates 0, .1, .2, .4, .6, .8, 1
-        visible = np.arange(10)[None] < seen
-        collected.add(measure_overlap(whole, whole, visible), boundary_score=seen / 10)
-    result = collected.compute()
-    assert [result[label].miou.n for label in (miou.UNOCCLUDED, *miou.LABELS)] == [
-        1,
-        2,
-        1,
-        1,
-        1,
-        2,
-    ]
-    assert result["0-20 %"].miou.n_occluded == 1
-    assert result["80-100 %"].boundary_f == pytest.approx(0.1)
-    assert sum(result[label].miou.n for label in miou.LABELS) == 7
-    assert OcclusionBuckets().compute()["20-40 %"].miou == MiouResult(None, None, 0, 0)
-
-
 def test_bad_input_is_refused():
     with pytest.raises(InvalidInputError, match=r"prediction must be \(H, W\) bool, got uint8"):
         measure_overlap(WHOLE.astype(np.uint8), WHOLE, SEEN)
     with pytest.raises(InvalidInputError, match=r"amodal is \(1, 4\), the masks before it are"):
         measure_overlap(WHOLE, mask("####"), SEEN)
-    with pytest.raises(InvalidInputError, match="rate_range"):
-        OccludedOnlyMiou((0.7, 0.1))
     with pytest.raises(InvalidInputError, match=r"in \[0, 1\], got 1.5"):
         bucket_label(1.5)
 

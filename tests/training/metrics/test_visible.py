@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from training.metrics import VisibleMeans, measure_visible
+from training.metrics.visible import measure_visible, visible_means
 
 
 def _mask(left: int, right: int) -> np.ndarray:
@@ -30,11 +30,13 @@ def test_empty_masks_and_unknown_others():
 
 
 def test_objects_hidden_by_more_than_a_tenth_are_told_apart():
-    means = VisibleMeans()
-    assert means.compute().iou is None
-    means.add(measure_visible(_mask(0, 4), _mask(0, 4), _mask(4, 8), 0.05))
-    means.add(measure_visible(_mask(0, 4), _mask(0, 2), _mask(2, 8), 0.5))
-    found = means.compute()
+    assert visible_means([]).iou is None
+    found = visible_means(
+        [
+            measure_visible(_mask(0, 4), _mask(0, 4), _mask(4, 8), 0.05),
+            measure_visible(_mask(0, 4), _mask(0, 2), _mask(2, 8), 0.5),
+        ]
+    )
     assert (found.iou, found.iou_hidden) == (pytest.approx(0.75), pytest.approx(0.5))
     assert (found.on_others, found.on_others_hidden) == (pytest.approx(0.25), pytest.approx(0.5))
     assert (found.n, found.n_hidden) == (2, 1)

@@ -8,7 +8,7 @@ import pytest
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import MEMBERS, AmodalConfig
 from tests.training.trainer.synthetic import SyntheticConfig, write_config
-from training.data import DataConfig
+from training.data.config import DataConfig
 from training.trainer.config_files import (
     CONFIGS,
     changed_keys,

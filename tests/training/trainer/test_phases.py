@@ -10,7 +10,7 @@ import torch
 from amodal_ros.errors import CheckpointError, InvalidInputError
 from tests.training.trainer.synthetic import SyntheticConfig, write_config
 from tests.training.trainer.test_resume import assert_same, lines, train, weights
-from training.data import DataConfig
+from training.data.config import DataConfig
 from training.keep import keep
 from training.trainer.config_files import load_config
 from training.trainer.phases import phase_at, phases_of
