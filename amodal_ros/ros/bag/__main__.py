@@ -99,7 +99,6 @@ def _answer_all(
     """Has all frames answered, with a bar; the model's name, or None where it was interrupted."""
     from amodal_ros.ros.bag.offline import OfflineCamera
     from amodal_ros.ros.bag.progress_bar import progress_bar
-    from amodal_ros.ros.bag.run import StopSwitch
     from amodal_ros.ros.node.model_loading import load_predictor
 
     with progress_bar(console) as bar:
@@ -113,7 +112,7 @@ def _answer_all(
         )
         stack.callback(camera.close)
         for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.signal(number, StopSwitch(run)))
+            stack.callback(signal.signal, number, signal.signal(number, run.stop))
         whole = run.answer_all(
             camera, lambda done: bar.update(task, completed=done), arguments.frames
         )

@@ -57,8 +57,8 @@ def write_dataset(arguments: argparse.Namespace) -> tuple[int, int]:
     from amodal_ros.ros.bag.frames import index_frames
     from amodal_ros.ros.bag.reader import Bag
     from amodal_ros.ros.bag.topics import image_topic, mask_topic
+    from amodal_ros.ros.convert.compressed import message_to_rgb
     from amodal_ros.ros.convert.masks import decode_masks
-    from amodal_ros.ros.node.frame_pipeline import message_to_rgb
 
     pictures, unused = arguments.images or arguments.masks, 0
     with Bag(arguments.masks) as answered, Bag(pictures) as recorded:

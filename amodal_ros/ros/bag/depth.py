@@ -13,7 +13,7 @@ from amodal_ros.depth.camera import RigidTransform
 from amodal_ros.ros.bag.definitions import installed_decoder
 from amodal_ros.ros.bag.depth_topics import INFO, DepthTopics
 from amodal_ros.ros.bag.frames import RecordedFrame
-from amodal_ros.ros.bag.reader import Bag, DamagedBagError
+from amodal_ros.ros.bag.reader import Bag
 from amodal_ros.ros.bag.recorded_transforms import RecordedTransforms
 from amodal_ros.ros.bag.stamp_order import StampOrder, read_in_order
 from amodal_ros.ros.bag.storage import BagTopic
@@ -118,11 +118,7 @@ class _Intrinsics:
 
     def __init__(self, bag: Bag, topic: BagTopic) -> None:
         self.name = topic.name
-        try:
-            self._found = list(_changes(bag, topic))
-        except DamagedBagError:
-            bag.salvage()
-            self._found = list(_changes(bag, topic))
+        self._found = bag.salvaged(lambda: list(_changes(bag, topic)))
 
     def __len__(self) -> int:
         return len(self._found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.definitions import installed_decoder
-from amodal_ros.ros.bag.reader import Bag, DamagedBagError
+from amodal_ros.ros.bag.reader import Bag
 from amodal_ros.ros.bag.storage import BagTopic
 from amodal_ros.ros.bag.topics import COMPRESSED_IMAGE, IMAGE, IMAGE_TYPES, is_depth, named_topic
 
@@ -71,7 +71,7 @@ def depth_topics(
         return DepthTopics(
             found, intrinsics, named_topic(bag, depth_info, (INFO,), _option("depth-camera-info"))
         )
-    frames = [_frame_id(bag, topic) for topic in (images, found)]
+    frames = bag.salvaged(lambda: [_frame_id(bag, topic) for topic in (images, found)])
     beside = None if frames[0] == frames[1] else _topic(bag, _beside(found.name), INFO)
     return DepthTopics(found, intrinsics, None if beside == intrinsics else beside)
 
@@ -136,14 +136,6 @@ def _topic(bag: Bag, name: str, kind: str) -> BagTopic | None:
 
 def _frame_id(bag: Bag, topic: BagTopic) -> str:
     """Of the first message that can be read; empty: of none."""
-    try:
-        return _first_frame_id(bag, topic)
-    except DamagedBagError:
-        bag.salvage()
-        return _first_frame_id(bag, topic)
-
-
-def _first_frame_id(bag: Bag, topic: BagTopic) -> str:
     decode = installed_decoder(topic.type)
     for message in bag.messages([topic.name]):
         try:

@@ -16,7 +16,7 @@ from vision_msgs.msg import Detection2DArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.definitions import Decoder, installed_decoder
-from amodal_ros.ros.bag.reader import Bag, DamagedBagError
+from amodal_ros.ros.bag.reader import Bag
 from amodal_ros.ros.bag.stamp_order import Entry, StampOrder, read_in_order, stamp_or_zero
 from amodal_ros.ros.bag.storage import BagMessage, BagTopic
 from amodal_ros.ros.bag.topics import boxes_decoder, inner_stamp_ns
@@ -183,11 +183,7 @@ def _read_boxes(
     bag: Bag, topic: BagTopic, decode: Decoder, unreadable: list[str]
 ) -> dict[int, bytes]:
     """Messages of boxes by stamp; of two of a stamp the first counts."""
-    try:
-        messages = list(bag.messages([topic.name]))
-    except DamagedBagError:
-        bag.salvage()
-        messages = list(bag.messages([topic.name]))
+    messages = bag.salvaged(lambda: list(bag.messages([topic.name])))
     found: dict[int, bytes] = {}
     for message in messages:
         try:

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.storage import SALVAGE, BagMessage, BagTopic, Storage, WholeStorage
 
 SUFFIXES = tuple(SALVAGE)
 _METADATA = "metadata.yaml"
+Read = TypeVar("Read")
 
 
 class DamagedBagError(InvalidInputError):
@@ -93,6 +95,18 @@ class Bag:
             InvalidInputError: that is nothing.
         """
         self._salvage(None)
+
+    def salvaged(self, read: Callable[[], Read]) -> Read:
+        """What `read` gives; if the recording turns out damaged, what it gives after `salvage`.
+
+        Raises:
+            InvalidInputError: nothing can be read.
+        """
+        try:
+            return read()
+        except DamagedBagError:
+            self.salvage()
+            return read()
 
     def close(self) -> None:
         """Closes the files; can be called twice."""

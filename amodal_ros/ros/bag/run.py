@@ -17,7 +17,7 @@ from amodal_ros.files import whole_file
 from amodal_ros.ros.bag.checkpoint import Checkpoints, Progress
 from amodal_ros.ros.bag.frames import BagFrames, RecordedFrame
 from amodal_ros.ros.bag.offline import REREAD_FRAMES, OfflineCamera
-from amodal_ros.ros.bag.reader import Bag, DamagedBagError
+from amodal_ros.ros.bag.reader import Bag
 from amodal_ros.ros.bag.storage import BagTopic
 from amodal_ros.ros.bag.writer import BagWriter
 from amodal_ros.ros.convert.masks import amodal_boxes_message
@@ -50,19 +50,6 @@ class AnswerTopics:
         return (self.masks, self.boxes, self.boxes_3d, self.box_markers)
 
 
-class _Segment:
-    """A file of answers that is not written yet."""
-
-    def __init__(self) -> None:
-        self._buffer = io.BytesIO()
-        self.writer = BagWriter(self._buffer)
-
-    def finished(self) -> bytes:
-        """The whole file."""
-        self.writer.finish()
-        return self._buffer.getvalue()
-
-
 class BagRun:
     """Answers the frames of a recording, from where an earlier run was interrupted.
 
@@ -85,7 +72,13 @@ class BagRun:
         self.progress = progress
         self._topics = topics
         self._counts_before = Counter(progress.counts)
-        self.stopping = False
+        self._stopping = False
+
+    def stop(self, *_: object) -> None:
+        """Handles a signal: ends the run after the frame in work; a second one ends it at once."""
+        if self._stopping:
+            raise KeyboardInterrupt
+        self._stopping = True
 
     def total(self, limit: int | None = None) -> int:
         """Number of frames to answer, earlier ones included; `limit`: at most so many."""
@@ -94,7 +87,7 @@ class BagRun:
     def answer_all(
         self, camera: OfflineCamera, on_frame: Callable[[int], object], limit: int | None = None
     ) -> bool:
-        """Answers all frames that are left; returns False if `stopping` was set meanwhile.
+        """Answers all frames that are left; returns False if `stop` was called meanwhile.
 
         Args:
             camera: answers; with the tracks of `progress`.
@@ -108,9 +101,9 @@ class BagRun:
         done = self.progress.frames
         total = self.total(limit)
         frames = takewhile(lambda frame: frame.number < total, self._frames)
-        segment, saved_s = _Segment(), monotonic()
+        segment, saved_s = BagWriter(io.BytesIO()), monotonic()
         for frame in self._after_reread(frames, camera, done) if done else frames:
-            if self.stopping:
+            if self._stopping:
                 self._save(camera, segment)
                 return False
             try:
@@ -119,12 +112,12 @@ class BagRun:
                 self._save(camera, segment)
                 raise
             if answer is not None:
-                self._write(segment.writer, frame, answer, camera.frame_3d)
+                self._write(segment, frame, answer, camera.frame_3d)
             self.progress.frames = frame.number + 1
             on_frame(self.progress.frames)
             if monotonic() - saved_s >= _SAVE_EVERY_S:
                 self._save(camera, segment)
-                segment, saved_s = _Segment(), monotonic()
+                segment, saved_s = BagWriter(io.BytesIO()), monotonic()
         self.progress.frames = max(done, total)  # the last ones may be unreadable
         self._save(camera, segment)
         return True
@@ -140,11 +133,8 @@ class BagRun:
         Raises:
             OSError: it cannot be written.
         """
-        try:
-            self._write_file(out, copied, notes)
-        except DamagedBagError:  # where neither images nor boxes are
-            self._frames.bag.salvage()
-            self._write_file(out, copied, notes)
+        # It may be damaged where neither images nor boxes are.
+        self._frames.bag.salvaged(lambda: self._write_file(out, copied, notes))
         self._checkpoints.remove()
 
     def _write_file(self, out: Path, copied: list[BagTopic], notes: dict[str, str]) -> None:
@@ -174,10 +164,10 @@ class BagRun:
         yield from first
         yield from frames
 
-    def _save(self, camera: OfflineCamera, segment: _Segment) -> None:
+    def _save(self, camera: OfflineCamera, segment: BagWriter[io.BytesIO]) -> None:
         self.progress.tracker = camera.tracker
         self.progress.counts = dict(self._counts_before + Counter(camera.counts()))
-        self._checkpoints.save(self.progress, segment.finished())
+        self._checkpoints.save(self.progress, segment.finish().getvalue())
 
     def _write(
         self,
@@ -234,16 +224,3 @@ def topics_to_copy(bag: Bag, wanted: list[str], written: AnswerTopics) -> list[B
             f"{', '.join(known)}"
         )
     return [known[name] for name in names if name not in written.names]
-
-
-class StopSwitch:
-    """Ends a run after the frame in work; a second signal ends it at once."""
-
-    def __init__(self, run: BagRun) -> None:
-        self._run = run
-
-    def __call__(self, *_: object) -> None:
-        """Handles a signal."""
-        if self._run.stopping:
-            raise KeyboardInterrupt
-        self._run.stopping = True

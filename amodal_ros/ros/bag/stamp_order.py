@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from amodal_ros.ros.bag.reader import Bag, DamagedBagError
+from amodal_ros.ros.bag.reader import Bag
 from amodal_ros.ros.bag.storage import BagMessage
 from amodal_ros.ros.convert.stamps import NS_PER_S
 
@@ -56,13 +56,10 @@ class StampOrder:
         Raises:
             InvalidInputError: nothing can be read.
         """
-        try:
-            stamps = _scanned(bag, topic)
-        except DamagedBagError:
-            bag.salvage()
-            stamps = _scanned(bag, topic)
         order = cls()
-        order._put(stamps)
+        order._put(
+            bag.salvaged(lambda: [stamp_or_zero(one.data) for one in bag.messages([topic])])
+        )
         return order
 
     def _put(self, stamps: Sequence[int]) -> None:
@@ -128,7 +125,3 @@ def stamp_or_zero(data: bytes) -> int:
     except struct.error:
         return 0
     return max(int(seconds * NS_PER_S + nanoseconds), 0)
-
-
-def _scanned(bag: Bag, topic: str) -> list[int]:
-    return [stamp_or_zero(message.data) for message in bag.messages([topic])]

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO, Any, Generic, TypeVar
 
 from rclpy.serialization import serialize_message
 
 from amodal_ros.ros.bag.definitions import installed_definition
 from amodal_ros.ros.bag.storage import BagTopic
 
+File = TypeVar("File", bound=IO[bytes])
 
-class BagWriter:
+
+class BagWriter(Generic[File]):
     """Writes messages into an open binary file.
 
     Args:
@@ -19,9 +21,10 @@ class BagWriter:
         notes: go into the file as its metadata record `amodal_ros`.
     """
 
-    def __init__(self, file: IO[bytes], notes: dict[str, str] | None = None) -> None:
+    def __init__(self, file: File, notes: dict[str, str] | None = None) -> None:
         from mcap.writer import CompressionType, Writer
 
+        self._file = file
         self._writer = Writer(file, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2")
         self._schemas: dict[tuple[str, str], int] = {}
@@ -52,9 +55,10 @@ class BagWriter:
         topic = BagTopic(name, kind, 0, self._definitions[kind], "ros2msg")
         self.write(topic, log_ns, serialize_message(message))
 
-    def finish(self) -> None:
-        """Writes what stands at the end of the file."""
+    def finish(self) -> File:
+        """Writes what stands at the end of the file, and returns it."""
         self._writer.finish()
+        return self._file
 
     def _new_channel(self, topic: BagTopic) -> int:
         definition, encoding = topic.definition, topic.encoding

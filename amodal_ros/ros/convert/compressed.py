@@ -15,10 +15,10 @@ import struct
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.ros.convert.images import samples_to_8_bits
+from amodal_ros.ros.convert.images import image_to_rgb, samples_to_8_bits
 
 # A few damaged bytes of a header can promise gigabytes of pixels.
 LARGEST_IMAGE_PX = 100_000_000
@@ -38,6 +38,21 @@ _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _DEPTH_HEADER = struct.Struct("<iff")
 # Start-of-frame markers: all of SOF0 to SOF15 that are none of DHT, JPG and DAC.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def message_to_rgb(image: Image | CompressedImage, bits: int = 16) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image, raw or compressed.
+
+    Args:
+        image: the message.
+        bits: that each sample of a 16-bit image holds.
+
+    Raises:
+        InvalidInputError: if the message is not a consistent image.
+    """
+    if isinstance(image, CompressedImage):
+        return compressed_to_rgb(image, bits)
+    return image_to_rgb(image, bits)
 
 
 def compressed_to_rgb(message: CompressedImage, bits: int = 16) -> np.ndarray:

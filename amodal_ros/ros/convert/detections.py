@@ -26,15 +26,6 @@ _SMALLEST_VISIBLE_SIDE_PX = 1.0
 _SMALLEST_SIZE_PX = 0.01  # smaller ones would vanish in float32
 _PIXELS = BoxUnits()
 
-REJECTION_REASONS: tuple[str, ...] = (
-    "not_finite",
-    "no_size",
-    "outside",
-    "bad_score",
-    "low_score",
-    "surplus",
-)
-
 
 @dataclass(frozen=True)
 class SanitisedDetections:

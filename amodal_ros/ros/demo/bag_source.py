@@ -12,9 +12,9 @@ from amodal_ros.ros.bag.frames import BagFrames, RecordedFrame, index_frames
 from amodal_ros.ros.bag.reader import Bag
 from amodal_ros.ros.bag.topics import box_topic, has_boxes, image_topic, topics_in_words
 from amodal_ros.ros.convert.box_plan import BoxPlan, PromptBox
+from amodal_ros.ros.convert.compressed import message_to_rgb
 from amodal_ros.ros.convert.detections import detections_from_message
 from amodal_ros.ros.demo.sources import FrameSource, SourceInfo, TimedPicture
-from amodal_ros.ros.node.frame_pipeline import message_to_rgb
 
 _ASSUMED_FRAME_RATE = 12.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from functools import partial
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -48,8 +49,8 @@ class DepthInput:
         self._kept = parameters.sync_queue_size
         self._lock = threading.Lock()
         self._images: OrderedDict[int, DepthImage] = OrderedDict()
-        self._info: CameraInfo | None = None
-        self._depth_info: CameraInfo | None = None
+        self.info: CameraInfo | None = None
+        self.depth_info: CameraInfo | None = None
         self.separate = bool(parameters.depth_camera_info_topic)
         self.target_frame = parameters.target_frame
         self._transforms: Transforms | None = None
@@ -64,22 +65,17 @@ class DepthInput:
             parameters.image_reliability,
         )
         self._infos = InputSubscription(
-            node, CameraInfo, of_camera(camera, parameters.camera_info_topic), self._on_info
+            node,
+            CameraInfo,
+            of_camera(camera, parameters.camera_info_topic),
+            partial(setattr, self, "info"),
         )
         self._depth_infos: InputSubscription | None = None
         if self.separate:
             topic = of_camera(camera, parameters.depth_camera_info_topic)
-            self._depth_infos = InputSubscription(node, CameraInfo, topic, self._on_depth_info)
-
-    @property
-    def info(self) -> CameraInfo | None:
-        """The newest intrinsics of the images."""
-        return self._info
-
-    @property
-    def depth_info(self) -> CameraInfo | None:
-        """The newest intrinsics of the depth camera; None where depth is aligned, too."""
-        return self._depth_info
+            self._depth_infos = InputSubscription(
+                node, CameraInfo, topic, partial(setattr, self, "depth_info")
+            )
 
     def at(self, stamp_ns: int) -> DepthImage | None:
         """The depth image of a stamp, or the nearest within the slop; None: there is none."""
@@ -105,7 +101,7 @@ class DepthInput:
     def why_no_info(self) -> str:
         """Why there are no intrinsics, and what to do."""
         infos = self._infos
-        if self._info is not None and self._depth_infos is not None:
+        if self.info is not None and self._depth_infos is not None:
             infos = self._depth_infos
         topic = infos.topic
         return f"no camera_info has come on {topic}: {silence_cause(self._node, topic, False)}"
@@ -148,9 +144,3 @@ class DepthInput:
             self._images[stamp_to_ns(message.header.stamp)] = message
             while len(self._images) > self._kept:
                 self._images.popitem(last=False)
-
-    def _on_info(self, message: CameraInfo) -> None:
-        self._info = message
-
-    def _on_depth_info(self, message: CameraInfo) -> None:
-        self._depth_info = message

@@ -10,14 +10,12 @@ from time import monotonic, perf_counter
 from typing import Protocol
 
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.ros.convert.box_units import BoxUnits
-from amodal_ros.ros.convert.compressed import compressed_to_rgb
-from amodal_ros.ros.convert.images import image_to_rgb
+from amodal_ros.ros.convert.compressed import message_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.inputs.box_reader import BoxReader
 from amodal_ros.ros.inputs.camera_inputs import Frame
@@ -327,21 +325,6 @@ def image_taken_s(frame: Frame, budget_s: float) -> float:
     transport_s = frame.transport_ms / 1e3
     since_s = monotonic() - frame.received_s
     return perf_counter() - since_s - (transport_s if 0 <= transport_s <= budget_s else 0.0)
-
-
-def message_to_rgb(image: Image | CompressedImage, bits: int = 16) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image, raw or compressed.
-
-    Args:
-        image: the message.
-        bits: that each sample of a 16-bit image holds.
-
-    Raises:
-        InvalidInputError: if the message is not a consistent image.
-    """
-    if isinstance(image, CompressedImage):
-        return compressed_to_rgb(image, bits)
-    return image_to_rgb(image, bits)
 
 
 def tracker_config(parameters: PerceptionParameters) -> TrackerConfig:

@@ -21,10 +21,10 @@ from std_srvs.srv import Trigger
 
 from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.image.boxes import check_boxes
+from amodal_ros.ros.convert.compressed import message_to_rgb
 from amodal_ros.ros.convert.images import image_to_rgb
 from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.node.camera import CameraSession
-from amodal_ros.ros.node.frame_pipeline import message_to_rgb
 from amodal_ros.ros.node.model_host import ModelHost
 from amodal_ros.ros.node.segment import PromptedObjects, segment
 from amodal_ros.ros.parameters.table import PerceptionParameters

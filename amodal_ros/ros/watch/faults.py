@@ -54,7 +54,7 @@ class Fault(str, Enum):
 
     @classmethod
     def of_box(cls, reason: str) -> Fault:
-        """The fault of a reason of ``convert.detections.REJECTION_REASONS``."""
+        """The fault of a reason for which ``convert.detections`` leaves a box out."""
         return cls(f"boxes_{reason}")
 
     @property

@@ -17,7 +17,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.bag.definitions import installed_definition
 from amodal_ros.ros.bag.reader import Bag, is_bag
 from amodal_ros.ros.bag.topics import box_topic, image_topic
-from amodal_ros.ros.node.frame_pipeline import message_to_rgb
+from amodal_ros.ros.convert.compressed import message_to_rgb
 from tests.ros.bag.bag_rig import (
     BOXES,
     IMAGES,

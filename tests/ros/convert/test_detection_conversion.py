@@ -13,7 +13,8 @@ from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithP
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.ros.convert.box_units import BoxUnits
-from amodal_ros.ros.convert.detections import REJECTION_REASONS, detections_from_message
+from amodal_ros.ros.convert.detections import detections_from_message
+from amodal_ros.ros.watch.faults import Fault
 
 HW = (480, 640)
 
@@ -84,7 +85,7 @@ def test_without_hypothesis_the_score_is_one_and_the_class_unknown():
 def test_a_bad_box_costs_itself_alone(box, reason):
     sanitised = read(detection(*box, 0.9), detection(100, 100, 10, 10, 0.5))
     assert sanitised.rejected == {reason: 1}
-    assert reason in REJECTION_REASONS
+    assert Fault.of_box(reason).value == f"boxes_{reason}"
     np.testing.assert_array_equal(sanitised.detections.boxes_xyxy, [[95, 95, 105, 105]])
 
 
@@ -155,6 +156,10 @@ def test_min_score_and_max_objects_keep_the_order():
     sanitised = read(*boxes, min_score=0.1, max_objects=3)
     np.testing.assert_allclose(sanitised.detections.scores, [0.9, 0.7, 0.8])
     assert sanitised.rejected == {"low_score": 1, "surplus": 1}
+    assert {Fault.of_box(reason) for reason in sanitised.rejected} == {
+        Fault.BOX_LOW_SCORE,
+        Fault.BOX_SURPLUS,
+    }
 
 
 def test_an_id_twice_is_no_identity_and_costs_no_box():
