@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from amodal_ros.reporting import provenance
+import numpy as np
+
+from amodal_ros.reporting import measure, provenance, summarise
+
+if TYPE_CHECKING:
+    from amodal_ros.inference.predictor import AmodalPredictor
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -51,3 +56,32 @@ def write_result(
         "results": dict(results),
     }
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def percent(values: Sequence[float]) -> float | None:
+    """Mean of shares in percent; None: there are none."""
+    return round(100 * float(np.mean(values)), 2) if values else None
+
+
+def print_marks(marks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prints each mark of `amodal_ros.reporting.mark`, and whether it is met."""
+    for name, entry in marks.items():
+        verdict = "met" if entry["met"] else "MISSED"
+        print(f"{name}: {entry['value']} {entry['unit']}, limit {entry['limit']}: {verdict}")
+
+
+def time_frames(
+    predictor: AmodalPredictor, objects: Sequence[int], repeats: int
+) -> dict[str, dict[str, float]]:
+    """Milliseconds of a frame, encoded and asked for, by its number of objects."""
+    from export.benchmarking.scene import draw_scene
+
+    frames = {}
+    for count in objects:
+        image, boxes = draw_scene(count)
+
+        def frame(image: np.ndarray = image, boxes: np.ndarray = boxes) -> None:
+            predictor.predict(predictor.encode(image), boxes)
+
+        frames[str(count)] = summarise(measure(frame, 1, repeats))
+    return frames

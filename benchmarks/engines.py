@@ -16,14 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_engine
 from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.reporting import measure, summarise
-from benchmarks.common import model_facts, write_result
+from benchmarks.common import model_facts, time_frames, write_result
 from export.benchmarking.scene import draw_scene
 
 logger = logging.getLogger(__name__)
@@ -61,15 +59,8 @@ def measure_engine(
         parallel=not engine.options.on_cpu,
         ask_twice=True,  # as the node asks
     )
-    frames = {}
     try:
-        for count in objects:
-            image, boxes = draw_scene(count)
-
-            def frame(image: np.ndarray = image, boxes: np.ndarray = boxes) -> None:
-                predictor.predict(predictor.encode(image), boxes)
-
-            frames[str(count)] = summarise(measure(frame, 1, repeats))
+        frames = time_frames(predictor, objects, repeats)
         ahead = _ahead(predictor, repeats) if predictor.encodes_ahead else None
     finally:
         predictor.close()

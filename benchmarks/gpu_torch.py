@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from amodal_ros.inference.predictor import AmodalPredictor
@@ -19,9 +18,7 @@ from amodal_ros.model_folder.manifest import default_model_dir, load_manifest
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.torch_backend import TorchBackend
-from amodal_ros.reporting import measure, summarise
-from benchmarks.common import write_result
-from export.benchmarking.scene import draw_scene
+from benchmarks.common import time_frames, write_result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,14 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     engine = TorchBackend(model)
     described = engine.manifest("torch", roi_factor=manifest.roi_factor)
     predictor = AmodalPredictor(described, engine)
-    frames = {}
-    for count in given.objects:
-        image, boxes = draw_scene(count)
-
-        def frame(image: np.ndarray = image, boxes: np.ndarray = boxes) -> None:
-            predictor.predict(predictor.encode(image), boxes)
-
-        frames[str(count)] = summarise(measure(frame, 1, given.repeats))
+    frames = time_frames(predictor, given.objects, given.repeats)
     facts = {"device": given.device, "torch": torch.__version__, "weights": "random"}
     write_result(given.out, "torch", facts, {"frame_ms": frames})
     return 0

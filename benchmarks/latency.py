@@ -12,19 +12,15 @@ next one after the answer. All times are the node's own (topic ``amodal/timing``
 from __future__ import annotations
 
 import argparse
-import os
-import random
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amodal_ros.reporting import mark, summarise
-from benchmarks.common import RESULTS, ROOT, model_facts, write_result
+from benchmarks.common import RESULTS, model_facts, print_marks, write_result
+from benchmarks.node_process import NodeProcess, node_and_camera, own_network
 
 if TYPE_CHECKING:
     from benchmarks.lockstep_camera import LockstepCamera
@@ -42,93 +38,16 @@ RSS_LIMIT_MIB = 1.2e9 / 2**20
 # Growth over the run, after its first tenth, that is still called flat; of a long run only.
 GROWTH_LIMIT = 0.02
 FRAMES_FOR_GROWTH = 100
-START_TIMEOUT_S = 120.0
-
-
-class NodeProcess:
-    """The perception node in a process of its own; its log is shown if it does not start."""
-
-    def __init__(self, parameters: dict[str, object]) -> None:
-        parameters = {"frame_budget": 0.0, **parameters}  # every object in every image
-        pairs = [("-p", f"{name}:={value}") for name, value in parameters.items()]
-        flags = [part for pair in pairs for part in pair]
-        self._log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "amodal_ros.ros.node.perception_node", "--ros-args", *flags],
-            cwd=ROOT,
-            stdout=self._log,
-            stderr=self._log,
-        )
-
-    def wait_active(self) -> None:
-        """Wait until it subscribes.
-
-        Raises:
-            RuntimeError: if it ends before, or takes too long.
-        """
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while "active:" not in (log := Path(self._log.name).read_text()):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the node did not start:\n{log}")
-            time.sleep(0.05)
-
-    def rss_mib(self) -> float:
-        """Its resident memory in MiB."""
-        return self._status_mib("VmRSS")
-
-    def cpu_s(self) -> float:
-        """Processor seconds that it has used so far."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def threads(self) -> int:
-        """Number of its threads."""
-        return len(list(Path(f"/proc/{self._process.pid}/task").iterdir()))
-
-    def open_files(self) -> int:
-        """Number of its open files and sockets."""
-        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
-
-    def peak_rss_mib(self) -> float:
-        """The most that its resident memory ever was, in MiB; also within a frame."""
-        return self._status_mib("VmHWM")
-
-    def _status_mib(self, field: str) -> float:
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith(f"{field}:"))
-        return int(line.split()[1]) / 1024
-
-    def end(self) -> None:
-        """Interrupt it and wait."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-        self._process.wait(10)
-        self._log.close()
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure; returns the results of the JSON file."""
-    from benchmarks.lockstep_camera import LockstepCamera, ellipses
+    from benchmarks.lockstep_camera import ellipses
 
-    parameters: dict[str, object] = {
-        "threads": options.threads,
-        "max_coast": 0.0,
-        "image_reliability": "reliable",
-    }
-    if options.model:
-        parameters["model_dir"] = options.model.resolve()
-    node = NodeProcess(parameters)
-    try:
-        node.wait_active()
-        camera = LockstepCamera(
-            ellipses(options.width, options.height, options.objects, options.seed)
-        )
-        try:
-            return _measure(node, camera, options)
-        finally:
-            camera.close()
-    finally:
-        node.end()
+    parameters = {"threads": options.threads, "max_coast": 0.0}
+    scenes = ellipses(options.width, options.height, options.objects, options.seed)
+    with node_and_camera(parameters, options.model, scenes) as (node, camera):
+        return _measure(node, camera, options)
 
 
 def _measure(
@@ -223,11 +142,7 @@ def print_table(results: dict[str, Any]) -> None:
         f"peak {memory['peak']}, slope {memory['slope_mib_per_minute']} MiB/min over "
         f"{memory['minutes']} min"
     )
-    for name, entry in results["marks"].items():
-        verdict = "met" if entry["met"] else "MISSED"
-        console.print(
-            f"{name}: {entry['value']} {entry['unit']}, limit {entry['limit']}: {verdict}"
-        )
+    print_marks(results["marks"])
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -251,9 +166,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write the JSON file; returns 1 if a mark is missed."""
     options = parse_arguments(argv)
-    # A ROS network of its own.
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    own_network()
     results = run(options)
     settings = {key: value for key, value in vars(options).items() if key not in ("out", "model")}
     settings |= model_facts(options.model)

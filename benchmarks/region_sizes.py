@@ -27,7 +27,7 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.metrics import Overlap, measure_overlap
 from amodal_ros.reporting import markdown_table
-from benchmarks.common import model_facts, write_result
+from benchmarks.common import model_facts, percent, write_result
 from training.datasets import AmodalCocoDataset
 from training.datasets.sample import AmodalSample
 
@@ -98,18 +98,14 @@ def summary(looked: Sequence[Looked]) -> list[dict[str, Any]]:
                     "size": size,
                     "objects": len(mine),
                     "occluded": len(hidden),
-                    "miou_full": _percent([one.overlap.iou_full for one in mine]),
-                    "miou_occ": _percent(hidden),
+                    "miou_full": percent([one.overlap.iou_full for one in mine]),
+                    "miou_occ": percent(hidden),
                     "median_ms": round(float(np.median([one.spent_ms for one in mine])), 1)
                     if mine
                     else None,
                 }
             )
     return rows
-
-
-def _percent(values: Sequence[float]) -> float | None:
-    return round(100 * float(np.mean(values)), 2) if values else None
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.occlusion.graph import OcclusionGraph, occlusion_graph
 from amodal_ros.occlusion.memory import OcclusionMemory
+from benchmarks.common import percent
 from benchmarks.occlusion.scenes import (
     LEAST_OVERLAP_PX,
     OcclusionScene,
@@ -27,7 +28,7 @@ from benchmarks.occlusion.scenes import (
 from benchmarks.occlusion.scores import OrderScore
 from benchmarks.tracking.clips import ClipFrame, ClipSource
 from benchmarks.tracking.detector import FaultyDetector, FoundBoxes
-from benchmarks.tracking.segmenters import PredictorSegmenter
+from benchmarks.tracking.segmenters import asking
 from benchmarks.tracking.variants import Feedback, FrameAnswer
 
 ALONE, REMEMBERED = "each image alone", "with earlier images"
@@ -68,7 +69,7 @@ class ClipOrderScore:
 
     def as_dict(self) -> dict[str, Any]:
         """Those of the order, the changes, and the mean IoU of what is seen, in percent."""
-        seen = round(100 * float(np.mean(self.visible_iou)), 2) if self.visible_iou else None
+        seen = percent(self.visible_iou)
         return {**self.order.as_dict(), "changes": self.changes, "visible_iou": seen}
 
 
@@ -88,14 +89,12 @@ def measure_clips(
         AmodalError: a clip cannot be read.
     """
     scores = {name: ClipOrderScore() for name in (ALONE, REMEMBERED)}
-    segmenter = PredictorSegmenter(predictor)
     for source in sources:
         followed, memory = Feedback(), OcclusionMemory()
         detector = FaultyDetector(0.0, 0.0, 0, source.number)
         for frame in source.frames():
             found = detector.look(frame)
-            segmenter.start(frame)
-            answer = followed.answer(frame, found.detections, segmenter)
+            answer = followed.answer(frame, found.detections, asking(predictor, frame))
             scene, rows = _matched(frame, found, answer)
             track_ids = [int(answer.track_ids[row]) for row in rows]
             visible = [CroppedMask.of(answer.visible_masks[row]) for row in rows]

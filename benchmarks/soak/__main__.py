@@ -12,8 +12,6 @@ it. Written: a JSON file and a picture. The exit status is 1 if a mark is missed
 from __future__ import annotations
 
 import argparse
-import os
-import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -25,9 +23,10 @@ from amodal_ros.annotations.amodal_coco import load_annotations
 from amodal_ros.reporting import git_commit
 from amodal_ros.ros.convert.box_plan import plan_from_annotations
 from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO, open_source
-from benchmarks.common import RESULTS, ROOT, model_facts, write_result
-from benchmarks.latency import GROUPS, NodeProcess
+from benchmarks.common import RESULTS, ROOT, model_facts, print_marks, write_result
+from benchmarks.latency import GROUPS
 from benchmarks.lockstep_camera import LockstepCamera, Scene
+from benchmarks.node_process import NodeProcess, node_and_camera, own_network
 
 if TYPE_CHECKING:
     from benchmarks.soak.judgement import Sample
@@ -64,20 +63,11 @@ _MOST_UNANSWERED = 3
 
 def run(options: argparse.Namespace) -> tuple[list[Sample], dict[str, int]]:
     """Play the clip; returns one sample for each frame, and the node's losses."""
-    parameters: dict[str, object] = {"threads": options.threads, "image_reliability": "reliable"}
-    if options.model:
-        parameters["model_dir"] = options.model.resolve()
-    node = NodeProcess(parameters)
-    try:
-        node.wait_active()
-        camera = LockstepCamera(replayed_clip(options.objects))
-        try:
-            camera.connect()
-            return _play(node, camera, options)
-        finally:
-            camera.close()
-    finally:
-        node.end()
+    parameters = {"threads": options.threads}
+    scenes = replayed_clip(options.objects)
+    with node_and_camera(parameters, options.model, scenes) as (node, camera):
+        camera.connect()
+        return _play(node, camera, options)
 
 
 def _play(
@@ -145,17 +135,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_arguments(argv)
     from benchmarks.soak.judgement import judge, write_picture
 
-    # A ROS network of its own.
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    own_network()
     settings = _settings(options)
     samples, losses = run(options)
     results = judge(samples, losses)
     write_result(options.out, "soak of the perception node", settings, results)
     write_picture(options.picture, samples)
-    for name, entry in results["marks"].items():
-        verdict = "met" if entry["met"] else "MISSED"
-        print(f"{name}: {entry['value']} {entry['unit']}, limit {entry['limit']}: {verdict}")
+    print_marks(results["marks"])
     print(f"{len(samples)} frames; {options.out}, {options.picture}")
     return 0 if all(entry["met"] for entry in results["marks"].values()) else 1
 

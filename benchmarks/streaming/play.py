@@ -23,8 +23,8 @@ from vision_msgs.msg import Detection2DArray
 from amodal_ros.ros.convert.images import rgb_to_image
 from amodal_ros.ros.convert.masks import decode_masks
 from amodal_ros.ros.convert.stamps import stamp_to_ns
-from benchmarks.latency import NodeProcess
 from benchmarks.lockstep_camera import Scene, boxes_message
+from benchmarks.node_process import NodeProcess
 from benchmarks.streaming.clip import Mosaic
 from benchmarks.streaming.played import Load, Played, named, pace
 from benchmarks.streaming.scores import Answer, Masks
@@ -68,7 +68,7 @@ class NodePlayer:
             self._process.wait_active()
             rclpy.init()
         except BaseException:
-            self._process.end()
+            self._process.close()
             raise
         self._node = Node("streaming_camera")
         self._executor = SingleThreadedExecutor()
@@ -115,7 +115,7 @@ class NodePlayer:
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.try_shutdown()
-        self._process.end()
+        self._process.close()
 
     def _warm_up(self, rate_hz: float) -> None:
         """Sends the first picture until the node has measured the rate and knows the objects."""

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
+from benchmarks.common import percent
 from benchmarks.streaming.clip import LEAST_PX, Truth
 
 
@@ -97,8 +98,4 @@ def score(
                 occluded.append(0.0 if hidden is None else hidden.iou(true_hidden))
     span_s = max(frames[-1][0] - frames[0][0], 1e-3)
     rate_hz = round(len(answers) / span_s, 2)
-    return Score(_percent(full), _percent(occluded), _percent(visible), rate_hz)
-
-
-def _percent(values: Sequence[float]) -> float | None:
-    return round(100 * float(np.mean(values)), 2) if values else None
+    return Score(percent(full), percent(occluded), percent(visible), rate_hz)

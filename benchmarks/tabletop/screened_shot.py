@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from amodal_ros.image.masks import mask_box
-from benchmarks.tabletop.cameraman import Cameraman, Picture, View
+from benchmarks.tabletop.cameraman import Cameraman, View
 from benchmarks.tabletop.catalog import FrameRecord, Shot
-from benchmarks.tabletop.shots import FRAME_RATE_HZ, HW, MIN_HIDDEN_PX, MIN_VISIBLE_PX
+from benchmarks.tabletop.shots import FRAME_RATE_HZ, HW, MIN_VISIBLE_PX, record
 from benchmarks.tabletop.stage import Stage, build_stage
 
 OBJECTS = 6  # the one that is carried included: few, so that a clip is cheap to evaluate
@@ -80,7 +80,7 @@ def render_screened(shot: Shot) -> list[FrameRecord]:
             name = f"images/screened_{shot.number:03d}_{frame:03d}.png"
             picture = cameraman.shoot(moment)
             Image.fromarray(picture.image).save(shot.out / name)
-            records.append(_record(stage, picture, name, frame))
+            records.append(record(stage, picture, name, frame, keep_hidden=True))
     return records
 
 
@@ -160,20 +160,3 @@ def _carry(stage: Stage, screen: _Screen, frame: int) -> None:
     address = stage.model.jnt_qposadr[stage.model.body_jntadr[body]]
     stage.data.qpos[address : address + 3] += screen.position(frame) - stage.data.xipos[body]
     mujoco.mj_forward(stage.model, stage.data)
-
-
-def _record(stage: Stage, picture: Picture, name: str, frame: int) -> FrameRecord:
-    """Keep the objects that are wholly in the picture, the hidden ones included."""
-    objects: list[tuple[int, str, NDArray[np.bool_], NDArray[np.bool_]]] = []
-    left_out = {"outside": 0, "cut by the border": 0}
-    for number, item in enumerate(stage.objects):
-        amodal, visible = picture.amodal[number], picture.visible[number]
-        if np.count_nonzero(amodal & ~visible) < MIN_HIDDEN_PX:
-            amodal = visible
-        if not amodal.any():
-            left_out["outside"] += 1
-        elif any(edge.any() for edge in (amodal[0], amodal[-1], amodal[:, 0], amodal[:, -1])):
-            left_out["cut by the border"] += 1
-        else:
-            objects.append((number, item.name, amodal, visible))
-    return FrameRecord(name, HW, frame, tuple(objects), left_out)

@@ -34,11 +34,11 @@ def render_shot(shot: Shot) -> list[FrameRecord]:
                 name = f"images/clip_{shot.number:03d}_{frame:03d}.png"
             picture = cameraman.shoot(moment)
             Image.fromarray(picture.image).save(shot.out / name)
-            records.append(_record(stage, picture, name, frame, keep_hidden=shot.kind == "clip"))
+            records.append(record(stage, picture, name, frame, keep_hidden=shot.kind == "clip"))
     return records
 
 
-def _record(
+def record(
     stage: Stage, picture: Picture, name: str, frame: int, keep_hidden: bool
 ) -> FrameRecord:
     """Keep the objects that are wholly in the picture and, in stills, can be prompted."""

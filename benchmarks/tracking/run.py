@@ -22,7 +22,7 @@ from amodal_ros.types import Detections
 from benchmarks.tracking.clips import ClipFrame, ClipSource
 from benchmarks.tracking.detector import FaultyDetector, FoundBoxes
 from benchmarks.tracking.scores import ClipScore
-from benchmarks.tracking.segmenters import FrameSegmenter, ModelSegmenter, TruthLikeSegmenter
+from benchmarks.tracking.segmenters import ModelSegmenter, TruthLikeSegmenter
 from benchmarks.tracking.strips import Strip
 from benchmarks.tracking.variants import GIVEN_VARIANTS, VARIANTS, Variant
 from training.worker_processes import end_with_parent
@@ -88,7 +88,7 @@ class Job:
 def run_clip(job: Job) -> dict[str, Any]:
     """All variants on one clip, frame by frame together, so that they share what is the same."""
     frames, setting = job.source.frames(), job.setting
-    segmenter: FrameSegmenter = (
+    segmenter = (
         TruthLikeSegmenter() if job.model is None else ModelSegmenter(job.model, job.threads)
     )
     variants = {name: make() for name, make in setting.variants.items()}
@@ -100,9 +100,9 @@ def run_clip(job: Job) -> dict[str, Any]:
     start = time.monotonic()
     for frame in frames:
         found = detector.look(frame) if setting.mode == DETECTED else _given(frame, seen)
-        segmenter.start(frame)
+        ask = segmenter.at(frame)
         for name, variant in variants.items():
-            answer = variant.answer(frame, found.detections, segmenter)
+            answer = variant.answer(frame, found.detections, ask)
             scores[name].add(frame, found, answer)
             if strip is not None:
                 strip.add(name, frame, answer)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from amodal_ros.image.boxes import box_iou
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.masks import mask_boxes
 from amodal_ros.model_folder.manifest import MANIFEST_NAME, load_manifest
-from amodal_ros.types import AmodalPrediction, ImageFeatures
+from amodal_ros.types import AmodalPrediction
 from benchmarks.tracking.clips import ClipFrame, TrueObject
 
 if TYPE_CHECKING:
@@ -29,18 +30,8 @@ Prior = NDArray[np.bool_] | CroppedMask
 TRUTH_LIKE = "the truth with small errors (no network)"
 
 
-class FrameSegmenter(Protocol):
-    """Segments objects in one frame after another."""
-
-    def start(self, frame: ClipFrame) -> None:
-        """Turns to a frame."""
-
-    def segment(
-        self,
-        boxes_xyxy: NDArray[np.float32],
-        priors: Sequence[Prior | None],
-    ) -> AmodalPrediction:
-        """Segments N objects in it, given by boxes (N, 4) and M_spec, None: the box."""
+Ask = Callable[[NDArray[np.float32], Sequence[Prior | None]], AmodalPrediction]
+"""Segments N objects of a frame, given by boxes (N, 4) and M_spec, None: the box."""
 
 
 class RememberingBackend:
@@ -54,8 +45,6 @@ class RememberingBackend:
     def __init__(self, engine: Backend) -> None:
         self._engine = engine
         self._known: dict[tuple[str, bytes], dict[str, NDArray[Any]]] = {}
-        self.calls = 0
-        self.saved = 0
 
     @property
     def name(self) -> str:
@@ -73,8 +62,6 @@ class RememberingBackend:
             digest.update(f"{name} {inputs[name].shape}".encode())
             digest.update(np.ascontiguousarray(inputs[name]).data)
         key = graph, digest.digest()
-        self.calls += 1
-        self.saved += key in self._known
         if key not in self._known:
             self._known[key] = self._engine.run(graph, inputs)
         return self._known[key]
@@ -88,36 +75,13 @@ class RememberingBackend:
         self._engine.close()
 
 
-class PredictorSegmenter:
-    """A predictor, run as the node runs it.
-
-    Args:
-        predictor: of any model.
-    """
-
-    def __init__(self, predictor: AmodalPredictor) -> None:
-        self._predictor = predictor
-        self._features: ImageFeatures | None = None
-        self._frame: ClipFrame | None = None
-
-    def start(self, frame: ClipFrame) -> None:
-        """See `FrameSegmenter`."""
-        self._frame, self._features = frame, None
-
-    def segment(
-        self,
-        boxes_xyxy: NDArray[np.float32],
-        priors: Sequence[Prior | None],
-    ) -> AmodalPrediction:
-        """See `FrameSegmenter`."""
-        if self._frame is None:
-            raise RuntimeError("segment was called before start")
-        if self._features is None:
-            self._features = self._predictor.encode(self._frame.image_rgb)
-        return self._predictor.predict(self._features, boxes_xyxy, priors)
+def asking(predictor: AmodalPredictor, frame: ClipFrame) -> Ask:
+    """Asks a predictor as the node does; it sees the frame when it is first asked."""
+    features = cache(lambda: predictor.encode(frame.image_rgb))
+    return lambda boxes_xyxy, priors: predictor.predict(features(), boxes_xyxy, priors)
 
 
-class ModelSegmenter(PredictorSegmenter):
+class ModelSegmenter:
     """A model folder, one object at a time: what two variants ask alike is computed once."""
 
     def __init__(self, folder: Path, threads: int) -> None:
@@ -127,12 +91,12 @@ class ModelSegmenter(PredictorSegmenter):
         manifest = load_manifest(folder)
         self._backend = RememberingBackend(OnnxRuntimeBackend(manifest, intra_op_threads=threads))
         # Batches of one object, so that what two variants ask alike has the same inputs.
-        super().__init__(AmodalPredictor(manifest, self._backend, max_batch=1, ask_twice=True))
+        self._predictor = AmodalPredictor(manifest, self._backend, max_batch=1, ask_twice=True)
 
-    def start(self, frame: ClipFrame) -> None:
-        """See `FrameSegmenter`."""
+    def at(self, frame: ClipFrame) -> Ask:
+        """What answers for a frame; those before it are forgotten."""
         self._backend.forget()
-        super().start(frame)
+        return asking(self._predictor, frame)
 
 
 class TruthLikeSegmenter:
@@ -150,34 +114,28 @@ class TruthLikeSegmenter:
     def __init__(self, error: float = 0.03, seed: int = 0) -> None:
         self._error = error
         self._seed = seed
-        self._frame: ClipFrame | None = None
 
-    def start(self, frame: ClipFrame) -> None:
-        """See `FrameSegmenter`."""
-        self._frame = frame
+    def at(self, frame: ClipFrame) -> Ask:
+        """What answers for a frame."""
+        return partial(self._segment, frame)
 
-    def segment(
-        self,
-        boxes_xyxy: NDArray[np.float32],
-        priors: Sequence[Prior | None],
+    def _segment(
+        self, frame: ClipFrame, boxes_xyxy: NDArray[np.float32], priors: Sequence[Prior | None]
     ) -> AmodalPrediction:
-        """See `FrameSegmenter`."""
-        if self._frame is None:
-            raise RuntimeError("segment was called before start")
         if not len(boxes_xyxy):
-            return AmodalPrediction.empty(self._frame.hw)
-        samples = self._frame.objects
+            return AmodalPrediction.empty(frame.hw)
+        samples = frame.objects
         visible_boxes = mask_boxes(np.stack([sample.visible_mask for sample in samples]))
         best = box_iou(boxes_xyxy, visible_boxes).argmax(axis=1)
         return AmodalPrediction.from_masks(
-            np.stack([self._with_errors(samples[k]) for k in best]),
+            np.stack([self._with_errors(frame.number, samples[k]) for k in best]),
             np.stack([samples[k].visible_mask for k in best]),
             np.full(len(best), 0.9, np.float32),
         )
 
-    def _with_errors(self, one: TrueObject) -> NDArray[np.bool_]:
+    def _with_errors(self, frame: int, one: TrueObject) -> NDArray[np.bool_]:
         mask = one.visible_mask if one.amodal_mask is None else one.amodal_mask
-        key = zlib.crc32(f"{self._frame.number if self._frame else 0} {one.name}".encode())
+        key = zlib.crc32(f"{frame} {one.name}".encode())
         draws = np.random.default_rng([self._seed, key]).normal(0, self._error, 3)
         growth, right, down = draws * np.sqrt(np.count_nonzero(mask))
         side = 2 * round(abs(float(growth))) + 1

@@ -17,7 +17,7 @@ from amodal_ros.image.masks import dilate_mask, mask_box
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
 from benchmarks.tracking.clips import ClipFrame
-from benchmarks.tracking.segmenters import FrameSegmenter, Prior
+from benchmarks.tracking.segmenters import Ask, Prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +62,8 @@ class FrameAnswer:
 class Variant(Protocol):
     """Answers the frames of one clip in order."""
 
-    def answer(
-        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
-    ) -> FrameAnswer:
-        """Answer a frame; the segmenter has been turned to it."""
+    def answer(self, frame: ClipFrame, found: Detections, ask: Ask) -> FrameAnswer:
+        """Answer a frame; `ask` segments objects in it."""
 
 
 def moved_masks(plan: TrackPlan) -> Sequence[Prior | None]:
@@ -93,66 +91,41 @@ class Feedback:
         self._tracker = AmodalTracker(config)
         self._specs = specs
 
-    def answer(
-        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
-    ) -> FrameAnswer:
+    def answer(self, frame: ClipFrame, found: Detections, ask: Ask) -> FrameAnswer:
         """See `Variant`."""
         plan = self._tracker.plan(found, frame.stamp_s, frame.hw, frame.image_rgb)
-        objects = _followed(self._tracker, plan, segmenter, self._specs)
+        objects = self._followed(plan, ask)
         return FrameAnswer.of_objects(objects, plan.detection_index, frame.hw)
 
+    def _followed(self, plan: TrackPlan, ask: Ask) -> tuple[TrackedObject, ...]:
+        """Asks for a plan's objects, for lost ones twice, as the node does."""
+        prediction = ask(plan.boxes_xyxy, self._specs(plan))
+        again = self._tracker.look_again(plan, prediction)
+        if again is not None:
+            second = ask(again.boxes_xyxy, [None] * len(again.rows))
+            plan, prediction = again.plan, again.joined(prediction, second)
+        return self._tracker.update(plan, prediction)
 
-class GivenFeedback:
-    """The node's tracker, each box given to it by hand, as with ``~/add_object``.
 
-    Args:
-        config: see `Feedback`.
-        specs: see `Feedback`.
-    """
+class GivenFeedback(Feedback):
+    """The node's tracker, each box given to it by hand, as with ``~/add_object``."""
 
-    def __init__(self, config: TrackerConfig | None = None, specs: Specs = moved_masks) -> None:
-        self._tracker = AmodalTracker(config)
-        self._specs = specs
-
-    def answer(
-        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
-    ) -> FrameAnswer:
+    def answer(self, frame: ClipFrame, found: Detections, ask: Ask) -> FrameAnswer:
         """See `Variant`."""
         rows = {self._tracker.add_object(box): row for row, box in enumerate(found.boxes_xyxy)}
         plan = self._tracker.plan(Detections.empty(), frame.stamp_s, frame.hw, frame.image_rgb)
-        objects = _followed(self._tracker, plan, segmenter, self._specs)
+        objects = self._followed(plan, ask)
         detections = [rows.get(item.track_id, -1) for item in objects]
         return FrameAnswer.of_objects(objects, detections, frame.hw)
-
-
-def _followed(
-    tracker: AmodalTracker, plan: TrackPlan, segmenter: FrameSegmenter, specs: Specs
-) -> tuple[TrackedObject, ...]:
-    """Asks for a plan's objects, for lost ones twice, as the node does.
-
-    Args:
-        tracker: whose plan it is.
-        plan: of the frame.
-        segmenter: turned to the frame.
-        specs: M_spec of its objects.
-    """
-    prediction = segmenter.segment(plan.boxes_xyxy, specs(plan))
-    again = tracker.look_again(plan, prediction)
-    if again is not None:
-        second = segmenter.segment(again.boxes_xyxy, [None] * len(again.rows))
-        plan, prediction = again.plan, again.joined(prediction, second)
-    return tracker.update(plan, prediction)
 
 
 class NoFeedback:
     """Each frame by itself: M_spec is the expanded box."""
 
-    def answer(
-        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
-    ) -> FrameAnswer:
+    def answer(self, frame: ClipFrame, found: Detections, ask: Ask) -> FrameAnswer:
         """See `Variant`."""
         boxes = found.boxes_xyxy
-        prediction = segmenter.segment(boxes, [None] * len(boxes))
+        prediction = ask(boxes, [None] * len(boxes))
         return FrameAnswer.of_boxes(np.full(len(boxes), -1), prediction)
 
 
@@ -167,13 +140,11 @@ class BoxPropagation:
         self._growth = growth
         self._boxes = np.zeros((0, 4), np.float32)
 
-    def answer(
-        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
-    ) -> FrameAnswer:
+    def answer(self, frame: ClipFrame, found: Detections, ask: Ask) -> FrameAnswer:
         """See `Variant`."""
         followed = len(self._boxes)
         boxes = np.concatenate([self._boxes, found.boxes_xyxy])
-        prediction = segmenter.segment(boxes, [None] * len(boxes))
+        prediction = ask(boxes, [None] * len(boxes))
         seen = prediction.visible_masks
         limits = np.array([frame.hw[1], frame.hw[0]] * 2, np.float32)
         self._boxes = np.array(
@@ -203,9 +174,7 @@ class PlainIou:
         self._masks: NDArray[np.bool_] = np.zeros((0, 1, 1), bool)
         self._next_id = 0
 
-    def answer(
-        self, frame: ClipFrame, found: Detections, segmenter: FrameSegmenter
-    ) -> FrameAnswer:
+    def answer(self, frame: ClipFrame, found: Detections, ask: Ask) -> FrameAnswer:
         """See `Variant`."""
         boxes = found.boxes_xyxy
         ids = np.full(len(boxes), -1)
@@ -221,7 +190,7 @@ class PlainIou:
         for row in np.flatnonzero(ids < 0):
             ids[row] = self._next_id
             self._next_id += 1
-        prediction = segmenter.segment(boxes, priors)
+        prediction = ask(boxes, priors)
         self._boxes, self._ids, self._masks = boxes, ids, prediction.amodal_masks
         return FrameAnswer.of_boxes(ids, prediction)
 
