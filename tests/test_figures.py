@@ -149,34 +149,35 @@ def occlusion() -> Iterator[tuple[str, str]]:
 def shipped_model() -> Iterator[tuple[str, str]]:
     """The model card and the README against the generated tables of docs/evaluation.md."""
     text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    found = {}
+    models, hulls = {}, {}
     for name in SETS:
         lines = [line.split(" | ") for line in generated_block(text, name).splitlines()]
         header = next(cells for cells in lines if cells[0] == "| prediction")
         model = next(cells for cells in lines if cells[0] == "| model, raw")
-        hull = next(cells for cells in lines if cells[0].startswith("| convex hull"))
-        found[name] = dict(zip(header, model, strict=True)), hull
+        models[name] = dict(zip(header, model, strict=True))
+        hulls[name] = next(cells for cells in lines if cells[0].startswith("| convex hull"))
     for name, label in (
         ("stills", "household, on rendered tables"),
         ("real", "photos of real, covered tables"),
         ("slender", "thin and long, on rendered tables"),
     ):
-        model, _ = found[name]
-        cells = [f"{float(model[key]):.1f}" for key in ("c2f full", "c2f occ", "visible IoU")]
+        cells = [
+            f"{float(models[name][key]):.1f}" for key in ("c2f full", "c2f occ", "visible IoU")
+        ]
         yield "README.md", f"| {label} | {' | '.join(cells)} |"
-    model, _ = found["stills"]
-    cells = [f"**{model['c2f full']}**", f"**{model['c2f occ']}**", model["unoccluded full"]]
+    one = models["stills"]
+    cells = [f"**{one['c2f full']}**", f"**{one['c2f occ']}**", one["unoccluded full"]]
     yield "docs/embedded-model.md", f"| this model | {' | '.join(cells)} |"
     for name, label in (
         ("second", "second set"),
         ("slender", "thin and long"),
         ("real", "real tables"),
     ):
-        model, hull = found[name]
+        one, hull = models[name], hulls[name]
         seen = "{:.1f} ({:.1f})".format(
-            *(float(model[key]) for key in ("visible IoU", "visible IoU hidden"))
+            *(float(one[key]) for key in ("visible IoU", "visible IoU hidden"))
         )
-        cells = [*(model[key] for key in ("c2f full", "c2f occ", "unoccluded full")), seen]
+        cells = [*(one[key] for key in ("c2f full", "c2f occ", "unoccluded full")), seen]
         row = f"| {label} | {' | '.join(cells)} | {hull[1]} / {hull[2]} |"
         yield "docs/embedded-model.md", row
 
