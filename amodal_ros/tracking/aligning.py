@@ -38,12 +38,10 @@ def aligned(
         looked: of those of the same frame that it did; None: there are none.
         answers: their whole and visible masks.
     """
-    boxes, detected = plan.boxes_xyxy, plan.detection_index >= 0
+    detected = plan.detection_index >= 0
     if looked is not None:
-        boxes = np.concatenate([boxes, looked.boxes_xyxy])
         detected = np.append(detected, looked.detection_index >= 0)
-    beside = _beside(boxes, detected)
-    moved = [_aligned(plan, row, beside[row]) for row in range(len(plan))]
+    moved = [_aligned(plan, row) for row in range(len(plan))]
     masks = [*(_masks(one, plan.image_hw) for one in moved), *answers]
     near = _reach(masks) & detected
     shown: list[Forecast | None] = []
@@ -56,40 +54,13 @@ def aligned(
     return replace(plan, forecasts=tuple(shown))
 
 
-def _beside(boxes_xyxy: np.ndarray, detected: np.ndarray) -> np.ndarray:
-    """(N, 2, 2) bool: whether another detection reaches over an edge, of x and y, first and last.
-
-    Only one that is there along half of the edge counts. It may be what ends the object there.
-
-    Args:
-        boxes_xyxy: (N, 4).
-        detected: (N,) bool; the others count as nothing.
-    """
-    boxes = boxes_xyxy.astype(np.float64)
-    low, high = boxes[:, None, :2], boxes[:, None, 2:]
-    room = np.maximum(_REAL * (high - low), _LEAST_PX)
-    shared = np.minimum(high, boxes[None, :, 2:]) - np.maximum(low, boxes[None, :, :2])
-    along = (shared >= (high - low) / 2)[..., ::-1]  # of the other axis
-    over_low = (boxes[None, :, :2] < low - room) & (boxes[None, :, 2:] > low - room)
-    over_high = (boxes[None, :, 2:] > high + room) & (boxes[None, :, :2] < high + room)
-    other = (detected & ~np.eye(len(boxes), dtype=bool))[..., None]
-    found = [(over & along & other).any(axis=1) for over in (over_low, over_high)]
-    return np.stack(found, axis=2)
-
-
-def _aligned(plan: TrackPlan, row: int, beside: np.ndarray) -> Forecast | None:
-    """A forecast, moved to its detection; its visible mask ends there.
-
-    Args:
-        plan: of the frame.
-        row: of the object.
-        beside: (2, 2) bool, see `_beside`.
-    """
+def _aligned(plan: TrackPlan, row: int) -> Forecast | None:
+    """The forecast of a row, moved to its detection; its visible mask ends there."""
     one = plan.forecasts[row]
     if one is None or plan.detection_index[row] < 0:
         return one
     found = plan.boxes_xyxy[row].astype(np.float64)
-    change = _change(one, found, beside, plan.image_hw)
+    change = _change(one, found, plan.image_hw)
     middle = (found[:2] + found[2:]) / 2
     late = move_points(middle[None], change)[0] - middle
     step = compose(change, one.step)
@@ -104,9 +75,7 @@ def _aligned(plan: TrackPlan, row: int, beside: np.ndarray) -> Forecast | None:
     )
 
 
-def _change(
-    one: Forecast, found: np.ndarray, beside: np.ndarray, image_hw: tuple[int, int]
-) -> np.ndarray:
+def _change(one: Forecast, found: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
     """What is missing (2, 3) from a forecast to its detection (4,).
 
     An edge of the box tells where the object is only if it is the object's own: that of its whole
@@ -125,7 +94,7 @@ def _change(
         own = np.abs(seen[edges] - whole[edges]) <= max(_REAL * side, _LEAST_PX)
         own &= (found[edges] > 1) & (found[edges] < length - 1)
         pairs = (expected[edges], whole[edges], found[edges])
-        axes.append(Edges(*pairs, own, beside[axis]).change)
+        axes.append(Edges(*pairs, own).change)
     (wide, right), (high, down) = axes
     return np.array([[wide, 0.0, right], [0.0, high, down]])
 
@@ -139,14 +108,12 @@ class Edges:
         whole: of the whole shape, expected.
         found: of the detection.
         own: bool, those that are the object's, as far as the last frame tells.
-        beside: bool, those over which another detection reaches.
     """
 
     expected: np.ndarray
     whole: np.ndarray
     found: np.ndarray
     own: np.ndarray
-    beside: np.ndarray
 
     @property
     def change(self) -> tuple[float, float]:
@@ -165,9 +132,7 @@ class Edges:
         if abs(last - first) <= least:
             scale = (side + last - first) / side
             return scale, float(self.found[0] - scale * self.expected[0])
-        # One of them is covered now: where another object is, or that which moved further.
-        if self.beside[0] != self.beside[1]:
-            return 1.0, last if self.beside[0] else first
+        # One of them is covered now: that which moved further.
         return 1.0, min(first, last, key=abs)
 
     def _shift(self, first: float, last: float) -> float:

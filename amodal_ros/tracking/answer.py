@@ -61,12 +61,17 @@ class Answer:
     added: CroppedMask | None = None
     staying: Staying | None = None
 
-    @cached_property
+    @property
     def alone(self) -> Answer:
         """Without what is joined to the object.
 
         What was known to be hidden behind that stays.
         """
+        return self if self.joined is None else self._cut
+
+    @cached_property
+    def _cut(self) -> Answer:
+        """`alone`, where something is joined: an answer that kept itself would be a circle."""
         if self.joined is None:
             return self
         rim = self.joined.dilated(_RIM * math.sqrt(self.joined.area), 2)

@@ -123,7 +123,7 @@ class Likeness:
             mask: what may be visible of it.
             lost: it was not seen in the frame before; then more is asked for.
         """
-        look = self.surroundings.view(mask).look
+        look = self.surroundings.look(mask)
         if look is None:
             return False
         least = _FOUND if lost else _GOING_ON
@@ -147,7 +147,7 @@ class Likeness:
             mask: what is visible of the object.
             sights: see `Memory.after`.
         """
-        look = self.surroundings.view(mask).look
+        look = self.surroundings.look(mask)
         if look is None or not self.shows(mask) or self.share(mask) < LEARNT_CELLS:
             return self.memory
         if self.colours(look) < _LEARNT_COLOURS:
@@ -156,13 +156,13 @@ class Likeness:
 
     def share(self, mask: CroppedMask, *, lost: bool = False) -> float:
         """Share of what a mask covers that is like the object; more is asked of a lost one."""
-        cover = self.surroundings.view(mask).cover
+        cover = self.surroundings.cover(mask)
         margin = self.strict_margin if lost else self.margin
         return float(cover[margin > 0].sum() / max(cover.sum(), _EPSILON))
 
     def colours_told(self, mask: CroppedMask) -> float:
         """Share of what a mask covers that has colours of the object which nothing around has."""
-        cover = self.surroundings.view(mask).cover
+        cover = self.surroundings.cover(mask)
         return float(cover[self.colour_margin >= _TOLD].sum() / max(cover.sum(), _EPSILON))
 
     def mean_margin(self, mask: CroppedMask) -> float:
@@ -218,5 +218,5 @@ class Likeness:
 
     def shares_colours(self, mask: CroppedMask) -> bool:
         """Whether a mask has enough of the object's colours to be a part of it."""
-        look = self.surroundings.view(mask).look
+        look = self.surroundings.look(mask)
         return look is None or self.colours(look) >= _PART_COLOURS

@@ -26,8 +26,6 @@ _MANY, _FAR_MORE = 0.4, 1.5  # or one at rest, where no other motion has two thi
 _JUMP = 0.05  # of the picture's longer side
 _ALONG = 0.5  # least share of the points found that a camera which jumps takes along,
 _FOUND = 0.1  # and of those looked for
-_HALF = 0.5
-_MISJUDGED = 0.02  # of the picture's longer side: more is not the camera misjudged
 _DRAWN = 0.05  # of a motion: what turns or comes closer does not move all alike
 _INERTIA = 0.25  # how much a change of the camera's motion weighs against those of objects'
 
@@ -57,6 +55,8 @@ def choose_camera(
     evidence = _evidence(tracks, scene, passed_s)
     places = _places(tracks, evidence)
     going_on = _going_on(evidence, expected)
+    if going_on is not None and _surely_goes_on(evidence, places, going_on, expected):
+        return going_on  # mostly: what else moves is not looked for
     candidates = [*([] if going_on is None else [going_on]), *evidence.shared]
     candidates = [one for one in candidates if _is_likely(evidence, places, one, expected)]
     if len(candidates) == 1:
@@ -75,26 +75,6 @@ def choose_camera(
     if not candidates:
         return IDENTITY + 0.5 ** (passed_s / _FADE_S) * (expected - IDENTITY)
     return min(candidates, key=lambda one: _apart(places, one, expected))
-
-
-def common_change(
-    tracks: Sequence[Track], scene: SceneMotion, passed_s: float, camera: np.ndarray
-) -> np.ndarray:
-    """By how much the own velocities of what is visible changed together: (2,) pixels per second.
-
-    Objects do not turn at once all alike: where they seem to, the camera's motion was misjudged
-    for the place they are at, and hidden objects must be corrected by as much. The mean over
-    objects that had been measured before and agree, most of all; zero where less than two do.
-    """
-    changes = _changes(tracks, scene, passed_s, camera)
-    if not len(changes):
-        return np.zeros(2)
-    apart = np.linalg.norm(changes[:, None] - changes[None], axis=2) * passed_s
-    agree = apart[np.argmax((apart <= _AGREEING_PX).sum(axis=1))] <= _AGREEING_PX
-    change = changes[agree].mean(axis=0)
-    many = np.count_nonzero(agree) >= max(_FEWEST_KNOWN, len(changes) / 2 + _HALF)
-    small = np.linalg.norm(change) * passed_s <= _MISJUDGED * scene.side_px
-    return change if many and small else np.zeros(2)
 
 
 def own_motion(
@@ -117,13 +97,14 @@ def _own_motion(before: np.ndarray, after: np.ndarray, camera: np.ndarray) -> np
     if len(before) < _FEWEST_POINTS:
         return None
     residuals = after - move_points(before, camera)
-    apart = _lengths(residuals[:, None] - residuals[None])
-    near = apart <= _AGREEING_PX + _DRAWN * _lengths(residuals)[:, None]
-    agree = near[np.argmax(near.sum(axis=1))]
-    if np.count_nonzero(agree) < max(_FEWEST_POINTS, len(residuals) / 3):
+    shifts = residuals.view(complex)[:, 0]  # numpy has one call for the lengths of these
+    near = np.abs(shifts[:, None] - shifts) <= _AGREEING_PX + _DRAWN * np.abs(shifts)[:, None]
+    counts = np.count_nonzero(near, axis=1)
+    most = int(counts.argmax())
+    if counts[most] < max(_FEWEST_POINTS, len(residuals) / 3):
         many = len(residuals) >= _MANY_POINTS
         return np.median(residuals, axis=0) if many else None
-    return residuals[agree].mean(axis=0)
+    return np.asarray(residuals[near[most]].mean(axis=0))
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:

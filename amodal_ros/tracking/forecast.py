@@ -173,7 +173,6 @@ def forecast(
     camera: np.ndarray,
     passed_s: float,
     image_hw: tuple[int, int],
-    change: np.ndarray,
 ) -> Forecast:
     """Moves a track to the present frame.
 
@@ -186,7 +185,6 @@ def forecast(
         camera: (2, 3), see `choose_camera`.
         passed_s: seconds since then.
         image_hw: (height, width).
-        change: (2,) pixels per second, see `common_change`.
     """
     own = None if track.covered else own_motion(track.seen, scene, camera)
     is_measured = own is not None
@@ -194,8 +192,8 @@ def forecast(
         fade_s = _fade_s(track)
         fade = 0.5 ** (passed_s / fade_s)
         lasting_s = (1 - fade) * fade_s / math.log(2)
-        own = track.velocity * lasting_s + change * passed_s
-        velocity = (track.velocity + SMOOTHING * change) * fade
+        own = track.velocity * lasting_s
+        velocity = track.velocity * fade
     elif passed_s > 0:
         velocity = (1 - SMOOTHING) * track.velocity + SMOOTHING * own / passed_s
     else:

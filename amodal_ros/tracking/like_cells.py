@@ -33,7 +33,7 @@ def reach_of(
     around = likeness.surroundings
     like = ((likeness.margin > 0) & _free(around, others)).astype(np.uint8)
     _, parts = cv2.connectedComponents(like, connectivity=4)
-    under = np.unique(parts[(around.view(mask).cover > _UNDER) & (like > 0)])
+    under = np.unique(parts[(around.cover(mask) > _UNDER) & (like > 0)])
     x0, y0, x1, y1 = mask_box(np.isin(parts, under) & (like > 0))
     return _box_of(around, x0, y0, x1, y1) if x1 else np.zeros(4)
 

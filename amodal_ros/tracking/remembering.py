@@ -135,7 +135,7 @@ def _take_in_look(track: Track, outcome: Outcome, plan: TrackPlan, detected: boo
     if around is None or visible.is_empty:
         return
     if track.memory is None or likeness is None:
-        look = around.view(visible).look
+        look = around.look(visible)
         track.memory = None if look is None else Memory.of(look)
     elif known is None:
         added = None if outcome.answer is None else outcome.answer.added
@@ -187,7 +187,7 @@ def _behind(
     """What the object looks like, after another thing was seen in its place."""
     if known is None or outcome.surroundings is None:
         return known
-    look = outcome.surroundings.view(outcome.judgement.amodal).look
+    look = outcome.surroundings.look(outcome.judgement.amodal)
     return known if look is None else known.now.behind(look)
 
 

@@ -57,29 +57,6 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """A mask among the embeddings about an object; worked out when it is first asked for.
-
-    Attributes:
-        around: the embeddings.
-        mask: of the original image.
-    """
-
-    around: Surroundings
-    mask: CroppedMask
-
-    @cached_property
-    def cover(self) -> np.ndarray:
-        """(h, w) float32, the share of each cell that the mask covers."""
-        return self.around.cover(self.mask)
-
-    @cached_property
-    def look(self) -> Look | None:
-        """Of what the mask covers; None: it covers hardly a cell."""
-        return self.around.look(self.mask, self.cover)
-
-
-@dataclass(frozen=True, eq=False)
 class Surroundings:
     """The embeddings about an object in one frame; cut out when they are first asked for.
 
@@ -94,7 +71,8 @@ class Surroundings:
     geometry: ResizeGeometry
     prompt_xyxy: np.ndarray
     scene: SceneView | None
-    _views: dict[CroppedMask, View] = field(default_factory=dict, init=False, repr=False)
+    _covers: dict[CroppedMask, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _looks: dict[CroppedMask, Look | None] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(
@@ -153,14 +131,20 @@ class Surroundings:
         """(2,) width and height of a cell, original pixels."""
         return (self.box_xyxy[2:] - self.box_xyxy[:2]) / self.hw[::-1]
 
-    def view(self, mask: CroppedMask) -> View:
-        """What a mask covers, and what it looks like; one view for each mask."""
-        if mask not in self._views:
-            self._views[mask] = View(self, mask)
-        return self._views[mask]
-
     def cover(self, mask: CroppedMask) -> np.ndarray:
-        """(h, w) float32: the share of each cell that a mask covers, by samples of the cell."""
+        """(h, w) float32: the share of each cell that a mask covers; found once for each mask."""
+        if mask not in self._covers:
+            self._covers[mask] = self._cover(mask)
+        return self._covers[mask]
+
+    def look(self, mask: CroppedMask) -> Look | None:
+        """How the object with this mask looks; None for hardly a cell; found once for each."""
+        if mask not in self._looks:
+            self._looks[mask] = self._look(mask, self.cover(mask))
+        return self._looks[mask]
+
+    def _cover(self, mask: CroppedMask) -> np.ndarray:
+        """By samples of each cell."""
         x0, y0, x1, y1 = np.round(self.box_xyxy).astype(int).tolist()
         crop, (height, width) = mask.cut((x0, y0, x1, y1)).view(np.uint8), self.hw
         fine = _SAMPLES * width, _SAMPLES * height
@@ -183,8 +167,7 @@ class Surroundings:
         weights = (self.scale * self.inside).ravel()
         return np.asarray(self.cells @ weights / max(np.count_nonzero(self.inside), 1))
 
-    def look(self, mask: CroppedMask, cover: np.ndarray) -> Look | None:
-        """How the object whose mask covers the cells so looks; None for hardly a cell."""
+    def _look(self, mask: CroppedMask, cover: np.ndarray) -> Look | None:
         beside = (cover < _OFF) & self.inside
         if cover.sum() < _FEWEST_CELLS or not beside.any():
             return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.answer import Outcome
-from amodal_ros.tracking.camera_motion import choose_camera, common_change
+from amodal_ros.tracking.camera_motion import choose_camera
 from amodal_ros.tracking.carrying import carried_track, settled_track
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.remembering import remembered
@@ -97,10 +97,8 @@ class Tracks(dict[int, Track]):
         """
         tracks = list(self.values())
         camera = choose_camera(tracks, motion, passed_s, expected)
-        change = common_change(tracks, motion, passed_s, camera)
-        return [
-            forecast(one, motion, camera, passed_s, image_hw, change) for one in tracks
-        ], camera
+        found = [forecast(one, motion, camera, passed_s, image_hw) for one in tracks]
+        return found, camera
 
     def remember(self, plan: TrackPlan, outcomes: Sequence[Outcome]) -> int:
         """Keeps what the next frame needs of objects; of how many of them the mask had drifted."""

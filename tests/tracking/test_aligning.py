@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.aligning import Edges, _beside, _shown
+from amodal_ros.tracking.aligning import Edges, _shown
 from tests.tracking.virtual_camera import HW, Camera
 
 
@@ -106,10 +106,9 @@ def edges(
     whole: tuple[int, int],
     found: tuple[int, int],
     own: tuple[bool, bool],
-    beside: tuple[bool, bool] = (False, False),
 ) -> Edges:
     pairs = (np.array(pair, float) for pair in (expected, whole, found))
-    return Edges(*pairs, np.array(own), np.array(beside))
+    return Edges(*pairs, np.array(own))
 
 
 @pytest.mark.parametrize(("found", "shift"), [((104, 112), 4), ((143, 151), 1), ((122, 130), 22)])
@@ -121,25 +120,11 @@ def test_an_object_that_passed_behind_another_shows_its_other_edge(
     assert seen.change == (1.0, shift)
 
 
-@pytest.mark.parametrize(
-    ("beside", "shift"), [((True, False), -2), ((False, True), 10), ((True, True), -2)]
-)
-def test_the_edge_where_another_object_is_has_been_covered(
-    beside: tuple[bool, bool], shift: float
-) -> None:
-    covered = edges((100, 150), (100, 150), (110, 148), (True, True), beside)
-    assert covered.change == (1.0, shift)
+def test_of_two_edges_that_move_apart_the_one_that_moves_more_has_been_covered() -> None:
+    covered = edges((100, 150), (100, 150), (110, 148), (True, True))
+    assert covered.change == (1.0, -2)
 
 
 def test_no_object_is_smaller_than_what_shows_of_it() -> None:
     scale, shift = edges((100, 120), (100, 130), (95, 135), (True, False)).change
     assert [scale * 100 + shift, scale * 130 + shift] == pytest.approx([95, 135])
-
-
-def test_which_detections_lie_beside_an_edge() -> None:
-    boxes = [(50, 50, 90, 90), (30, 40, 52, 100), (88, 85, 120, 120), (45, 20, 95, 52)]
-    detected = np.array([True, True, True, False])
-    (found, *_) = _beside(np.array(boxes, np.float32), detected)
-    assert found.tolist() == [[True, False], [False, False]]
-    (found, *_) = _beside(np.array(boxes, np.float32), np.ones(4, bool))
-    assert found.tolist() == [[True, False], [True, False]]

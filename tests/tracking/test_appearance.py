@@ -57,7 +57,7 @@ def surroundings(
 
 def known(shared: bool = False) -> Memory:
     around = surroundings({BOX: OBJECT}, shared=shared)
-    look = around.view(mask(BOX)).look
+    look = around.look(mask(BOX))
     assert look is not None
     return Memory.of(look)
 
@@ -81,9 +81,9 @@ def test_object_is_known_wherever_it_is_and_its_occluder_is_not(shared: bool) ->
 def test_what_all_cells_have_in_common_makes_nothing_alike() -> None:
     common = 3 * np.eye(8, dtype=np.float32)[5]
     first = surroundings({(0, 0, *HW[::-1]): TABLE + common, BOX: OBJECT + common})
-    known_look = first.view(mask(BOX)).look
+    known_look = first.look(mask(BOX))
     now = surroundings({(0, 0, *HW[::-1]): TABLE + common, BOX: HAND + common})
-    look = now.view(mask(BOX)).look
+    look = now.look(mask(BOX))
     assert known_look is not None
     assert look is not None
     memory = Memory.of(known_look)
@@ -97,7 +97,7 @@ def test_what_all_cells_have_in_common_makes_nothing_alike() -> None:
 
 def test_a_thing_like_it_beside_it_does_not_say_what_it_is_not() -> None:
     around = surroundings({BOX: OBJECT, (62, 22, 72, 60): OBJECT})
-    look = around.view(mask(BOX)).look
+    look = around.look(mask(BOX))
     assert look is not None
     assert (look.off @ look.on).max() < 0
     likeness = Likeness.of(around, Memory.of(look))
@@ -164,7 +164,7 @@ def test_what_hid_an_object_is_another_thing() -> None:
     finger = Likeness.of(surroundings({BOX: 0.5 * OBJECT + HAND}), known())
     assert finger is not None
     assert finger.shows(mask(BOX))
-    hidden = surroundings({BOX: HAND - 0.5 * OBJECT}).view(mask(BOX)).look
+    hidden = surroundings({BOX: HAND - 0.5 * OBJECT}).look(mask(BOX))
     assert hidden is not None
     told = Likeness.of(finger.surroundings, known().behind(hidden))
     assert told is not None
@@ -172,7 +172,7 @@ def test_what_hid_an_object_is_another_thing() -> None:
     seen = Likeness.of(surroundings({BOX: OBJECT}), known().behind(hidden))
     assert seen is not None
     assert seen.shows(mask(BOX), lost=True)
-    twin = surroundings({BOX: OBJECT + 0.1 * HAND}).view(mask(BOX)).look
+    twin = surroundings({BOX: OBJECT + 0.1 * HAND}).look(mask(BOX))
     assert twin is not None
     memory = known()
     assert memory.behind(twin) is memory  # it may be the object itself
@@ -210,7 +210,7 @@ def in_colour(
     beside: tuple[int, int, int] | None = None,
 ) -> Memory:
     scene = painted((red, green, blue), around, beside)
-    look = surroundings({BOX: OBJECT}, scene=scene).view(mask(BOX)).look
+    look = surroundings({BOX: OBJECT}, scene=scene).look(mask(BOX))
     assert look is not None
     return Memory.of(look)
 
@@ -242,7 +242,7 @@ def test_a_mask_that_was_cut_off_reaches_to_what_is_joined_to_it() -> None:
 def test_memory_keeps_the_first_view_and_follows_slowly() -> None:
     memory = known()
     other = surroundings({BOX: 0.8 * OBJECT + 0.6 * HAND})
-    look = other.view(mask(BOX)).look
+    look = other.look(mask(BOX))
     assert look is not None
     once = memory.after(look)
     assert once.first is memory.first
@@ -259,14 +259,14 @@ def test_memory_keeps_the_first_view_and_follows_slowly() -> None:
 def test_a_view_unlike_the_first_is_not_learnt() -> None:
     memory = known()
     other = surroundings({BOX: HAND})
-    look = other.view(mask(BOX)).look
+    look = other.look(mask(BOX))
     assert look is not None
     assert memory.after(look) is memory
 
 
 def test_what_is_around_is_told_apart_by_side() -> None:
     around = surroundings({(30, 20, 70, 30): HAND, BOX: OBJECT})
-    look = around.view(mask(BOX)).look
+    look = around.look(mask(BOX))
     assert look is not None
     above, below, left, right = look.off
     assert float(above @ HAND) > 0.75

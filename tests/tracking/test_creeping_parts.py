@@ -43,7 +43,7 @@ def expected(seen: CroppedMask | None, sure: CroppedMask | None = None) -> Forec
     track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(BOX, float), shape=shape, seen=seen)
     track.evidence, track.missed = float(shape.area), 0 if seen is not None else 2
     track.sure = None if sure is None else SureSight(sure, True, 0.0)
-    return forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, looks.HW, np.zeros(2))
+    return forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, looks.HW)
 
 
 def joined(one: Forecast) -> CroppedMask | None:
@@ -115,7 +115,7 @@ def test_a_small_thing_beside_the_object_is_told_from_it_though_the_table_is_lar
     like = OBJECT * 0.5 + np.eye(8, dtype=np.float32)[4] * 0.87
     hand = (30, 20, 40, 30)
     around = surroundings({BOX: OBJECT, hand: like})
-    look = around.view(mask(BOX)).look
+    look = around.look(mask(BOX))
     assert look is not None
     cover = around.cover(mask(hand)) > 0.9
     told = Likeness(around, Memory.of(look)).margin[cover]

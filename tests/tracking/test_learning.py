@@ -23,7 +23,7 @@ def sight(turned: float) -> Surroundings:
 
 
 def like(memory: Memory, turned: float) -> float:
-    look = sight(turned).view(mask(BOX)).look
+    look = sight(turned).look(mask(BOX))
     assert look is not None
     return float(memory.recent.on @ look.on)
 

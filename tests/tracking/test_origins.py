@@ -38,7 +38,7 @@ def expected(missed: int = 0, foreign: Box | None = None) -> Forecast:
     shape = mask(AT)
     track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(AT, float), shape=shape, seen=shape)
     track.missed, track.foreign = missed, None if foreign is None else mask(foreign)
-    return forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, HW, np.zeros(2))
+    return forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, HW)
 
 
 def test_what_stood_beside_the_object_is_another_thing() -> None:
@@ -92,7 +92,7 @@ def joined(
     both = seen | looks.mask(above)
     track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(looks.BOX, float), seen=seen)
     track.shape, track.evidence = both if believed else seen, float(seen.area)
-    one = forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, looks.HW, np.zeros(2))
+    one = forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, looks.HW)
     return joined_thing(one, both, likeness, motion, others)
 
 
@@ -133,9 +133,9 @@ def test_of_two_lost_things_alike_the_nearer_one_is_found() -> None:
         track = Track(0, "", "", 1.0, 0.0, -since_s, np.array(place, float))
         track.shape, track.missed = looks.mask(place), 2
         if vector is not None:
-            look = looks.surroundings({looks.BOX: vector}).view(found).look
+            look = looks.surroundings({looks.BOX: vector}).look(found)
             track.memory = None if look is None else Memory.of(look)
-        return forecast(track, SceneMotion.unknown(), IDENTITY, 0.0, looks.HW, np.zeros(2))
+        return forecast(track, SceneMotion.unknown(), IDENTITY, 0.0, looks.HW)
 
     near, far = moved(looks.BOX, 10), moved(looks.BOX, -30)
     rested, gone = lost(far, 0.1), lost(near, 0.3)
@@ -145,7 +145,7 @@ def test_of_two_lost_things_alike_the_nearer_one_is_found() -> None:
     assert not is_rather(rested, found, likeness, [lost(near, 0.3, looks.HAND)], 0.0)  # unlike
     assert not is_rather(rested, found, likeness, [lost(near, 0.3, None)], 0.0)
     gone.track.seen = found
-    seen = forecast(gone.track, SceneMotion.unknown(), IDENTITY, 0.0, looks.HW, np.zeros(2))
+    seen = forecast(gone.track, SceneMotion.unknown(), IDENTITY, 0.0, looks.HW)
     assert not is_rather(rested, found, likeness, [seen], 0.0)  # it is not lost
 
 

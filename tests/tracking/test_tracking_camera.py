@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.tracking.camera_motion import choose_camera, common_change, own_motion
+from amodal_ros.tracking.camera_motion import choose_camera, own_motion
 from amodal_ros.tracking.forecast import forecast
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.stream import Stream
@@ -113,25 +113,6 @@ def test_known_objects_tell_the_camera_from_something_large_that_passes() -> Non
     assert np.allclose(choose_camera(known, seen, FRAME_S, shift(1.0)), shift(8.0), atol=0.01)
 
 
-@pytest.mark.parametrize(
-    ("steps", "change"),
-    [
-        (((2, 1), (2.5, 1)), (2.25, 1)),
-        (((0, 0), (110, 0)), (0, 0)),  # one of them set off: not the camera
-        (((110, 0), (110, 0)), (0, 0)),  # two that are carried off together
-        (((2, 1), (40, 0), (90, 9)), (0, 0)),
-        (((2, 1),), (0, 0)),
-    ],
-)
-def test_common_change_is_that_of_objects_that_agree(
-    steps: tuple[tuple[float, float], ...], change: tuple[float, float]
-) -> None:
-    boxes: list[Box] = [(k * 150, 0, k * 150 + 100, 100) for k in range(len(steps))]
-    seen = scene(*((box, 10, step) for box, step in zip(boxes, steps, strict=True)))
-    found = common_change([track(box) for box in boxes], seen, FRAME_S, IDENTITY)
-    assert np.allclose(found * FRAME_S, change, atol=0.01)
-
-
 def test_motion_of_an_object_that_is_carried_fast_and_comes_closer() -> None:
     """Its points move by 115 to 125 pixels."""
     box: Box = (200, 100, 400, 300)
@@ -158,7 +139,7 @@ def test_motion_of_a_hidden_object_fades_within_a_long_step_too(
 ) -> None:
     box: Box = (200, 100, 240, 140)
     hidden = replace(track(box), seen=None, velocity=np.array([10.0, 0.0]))
-    nothing = (SceneMotion.unknown(), IDENTITY, passed_s, HW, np.zeros(2))
+    nothing = (SceneMotion.unknown(), IDENTITY, passed_s, HW)
     assert forecast(hidden, *nothing).step[0, 2] == pytest.approx(travel_px, abs=0.1)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -138,6 +139,10 @@ class _NodeLife:
         return True
 
     def _spin(self) -> None:
+        # What was imported stays. To search it for circles of references would take Python some 50
+        # ms each time, in which no answer goes out.
+        gc.collect()
+        gc.freeze()
         executor = SingleThreadedExecutor()
         executor.add_node(self._node)
         while not self._ending:

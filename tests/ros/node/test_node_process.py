@@ -116,6 +116,24 @@ def fake(delay_s: float = 0.0, warm_up_s: float = 0.0) -> list[str]:
     return ["-c", FAKE_NODE.format(delay_s=delay_s, warm_up_s=warm_up_s)]
 
 
+FROZEN = """
+import gc, threading, time
+
+def tell():
+    while not gc.get_freeze_count():
+        time.sleep(0.05)
+    print("searched no more:", gc.get_freeze_count() > len(gc.get_objects()), flush=True)
+
+threading.Thread(target=tell, daemon=True).start()
+"""
+
+
+def test_what_was_imported_is_not_searched_for_circles(start: Callable[..., Process]) -> None:
+    """To search it stops all threads of the process for longer than half a frame."""
+    node = start(["-c", FROZEN + FAKE_NODE.format(delay_s=0, warm_up_s=0)], autostart=False)
+    node.wait_for("searched no more: True")
+
+
 def test_the_model_answers_with_the_header_of_each_image(start, camera):
     """Two processes, real DDS, the committed model."""
     process = start(threads=2)
