@@ -48,13 +48,8 @@ def answers() -> Iterator[Answer]:
         _, bgr = video.read()
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         prompts = boxes.of(frame)
-        found = np.array([one.box_xyxy for one in prompts], np.float32).reshape(-1, 4)
-        detections = Detections(
-            boxes_xyxy=found,
-            scores=np.ones(len(found), np.float32),
-            class_ids=tuple(one.class_id for one in prompts),
-            detection_ids=("",) * len(found),
-            track_ids=np.full(len(found), -1, np.int32),
+        detections = Detections.from_boxes(
+            [one.box_xyxy for one in prompts], class_ids=[one.class_id for one in prompts]
         )
         plan = tracker.plan(detections, frame / FRAMES_PER_SECOND, rgb.shape[:2], rgb)
         features = predictor.encode(rgb)

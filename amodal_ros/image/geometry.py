@@ -142,11 +142,6 @@ class ResizeGeometry:
         corners = np.asarray(boxes_xyxy).reshape(-1, 2, 2)
         return self.points_to_input(corners).reshape(-1, 4)
 
-    def boxes_to_original(self, boxes_xyxy: ArrayLike) -> np.ndarray:
-        """Maps boxes (N, 4) from input to original pixels; float32."""
-        corners = np.asarray(boxes_xyxy).reshape(-1, 2, 2)
-        return self.points_to_original(corners).reshape(-1, 4)
-
     def masks_to_input(self, masks: np.ndarray) -> np.ndarray:
         """Carries masks (N, H, W) bool of the original into the input frame: the form of M_spec.
 

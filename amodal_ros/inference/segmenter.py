@@ -15,7 +15,7 @@ from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.scratch import Scratch
 from amodal_ros.inference.graph_runner import Decoded, Embeddings, GraphRunner, gives_visible
-from amodal_ros.inference.postprocess import masks_from_logits
+from amodal_ros.inference.postprocess import masks_from_logits, with_shared_outline
 from amodal_ros.inference.preprocess import preprocess_regions
 from amodal_ros.inference.prompts import (
     DecoderPrompts,
@@ -26,7 +26,6 @@ from amodal_ros.inference.prompts import (
 )
 from amodal_ros.inference.regions import object_regions
 from amodal_ros.inference.second_question import second_prompts, steadier
-from amodal_ros.inference.shared_outline import with_shared_outline
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.types import ImageFeatures

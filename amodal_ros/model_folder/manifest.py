@@ -104,7 +104,7 @@ class ModelManifest:
         reference: inputs and masks to verify an engine against.
         source: where the weights come from; free form, for people.
         shared_outline: whether the masks of a decoder that gives both share their outline where
-            they end together (`inference/shared_outline.py`).
+            they end together (`inference/postprocess.py`).
     """
 
     directory: Path

@@ -16,6 +16,7 @@ from amodal_ros.modeling.amodal_model import (
     Features,
     MaskPrediction,
     ObjectEmbeddings,
+    adapters_in_decoder,
     build_adapter,
 )
 from amodal_ros.modeling.config import AmodalConfig
@@ -25,7 +26,6 @@ from amodal_ros.modeling.decoder_adapters import (
     MASK_POSITION,
     MaskAdapter,
     adapter_name,
-    decoder_positions,
     mask_adapter,
 )
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into
@@ -58,10 +58,7 @@ class AmodalMobileSam(AmodalModel):
         encoder: AmodalTinyViT | None = None
         adapters = nn.ModuleDict()
         if config.place == "decoder":
-            for position in decoder_positions(config):
-                adapters[adapter_name(position)] = build_adapter(
-                    config, position, DECODER_DIM, DECODER_STRIDE
-                )
+            adapters = adapters_in_decoder(config)
         else:
             encoder = AmodalTinyViT(
                 base.image_encoder,

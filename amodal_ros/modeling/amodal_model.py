@@ -20,6 +20,12 @@ from torch.utils.checkpoint import checkpoint
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.modeling.config import AmodalConfig
+from amodal_ros.modeling.decoder_adapters import (
+    DECODER_DIM,
+    DECODER_STRIDE,
+    adapter_name,
+    decoder_positions,
+)
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sca import ConventionalAdapter, SpatialCompletionAdapter
 
@@ -299,4 +305,18 @@ def build_adapter(
         iterations=config.iterations,
         dilated=position in config.dilated_positions,
         open_gates=config.open_gates,
+    )
+
+
+def adapters_in_decoder(config: AmodalConfig) -> nn.ModuleDict:
+    """Build the adapters of ``place: decoder``, as ``config`` asks.
+
+    Raises:
+        InvalidInputError: There is no such position.
+    """
+    return nn.ModuleDict(
+        {
+            adapter_name(position): build_adapter(config, position, DECODER_DIM, DECODER_STRIDE)
+            for position in decoder_positions(config)
+        }
     )

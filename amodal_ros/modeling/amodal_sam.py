@@ -23,14 +23,12 @@ from amodal_ros.modeling.amodal_model import (
     Features,
     MaskPrediction,
     ObjectEmbeddings,
+    adapters_in_decoder,
     build_adapter,
 )
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.decoder_adapters import (
     DECODER_DIM,
-    DECODER_STRIDE,
-    adapter_name,
-    decoder_positions,
 )
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_objects
@@ -136,10 +134,7 @@ class AmodalSam(AmodalModel):
         self._first = depth
         self._positions: tuple[int, ...] = ()
         if config.place == "decoder":
-            for position in decoder_positions(config):
-                adapters[adapter_name(position)] = build_adapter(
-                    config, position, DECODER_DIM, DECODER_STRIDE
-                )
+            adapters = adapters_in_decoder(config)
         else:
             positions = config.positions or positions
             if positions[0] < 0 or positions[-1] >= depth:

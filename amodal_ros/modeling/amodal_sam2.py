@@ -18,15 +18,13 @@ from amodal_ros.modeling.amodal_model import (
     Features,
     MaskPrediction,
     ObjectEmbeddings,
+    adapters_in_decoder,
     build_adapter,
 )
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.decoder_adapters import (
     DECODER_DIM,
-    DECODER_STRIDE,
     adapted_transformer,
-    adapter_name,
-    decoder_positions,
 )
 from amodal_ros.modeling.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Prompts
 from amodal_ros.modeling.sam2_base import STAGES, STRIDES, HieraLayout
@@ -63,10 +61,7 @@ class AmodalSam2(AmodalModel):
         adapters = nn.ModuleDict()
         stages: dict[int, int] = {}
         if config.place == "decoder":
-            for position in decoder_positions(config):
-                adapters[adapter_name(position)] = build_adapter(
-                    config, position, DECODER_DIM, DECODER_STRIDE
-                )
+            adapters = adapters_in_decoder(config)
         else:
             for stage, block in layout.stages_with_adapter(config.positions or STAGES):
                 adapters[f"stage_{stage}"] = build_adapter(

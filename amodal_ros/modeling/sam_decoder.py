@@ -8,8 +8,6 @@ the rows already in place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,7 +25,7 @@ def decode_objects(
     embeddings: ObjectEmbeddings,
     prompts: Prompts,
     *,
-    multimask_output: bool,
+    multimask_output: bool = False,
 ) -> MaskPrediction:
     """Decode N objects with the frozen decoder and the adapters that sit in it or behind it.
 
@@ -38,88 +36,30 @@ def decode_objects(
         adapters: All of the amodal model's.
         embeddings: Of N objects.
         prompts: Of the same objects.
-        multimask_output: See :func:`decode_masks`.
-    """
-    adapter = mask_adapter(adapters)
-    prior, gain = embeddings.prior_masks, embeddings.adapter_gain
-    with adapted_transformer(base.mask_decoder.transformer, adapters, prior, gain):
-        masks = decode_masks(
-            base.prompt_encoder,
-            base.mask_decoder,
-            embeddings.embeddings,
-            prompts,
-            multimask_output=multimask_output,
-            correct=None
-            if adapter is None
-            else lambda logits, upscaled: adapter(
-                logits, upscaled, embeddings.high_res[0], prior, gain
-            ),
-            head=two_mask_head(adapters),
-            gain=gain,
-        )
-    return MaskPrediction(
-        masks.low_res_logits, masks.predicted_iou, embeddings, masks.visible_logits
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class DecodedMasks:
-    """Masks of N objects; see :class:`~amodal_ros.modeling.amodal_model.MaskPrediction`.
-
-    Attributes:
-        low_res_logits: ``(N, K, 4s, 4s)``.
-        predicted_iou: ``(N, K)``.
-        visible_logits: ``(N, 1, 4s, 4s)``; None without a head for it.
-    """
-
-    low_res_logits: torch.Tensor
-    predicted_iou: torch.Tensor
-    visible_logits: torch.Tensor | None
-
-
-def decode_masks(
-    prompt_encoder: nn.Module,
-    mask_decoder: nn.Module,
-    embeddings: torch.Tensor,
-    prompts: Prompts,
-    *,
-    multimask_output: bool = False,
-    correct: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
-    head: TwoMaskHead | None = None,
-    gain: torch.Tensor | None = None,
-) -> DecodedMasks:
-    """Decode the masks of N objects (Eq. 3 and 4: prompt encoder and decoder stay the base's).
-
-    Args:
-        prompt_encoder: Official ``PromptEncoder`` of ``segment_anything`` or ``mobile_sam``.
-        mask_decoder: Official ``MaskDecoder`` of the same package.
-        embeddings: ``(N, 256, s, s)``, one row per object.
-        prompts: N prompts, input frame.
         multimask_output: Return the three masks for ambiguous prompts in place of the single one.
-        correct: From the logits ``(N, 1, 4s, 4s)`` of one mask, with a ``head`` those of the
-            visible mask behind it, and the upscaled features ``(N, C, 4s, 4s)`` to better logits;
-            called for each mask that is returned.
-        head: Corrects the single mask and gives the visible one.
-        gain: ``(N or 1,)``, of the head.
-
-    Returns:
-        The masks; K is 1, or 3 with ``multimask_output``.
     """
-    sparse = embed_prompts(prompt_encoder, prompts.coords, prompts.labels)
-    dense = prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-    logits, iou, upscaled = predict_all_masks(
-        mask_decoder, embeddings + dense, prompt_encoder.get_dense_pe(), sparse, head, gain
-    )
-    count = mask_decoder.num_mask_tokens
+    encoder, decoder = base.prompt_encoder, base.mask_decoder
+    adapter, head = mask_adapter(adapters), two_mask_head(adapters)
+    prior, gain = embeddings.prior_masks, embeddings.adapter_gain
+    sparse = embed_prompts(encoder, prompts.coords, prompts.labels)
+    source = embeddings.embeddings + encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+    with adapted_transformer(decoder.transformer, adapters, prior, gain):
+        logits, iou, upscaled = predict_all_masks(
+            decoder, source, encoder.get_dense_pe(), sparse, head, gain
+        )
+    count = decoder.num_mask_tokens
     kept = slice(1, count) if multimask_output else slice(0, 1)
     masks, visible = logits[:, kept], logits[:, count:]
-    if correct is not None:
+    if adapter is not None:
         better = [
-            correct(torch.cat([mask, visible], dim=1), upscaled) for mask in masks.split(1, dim=1)
+            adapter(
+                torch.cat([mask, visible], dim=1), upscaled, embeddings.high_res[0], prior, gain
+            )
+            for mask in masks.split(1, dim=1)
         ]
         masks = torch.cat([pair[:, :1] for pair in better], dim=1)
         visible = better[0][:, 1:]
-    return DecodedMasks(masks, iou[:, kept], None if head is None else visible)
+    return MaskPrediction(masks, iou[:, kept], embeddings, None if head is None else visible)
 
 
 def predict_all_masks(
@@ -137,8 +77,8 @@ def predict_all_masks(
         source: Embeddings plus dense prompt, ``(N, 256, s, s)``.
         image_pe: ``(1, 256, s, s)``.
         sparse: Sparse prompt embeddings ``(N, P, 256)``.
-        head: See :func:`decode_masks`.
-        gain: Likewise; None: 1.
+        head: Corrects the single mask and gives the visible one.
+        gain: ``(N or 1,)``, of the head; None: 1.
 
     Returns:
         ``(N, 4, 4s, 4s)`` logits and ``(N, 4)`` predicted IoU for all mask tokens, and the

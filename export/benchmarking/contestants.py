@@ -17,7 +17,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import full_masks
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.inference.graph_runner import Embeddings, GraphRunner, gives_visible
-from amodal_ros.inference.postprocess import masks_from_logits
+from amodal_ros.inference.postprocess import masks_from_logits, with_shared_outline
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.inference.preprocess import preprocess_image
 from amodal_ros.inference.prompts import (
@@ -28,7 +28,6 @@ from amodal_ros.inference.prompts import (
     prior_tensor,
 )
 from amodal_ros.inference.regions import object_regions
-from amodal_ros.inference.shared_outline import with_shared_outline
 from amodal_ros.inference.stopwatch import Stopwatch
 from amodal_ros.loading import EngineOptions, open_backend
 from amodal_ros.model_folder.manifest import ModelManifest, load_manifest

@@ -24,7 +24,7 @@ NAMES = {"float32": "FLOAT"}
 
 
 class FakeCuda:
-    """`Cuda` in host memory."""
+    """`CudaPython` in host memory."""
 
     def __init__(self, name: str = "Test GPU", compute_capability: str = "8.9") -> None:
         self._identity = (name, compute_capability)

@@ -11,7 +11,7 @@ from amodal_ros.modeling.amodal_model import ObjectEmbeddings
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam
 from amodal_ros.modeling.prompts import Prompts
-from amodal_ros.modeling.sam_decoder import decode_masks
+from amodal_ros.modeling.sam_decoder import decode_objects
 from export.graphs.decoder import DecoderGraph
 from export.graphs.prepare import prepare
 from tests.modeling.mobile_sam_support import random_adapters
@@ -35,6 +35,12 @@ def _inputs(rows: int, objects: int, points: int):
     return embeddings, coords, labels
 
 
+def unadapted(sam, embeddings, prompts):
+    priors, gain = torch.zeros(len(prompts), 1, 128, 128), torch.ones(len(prompts))
+    objects = ObjectEmbeddings(embeddings, (), priors, gain)
+    return decode_objects(sam, torch.nn.ModuleDict(), objects, prompts)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("prepared", [False, True])
 @pytest.mark.parametrize(("rows", "objects", "points"), [(1, 1, 2), (3, 3, 2), (1, 3, 5)])
@@ -43,12 +49,7 @@ def test_equals_the_official_modules(sam, prepared, rows, objects, points):
     graph = DecoderGraph(sam.prompt_encoder, sam.mask_decoder).eval()
     graph = prepare(graph) if prepared else graph
     logits, iou = graph(embeddings, coords, labels)
-    official = decode_masks(
-        sam.prompt_encoder,
-        sam.mask_decoder,
-        embeddings.expand(objects, -1, -1, -1),
-        Prompts(coords, labels),
-    )
+    official = unadapted(sam, embeddings.expand(objects, -1, -1, -1), Prompts(coords, labels))
     expected, expected_iou = official.low_res_logits, official.predicted_iou
     scale = expected.abs().max()
     torch.testing.assert_close(logits, expected, atol=float(2e-5 * scale), rtol=0)
@@ -88,9 +89,7 @@ def test_adapters_in_the_decoder_are_part_of_the_graph(sam, positions):
     scale = float(expected.low_res_logits.abs().max())
     torch.testing.assert_close(logits, expected.low_res_logits, atol=2e-5 * scale, rtol=0)
     torch.testing.assert_close(iou, expected.predicted_iou[:, 0], atol=1e-5, rtol=1e-5)
-    plain = decode_masks(
-        sam.prompt_encoder, sam.mask_decoder, embeddings, Prompts(coords, labels)
-    ).low_res_logits
+    plain = unadapted(sam, embeddings, Prompts(coords, labels)).low_res_logits
     difference = (logits - plain).abs().amax((1, 2, 3))
     assert difference[0] <= 2e-5 * scale
     assert difference[1:].min() > 1e-2

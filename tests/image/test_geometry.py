@@ -77,7 +77,6 @@ def test_points_and_boxes_come_back(geometry: ResizeGeometry, seed: int) -> None
         5, 4
     ) == pytest.approx(boxes, abs=1e-2)
     there = geometry.boxes_to_input(boxes)
-    assert geometry.boxes_to_original(there) == pytest.approx(boxes, abs=1e-2)
     matrix = geometry.matrix
     assert there[:, :2] == pytest.approx(boxes[:, :2] @ matrix[:, :2].T + matrix[:, 2], abs=1e-2)
 

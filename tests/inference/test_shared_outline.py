@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from amodal_ros.inference.postprocess import with_shared_outline
 from amodal_ros.inference.predictor import AmodalPredictor
-from amodal_ros.inference.shared_outline import with_shared_outline
 from tests.fakes import LOW, FakeBackend, fake_manifest
 
 

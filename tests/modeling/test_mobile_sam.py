@@ -9,9 +9,10 @@ from mobile_sam import sam_model_registry
 from mobile_sam.modeling import Sam
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.modeling.amodal_model import ObjectEmbeddings
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into
 from amodal_ros.modeling.prompts import Prompts, embed_prompts
-from amodal_ros.modeling.sam_decoder import decode_masks
+from amodal_ros.modeling.sam_decoder import decode_objects
 from tests.modeling.mobile_sam_support import (
     SMALL,
     random_adapters,
@@ -136,12 +137,9 @@ def test_decoding_equals_the_official_one(official, kind, multimask):
     prompt, points, boxes = _prompt(kind)
     prompts = Prompts.build(**prompt)
     embeddings = torch.randn(2, 256, 16, 16, generator=torch.Generator().manual_seed(5))
-    masks = decode_masks(
-        official.prompt_encoder,
-        official.mask_decoder,
-        embeddings,
-        prompts,
-        multimask_output=multimask,
+    objects = ObjectEmbeddings(embeddings, (), torch.zeros(2, 1, 256, 256), torch.ones(2))
+    masks = decode_objects(
+        official, torch.nn.ModuleDict(), objects, prompts, multimask_output=multimask
     )
     logits, iou = masks.low_res_logits, masks.predicted_iou
     sparse, dense = official.prompt_encoder(points=points, boxes=boxes, masks=None)

@@ -20,7 +20,7 @@ Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 class CocoStyleDataset(AmodalDataset):
-    """A COCO-style file whose ``annotations`` are single objects.
+    """A COCO-style file; its ``annotations`` are single objects unless a subclass says otherwise.
 
     Subclasses say where images lie and which keys hold the two masks.
     """
@@ -36,7 +36,11 @@ class CocoStyleDataset(AmodalDataset):
             DatasetError: a file is missing or is not of this kind.
         """
         super().__init__(root, annotations)
-        self.tables = CocoTables.from_json(annotations)
+        self.tables = self.read_tables(annotations)
+
+    def read_tables(self, file: Path) -> CocoTables:
+        """Images and annotations."""
+        return CocoTables.from_json(file)
 
     @abstractmethod
     def image_folders(self, file_name: str) -> Sequence[str]:
@@ -46,16 +50,33 @@ class CocoStyleDataset(AmodalDataset):
     def masks(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
         """Amodal and visible mask, (H, W) bool each."""
 
+    def category(self, annotation: Mapping[str, Any]) -> tuple[int | str | None, str]:
+        """Category id and name."""
+        category_id = annotation.get("category_id")
+        return category_id, self.tables.category_name(category_id)
+
     def video(self, image: Mapping[str, Any]) -> tuple[int | str | None, int | None]:
         """Video and frame number of an image record; stills by default."""
         return None, None
+
+    def place(self, index: int) -> tuple[Mapping[str, Any], str]:
+        """The annotation that record `index` is in, checked for nothing, and the record's name."""
+        annotation = self.tables.annotations[index]
+        named = isinstance(annotation, Mapping) and "id" in annotation
+        return annotation, f"annotation {index}" + (f" (id {annotation['id']})" if named else "")
+
+    def object_in(
+        self, annotation: Mapping[str, Any], index: int
+    ) -> tuple[Mapping[str, Any], int | str]:
+        """What record `index` says of its object, and the object's identity."""
+        return annotation, annotation.get("id", index)
 
     def __len__(self) -> int:
         return len(self.tables.annotations)
 
     def frame_key(self, index: int) -> FrameKey:
         """Image, video and frame, from the tables alone."""
-        annotation = self.tables.annotations[index]
+        annotation, _ = self.place(index)
         image_id = annotation.get("image_id") if isinstance(annotation, Mapping) else None
         if not isinstance(image_id, int | str):  # corrupt; the record says so when it is read
             image_id = None
@@ -63,10 +84,7 @@ class CocoStyleDataset(AmodalDataset):
         return FrameKey(image=image_id, video=video_id, frame=frame or 0)
 
     def __getitem__(self, index: int) -> AmodalSample:
-        annotation = self.tables.annotations[index]
-        record = f"annotation {index}"
-        if isinstance(annotation, Mapping) and "id" in annotation:
-            record += f" (id {annotation['id']})"
+        annotation, record = self.place(index)
         provenance = Provenance(self.annotations, record)
         with reading_record(self.annotations, record):
             image = self.tables.image(annotation)
@@ -74,21 +92,22 @@ class CocoStyleDataset(AmodalDataset):
             path = find_image(
                 self.root, image["file_name"], self.image_folders(image["file_name"])
             )
-            amodal, visible = self.masks(annotation, hw)
+            found, instance_id = self.object_in(annotation, index)
+            amodal, visible = self.masks(found, hw)
             video_id, frame = self.video(image)
-            category_id = annotation.get("category_id")
+            category_id, category_name = self.category(found)
             return AmodalSample(
                 image=ImageFile.open(path, hw, provenance),
                 amodal_mask=amodal,
                 visible_mask=visible,
                 category_id=category_id,
-                category_name=self.tables.category_name(category_id),
+                category_name=category_name,
                 image_id=image["id"],
-                instance_id=annotation.get("id", index),
+                instance_id=instance_id,
                 provenance=provenance,
                 video_id=video_id,
                 frame=frame,
-                track_id=annotation.get("track_id"),
+                track_id=found.get("track_id"),
             )
 
 

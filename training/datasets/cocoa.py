@@ -7,7 +7,6 @@ objects. COCOA-cls (Follmann et al., 2019): COCO's classes, as a flat COCO file.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.datasets.base import AmodalDataset, FrameKey
 from training.datasets.coco_style import CocoStyleDataset, Masks, visible_or_amodal
-from training.datasets.coco_tables import CocoTables, decode_segmentation, find_image, image_hw
+from training.datasets.coco_tables import CocoTables, decode_segmentation
 from training.datasets.restricted_pickle import load_restricted
 from training.datasets.sample import (
-    AmodalSample,
     DatasetError,
-    ImageFile,
-    Provenance,
-    reading_record,
 )
 
 
@@ -57,7 +51,7 @@ def coco_folders(file_name: str) -> Sequence[str]:
     ]
 
 
-class RegionsDataset(AmodalDataset):
+class RegionsDataset(CocoStyleDataset):
     """COCOA's skeleton: annotations joined to images on ``image_id``, never on position."""
 
     def __init__(self, root: Path, annotations: Path) -> None:
@@ -71,7 +65,6 @@ class RegionsDataset(AmodalDataset):
             DatasetError: a file is missing or is not of this kind.
         """
         super().__init__(root, annotations)
-        self.tables = self.read_tables(annotations)
         self._places: list[tuple[int, int]] = []
         for position, annotation in enumerate(self.tables.annotations):
             regions = annotation.get("regions") if isinstance(annotation, Mapping) else None
@@ -82,54 +75,22 @@ class RegionsDataset(AmodalDataset):
                 )
             self._places += [(position, region) for region in range(len(regions))]
 
-    @abstractmethod
-    def read_tables(self, file: Path) -> CocoTables:
-        """Images and annotations."""
-
-    @abstractmethod
-    def image_folders(self, file_name: str) -> Sequence[str]:
-        """Folders under the root where the official release keeps this image."""
-
-    @abstractmethod
-    def masks(self, region: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
-        """Amodal and visible mask, (H, W) bool each."""
-
-    @abstractmethod
-    def category(self, region: Mapping[str, Any]) -> tuple[int | str | None, str]:
-        """Category id and name."""
-
     def __len__(self) -> int:
         return len(self._places)
 
-    def frame_key(self, index: int) -> FrameKey:
-        """Image, video and frame, from the tables alone."""
-        image_id = self.tables.annotations[self._places[index][0]].get("image_id")
-        # Of another type it is corrupt; the record says so when it is read.
-        return FrameKey(image=image_id if isinstance(image_id, int | str) else None)
-
-    def __getitem__(self, index: int) -> AmodalSample:
+    def place(self, index: int) -> tuple[Mapping[str, Any], str]:
+        """The annotation of the region's image."""
         position, number = self._places[index]
         annotation = self.tables.annotations[position]
-        record = f"annotation {position} (image_id {annotation.get('image_id')}), region {number}"
-        provenance = Provenance(self.annotations, record)
-        with reading_record(self.annotations, record):
-            image = self.tables.image(annotation)
-            hw = image_hw(image)
-            region = annotation["regions"][number]
-            file_name = image["file_name"]
-            path = find_image(self.root, file_name, self.image_folders(file_name))
-            amodal, visible = self.masks(region, hw)
-            category_id, category_name = self.category(region)
-            return AmodalSample(
-                image=ImageFile.open(path, hw, provenance),
-                amodal_mask=amodal,
-                visible_mask=visible,
-                category_id=category_id,
-                category_name=category_name,
-                image_id=image["id"],
-                instance_id=f"{annotation.get('id', position)}/{number}",
-                provenance=provenance,
-            )
+        image_id = annotation.get("image_id")
+        return annotation, f"annotation {position} (image_id {image_id}), region {number}"
+
+    def object_in(
+        self, annotation: Mapping[str, Any], index: int
+    ) -> tuple[Mapping[str, Any], int | str]:
+        """The region."""
+        position, number = self._places[index]
+        return annotation["regions"][number], f"{annotation.get('id', position)}/{number}"
 
 
 class CocoaDataset(RegionsDataset):
@@ -141,22 +102,18 @@ class CocoaDataset(RegionsDataset):
 
     name = "cocoa"
 
-    def read_tables(self, file: Path) -> CocoTables:
-        """Read the JSON file."""
-        return CocoTables.from_json(file)
-
     def image_folders(self, file_name: str) -> Sequence[str]:
         """COCO's split folders."""
         return coco_folders(file_name)
 
-    def masks(self, region: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+    def masks(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
         """Amodal polygon; visible RLE, or the same mask where there is none."""
-        amodal = decode_segmentation(region["segmentation"], hw)
-        return amodal, visible_or_amodal(region, amodal)
+        amodal = decode_segmentation(annotation["segmentation"], hw)
+        return amodal, visible_or_amodal(annotation, amodal)
 
-    def category(self, region: Mapping[str, Any]) -> tuple[int | str | None, str]:
+    def category(self, annotation: Mapping[str, Any]) -> tuple[int | str | None, str]:
         """The annotator's free-text name."""
-        return None, str(region.get("name", ""))
+        return None, str(annotation.get("name", ""))
 
 
 class Mp3dAmodalDataset(RegionsDataset):
@@ -175,14 +132,14 @@ class Mp3dAmodalDataset(RegionsDataset):
         """The release names images relative to its own root, sometimes under ``images``."""
         return ["images"]
 
-    def masks(self, region: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
+    def masks(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> Masks:
         """Both RLE; neither may be missing."""
-        amodal: NDArray[np.bool_] = decode_segmentation(region["segmentation"], hw)
-        return amodal, decode_segmentation(region["visible_mask"], hw)
+        amodal: NDArray[np.bool_] = decode_segmentation(annotation["segmentation"], hw)
+        return amodal, decode_segmentation(annotation["visible_mask"], hw)
 
-    def category(self, region: Mapping[str, Any]) -> tuple[int | str | None, str]:
+    def category(self, annotation: Mapping[str, Any]) -> tuple[int | str | None, str]:
         """Category by id; the release stores names in some files."""
-        category_id = region["category_id"]
+        category_id = annotation["category_id"]
         if not isinstance(category_id, int | str):
             category_id = int(category_id)
         return category_id, self.tables.category_name(category_id)

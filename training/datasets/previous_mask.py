@@ -193,8 +193,11 @@ def _strange(
         return nearest
     angle, far = rng.uniform(0.0, 2 * math.pi), rng.uniform(0.5, 1.5)
     shift = far * max(x1 - x0, y1 - y0) * np.array([math.cos(angle), math.sin(angle)])
-    matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], dtype=np.float32)
-    size = (amodal.shape[1], amodal.shape[0])
-    levels = cv2.warpAffine(amodal.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST)
-    away: NDArray[np.bool_] = levels > 0
-    return away
+    return shifted(amodal, shift[0], shift[1])
+
+
+def shifted(mask: NDArray[np.bool_], dx: float, dy: float) -> NDArray[np.bool_]:
+    """A mask (H, W) moved by pixels; what leaves the picture is lost."""
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float32)
+    size = (mask.shape[1], mask.shape[0])
+    return cv2.warpAffine(mask.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST) > 0

@@ -12,14 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import box_iou, boxes_to_masks, expand_boxes
 from amodal_ros.image.masks import dilate_mask, mask_box
-from training.datasets.previous_mask import PreviousMaskConfig, previous_mask
+from training.datasets.previous_mask import PreviousMaskConfig, previous_mask, shifted
 
 PriorKind = Literal["jittered_box", "noisy_box", "amodal_mask", "visible_mask", "previous"]
 PRIOR_KINDS: tuple[PriorKind, ...] = (
@@ -249,14 +248,8 @@ def perturbed_mask(
     grown = dilate_mask(mask, amount) if amount >= 0 else ~dilate_mask(~mask, -amount)
     if not grown.any():
         grown = mask
-    moved = _shifted(grown, round(float(shift[0])), round(float(shift[1])))
+    moved = shifted(grown, round(float(shift[0])), round(float(shift[1])))
     return moved if moved.any() else grown
-
-
-def _shifted(mask: NDArray[np.bool_], dx: int, dy: int) -> NDArray[np.bool_]:
-    matrix = np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float32)
-    size = (mask.shape[1], mask.shape[0])
-    return cv2.warpAffine(mask.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST) > 0
 
 
 def _clip_to_image(box: NDArray[np.float64], hw: tuple[int, int]) -> NDArray[np.float32]:

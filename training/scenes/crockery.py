@@ -6,10 +6,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.scenes.meshes import Mesh, about, curve, lathe, superquadric, tube
-from training.scenes.props import Shape
+from training.scenes.meshes import Mesh, Rng, about, curve, lathe, superquadric, tube
+from training.scenes.props import Parts, Shape
 
-Rng = np.random.Generator
 Profile = NDArray[np.float64]
 """(P, 2) radius and height, from the axis at the bottom upwards."""
 
@@ -42,11 +41,6 @@ def wall(rng: Rng, base: float, middle: float, top: float, height: float) -> Pro
     return standing(
         [(base - min(edge, base / 3), 0), (base, edge), (middle, height / 2), (top, height)]
     )
-
-
-def disc(radius: float, low: float, high: float) -> Mesh:
-    """A closed cylinder about z."""
-    return lathe([(0, low), (radius, low), (radius, high), (0, high)])
 
 
 def handle(rng: Rng, body: Profile, low: float, high: float) -> Mesh:
@@ -145,7 +139,7 @@ def pot(rng: Rng) -> Shape:
     radius, height = rng.uniform(0.06, 0.11), rng.uniform(0.06, 0.13)
     body = wall(rng, radius, radius, radius, height)
     ears = [ear(radius, height * 0.75).turned(about("z", angle)) for angle in (0, 180)]
-    parts: list[tuple[Mesh, str]] = [(lathe(shell(body, 0.004)), "main")]
+    parts: Parts = [(lathe(shell(body, 0.004)), "main")]
     parts += [(ear, rng.choice(["main", "dark"])) for ear in ears]
     if rng.random() < 0.4:
         lid = [(0, height), (radius, height), (radius * 0.6, height + 0.012), (0, height + 0.018)]

@@ -8,6 +8,7 @@ import numpy as np
 from training.scenes.meshes import (
     Array,
     Mesh,
+    Rng,
     about,
     box,
     curve,
@@ -18,10 +19,7 @@ from training.scenes.meshes import (
     superquadric,
     tube,
 )
-from training.scenes.props import Shape
-
-Rng = np.random.Generator
-Parts = list[tuple[Mesh, str]]
+from training.scenes.props import Parts, Shape
 
 _GRIPS = ("metal", "metal", "metal", "main", "dark", "wood")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.rendering.sh3f import CatalogueModel
 from training.scenes.cutlery import CUTLERY
 from training.scenes.handtools import HAND_TOOLS
-from training.scenes.meshes import Mesh
+from training.scenes.meshes import Mesh, Rng
 from training.scenes.models import ModelStore, ReadyModel
 from training.scenes.props import Look, Prop, Shape, corner_normals
 from training.scenes.solids import SOLIDS
@@ -21,7 +21,6 @@ from training.scenes.surfaces import Surfaces, calm, colour, muted
 from training.scenes.vessels import VESSELS
 from training.scenes.wires import WIRES
 
-Rng = np.random.Generator
 Maker = Callable[[Rng], Shape]
 
 SLENDER: tuple[Sequence[Maker], ...] = (STATIONERY, CUTLERY, HAND_TOOLS, WIRES)

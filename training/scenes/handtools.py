@@ -7,20 +7,18 @@ import numpy as np
 
 from training.scenes.meshes import (
     Array,
-    Mesh,
+    Rng,
     about,
     box,
     curve,
+    disc,
     extrude,
-    lathe,
+    hollow,
     rod,
     superquadric,
     tube,
 )
-from training.scenes.props import Shape
-
-Rng = np.random.Generator
-Parts = list[tuple[Mesh, str]]
+from training.scenes.props import Parts, Shape
 
 
 def screwdriver(rng: Rng) -> Shape:
@@ -87,9 +85,7 @@ def pliers(rng: Rng) -> Shape:
         turn = about("z", side * opening / 2)
         parts.append((jaw_plate.moved(0, 0, -steel / 2).turned(turn), "metal"))
         parts.append((lever.turned(turn), slot))
-    rivet = lathe(
-        [(0, -steel * 0.8), (0.006, -steel * 0.8), (0.006, steel * 0.8), (0, steel * 0.8)], 16
-    )
+    rivet = disc(0.006, -steel * 0.8, steel * 0.8, 16)
     return Shape("pliers", [*parts, (rivet, "metal")], upright=0.6)
 
 
@@ -182,16 +178,7 @@ def clamp(rng: Rng) -> Shape:
         )
         lever = extrude(np.array([*outline, (length * 0.45, 0), (0, 0.003)]) * (1, side), wide)
         parts.append((lever.moved(0, 0, -wide / 2).turned(about("z", side * open_)), slot))
-    coil = lathe(
-        [
-            (0.004, -wide / 2),
-            (0.0065, -wide / 2),
-            (0.0065, wide / 2),
-            (0.004, wide / 2),
-            (0.004, -wide / 2),
-        ],
-        16,
-    )
+    coil = hollow(0.004, 0.0065, -wide / 2, wide / 2, 16)
     return Shape("clamp", [*parts, (coil, "metal")], upright=0.5)
 
 
@@ -204,13 +191,7 @@ def wrench(rng: Rng) -> Shape:
     for x, turn in ((0.0, 180.0), (length, 0.0)):
         if turn == 0.0 and rng.random() < 0.5:
             half = mouth * 0.95
-            profile = [
-                (half * 0.55, -thick / 2),
-                (half, -thick / 2),
-                (half, thick / 2),
-                (half * 0.55, thick / 2),
-            ]
-            head = lathe([*profile, profile[0]], 24)
+            head = hollow(half * 0.55, half, -thick / 2, thick / 2, 24)
         else:
             head = extrude(_jaw(mouth), thick).moved(0, 0, -thick / 2)
             head = head.turned(about("z", turn + float(rng.uniform(-15, 15))))
@@ -242,10 +223,9 @@ def tape_roll(rng: Rng) -> Shape:
     inner *= outer
     core = inner + 0.003
     parts: Parts = [
-        (lathe([(core, 0), (outer, 0), (outer, high), (core, high), (core, 0)], 36),
-         str(rng.choice(["main", "clear", "paper", "dark"]))),
-        (lathe([(inner, 0), (core, 0), (core, high), (inner, high), (inner, 0)], 36), "second"),
-    ]  # fmt: skip
+        (hollow(core, outer, 0, high, 36), str(rng.choice(["main", "clear", "paper", "dark"]))),
+        (hollow(inner, core, 0, high, 36), "second"),
+    ]
     return Shape("tape", parts, upright=0.6)
 
 

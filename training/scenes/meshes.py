@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Rng = np.random.Generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +141,29 @@ def rod(points: ArrayLike, segments: int = 20) -> Mesh:
     line = np.asarray(points, np.float64)
     ends = [(0.0, line[0, 0]), *line[:, ::-1].tolist(), (0.0, line[-1, 0])]
     return lathe(ends, segments).turned(about("y", 90))
+
+
+def disc(radius: float, low: float, high: float, segments: int = 40) -> Mesh:
+    """A closed cylinder about z."""
+    return lathe([(0, low), (radius, low), (radius, high), (0, high)], segments)
+
+
+def hollow(inner: float, outer: float, low: float, high: float, segments: int = 40) -> Mesh:
+    """A cylinder about z with a hole from end to end."""
+    profile = [(inner, low), (outer, low), (outer, high), (inner, high), (inner, low)]
+    return lathe(profile, segments)
+
+
+def circle(radius: float, count: int) -> Array:
+    """(count, 3) points about z, on z = 0."""
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle], axis=1)
+
+
+def arch(half: float, foot: float, rise: float, count: int) -> Array:
+    """(count, 3) points of half an ellipse that stands along x, its ends at the height `foot`."""
+    angle = np.linspace(0, np.pi, count)
+    return np.stack([half * np.cos(angle), 0 * angle, foot + rise * np.sin(angle)], axis=1)
 
 
 def superquadric(size: ArrayLike, east: float = 1.0, north: float = 1.0) -> Mesh:

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.scenes.meshes import Array, Mesh, about, box, curve, superquadric, tube
+from training.scenes.meshes import Array, Mesh, Rng, about, box, curve, superquadric, tube
 from training.scenes.placement import Placed
 from training.scenes.props import Look, Part, corner_normals
 from training.scenes.surfaces import Surfaces, muted
-
-Rng = np.random.Generator
 
 _SHARE = 0.22
 _SKIN = (

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from training.scenes.meshes import Array, about
+from training.scenes.meshes import Array, Rng, about
 from training.scenes.props import Prop
-
-Rng = np.random.Generator
 
 CELL_M = 0.003
 _CELLS = 600

@@ -14,6 +14,7 @@ from training.scenes.meshes import Array, Mesh
 Slot = str
 """What a material is for: "main" and "second" (of any kind), "label" (all round or on each side),
 "dark", "paper", "metal", "wood" or "clear"."""
+Parts = list[tuple[Mesh, Slot]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from training.rendering.canvas import Canvas
 from training.rendering.environment import Environment, Lights
 from training.rendering.shading import Light, add_glass, shade, take_buffers
 from training.scenes.dressing import PropMaker
+from training.scenes.meshes import Rng
 from training.scenes.occluders import draw_occluders
 from training.scenes.placement import Placed, arrange
 from training.scenes.settling import settle
@@ -22,7 +23,6 @@ from training.scenes.stage import FINE, Stage, build_stage
 from training.scenes.surfaces import Surfaces
 from training.scenes.views import HW, View, camera_effects, draw_views
 
-Rng = np.random.Generator
 Mask = NDArray[np.bool_]
 
 _COARSE = 0.15  # of the pictures are drawn as they are written: no smooth outlines

@@ -5,11 +5,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.scenes.meshes import Mesh, about, box, curve, extrude, lathe, superquadric, tube
-from training.scenes.props import Shape
+from training.scenes.meshes import (
+    Rng,
+    about,
+    arch,
+    box,
+    circle,
+    curve,
+    extrude,
+    hollow,
+    lathe,
+    superquadric,
+    tube,
+)
+from training.scenes.props import Parts, Shape
 from training.scenes.toys import animal, blocks, car, figure, fruit, gadget, headphones
-
-Rng = np.random.Generator
 
 
 def carton(rng: Rng) -> Shape:
@@ -56,7 +66,7 @@ def tray(rng: Rng) -> Shape:
     """An open box: tray, basket or crate, sometimes with compartments or a handle."""
     width, depth, height = rng.uniform(0.1, 0.24), rng.uniform(0.08, 0.17), rng.uniform(0.03, 0.11)
     wall = rng.uniform(0.003, 0.008)
-    parts: list[tuple[Mesh, str]] = [(box((width, depth, wall), (0, 0, wall / 2)), "main")]
+    parts: Parts = [(box((width, depth, wall), (0, 0, wall / 2)), "main")]
     for sign in (-1, 1):
         parts.append(
             (box((wall, depth, height), (sign * (width - wall) / 2, 0, height / 2)), "main")
@@ -69,16 +79,8 @@ def tray(rng: Rng) -> Shape:
         x = (k / cells - 0.5) * width
         parts.append((box((wall, depth, height * 0.8), (x, 0, height * 0.4)), "second"))
     if rng.random() < 0.3:
-        angle = np.linspace(0, np.pi, 18)
-        arch = np.stack(
-            [
-                width / 2 * np.cos(angle),
-                0 * angle,
-                height * 0.9 + height * rng.uniform(0.6, 1.5) * np.sin(angle),
-            ],
-            axis=1,
-        )
-        parts.append((tube(arch, 0.005, 8), "second"))
+        bow = arch(width / 2, height * 0.9, height * rng.uniform(0.6, 1.5), 18)
+        parts.append((tube(bow, 0.005, 8), "second"))
     inside = (min(width / cells, depth) * 0.42, wall) if cells == 1 else None
     return Shape("tray", parts, inside=inside, upright=0.92)
 
@@ -102,9 +104,9 @@ def wire_stand(rng: Rng) -> Shape:
     width, depth, height = rng.uniform(0.06, 0.13), rng.uniform(0.1, 0.2), rng.uniform(0.06, 0.13)
     rod, count = rng.uniform(0.002, 0.0045), int(rng.integers(3, 7))
     angle = np.linspace(0, np.pi, 16)
-    arch = np.stack([width / 2 * np.cos(angle), 0 * angle, height * np.sin(angle) ** 0.6], axis=1)
+    bow = np.stack([width / 2 * np.cos(angle), 0 * angle, height * np.sin(angle) ** 0.6], axis=1)
     parts = [
-        (tube(arch, rod, 8).moved(0, y, rod), "main")
+        (tube(bow, rod, 8).moved(0, y, rod), "main")
         for y in np.linspace(-depth / 2, depth / 2, count)
     ]
     for x in (-width / 2, width / 2):
@@ -117,7 +119,7 @@ def wire_stand(rng: Rng) -> Shape:
 def frame(rng: Rng) -> Shape:
     """A picture frame that leans on its strut, or an empty one."""
     width, height, bar = rng.uniform(0.09, 0.18), rng.uniform(0.09, 0.2), rng.uniform(0.008, 0.025)
-    parts: list[tuple[Mesh, str]] = []
+    parts: Parts = []
     for x, z, size in (
         (0, bar / 2, (width, 0.01, bar)),
         (0, height - bar / 2, (width, 0.01, bar)),
@@ -141,20 +143,10 @@ def ring(rng: Rng) -> Shape:
     """A ring: roll of tape, bracelet, wreath."""
     radius, thick = rng.uniform(0.03, 0.075), rng.uniform(0.008, 0.022)
     if rng.random() < 0.5:
-        height = rng.uniform(0.012, 0.05)
-        profile = [
-            (radius - thick, 0),
-            (radius, 0),
-            (radius, height),
-            (radius - thick, height),
-            (radius - thick, 0),
-        ]
-        return Shape("ring", [(lathe(profile), "label")], upright=0.6)
-    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1) * radius
-    return Shape(
-        "ring", [(tube(circle, thick, 14, closed=True).moved(0, 0, thick), "main")], upright=0.7
-    )
+        roll = hollow(radius - thick, radius, 0, rng.uniform(0.012, 0.05))
+        return Shape("ring", [(roll, "label")], upright=0.6)
+    wreath = tube(circle(radius, 40), thick, 14, closed=True).moved(0, 0, thick)
+    return Shape("ring", [(wreath, "main")], upright=0.7)
 
 
 def tool(rng: Rng) -> Shape:

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from training.rendering.shading import SHADOW_SIDE
 from training.rendering.shading import Surfaces as Reflection
 from training.rendering.spec import add_mesh, add_shown_geom, add_texture, use_corner_normals
+from training.scenes.meshes import Rng
 from training.scenes.placement import Placed
 from training.scenes.props import Look, Part
 from training.scenes.surfaces import Surfaces
 from training.scenes.views import HW, View
-
-Rng = np.random.Generator
 
 FINE = 1.5
 """Pictures are drawn this much finer than they are written."""

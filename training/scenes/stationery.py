@@ -5,11 +5,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.scenes.meshes import Mesh, box, curve, extrude, lathe, loft, rod, superquadric, tube
-from training.scenes.props import Shape
-
-Rng = np.random.Generator
-Parts = list[tuple[Mesh, str]]
+from training.scenes.meshes import (
+    Rng,
+    box,
+    curve,
+    extrude,
+    lathe,
+    loft,
+    rod,
+    superquadric,
+    tube,
+)
+from training.scenes.props import Parts, Shape
 
 
 def pen(rng: Rng) -> Shape:

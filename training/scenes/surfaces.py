@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Procedural textures, and crops of photos where a folder of photos is given."""
+"""Procedural textures, and crops of photos among them where a folder of photos is given."""
 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.untrusted import decode_rgb, image_hw, read_bytes
+from training.scenes.meshes import Rng
+from training.scenes.photos import Image, Photos
 
-Rng = np.random.Generator
-Image = NDArray[np.uint8]
 Float = NDArray[np.float32]
 Values = NDArray[np.floating]
 
@@ -80,11 +77,8 @@ def noise(rng: Rng, hw: tuple[int, int], cells: tuple[int, int], octaves: int = 
     return total / max(float(total.max()), 1e-6)
 
 
-class Surfaces:
+class Surfaces(Photos):
     """Draws textures; photos are among them if there are any."""
-
-    def __init__(self, photos: Sequence[Path] = ()) -> None:
-        self._photos = photos
 
     def ground(self, rng: Rng, side: int) -> Image:
         """(side, side, 3) uint8: a table or a floor."""
@@ -148,54 +142,6 @@ class Surfaces:
         for _ in range(int(rng.integers(1, 5))):
             _write(rng, image)
         return image
-
-    def photo(self, rng: Rng, side: int) -> Image:
-        """(side, side, 3) uint8: a random square of a random photo."""
-        image = self._any_photo(rng)
-        size = int(min(image.shape[:2]) * rng.uniform(0.4, 1.0))
-        crop = _crop(image, size, rng)
-        if rng.random() < 0.5:
-            crop = crop[:, ::-1]
-        return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8)
-
-    def backdrop(self, rng: Rng) -> Image | None:
-        """(H, W, 3) uint8: a photo for what is behind everything, out of focus or not."""
-        if not self._photos:
-            return None
-        image = self.photo(rng, 320)
-        sigma = rng.uniform(0.5, 6)
-        return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8)
-
-    def material(self, rng: Rng, side: int) -> Image:
-        """(side, side, 3) uint8: a patch of a photo that looks the same all over.
-
-        Of several patches it is the one whose parts differ least, for its contrast: wood, cloth,
-        stone, grass, plaster. It is mirrored at its sides, so that repetitions have no seams.
-        """
-        image = self._any_photo(rng)
-        best, least = image, np.inf
-        for _ in range(8):
-            patch = _crop(image, int(min(image.shape[:2]) * rng.uniform(0.15, 0.35)), rng)
-            small = cv2.resize(patch, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float32)
-            parts = cv2.resize(small, (4, 4), interpolation=cv2.INTER_AREA)
-            uneven = float(parts.std(axis=(0, 1)).mean()) / (float(small.std()) + 4.0)
-            if uneven < least:
-                best, least = patch, uneven
-        half = cv2.resize(best, (side // 2, side // 2), interpolation=cv2.INTER_LINEAR)
-        row = np.concatenate([half, half[:, ::-1]], axis=1)
-        return np.concatenate([row, row[::-1]]).astype(np.uint8)
-
-    def _any_photo(self, rng: Rng) -> Image:
-        path = self._photos[int(rng.integers(len(self._photos)))]
-        data = read_bytes(path, "photo")
-        return decode_rgb(data, image_hw(data) or (1, 1), path, "photo")
-
-
-def _crop(image: Image, size: int, rng: Rng) -> Image:
-    """A random square of `size` pixels."""
-    height, width = image.shape[:2]
-    y, x = rng.integers(height - size + 1), rng.integers(width - size + 1)
-    return image[y : y + size, x : x + size]
 
 
 def _byte(value: Float) -> tuple[int, int, int]:

@@ -5,10 +5,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.scenes.meshes import Mesh, about, box, curve, extrude, lathe, superquadric, tube
-from training.scenes.props import Shape
-
-Rng = np.random.Generator
+from training.scenes.meshes import (
+    Rng,
+    about,
+    box,
+    curve,
+    disc,
+    extrude,
+    lathe,
+    superquadric,
+    tube,
+)
+from training.scenes.props import Parts, Shape
 
 
 def figure(rng: Rng) -> Shape:
@@ -82,16 +90,14 @@ def car(rng: Rng) -> Shape:
     )
     wheel = rng.uniform(0.014, 0.022)
     cabin = superquadric((length * rng.uniform(0.4, 0.65), width * 0.9, height * 1.5), 0.35, 0.35)
-    parts: list[tuple[Mesh, str]] = [
+    parts: Parts = [
         (superquadric((length, width, height), 0.25, 0.3).moved(0, 0, wheel + height / 2), "main"),
         (
             cabin.moved(rng.uniform(-0.1, 0.1) * length, 0, wheel + height),
             rng.choice(["main", "second"]),
         ),
     ]
-    tyre = lathe([(0, -0.007), (wheel, -0.007), (wheel, 0.007), (0, 0.007)], 24).turned(
-        about("x", 90)
-    )
+    tyre = disc(wheel, -0.007, 0.007, 24).turned(about("x", 90))
     for x in (-0.3, 0.3):
         for y in (-0.5, 0.5):
             parts.append((tyre.moved(x * length, y * width, wheel), "dark"))
@@ -207,7 +213,7 @@ def headphones(rng: Rng) -> Shape:
 
 def blocks(rng: Rng) -> Shape:
     """Two to four solids grown into one another: no name, any outline."""
-    parts: list[tuple[Mesh, str]] = []
+    parts: Parts = []
     centre = np.zeros(3)
     for _ in range(int(rng.integers(2, 5))):
         size = rng.uniform(0.025, 0.11, 3)

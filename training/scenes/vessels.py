@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from training.scenes.crockery import (
     bowl,
     bucket,
-    disc,
     handle,
     jug,
     pan,
@@ -21,10 +20,9 @@ from training.scenes.crockery import (
     teapot,
     wall,
 )
-from training.scenes.meshes import about, box, curve, lathe, tube
+from training.scenes.meshes import Rng, about, box, curve, disc, lathe, tube
 from training.scenes.props import Shape
 
-Rng = np.random.Generator
 Profile = NDArray[np.float64]
 
 

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from training.rendering.camera import Camera
 from training.rendering.shading import developed
-from training.scenes.meshes import Array
+from training.scenes.meshes import Array, Rng
 from training.scenes.placement import Placed
-
-Rng = np.random.Generator
 
 HW = (480, 640)
 """Height and width of the pictures, pixels."""

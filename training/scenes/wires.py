@@ -7,19 +7,18 @@ import numpy as np
 
 from training.scenes.meshes import (
     Array,
-    Mesh,
+    Rng,
     about,
+    arch,
     box,
+    circle,
     curve,
     extrude,
-    lathe,
+    hollow,
     superquadric,
     tube,
 )
-from training.scenes.props import Shape
-
-Rng = np.random.Generator
-Parts = list[tuple[Mesh, str]]
+from training.scenes.props import Parts, Shape
 
 
 def cable(rng: Rng) -> Shape:
@@ -68,9 +67,7 @@ def wire_basket(rng: Rng) -> Shape:
         )
         parts.append((tube(line, wire, 6), "metal"))
     if rng.random() < 0.4:
-        arc = np.linspace(0, np.pi, 16)
-        rise = high * rng.uniform(0.5, 1.2)
-        bow = np.stack([high * np.cos(arc), 0 * arc, tall + rise * np.sin(arc)], axis=1)
+        bow = arch(high, tall, high * rng.uniform(0.5, 1.2), 16)
         parts.append((tube(bow, wire * 1.8, 8), str(rng.choice(["metal", "wood", "dark"]))))
     slot = str(rng.choice(["metal", "dark", "main"]))
     parts = [(mesh, slot if part == "metal" else part) for mesh, part in parts]
@@ -84,22 +81,11 @@ def holed_board(rng: Rng) -> Shape:
     bars = int(rng.integers(4, 10))
     if rng.random() < 0.5:
         edge = rng.uniform(0.012, 0.025)
+        beside, y = (-(wide + 0.07) / 4, (wide + 0.07) / 4), deep * 0.4 + edge * 0.7
+        side = ((wide - 0.07) / 2, edge * 1.4, thick)
         parts: Parts = [
             (box((wide, deep * 0.8, thick), (0, 0, thick / 2)), slot),
-            (
-                box(
-                    ((wide - 0.07) / 2, edge * 1.4, thick),
-                    (-(wide + 0.07) / 4, deep * 0.4 + edge * 0.7, thick / 2),
-                ),
-                slot,
-            ),
-            (
-                box(
-                    ((wide - 0.07) / 2, edge * 1.4, thick),
-                    ((wide + 0.07) / 4, deep * 0.4 + edge * 0.7, thick / 2),
-                ),
-                slot,
-            ),
+            *((box(side, (x, y, thick / 2)), slot) for x in beside),
             (box((wide, edge, thick), (0, deep * 0.4 + edge * 1.9, thick / 2)), slot),
         ]
         return Shape("board", parts, flat_top=True, upright=0.85)
@@ -117,9 +103,7 @@ def sieve(rng: Rng) -> Shape:
     """A sieve or a colander ladle: a ring with crossed wires and a handle."""
     radius, wire = rng.uniform(0.03, 0.07), 0.0012
     deep = radius * rng.uniform(0.25, 0.8)
-    angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-    rim = np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle], axis=1)
-    parts: Parts = [(tube(rim, 0.0028, 8, closed=True), "metal")]
+    parts: Parts = [(tube(circle(radius, 32), 0.0028, 8, closed=True), "metal")]
     for offset in np.linspace(-0.8, 0.8, int(rng.integers(5, 9))):
         half = np.sqrt(1 - offset**2)
         place = np.linspace(-half, half, 9)
@@ -142,13 +126,11 @@ def sieve(rng: Rng) -> Shape:
 def keys(rng: Rng) -> Shape:
     """A ring with keys and a tag."""
     ring = rng.uniform(0.011, 0.017)
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    circle = np.stack([ring * np.cos(angle), ring * np.sin(angle), 0 * angle + 0.003], axis=1)
-    parts: Parts = [(tube(circle, 0.0011, 8, closed=True), "metal")]
+    loop = circle(ring, 24) + np.array([0, 0, 0.003])
+    parts: Parts = [(tube(loop, 0.0011, 8, closed=True), "metal")]
     for k in range(int(rng.integers(1, 5))):
         bow, shank = rng.uniform(0.009, 0.013), rng.uniform(0.022, 0.036)
         hole = bow * 0.4
-        profile = [(hole, 0), (bow, 0), (bow, 0.002), (hole, 0.002), (hole, 0)]
         teeth = [(0, 0), (shank, 0), (shank, 0.003)]
         for tooth in range(4):
             x = shank * (0.95 - 0.14 * tooth)
@@ -157,7 +139,7 @@ def keys(rng: Rng) -> Shape:
         turn = about("z", float(rng.uniform(-40, 40)) + 80.0 * k)
         shift = turn @ np.array([ring + bow * 0.6, 0, 0.0008 * k])
         slot = str(rng.choice(["metal", "metal", "dark"]))
-        for mesh, part in ((lathe(profile, 20), slot), (blade, "metal")):
+        for mesh, part in ((hollow(hole, bow, 0, 0.002, 20), slot), (blade, "metal")):
             parts.append((mesh.turned(turn).moved(*shift), part))
     tag = superquadric((0.045, rng.uniform(0.018, 0.03), 0.005), 0.4, 0.4)
     return Shape("keys", [*parts, (tag.moved(-ring - 0.02, 0, 0.0025), "main")], upright=0.95)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from amodal_ros.modeling.config import AmodalConfig
 from training.losses.adversarial import Discriminator
 from training.trainer.config import RANDOM_BASE, TrainConfig
 from training.trainer.guard import DivergenceGuard
-from training.trainer.loading import BatchPlan, DataSource
+from training.trainer.loading import Batch, BatchPlan, DataSource, MicroBatches, load_steps
 from training.trainer.phases import Phase, Span
 from training.trainer.state import TrainState, WeightAverage
 from training.trainer.world import World
@@ -53,6 +53,11 @@ class Run:
     validation: Dataset | None
     source: DataSource
     span: Span
+
+    def load_steps(self, first: int, last: int) -> Iterator[list[Batch]]:
+        """Load this device's micro-batches of the steps ``first`` to ``last - 1``."""
+        sampler = MicroBatches(self.plan, self.world.rank, first, last)
+        return load_steps(self.dataset, self.source, self.config.batch, sampler)
 
 
 def build_run(phase: Phase, source: DataSource, world: World) -> Run:

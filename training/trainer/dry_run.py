@@ -15,12 +15,7 @@ from pathlib import Path
 import torch
 
 from training.trainer.build import Run, build_run
-from training.trainer.loading import (
-    DataSource,
-    MicroBatches,
-    micro_batches_of_step,
-    training_loader,
-)
+from training.trainer.loading import DataSource
 from training.trainer.loop import Trainer
 from training.trainer.phases import Phase
 from training.trainer.records import duration
@@ -61,14 +56,13 @@ def measure_steps(run: Run, warm_up: int = _WARM_UP, measured: int = _MEASURED) 
     """
     count, first = warm_up + measured, run.span.first_step
     run.state.step = first
-    sampler = MicroBatches(run.plan, run.world.rank, first, first + count)
-    loader = iter(training_loader(run.dataset, run.source, run.config.batch, sampler))
+    steps = run.load_steps(first, first + count)
     data, compute = [], []
     with tempfile.TemporaryDirectory() as scratch:
         trainer = Trainer(run, RunFolder(Path(scratch)))
         for _ in range(count):
             start = time.perf_counter()
-            batches = micro_batches_of_step(loader, run.plan)
+            batches = next(steps)
             loaded = time.perf_counter()
             trainer.step(batches)
             _wait(run.world.device)

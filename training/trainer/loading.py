@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -107,6 +108,7 @@ class MicroBatches(Sampler[list[int]]):
     def __init__(self, plan: BatchPlan, rank: int, first_step: int, last_step: int) -> None:
         """Cover the steps ``first_step`` to ``last_step - 1``."""
         self._plan, self._rank = plan, rank
+        self.accumulation = plan.accumulation
         self._steps = range(first_step, last_step)
 
     def __len__(self) -> int:
@@ -119,26 +121,22 @@ class MicroBatches(Sampler[list[int]]):
                 yield list(range(first, first + self._plan.per_device))
 
 
-def training_loader(
-    dataset: Dataset,
-    source: DataSource,
-    batch: BatchConfig,
-    sampler: MicroBatches,
-) -> DataLoader:
-    """Load the micro-batches of a sampler in its order, whatever the number of workers."""
-    return DataLoader(
-        dataset,
-        batch_sampler=sampler,
-        collate_fn=source.collate,
-        num_workers=batch.num_workers,
-        prefetch_factor=batch.prefetch if batch.num_workers else None,
-        worker_init_fn=_quiet_worker,
+def load_steps(
+    dataset: Dataset, source: DataSource, batch: BatchConfig, sampler: MicroBatches
+) -> Iterator[list[Batch]]:
+    """Load a device's micro-batches step by step, whatever the number of workers."""
+    loader = iter(
+        DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=source.collate,
+            num_workers=batch.num_workers,
+            prefetch_factor=batch.prefetch if batch.num_workers else None,
+            worker_init_fn=_quiet_worker,
+        )
     )
-
-
-def micro_batches_of_step(loader: Iterator[Batch], plan: BatchPlan) -> list[Batch]:
-    """Take the next step's micro-batches of this device."""
-    return [next(loader) for _ in range(plan.accumulation)]
+    while micro_batches := list(islice(loader, sampler.accumulation)):
+        yield micro_batches
 
 
 def _quiet_worker(worker: int) -> None:

@@ -21,7 +21,7 @@ from training.trainer.build import Run
 from training.trainer.checkpoints import Best, CheckpointFolder
 from training.trainer.config_files import config_to_dict
 from training.trainer.guard import TrainingDivergedError, save_batches
-from training.trainer.loading import Batch, MicroBatches, micro_batches_of_step, training_loader
+from training.trainer.loading import Batch
 from training.trainer.phases import learning_rate
 from training.trainer.records import Records
 from training.trainer.run_folder import RunFolder
@@ -119,9 +119,9 @@ class Trainer:
 
     def _loop(self, records: Records | None) -> TrainResult:
         last = self._run.span.last_step
-        loader = self._loader()
+        steps = self._run.load_steps(self._state.step, last)
         while self._state.step < last:
-            values = self.step(micro_batches_of_step(loader, self._run.plan))
+            values = self.step(next(steps))
             step = self._state.step
             if records is not None:
                 self._folder.append_losses(values)
@@ -182,19 +182,6 @@ class Trainer:
         wanted = self._config.optimiser
         for group in self._state.optimiser.param_groups:
             group["betas"], group["weight_decay"] = tuple(wanted.betas), wanted.weight_decay
-
-    def _loader(self) -> Iterator[Batch]:
-        sampler = MicroBatches(
-            self._run.plan, self._world.rank, self._state.step, self._run.span.last_step
-        )
-        return iter(
-            training_loader(
-                self._run.dataset,
-                self._run.source,
-                self._config.batch,
-                sampler,
-            )
-        )
 
     def _clip(self, module: torch.nn.Module, limit: float) -> float:
         """Scale gradients down to a norm; return the norm that they had."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.backends.tensorrt.cuda import Cuda, CudaPython
+from amodal_ros.backends.tensorrt.cuda import CudaPython
 from amodal_ros.backends.tensorrt.engine_cache import EngineSet, Machine, find_engine_set
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary, load_library
 from amodal_ros.backends.tensorrt.plan import GraphPlan
@@ -50,7 +50,7 @@ class TensorRtBackend:
         manifest: ModelManifest,
         engines: EngineSet,
         library: TensorRtLibrary,
-        cuda: Cuda,
+        cuda: CudaPython,
         machine: Machine,
     ) -> None:
         self.engines, self.machine = engines, machine
@@ -167,7 +167,7 @@ class TensorRtBackend:
             logger.warning("%s cannot be written: %s", path, error)
 
 
-def this_machine(library: TensorRtLibrary, cuda: Cuda) -> Machine:
+def this_machine(library: TensorRtLibrary, cuda: CudaPython) -> Machine:
     """What engines have to fit."""
     gpu_name, compute_capability = cuda.identity()
     return Machine(library.flavor, library.version, gpu_name, compute_capability)

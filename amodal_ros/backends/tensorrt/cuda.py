@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,51 +14,8 @@ from amodal_ros.errors import BackendError
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")
 
 
-class Cuda(Protocol):
-    """Memory, streams and graphs of one GPU. Addresses and handles are plain integers."""
-
-    def identity(self) -> tuple[str, str]:
-        """The GPU's name, and its compute capability as `8.9`."""
-
-    def allocate(self, size: int) -> int:
-        """`size` bytes of device memory."""
-
-    def free(self, address: int) -> None:
-        """Gives device memory back."""
-
-    def create_stream(self) -> int:
-        """A stream that does not wait for the default one."""
-
-    def destroy_stream(self, stream: int) -> None:
-        """Ends a stream."""
-
-    def upload(self, address: int, source: np.ndarray, stream: int) -> None:
-        """Copies a C-contiguous array to the device; it may be changed afterwards."""
-
-    def download(self, target: np.ndarray, address: int, stream: int) -> None:
-        """Copies from the device into a C-contiguous array, after what the stream has to do."""
-
-    def copy(self, target: int, source: int, size: int, stream: int) -> None:
-        """Copies `size` bytes within the device."""
-
-    def synchronize(self, stream: int) -> None:
-        """Waits until a stream has done everything."""
-
-    def begin_capture(self, stream: int) -> None:
-        """From here on, calls on the stream are noted and not carried out."""
-
-    def end_capture(self, stream: int) -> int:
-        """What was noted, as a graph that can be launched."""
-
-    def launch(self, graph: int, stream: int) -> None:
-        """Carries a graph out on a stream."""
-
-    def destroy_graph(self, graph: int) -> None:
-        """Gives a graph back."""
-
-
 class CudaPython:
-    """`Cuda` on the current device.
+    """Memory, streams and graphs of the current GPU. Addresses and handles are plain integers.
 
     Raises:
         BackendError: when there is no library, driver or GPU, with the reason.
@@ -70,56 +27,62 @@ class CudaPython:
         self._device = int(self._call("cudaGetDevice"))
 
     def identity(self) -> tuple[str, str]:
-        """See `Cuda.identity`."""
+        """The GPU's name, and its compute capability as `8.9`."""
         properties = self._call("cudaGetDeviceProperties", self._device)
         name = properties.name
         text = name.decode() if isinstance(name, bytes) else str(name)
         return text.rstrip("\0"), f"{properties.major}.{properties.minor}"
 
     def allocate(self, size: int) -> int:
-        """See `Cuda.allocate`."""
+        """`size` bytes of device memory."""
         return int(self._call("cudaMalloc", size))
 
     def free(self, address: int) -> None:
-        """See `Cuda.free`."""
+        """Gives device memory back."""
         self._call("cudaFree", address)
 
     def create_stream(self) -> int:
-        """See `Cuda.create_stream`."""
+        """A stream that does not wait for the default one."""
         flag = self._runtime.cudaStreamNonBlocking
         return int(self._call("cudaStreamCreateWithFlags", flag))
 
     def destroy_stream(self, stream: int) -> None:
-        """See `Cuda.destroy_stream`."""
+        """Ends a stream."""
         self._call("cudaStreamDestroy", stream)
 
     def upload(self, address: int, source: np.ndarray, stream: int) -> None:
-        """See `Cuda.upload`: CUDA has read pageable memory when the call returns."""
+        """Copies a C-contiguous array to the device; it may be changed afterwards.
+
+        CUDA has read pageable memory when the call returns.
+        """
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
         self._call("cudaMemcpyAsync", address, source.ctypes.data, source.nbytes, kind, stream)
 
     def download(self, target: np.ndarray, address: int, stream: int) -> None:
-        """See `Cuda.download`."""
+        """Copies from the device into a C-contiguous array, after what the stream has to do."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call("cudaMemcpyAsync", target.ctypes.data, address, target.nbytes, kind, stream)
         self.synchronize(stream)
 
     def copy(self, target: int, source: int, size: int, stream: int) -> None:
-        """See `Cuda.copy`."""
+        """Copies `size` bytes within the device."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice
         self._call("cudaMemcpyAsync", target, source, size, kind, stream)
 
     def synchronize(self, stream: int) -> None:
-        """See `Cuda.synchronize`."""
+        """Waits until a stream has done everything."""
         self._call("cudaStreamSynchronize", stream)
 
     def begin_capture(self, stream: int) -> None:
-        """See `Cuda.begin_capture`; calls of other threads are left alone."""
+        """From here on, calls on the stream are noted and not carried out.
+
+        Calls of other threads are left alone.
+        """
         mode = self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("cudaStreamBeginCapture", stream, mode)
 
     def end_capture(self, stream: int) -> int:
-        """See `Cuda.end_capture`."""
+        """What was noted, as a graph that can be launched."""
         noted = self._call("cudaStreamEndCapture", stream)
         try:
             graph = self._call("cudaGraphInstantiate", noted, 0)
@@ -129,11 +92,11 @@ class CudaPython:
         return int(graph)
 
     def launch(self, graph: int, stream: int) -> None:
-        """See `Cuda.launch`."""
+        """Carries a graph out on a stream."""
         self._call("cudaGraphLaunch", self._graphs[graph], stream)
 
     def destroy_graph(self, graph: int) -> None:
-        """See `Cuda.destroy_graph`."""
+        """Gives a graph back."""
         self._call("cudaGraphExecDestroy", self._graphs.pop(graph))
 
     def _call(self, name: str, *arguments: Any) -> Any:

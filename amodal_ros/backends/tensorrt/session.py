@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.backends.base import RowRuns
-from amodal_ros.backends.tensorrt.cuda import Cuda
+from amodal_ros.backends.tensorrt.cuda import CudaPython
 from amodal_ros.backends.tensorrt.library import TensorRtLibrary
 from amodal_ros.backends.tensorrt.plan import GraphCache, GraphPlan
 from amodal_ros.backends.tensorrt.tensors import BufferPool, DeviceTensor
@@ -48,7 +48,7 @@ class EngineSession:
     def __init__(
         self,
         library: TensorRtLibrary,
-        cuda: Cuda,
+        cuda: CudaPython,
         plan: GraphPlan,
         engine: bytes,
         kept: frozenset[str],

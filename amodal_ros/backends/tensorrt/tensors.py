@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from amodal_ros.backends.tensorrt.cuda import Cuda
+from amodal_ros.backends.tensorrt.cuda import CudaPython
 from amodal_ros.errors import BackendError
 
 
@@ -22,7 +22,7 @@ class BufferPool:
         size: of each buffer, in bytes.
     """
 
-    def __init__(self, cuda: Cuda, size: int) -> None:
+    def __init__(self, cuda: CudaPython, size: int) -> None:
         self._cuda, self._size = cuda, size
         self._lock = Lock()
         self._free: list[int] = []

@@ -128,7 +128,7 @@ class Recording:
                 f"none of {len(sent)} frames was answered: there are no masks to show"
             )
         records = [
-            {"frame": index_of[stamp], **{k: v for k, v in record.items() if k != "frame"}}
+            {"frame": index_of[stamp], **record}
             for stamp in answered
             for record in self._answers[stamp]
         ]
@@ -148,7 +148,7 @@ class Recording:
                 self._names[found.track_id] = name or f"#{found.track_id}"
         caption = self._caption(stamp_ns)
         self._video.add(overlay_frame(image_rgb, objects, self._names, caption), stamp_ns / 1e9)
-        self._answers[stamp_ns] = [object_record(-1, stamp_ns, found) for found in objects]
+        self._answers[stamp_ns] = [object_record(stamp_ns, found) for found in objects]
         hidden = sum(int((o.amodal_mask & ~o.visible_mask).sum()) for o in objects)
         self._keep(stamp_ns, image_rgb, hidden)
 

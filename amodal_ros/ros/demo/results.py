@@ -83,10 +83,9 @@ def write_result(path: Path, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def object_record(frame: int, stamp_ns: int, found: PublishedObject) -> dict[str, Any]:
-    """One entry of `masks.json`; boxes are x, y, width, height in whole pixels."""
+def object_record(stamp_ns: int, found: PublishedObject) -> dict[str, Any]:
+    """An entry of `masks.json` but for its frame; boxes are x, y, width, height in pixels."""
     return {
-        "frame": frame,
         "stamp": {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9},
         "track_id": found.track_id,
         "class_id": found.class_id,

@@ -193,7 +193,7 @@ def test_accuracy_is_of_answered_frames_and_counts_missing_objects_as_zero(tmp_p
 
 def test_a_record_gives_the_object_back():
     found = half_hidden()
-    again = object_from_record(object_record(0, 5, found))
+    again = object_from_record(object_record(5, found))
     assert np.array_equal(again.amodal_mask, found.amodal_mask)
     assert np.array_equal(again.visible_mask, found.visible_mask)
     assert (again.detection_id, again.occlusion_rate) == ("cup", pytest.approx(0.5))

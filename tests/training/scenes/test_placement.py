@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy.spatial import Delaunay
 
-from training.scenes.convex import convex_pieces
 from training.scenes.meshes import box, lathe, superquadric
 from training.scenes.placement import CELL_M, Placed, arrange
 from training.scenes.props import Look, Prop, corner_normals
@@ -137,7 +136,10 @@ def test_what_falls_lies_on_the_table_or_on_other_things() -> None:
     assert all((a.position == b.position).all() for a, b in zip(placed, again, strict=True))
 
 
+@pytest.mark.rendering
 def test_a_mug_stays_hollow() -> None:
+    from training.scenes.settling import convex_pieces
+
     mug = lathe([(0, 0), (0.04, 0), (0.04, 0.09), (0.036, 0.09), (0.036, 0.004), (0, 0.004)])
     pieces = convex_pieces(mug.vertices, mug.faces)
     assert len(pieces) > 3

@@ -11,7 +11,6 @@ import torch
 from tests.training.trainer.synthetic import SOURCE
 from training.trainer.build import build_run
 from training.trainer.config_files import load_config
-from training.trainer.loading import MicroBatches, micro_batches_of_step, training_loader
 from training.trainer.phases import phases_of
 from training.trainer.step import GradientStep
 from training.trainer.world import World
@@ -34,9 +33,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     for parameter in state.model.adapters.parameters():
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    sampler = MicroBatches(run.plan, world.rank, STEP, STEP + 1)
-    loader = training_loader(run.dataset, SOURCE, config.batch, sampler)
-    batches = micro_batches_of_step(iter(loader), run.plan)
+    batches = next(run.load_steps(STEP, STEP + 1))
     step = GradientStep(config, state.model, state.discriminator, world, run.plan)
     values = step.run(batches, STEP)
     gradients = {

@@ -9,7 +9,7 @@ const NEAR = 2;
 
 /**
  * The logits of a whole object, with the edges of what is seen where both masks end together; see
- * `inference/shared_outline.py`.
+ * `inference/postprocess.py`.
  *
  * @param {Float32Array} amodal logits
  * @param {Float32Array} visible logits, as many
