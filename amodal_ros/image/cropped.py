@@ -127,7 +127,9 @@ class CroppedMask:
     def contains(self, points_xy: ArrayLike) -> np.ndarray:
         """Which of the points (K, 2) lie on it: (K,) bool."""
         x0, y0, x1, y1 = self.box_xyxy
-        x, y = np.floor(points_xy).astype(np.int64, copy=False).reshape(-1, 2).T
+        points = np.asarray(points_xy)
+        whole = points if points.dtype.kind == "i" else np.floor(points).astype(np.int64)
+        x, y = whole.reshape(-1, 2).T
         inside = np.asarray((x >= x0) & (x < x1) & (y >= y0) & (y < y1))
         inside[inside] = self.crop[y[inside] - y0, x[inside] - x0]
         return inside

@@ -13,7 +13,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
-from amodal_ros.tracking.origins import is_another, is_rather, joined_thing
+from amodal_ros.tracking.origins import is_rather, joined_thing
 from amodal_ros.tracking.staying import Staying
 from amodal_ros.tracking.surroundings import Surroundings
 from amodal_ros.tracking.track import or_none
@@ -39,7 +39,7 @@ class Answer:
         evidence: how many pixels of the object were visible when `expected` was seen best.
         likeness: the frame compared with what is known of the object; None: nothing is known.
         lost: it was not seen in the frame before.
-        is_another: the visible mask shows something that was beside the object (`origins.py`).
+        is_another: the visible mask rather shows another lost object, which is like it.
         joined: the part of it that shows another thing; None: there is none.
         whole: all of the object as it was surely seen, moved; None: it was not seen whole.
         added: what of the rest was added to that (`growing.py`); None: nothing.
@@ -95,7 +95,6 @@ class Judgement:
         confirmed: a detection or what is visible shows that the object is there.
         repeats: what is visible is just what another object shows.
         covered: more of the object was covered than a frame ago.
-        foreign: a thing like the object that is not it; None: nothing was told apart.
     """
 
     amodal: CroppedMask
@@ -105,7 +104,6 @@ class Judgement:
     confirmed: bool
     repeats: bool = False
     covered: bool = False
-    foreign: CroppedMask | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +152,8 @@ def answer_to(
     )
     if one is not None and plan.coasting[row]:
         beside = [other for other in plan.forecasts if other is not None and other is not one]
-        another, joined = is_another(one, answer.visible, plan.motion), None
-        if likeness is not None and answer.lost and not answer.visible.is_empty and not another:
+        another, joined = False, None
+        if likeness is not None and answer.lost and not answer.visible.is_empty:
             another = is_rather(one, answer.visible, likeness, beside, plan.stamp_s)
         if likeness is not None and not another:
             others = [other.visible for other in beside if other.visible is not None]
@@ -165,7 +163,7 @@ def answer_to(
                     for other in beside
                     if other.visible is None and other.amodal is not None
                 ]
-            joined = joined_thing(one, answer.visible, likeness, plan.motion, others)
+            joined = joined_thing(one, answer.visible, likeness, others)
         answer = replace(answer, is_another=another, joined=joined, whole=one.whole)
         if not answer.lost:
             answer = replace(answer, added=or_none(one.added(answer.alone.visible)))

@@ -112,14 +112,16 @@ def hold_several(detections: Detections, candidates: Sequence[TrackCandidate]) -
     Such a box says nothing that is not known, and no mask should be made of it. The box of a tray
     holds what lies on it, too, but it fits the tray alone as well.
     """
+    found = np.zeros(len(detections), bool)
+    bare = np.array([not one for one in detections.detection_ids], bool)
+    bare &= detections.track_ids < 0
+    if not bare.any():
+        return found
     known = np.array([one.boxes_xyxy[:2] for one in candidates], np.float32).reshape(-1, 4)
     visible = known[1::2]
     visible = visible[(visible[:, 2:] > visible[:, :2]).all(axis=1)]
     held = _shares_inside(visible, detections.boxes_xyxy) >= _HELD
-    found = np.zeros(len(detections), bool)
-    for row in np.flatnonzero(np.count_nonzero(held, axis=0) >= 2).tolist():
-        if detections.detection_ids[row] or detections.track_ids[row] >= 0:
-            continue
+    for row in np.flatnonzero(bare & (np.count_nonzero(held, axis=0) >= 2)).tolist():
         inside, box = visible[held[:, row]], detections.boxes_xyxy[row]
         about = np.append(inside[:, :2].min(axis=0), inside[:, 2:].max(axis=0))
         apart = box_iou(inside, inside)[np.triu_indices(len(inside), 1)].max() <= _APART

@@ -56,7 +56,7 @@ def carried_track(plan: TrackPlan, row: int) -> Track:
             track.points = PointPrompt(points, track.points.labels)
         track.seen = None if one.visible is None else or_none(one.visible)
         track.place = one.next_place
-        track.evidence, track.foreign = one.evidence, one.foreign
+        track.evidence = one.evidence
     if plan.detection_index[row] >= 0:
         track.class_id, track.score = plan.class_ids[row], float(plan.scores[row])
         track.identity = plan.identities[row] or track.identity
@@ -99,8 +99,6 @@ def settled_track(
         after.pose = since
     if after.seen is not None:
         after.seen = or_none(move_mask(after.seen, since))
-    if after.foreign is not None:
-        after.foreign = or_none(move_mask(after.foreign, since))
     if after.sure is not None and after.sure.mask is not sure:
         after.sure = after.sure.moved(since)
     if after.place is not None:

@@ -17,7 +17,7 @@ from amodal_ros.tracking.camera_motion import own_motion
 from amodal_ros.tracking.growing import added_part
 from amodal_ros.tracking.scene import SceneMotion, SceneView
 from amodal_ros.tracking.staying import Staying
-from amodal_ros.tracking.track import Track, compose, move_box, move_mask, or_none, spread_px
+from amodal_ros.tracking.track import Track, compose, move_box, move_mask, spread_px
 
 if TYPE_CHECKING:
     from amodal_ros.tracking.place import NextPlace
@@ -26,8 +26,6 @@ SMOOTHING = 0.5  # share of the newest measurement in an object's own velocity
 _FORGET_S = 4.0  # what was seen of an object counts half after so long
 _FADE_S = 4.0  # a motion that nothing confirms halves in this time; parallax is part of it
 
-# A detection that shows a part: least share inside the expected box, most of its area.
-_PART_INSIDE, _PART_AREA = 0.85, 0.65
 _LARGE_PX = 8.0  # by so much M_spec is grown on half the pixels
 _FURTHEST_SIDES = 3.0  # so many times its size an object goes on unseen, at most
 
@@ -49,7 +47,6 @@ class Forecast:
             should be.
         passed_s: seconds since the last frame.
         image_hw: (height, width).
-        foreign: see `Track`, moved with the camera.
     """
 
     track: Track
@@ -63,7 +60,6 @@ class Forecast:
     next_place: NextPlace | None
     passed_s: float
     image_hw: tuple[int, int]
-    foreign: CroppedMask | None
     _added: dict[CroppedMask, CroppedMask] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -113,25 +109,6 @@ class Forecast:
         if self.place is not None:
             return self.place
         return self.boxes_xyxy[0] if self.amodal is None else self.boxes_xyxy[2]
-
-    def whole_box(self, detected: np.ndarray) -> np.ndarray:
-        """The box (4,) that a detection's stands for: of a sudden part of it that of the object.
-
-        A detector that shows a part of what was seen a frame before, at once much less, missed the
-        rest: what covers an object does so little by little.
-        """
-        track, area = self.track, _area(detected)
-        # Less than the last detection too: a mask that went astray must not outvote detections.
-        if track.memory is None or track.missed or track.seen is None:
-            return detected
-        if area >= _PART_AREA * _area(self.boxes_xyxy[0]):
-            return detected
-        place = self.place
-        if place is None or area >= _PART_AREA * _area(place):
-            return detected
-        low, high = np.maximum(detected[:2], place[:2]), np.minimum(detected[2:], place[2:])
-        inside = _area(np.concatenate([low, high])) >= _PART_INSIDE * area
-        return place if inside else detected
 
     def prior(self, box: np.ndarray, dilation: float) -> CroppedMask | None:
         """M_spec from the moved amodal mask; None, so the box, where they lie apart.
@@ -210,14 +187,7 @@ def forecast(
         next_place=None if track.place is None else track.place.moved(step),
         passed_s=passed_s,
         image_hw=image_hw,
-        foreign=None if track.foreign is None else or_none(move_mask(track.foreign, camera)),
     )
-
-
-def _area(box: np.ndarray) -> float:
-    """Of a box (4,); 0 of one that is turned inside out. In plain numbers, as `move_box`."""
-    x0, y0, x1, y1 = box.tolist()
-    return float(max(x1 - x0, 0.0) * max(y1 - y0, 0.0))
 
 
 def _fade_s(track: Track) -> float:

@@ -131,8 +131,7 @@ def judge_coasting(
     if another or answer.visible.is_empty or not _shows(answer, expected, config):
         hidden = CroppedMask.empty(whole.image_hw)
         same = any(iou >= _SAME for _, iou in overlaps)
-        foreign = whole if answer.is_another else None
-        return Judgement(expected, hidden, False, False, False, repeats=same, foreign=foreign)
+        return Judgement(expected, hidden, False, False, False, repeats=same)
     if answer.likeness is None:
         return _seen_by_outline(answer, expected, config)
     drifted = answer.prior is not None and _has_drifted(answer, config)

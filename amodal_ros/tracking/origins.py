@@ -1,26 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where in the frame before the points were that lie on a mask now.
-
-Two things may look alike, but none can be in two places: what was beside an object a frame ago,
-while the object was seen, is another thing.
-"""
+"""Which part of a mask, or all of it, shows another thing than the object."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast
-from amodal_ros.tracking.scene import SceneMotion
-from amodal_ros.tracking.track import move_points, or_none
+from amodal_ros.tracking.track import or_none
 
-_FEWEST = 5  # points; fewer tell nothing
-_OWN = 0.3  # share of the points below which a mask shows another thing
-_ROOM = 0.1  # of the square root of its area, by which the object's old place is enlarged
 _SAME = 0.5  # share of a mask that lies in that of another thing
 _NEAR = 0.08  # of the square root of its area: so far an object may grow or deform in a frame
 _MUCH = 0.1  # share of a mask: a part that is new and smaller is the object's
@@ -35,7 +25,6 @@ def joined_thing(
     one: Forecast,
     visible: CroppedMask,
     likeness: Likeness,
-    motion: SceneMotion,
     others: Sequence[CroppedMask] = (),
 ) -> CroppedMask | None:
     """The part of a mask that shows another thing.
@@ -45,14 +34,12 @@ def joined_thing(
     surely seen some time ago: a hand may come over it in one frame, or creep in over many. It is
     unlike the object (be it where a hidden part was believed). Or it was added to the shape of an
     object that was seen whole, and is less like it than the rest. Or it lies beyond where it
-    may be now, and another object is expected there, or it is large and was beside the object in
-    the frame before (a thing like it). None: there is none.
+    may be now, and another object is expected there. None: there is none.
 
     Args:
         one: of the object.
         visible: the mask, of this frame.
         likeness: of the frame to the object.
-        motion: since the frame before.
         others: what should be visible of other objects.
     """
     if visible.is_empty:
@@ -70,11 +57,9 @@ def joined_thing(
     if one.whole is not None:
         foreign = foreign | _grown_on(one, visible - foreign, likeness)
     new = fresh if one.amodal is None else beyond(visible, one.visible | one.amodal)
-    new = new - foreign
-    if new.area >= _MUCH * visible.area:
-        expected = any(new.share_in(other) >= _SAME for other in others)
-        if expected or (_is_large(new, one) and is_another(one, new, motion)):
-            foreign = foreign | new
+    new = _much(new - foreign, _MUCH * visible.area)
+    if not new.is_empty and any(new.share_in(other) >= _SAME for other in others):
+        foreign = foreign | new
     return or_none(foreign)
 
 
@@ -138,30 +123,3 @@ def beyond(visible: CroppedMask, own: CroppedMask) -> CroppedMask:
 
 def _is_large(new: CroppedMask, one: Forecast) -> bool:
     return new.area >= _WHOLE * one.evidence
-
-
-def is_another(one: Forecast, visible: CroppedMask, motion: SceneMotion) -> bool:
-    """Whether a mask shows something that was not the object in the frame before.
-
-    Of an object that was seen then, by the points on the mask: they come from elsewhere. Of one
-    that was not, by what was told apart from it when it was lost.
-
-    Args:
-        one: of the object.
-        visible: the mask, of this frame.
-        motion: since the frame before.
-    """
-    if visible.is_empty:
-        return False
-    if one.track.missed:
-        return one.foreign is not None and visible.share_in(one.foreign) >= _SAME
-    if one.visible is None:
-        return False
-    on_it = visible.contains(motion.after_xy)
-    if np.count_nonzero(on_it) < _FEWEST:
-        return False
-    # Where the points would be if they had moved as the object was expected to.
-    moved = move_points(motion.before_xy[on_it], one.step)
-    own = one.visible if one.amodal is None else one.visible | one.amodal
-    place = own.dilated(_ROOM * math.sqrt(own.area))
-    return float(place.contains(moved).mean()) < _OWN

@@ -29,14 +29,12 @@ class Sight:
         known: (2,) width and height of the object.
         just_lost: it was seen in the frame before and not in this one.
         others: what is visible of other objects.
-        foreign: what was told apart from this one; None: nothing.
     """
 
     outcome: Outcome
     known: np.ndarray
     just_lost: bool
     others: Sequence[CroppedMask]
-    foreign: CroppedMask | None
 
     @cached_property
     def box(self) -> np.ndarray | None:
@@ -58,7 +56,7 @@ class Sight:
             return _reaching(box, visible, reach, likeness.surroundings.cell_px, self.known)
         if likeness is None:
             return None
-        place = found_place(self.outcome, self.known, self.others, self.foreign)
+        place = found_place(self.outcome, self.known, self.others)
         if place is not None and self.just_lost:  # it goes on as far
             place += np.tile(_middle(place) - _middle(self.outcome.expected_box), 2)
         return place

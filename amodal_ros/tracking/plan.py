@@ -52,17 +52,14 @@ def make_plan(
         config: of the tracker.
     """
     detections, count = supported.detections, len(supported.detections)
-    boxes = [
-        box if one is None else _clipped(one.whole_box(box), frame.image_hw)
-        for one, box in zip(supported.forecasts, detections.boxes_xyxy, strict=True)
-    ]
-    boxes += [_clipped(_wider(one), frame.image_hw) for one in coasting]
+    boxes = [*detections.boxes_xyxy, *(_wider(one) for one in coasting)]
+    clipped = [_clipped(box, frame.image_hw) for box in boxes]
     followed = [*supported.forecasts, *coasting]
     tracks = [one.track for one in coasting]
     unseen_s = [_unseen_s(track, frame.stamp_s) for track in tracks]
     decay = 0.5 ** (np.array(unseen_s) / config.score_half_life)
     return TrackPlan(
-        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        boxes_xyxy=np.array(clipped, np.float32).reshape(-1, 4),
         # After drift M_spec is the box.
         guided=np.array([one is not None and not one.track.restart for one in followed], bool),
         prior_dilation=config.prior_dilation,

@@ -98,10 +98,6 @@ def remembered(
     if judgement.trusted:
         track.extent = known
     track.seen = or_none(judgement.visible)
-    track.foreign = None
-    if not judgement.confirmed:
-        before = None if one is None else one.foreign
-        track.foreign = before if judgement.foreign is None else judgement.foreign
     covered = judgement.covered or 0 < judgement.visible.area < _SLIVER * track.evidence
     if one is not None and plan.scene is not None:
         track.velocity = _corrected(one, judgement.visible)
@@ -112,7 +108,7 @@ def remembered(
     track.covered = covered
     track.place = None
     if outcome.surroundings is not None:
-        sight = Sight(outcome, known, track.missed == 1, others, track.foreign)
+        sight = Sight(outcome, known, track.missed == 1, others)
         track.place = NextPlace(sight)
     track.restart = judgement.drifted
     return track

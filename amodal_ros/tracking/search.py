@@ -59,8 +59,7 @@ def second_look(plan: TrackPlan, outcomes: Sequence[Outcome]) -> SecondLook | No
             continue
         sides = forecast.boxes_xyxy[2, 2:] - forecast.boxes_xyxy[2, :2]
         known = np.maximum(forecast.track.extent, sides)
-        foreign = outcome.judgement.foreign or forecast.foreign
-        place = found_place(outcome, known, seen, foreign)
+        place = found_place(outcome, known, seen)
         if place is None or forecast.track.missed >= _PATIENCE:
             continue
         height, width = plan.image_hw
@@ -77,7 +76,6 @@ def found_place(
     outcome: Outcome,
     known: np.ndarray,
     others: Sequence[CroppedMask],
-    foreign: CroppedMask | None = None,
 ) -> np.ndarray | None:
     """Box (4,) float64 of the likeliest place of an object; None: there is none.
 
@@ -85,7 +83,6 @@ def found_place(
         outcome: of the look at where it should be; its likeness is known.
         known: (2,) width and height of the object.
         others: what is visible of other objects.
-        foreign: a thing like it that was told apart; None: there is none.
     """
     answer = outcome.answer
     if answer is None or answer.likeness is None:
@@ -93,10 +90,9 @@ def found_place(
     left = None if answer.staying is None else answer.staying.box_without(others)
     if left is not None:
         return expand_boxes([left], GROWTH)[0].astype(np.float64)
-    taken = others if foreign is None else [*others, foreign]
     for box in places_of(answer.likeness, others):
         area = float((box[2:] - box[:2]).prod() / max(known.prod(), 1.0))
-        if _LEAST_AREA <= area <= _MOST_AREA and not any(_fills(one, box) for one in taken):
+        if _LEAST_AREA <= area <= _MOST_AREA and not any(_fills(one, box) for one in others):
             return expand_boxes([box], GROWTH)[0].astype(np.float64)
     return None
 

@@ -179,8 +179,6 @@ class Track:
         covered: points on its mask may be the occluder's: more of it was covered in the last
             frame than before, or little of it is seen.
         measured: in how many frames its velocity was measured.
-        foreign: a thing like it that was told apart from it, as of the last frame, while it is not
-            seen; None: there is none.
         restart: its mask drifted: the next M_spec is the box.
         pinned: given by a user.
         given: pinned, and not answered yet: the user's box stands for a detection.
@@ -209,7 +207,6 @@ class Track:
     clear_velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     covered: bool = False
     measured: int = 0
-    foreign: CroppedMask | None = None
     restart: bool = False
     pinned: bool = False
     given: bool = False

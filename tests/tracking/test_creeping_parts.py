@@ -48,7 +48,7 @@ def expected(seen: CroppedMask | None, sure: CroppedMask | None = None) -> Forec
 
 def joined(one: Forecast) -> CroppedMask | None:
     whole = mask(BOX) | mask(HAND_BOX)
-    return joined_thing(one, whole, likeness(), SceneMotion.unknown())
+    return joined_thing(one, whole, likeness())
 
 
 def test_what_is_unlike_the_object_is_told_to_the_pixel_without_the_rim() -> None:
@@ -75,14 +75,14 @@ def test_what_was_added_to_a_whole_object_is_cut_off_though_it_is_half_alike() -
     assert alike is not None
     assert alike.share(mask(sleeve)) > 0.9
     seen = expected(whole, sure=mask(BOX))
-    found = joined_thing(seen, whole, alike, SceneMotion.unknown())
+    found = joined_thing(seen, whole, alike)
     assert found is not None
     assert found.share_in(mask(sleeve)) > 0.95
     assert mask(sleeve).share_in(found) > 0.7
-    assert joined_thing(expected(whole), whole, alike, SceneMotion.unknown()) is None
+    assert joined_thing(expected(whole), whole, alike) is None
     as_like = Likeness.of(surroundings({BOX: OBJECT, sleeve: OBJECT}), looks.known())
     assert as_like is not None
-    assert joined_thing(seen, whole, as_like, SceneMotion.unknown()) is None  # it is its own
+    assert joined_thing(seen, whole, as_like) is None  # it is its own
 
 
 def test_the_more_was_added_the_more_it_must_be_like_the_object() -> None:
@@ -97,7 +97,7 @@ def test_the_more_was_added_the_more_it_must_be_like_the_object() -> None:
         assert likely is not None
         whole = mask(BOX) | mask(part)
         seen = expected(whole, sure=mask(BOX))
-        found = joined_thing(seen, whole, likely, SceneMotion.unknown())
+        found = joined_thing(seen, whole, likely)
         assert not seen.added(whole).is_empty
         assert (found is None) == stays
 
@@ -106,7 +106,7 @@ def test_a_lost_object_is_found_without_the_hand_that_holds_it() -> None:
     found = joined(expected(None))
     assert found is not None
     assert found.iou(mask(HAND_BOX)) > 0.85
-    lost = joined_thing(expected(None), mask(HAND_BOX), likeness(), SceneMotion.unknown())
+    lost = joined_thing(expected(None), mask(HAND_BOX), likeness())
     assert lost is None  # nothing of it is the object
 
 
@@ -202,7 +202,7 @@ def test_a_place_does_not_reach_over_another_object_like_it() -> None:
     known = replace(answer(mask(here), mask(here), None), likeness=found)
     seen = Outcome(judge_coasting(known, [], TrackerConfig()), known, around, np.zeros(4))
     for others, right in (([], 75), ([mask(twin)], 61)):
-        box = Sight(seen, np.array([40.0, 20.0]), False, others, None).box
+        box = Sight(seen, np.array([40.0, 20.0]), False, others).box
         assert box is not None
         assert box[2] == pytest.approx(right, abs=3)
 
@@ -229,7 +229,7 @@ def test_the_next_prompt_does_not_grow_by_what_was_added_to_a_whole_object() -> 
         told = replace(known, added=added)
         judgement = judge_coasting(told, [], TrackerConfig())
         outcome = Outcome(judgement, told, around, np.array(BOX, float))
-        box = Sight(outcome, np.array([20.0, 20.0]), False, [], None).box
+        box = Sight(outcome, np.array([20.0, 20.0]), False, []).box
         assert box is not None
         assert box[1] == pytest.approx(top, abs=3)
 

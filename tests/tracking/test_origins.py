@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things that look like an object and stood beside it are not the object."""
+"""What is joined to an object, or is another one like it, is not the object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.appearance import Likeness
 from amodal_ros.tracking.forecast import Forecast, forecast
 from amodal_ros.tracking.look_memory import Memory
-from amodal_ros.tracking.origins import is_another, is_rather, joined_thing
+from amodal_ros.tracking.origins import is_rather, joined_thing
 from amodal_ros.tracking.scene import SceneMotion
 from amodal_ros.tracking.track import IDENTITY, Track
 from amodal_ros.types import AmodalPrediction, Detections
@@ -27,51 +27,8 @@ def mask(box: Box) -> CroppedMask:
     return CroppedMask.of(filled(box, HW))
 
 
-def points(box: Box, shift: tuple[float, float] = (0.0, 0.0), count: int = 3) -> SceneMotion:
-    """A grid of points on a box, and where they went."""
-    x, y = np.meshgrid(*(np.linspace(box[k] + 2, box[k + 2] - 2, count) for k in (0, 1)))
-    before = np.stack([x.ravel(), y.ravel()], axis=1)
-    return SceneMotion(False, before, before + shift, len(before))
-
-
-def expected(missed: int = 0, foreign: Box | None = None) -> Forecast:
-    shape = mask(AT)
-    track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(AT, float), shape=shape, seen=shape)
-    track.missed, track.foreign = missed, None if foreign is None else mask(foreign)
-    return forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, HW)
-
-
-def test_what_stood_beside_the_object_is_another_thing() -> None:
-    assert is_another(expected(), mask(TWIN), points(TWIN))
-    assert not is_another(expected(), mask(TWIN), points(AT, (26.0, 0.0)))  # it went there
-    assert not is_another(expected(), mask(TWIN), points(TWIN, count=2))  # too few points
-    assert not is_another(expected(), CroppedMask.empty(HW), points(TWIN))
-
-
-def test_what_was_told_apart_stays_another_thing_while_the_object_is_lost() -> None:
-    assert is_another(expected(missed=3, foreign=TWIN), mask(TWIN), SceneMotion.unknown())
-    assert not is_another(expected(missed=3, foreign=TWIN), mask(AT), SceneMotion.unknown())
-    assert not is_another(expected(missed=3), mask(TWIN), points(TWIN))
-
-
-def test_a_lost_object_does_not_become_the_thing_like_it_beside_it() -> None:
-    scene = Scene(again=True)
-    scene.textured = True
-    scene.tracker.add_object(AT)
-    scene.show([(TWIN, OBJECT), (AT, OBJECT)])
-    scene.show([(TWIN, OBJECT), (AT, OBJECT)])
-    for _ in range(5):
-        (found,) = scene.show([(TWIN, OBJECT)])
-        assert found.coasting
-        assert not (found.amodal_mask & filled(TWIN, HW)).any()
-    (found,) = scene.show([(TWIN, OBJECT), (AT, OBJECT)])
-    assert not found.coasting
-    assert (found.visible_mask & filled(AT, HW)).sum() > 400
-
-
 def joined(
     vector: np.ndarray,
-    motion: SceneMotion,
     others: Sequence[CroppedMask] = (),
     *,
     believed: bool = False,
@@ -80,7 +37,6 @@ def joined(
 
     Args:
         vector: the thing's embedding.
-        motion: since the frame before.
         others: what is expected of other objects.
         believed: the object was believed to go on there, hidden.
     """
@@ -93,34 +49,31 @@ def joined(
     track = Track(0, "", "", 1.0, 0.0, 0.0, np.array(looks.BOX, float), seen=seen)
     track.shape, track.evidence = both if believed else seen, float(seen.area)
     one = forecast(track, SceneMotion.unknown(), IDENTITY, 0.1, looks.HW)
-    return joined_thing(one, both, likeness, motion, others)
+    return joined_thing(one, both, likeness, others)
 
 
 def test_what_is_joined_to_an_object_and_unlike_it_is_cut_off() -> None:
-    found = joined(looks.HAND, SceneMotion.unknown())
+    found = joined(looks.HAND)
     assert found is not None
     assert found.share_in(looks.mask((40, 20, 60, 30))) == 1
     assert found.area >= 150
-    assert joined(OBJECT, SceneMotion.unknown()) is None  # a part of it that shows up
+    assert joined(OBJECT) is None  # a part of it that shows up
 
 
-def test_a_thing_like_the_object_that_stood_beside_it_is_cut_off() -> None:
-    beside = (40, 20, 60, 28)
-    assert joined(OBJECT, points(beside)) is not None
-    assert joined(OBJECT, SceneMotion.unknown(), [looks.mask((38, 10, 62, 30))]) is not None
-    assert joined(OBJECT, points((40, 32, 60, 40), (0.0, -12.0))) is None  # it was the object's
+def test_a_new_part_where_another_object_is_expected_is_cut_off() -> None:
+    assert joined(OBJECT, [looks.mask((38, 10, 62, 30))]) is not None
 
 
 def test_what_comes_out_where_a_hidden_part_was_believed_must_look_like_the_object() -> None:
-    assert joined(looks.HAND, SceneMotion.unknown(), believed=True) is not None
-    assert joined(OBJECT, SceneMotion.unknown(), believed=True) is None
+    assert joined(looks.HAND, believed=True) is not None
+    assert joined(OBJECT, believed=True) is None
 
 
 def test_a_large_new_part_must_have_the_objects_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Likeness, "colours", lambda self, look: 0.1)
-    assert joined(OBJECT, SceneMotion.unknown(), believed=True) is not None
+    assert joined(OBJECT, believed=True) is not None
     monkeypatch.setattr(Likeness, "colours", lambda self, look: 0.9)
-    assert joined(OBJECT, SceneMotion.unknown(), believed=True) is None
+    assert joined(OBJECT, believed=True) is None
 
 
 def test_of_two_lost_things_alike_the_nearer_one_is_found() -> None:

@@ -241,16 +241,6 @@ def test_an_answer_is_compared_with_the_look_once(
     assert compared == [0]
 
 
-def test_box_that_suddenly_shows_a_part_does_not_cut_the_mask() -> None:
-    scene = Scene()
-    part = (AT[0], AT[1], AT[2], AT[1] + 14)
-    for _ in range(3):
-        scene.show([(AT, OBJECT)], [AT])
-    (found,) = scene.show([(AT, OBJECT)], [part])
-    assert np.array_equal(found.visible_mask, filled(AT, HW))
-    assert not found.coasting
-
-
 def test_second_track_of_an_object_ends_when_it_shows_the_same() -> None:
     scene = Scene()
     for _ in range(3):
