@@ -132,11 +132,6 @@ class ResizeGeometry:
         scaled = np.asarray(points, dtype=np.float64) - self.source_xyxy[:2]
         return (scaled * self.scale_xy).astype(np.float32)
 
-    def points_to_original(self, points: ArrayLike) -> np.ndarray:
-        """Maps points (..., 2) as x, y from input to original pixels; float32."""
-        scaled = np.asarray(points, dtype=np.float64) / self.scale_xy
-        return (scaled + self.source_xyxy[:2]).astype(np.float32)
-
     def boxes_to_input(self, boxes_xyxy: ArrayLike) -> np.ndarray:
         """Maps boxes (N, 4) from original to input pixels; float32."""
         corners = np.asarray(boxes_xyxy).reshape(-1, 2, 2)

@@ -24,10 +24,9 @@ from amodal_ros.modeling.sam2_base import STAGES
 OBJECTS = 8  # of which the tables say what sharing the prefix saves
 
 
-def count_parameters(module: nn.Module, *, trainable_only: bool = False) -> int:
+def count_parameters(module: nn.Module) -> int:
     """Count the scalars in a module's parameters (buffers excluded)."""
-    parameters = module.parameters()
-    return sum(p.numel() for p in parameters if p.requires_grad or not trainable_only)
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def count_flops(function: Callable[..., Any], *inputs: Any) -> int:

@@ -30,7 +30,6 @@ class AmodalTinyViT(nn.Module):
         base: TinyViT,
         adapters: dict[str, nn.Module],
         *,
-        gradient_checkpointing: bool = False,
         keeps_high_res: bool = False,
     ) -> None:
         """Insert the adapters.
@@ -38,7 +37,6 @@ class AmodalTinyViT(nn.Module):
         Args:
             base: Official encoder; its classifier is dropped.
             adapters: Keyed by the step they sit before (see :func:`step_names`), in any order.
-            gradient_checkpointing: Recompute each step of the suffix in the backward pass.
             keeps_high_res: :meth:`prefix` gives the features of the first stage too.
 
         Raises:
@@ -48,7 +46,7 @@ class AmodalTinyViT(nn.Module):
         super().__init__()
         base.head, base.norm_head = nn.Identity(), nn.Identity()
         self.base = base
-        self.gradient_checkpointing = gradient_checkpointing
+        self.gradient_checkpointing = False  # recompute the suffix in the backward pass
         self._steps = step_names(base)
         places = sorted(adapters, key=lambda name: step_index(self._steps, name))
         if not places:

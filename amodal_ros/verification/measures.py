@@ -43,9 +43,6 @@ class Limits:
     max_truth_lost: float = 0.005
 
 
-EXACT = Limits(0.995, 0.995, 0.995)  # of an engine that computes in fp32 too
-
-
 @dataclass(frozen=True, eq=False)
 class MaskErrors:
     """One frame's masks beside their counterparts: N objects, amodal masks and visible ones.

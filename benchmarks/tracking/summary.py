@@ -56,12 +56,10 @@ def summarise_settings(clips: Sequence[Mapping[str, Any]], seed: int = 0) -> dic
     }
 
 
-def bootstrap_interval(
-    differences: NDArray[np.float64], seed: int, resamples: int = RESAMPLES
-) -> tuple[float, float]:
+def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
     """95 % percentile interval of the mean of (K,) differences, drawn with replacement."""
     rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(differences), (resamples, len(differences)))
+    draws = rng.integers(0, len(differences), (RESAMPLES, len(differences)))
     low, high = np.percentile(differences[draws].mean(axis=1), [2.5, 97.5])
     return float(low), float(high)
 

@@ -39,12 +39,10 @@ class TypedGraph:
     Attributes:
         model: the ONNX model; inputs and outputs are those of the model folder.
         types: of each float tensor that is computed: `fp16`, `bf16` or `fp32`.
-        low_nodes: how many nodes compute in 16 bits.
     """
 
     model: onnx.ModelProto
     types: Mapping[str, str]
-    low_nodes: int
 
 
 def typed_graph(graph: ReadGraph, plan: PrecisionPlan) -> TypedGraph:
@@ -58,7 +56,7 @@ def typed_graph(graph: ReadGraph, plan: PrecisionPlan) -> TypedGraph:
     for output in graph.model.graph.output:
         if output.name in plan.low_tensors:
             types.update({computed_name(output.name): plan.precision, output.name: "fp32"})
-    return TypedGraph(writer.finish(), types, len(plan.low))
+    return TypedGraph(writer.finish(), types)
 
 
 def rounding_graph(graph: ReadGraph, plan: PrecisionPlan) -> onnx.ModelProto:

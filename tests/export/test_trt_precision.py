@@ -141,7 +141,7 @@ def test_types_are_spelt_out(folder: Path, name: str) -> None:
     assert {tensor: found[tensor] for tensor in typed.types} == {
         tensor: kinds[kind] for tensor, kind in typed.types.items()
     }
-    assert typed.low_nodes == len(plan.low) > 0
+    assert len(plan.low) > 0
     given = {t.name: t.data_type for t in typed.model.graph.initializer}
     assert TensorProto.FLOAT16 in given.values()
 

@@ -70,15 +70,12 @@ def test_roi_is_a_square_about_the_box() -> None:
 
 
 @given(geometries(), st.integers(0, 2**32 - 1))
-def test_points_and_boxes_come_back(geometry: ResizeGeometry, seed: int) -> None:
+def test_boxes_land_where_the_matrix_puts_them(geometry: ResizeGeometry, seed: int) -> None:
     height, width = geometry.original_hw
     boxes = np.random.default_rng(seed).random((5, 4)) * [width, height, width, height]
-    assert geometry.points_to_original(geometry.points_to_input(boxes.reshape(5, 2, 2))).reshape(
-        5, 4
-    ) == pytest.approx(boxes, abs=1e-2)
-    there = geometry.boxes_to_input(boxes)
     matrix = geometry.matrix
-    assert there[:, :2] == pytest.approx(boxes[:, :2] @ matrix[:, :2].T + matrix[:, 2], abs=1e-2)
+    expected = boxes.reshape(-1, 2) @ matrix[:, :2].T + matrix[:, 2]
+    assert geometry.boxes_to_input(boxes).reshape(-1, 2) == pytest.approx(expected, abs=1e-2)
 
 
 @given(geometries(), st.integers(0, 2**32 - 1))

@@ -15,6 +15,7 @@ Slot = str
 """What a material is for: "main" and "second" (of any kind), "label" (all round or on each side),
 "dark", "paper", "metal", "wood" or "clear"."""
 Parts = list[tuple[Mesh, Slot]]
+_CREASE_DEG = 40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class Prop:
         return np.concatenate([mesh.vertices for mesh, _, _ in self.parts])
 
 
-def corner_normals(mesh: Mesh, crease_deg: float = 40.0) -> Array:
+def corner_normals(mesh: Mesh) -> Array:
     """(F, 3, 3) unit normals: smooth over a surface, sharp where faces meet at more than a crease.
 
     Corners at the same place (whatever their texture coordinates) take part with the weight of
@@ -101,7 +102,7 @@ def corner_normals(mesh: Mesh, crease_deg: float = 40.0) -> Array:
     rank = np.arange(len(order)) - first
     face = order // 3
     total = np.zeros((len(order), 3))
-    limit = np.cos(np.radians(crease_deg))
+    limit = np.cos(np.radians(_CREASE_DEG))
     for step in range(min(int(count.max()), 16)):
         other = face[first + (rank + step) % count]
         near = ((unit[other] * unit[face]).sum(axis=1) > limit) & (step < count)

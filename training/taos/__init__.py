@@ -7,24 +7,14 @@ known. Library use: `TaosDataset` (on the fly), `run_taos` (shards); command:
 """
 
 from training.taos.config import TaosConfig
-from training.taos.judge import (
-    CompositeJudge,
-    GeometricJudge,
-    JudgePanel,
-    Verdict,
-    VlmJudge,
-    VlmJudgeConfig,
-)
+from training.taos.judge import VlmJudgeConfig
 from training.taos.runner import TaosRun, run_taos
 from training.taos.sampler import TaosDataset, TaosSampler, TaosShards
 from training.taos.types import TaosClip, TaosSample
 from training.untrusted import CorruptRecordError
 
 __all__ = [
-    "CompositeJudge",
     "CorruptRecordError",
-    "GeometricJudge",
-    "JudgePanel",
     "TaosClip",
     "TaosConfig",
     "TaosDataset",
@@ -32,8 +22,6 @@ __all__ = [
     "TaosSample",
     "TaosSampler",
     "TaosShards",
-    "Verdict",
-    "VlmJudge",
     "VlmJudgeConfig",
     "run_taos",
 ]

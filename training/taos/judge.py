@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,62 +42,35 @@ class Verdict:
     conclusive: bool = True
 
 
-class CompositeJudge(Protocol):
-    """Anything that can judge a composite; it must not raise for a composite it dislikes."""
-
-    def judge(self, sample: TaosSample) -> Verdict:
-        """Looks at one composite."""
-
-
-class GeometricJudge:
-    """Judges by masks alone: how much is hidden, what is left, and in how many pieces."""
-
-    def __init__(self, config: TaosConfig) -> None:
-        """Takes its limits from the configuration."""
-        self._config = config
-
-    def judge(self, sample: TaosSample) -> Verdict:
-        """See `CompositeJudge.judge`."""
-        reason = self._reason(sample)
+def judged(sample: TaosSample, config: TaosConfig, vlm: VlmJudge | None) -> Verdict:
+    """Judges by the masks; what they let pass is shown to a VLM where there is one."""
+    reason = _refusal_by_masks(sample, config)
+    if reason or vlm is None:
         return Verdict(accepted=not reason, reason=reason)
-
-    def _reason(self, sample: TaosSample) -> str:
-        config = self._config
-        area = int(np.count_nonzero(sample.amodal))
-        share = area / sample.amodal.size
-        if not smallest_target(sample.amodal, config) <= share <= config.target_area[1]:
-            return "judge_target_size"
-        rate = sample.occlusion_rate
-        mode = sample.provenance.get("mode")
-        if mode != "occluded" and rate > 0.0:
-            return "judge_unwanted_overlap"
-        if mode == "occluded" and rate > config.overlap[1]:
-            return "judge_overlap_high"
-        moving = "frame" in sample.provenance  # a clip is judged by its peak elsewhere
-        if mode == "occluded" and rate < config.overlap[0] and not moving:
-            return "judge_overlap_low"
-        if int(np.count_nonzero(sample.visible)) < _MIN_VISIBLE_PX:
-            return "judge_visible_small"
-        pieces = int(np.count_nonzero(piece_areas(sample.visible) >= 0.03 * area))
-        if pieces > config.max_fragments:
-            return "judge_fragments"
-        return ""
+    return vlm.judge(sample)
 
 
-class JudgePanel:
-    """Asks several judges in turn; the first refusal decides."""
-
-    def __init__(self, *judges: CompositeJudge) -> None:
-        """Cheapest judge first."""
-        self._judges = judges
-
-    def judge(self, sample: TaosSample) -> Verdict:
-        """See `CompositeJudge.judge`."""
-        for judge in self._judges:
-            verdict = judge.judge(sample)
-            if not verdict.accepted:
-                return verdict
-        return Verdict(accepted=True)
+def _refusal_by_masks(sample: TaosSample, config: TaosConfig) -> str:
+    """By how much is hidden, what is left, and in how many pieces; "": none."""
+    area = int(np.count_nonzero(sample.amodal))
+    share = area / sample.amodal.size
+    if not smallest_target(sample.amodal, config) <= share <= config.target_area[1]:
+        return "judge_target_size"
+    rate = sample.occlusion_rate
+    mode = sample.provenance.get("mode")
+    if mode != "occluded" and rate > 0.0:
+        return "judge_unwanted_overlap"
+    if mode == "occluded" and rate > config.overlap[1]:
+        return "judge_overlap_high"
+    moving = "frame" in sample.provenance  # a clip is judged by its peak elsewhere
+    if mode == "occluded" and rate < config.overlap[0] and not moving:
+        return "judge_overlap_low"
+    if int(np.count_nonzero(sample.visible)) < _MIN_VISIBLE_PX:
+        return "judge_visible_small"
+    pieces = int(np.count_nonzero(piece_areas(sample.visible) >= 0.03 * area))
+    if pieces > config.max_fragments:
+        return "judge_fragments"
+    return ""
 
 
 LOGGER = logging.getLogger(__name__)
@@ -177,7 +150,7 @@ class VlmJudge:
         self._resume_at = 0.0
 
     def judge(self, sample: TaosSample) -> Verdict:
-        """See `CompositeJudge.judge`."""
+        """Looks at one composite; it does not raise for one it dislikes."""
         if time.monotonic() < self._resume_at:
             return Verdict(accepted=False, reason="vlm_paused", conclusive=False)
         body = json.dumps(self._request(sample)).encode("utf-8")

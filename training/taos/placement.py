@@ -12,6 +12,7 @@ from training.taos.blend import overlap_window
 
 _COARSE_SIDE = 48
 _TRIES = 8
+_GAP_PX = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +154,13 @@ def _slide_to_contact(
 
 
 def place_apart(
-    rng: np.random.Generator, target: np.ndarray, patch: np.ndarray, gap_px: int = 8
+    rng: np.random.Generator, target: np.ndarray, patch: np.ndarray
 ) -> tuple[int, int] | None:
-    """A random position inside the image, at least `gap_px` away from the target."""
+    """A random position inside the image, at least `_GAP_PX` away from the target."""
     room = (target.shape[1] - patch.shape[1], target.shape[0] - patch.shape[0])
     if min(room) <= 0:
         return None
-    kernel = np.ones((2 * gap_px + 1, 2 * gap_px + 1), np.uint8)
+    kernel = np.ones((2 * _GAP_PX + 1, 2 * _GAP_PX + 1), np.uint8)
     grown = cv2.dilate(target.astype(np.uint8), kernel).astype(bool)
     for _ in range(_TRIES):
         x, y = int(rng.integers(room[0])), int(rng.integers(room[1]))

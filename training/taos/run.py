@@ -15,13 +15,7 @@ import cv2
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import file_sha256, whole_file, write_text
 from training.taos.config import TaosConfig
-from training.taos.judge import (
-    CompositeJudge,
-    GeometricJudge,
-    JudgePanel,
-    VlmJudge,
-    VlmJudgeConfig,
-)
+from training.taos.judge import VlmJudgeConfig
 from training.taos.sampler import TaosSampler
 from training.taos.shards import ShardWriter, samples_of
 from training.taos.types import DrawReport
@@ -185,15 +179,12 @@ class TaosRun:
 
     def sampler(self) -> TaosSampler:
         """Opens the sources."""
-        judge: CompositeJudge = GeometricJudge(self.config)
-        if self.judge is not None:
-            judge = JudgePanel(judge, VlmJudge(self.judge))
         return TaosSampler(
             self.config,
             self.sources,
             cache=self.cache,
             weights=self.weights,
-            judge=judge,
+            judge=self.judge,
             skip_bad=self.skip_bad,
         )
 

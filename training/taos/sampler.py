@@ -19,7 +19,7 @@ from amodal_ros.errors import InvalidInputError
 from training.taos.clips import compose_clip
 from training.taos.compose import Plan, compose_still, draw_plan
 from training.taos.config import TaosConfig
-from training.taos.judge import CompositeJudge, GeometricJudge, Verdict
+from training.taos.judge import Verdict, VlmJudge, VlmJudgeConfig, judged
 from training.taos.materials import Materials
 from training.taos.shards import shard_files, stored_samples
 from training.taos.sources import PhotoSource, open_source
@@ -37,7 +37,7 @@ class TaosSampler:
         *,
         cache: Path,
         weights: Sequence[float] | None = None,
-        judge: CompositeJudge | None = None,
+        judge: VlmJudgeConfig | None = None,
         skip_bad: bool = False,
     ) -> None:
         """Opens the sources; `left_out` counts annotations that mark no object, by source.
@@ -47,7 +47,7 @@ class TaosSampler:
             sources: ``KIND:PATH`` strings.
             cache: folder for rendered views and self-made masks.
             weights: how often each source is drawn from; equal by default.
-            judge: decides about composites; geometric by default.
+            judge: settings of the VLM judge, or None for geometry alone.
             skip_bad: count and list corrupt records instead of raising.
 
         Raises:
@@ -62,7 +62,7 @@ class TaosSampler:
                 f"weights: expected {len(sources)} numbers, not negative, got {weights}"
             )
         self._config = config
-        self._judge = judge or GeometricJudge(config)
+        self._vlm = None if judge is None else VlmJudge(judge)
         self._skip_bad = skip_bad
         opened = [open_source(spec, config, cache) for spec in sources]
         self._materials = Materials(opened, weights, config)
@@ -121,11 +121,9 @@ class TaosSampler:
 
     def _verdict(self, result: TaosSample | TaosClip) -> Verdict:
         """A clip stands or falls with each of its frames; the most hidden one is asked first."""
-        if isinstance(result, TaosSample):
-            return self._judge.judge(result)
-        frames = sorted(result.frames, key=lambda frame: -frame.occlusion_rate)
-        for frame in frames:
-            verdict = self._judge.judge(frame)
+        frames = [result] if isinstance(result, TaosSample) else result.frames
+        for frame in sorted(frames, key=lambda frame: -frame.occlusion_rate):
+            verdict = judged(frame, self._config, self._vlm)
             if not verdict.accepted:
                 return verdict
         return Verdict(accepted=True)
@@ -159,7 +157,6 @@ class TaosDataset:
         *,
         cache: Path,
         weights: Sequence[float] | None = None,
-        judge: CompositeJudge | None = None,
         skip_bad: bool = False,
     ) -> None:
         """Takes the arguments of `TaosSampler`, and how many samples an epoch has."""
@@ -172,7 +169,6 @@ class TaosDataset:
             tuple(sources),
             cache=cache,
             weights=weights,
-            judge=judge,
             skip_bad=skip_bad,
         )
         self._sampler: TaosSampler | None = None

@@ -85,8 +85,7 @@ class GraphPlan:
 class GraphCache:
     """Which CUDA graphs there are: each for one set of shapes and addresses; the oldest go."""
 
-    def __init__(self, limit: int = MAX_CUDA_GRAPHS) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._graphs: dict[Hashable, int] = {}
         self._seen: dict[Hashable, None] = {}
 
@@ -105,14 +104,14 @@ class GraphCache:
         seen = key in self._seen
         self._seen.pop(key, None)
         self._seen[key] = None
-        while len(self._seen) > 4 * self._limit:
+        while len(self._seen) > 4 * MAX_CUDA_GRAPHS:
             del self._seen[next(iter(self._seen))]
         return seen
 
     def add(self, key: Hashable, graph: int) -> list[int]:
         """Keeps a graph; returns those that are to be destroyed for it."""
         self._graphs[key] = graph
-        surplus = list(self._graphs)[: max(len(self._graphs) - self._limit, 0)]
+        surplus = list(self._graphs)[: max(len(self._graphs) - MAX_CUDA_GRAPHS, 0)]
         return [self._graphs.pop(old) for old in surplus]
 
     def clear(self) -> list[int]:

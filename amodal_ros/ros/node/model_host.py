@@ -239,18 +239,11 @@ class EngineHealth:
     Args:
         faults: each lost frame is counted there; giving up is an alarm.
         on_broken: called in the worker's thread when the engine is given up.
-        clock: monotonic time in seconds.
     """
 
-    def __init__(
-        self,
-        faults: FaultLog,
-        on_broken: Callable[[], object],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, faults: FaultLog, on_broken: Callable[[], object]) -> None:
         self._faults = faults
         self._on_broken = on_broken
-        self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
         self._since_s = 0.0
@@ -266,7 +259,7 @@ class EngineHealth:
         cause = f"{type(error).__name__}: {error}"
         self._faults.report(Fault.ENGINE, f"frame lost: {cause}")
         with self._lock:
-            now_s = self._clock()
+            now_s = time.monotonic()
             if self._failures == 0:
                 self._since_s = now_s
             self._failures += 1

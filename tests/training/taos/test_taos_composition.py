@@ -13,7 +13,7 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
-from training.taos.judge import GeometricJudge
+from training.taos.judge import judged
 from training.taos.sampler import TaosSampler
 from training.taos.target_filter import is_thin, piece_areas
 from training.taos.types import TaosSample
@@ -230,7 +230,7 @@ def geometric(amodal: np.ndarray, occluder: np.ndarray, mode: str = "occluded") 
     sample = TaosSample(
         picture, picture, amodal, amodal & ~occluder, amodal & occluder, occluder, {"mode": mode}
     )
-    return GeometricJudge(TaosConfig()).judge(sample).reason
+    return judged(sample, TaosConfig(), None).reason
 
 
 def test_the_geometric_judge() -> None:

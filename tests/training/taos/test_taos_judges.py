@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from training.taos.config import TaosConfig
-from training.taos.judge import JudgePanel, Verdict, VlmJudge, VlmJudgeConfig
+from training.taos.judge import Verdict, VlmJudge, VlmJudgeConfig, judged
 from training.taos.runner import TaosRun, run_taos
 from training.taos.types import TaosSample
 
@@ -203,11 +204,8 @@ def test_asking_pauses_when_nobody_answers(server: Server, sample: TaosSample) -
 
 
 def test_the_cheap_judge_is_asked_first(server: Server, sample: TaosSample) -> None:
-    class Never:
-        def judge(self, sample: TaosSample) -> Verdict:
-            return Verdict(accepted=False, reason="never")
-
-    assert JudgePanel(Never(), judge(server)).judge(sample).reason == "never"
+    unhidden = replace(sample, provenance={"mode": "occluded"})
+    assert judged(unhidden, TaosConfig(), judge(server)).reason == "judge_overlap_low"
     assert server.requests == []
 
 
