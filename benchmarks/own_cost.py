@@ -26,6 +26,7 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest, default_model_dir, load_manifest
 from amodal_ros.occlusion.memory import OcclusionMemory
 from amodal_ros.reporting import mark, markdown_table, put_block, summarise
+from amodal_ros.tracking.asking import ask
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackPlan
 from amodal_ros.types import AmodalPrediction, Detections
 from benchmarks.common import RESULTS, write_result
@@ -137,7 +138,7 @@ def run(objects: int, frames: int, hw: tuple[int, int]) -> list[dict[str, float]
     scale = np.tile(np.array(hw[::-1]) / mosaic.hw[::-1], 2)
 
     def answer(rgb: np.ndarray, plan: TrackPlan) -> AmodalPrediction:
-        return predictor.predict(predictor.encode(rgb), plan.boxes_xyxy, plan.prior_masks)
+        return ask(predictor, predictor.encode(rgb), plan)
 
     def message(objects: Sequence[TrackedObject], number: int) -> bytes:
         header = Header(stamp=ns_to_stamp(round(number / FPS * 1e9)))

@@ -145,6 +145,7 @@ class AmodalPredictor:
         *,
         points: Sequence[PointPrompt | None] | None = None,
         small: ArrayLike | None = None,
+        tight: ArrayLike | None = None,
     ) -> AmodalPrediction:
         """Segments N objects; N = 0 is valid and runs no engine.
 
@@ -156,12 +157,15 @@ class AmodalPredictor:
             points: point prompt of each object; None: the object has none.
             small: N: the region of this object is brought to the model's smaller size, which takes
                 less time and is less accurate; None: of no object. See `looks_small`.
+            tight: N: the prior mask of this object is its own of a moment ago, so its region is
+                but as large as that needs, and it is cut out more finely; None: of no object.
+                Without regions (mode `full`) it changes nothing.
 
         Raises:
             InvalidInputError: naming the argument, the object's index and what came.
             BackendError: when the engine fails.
         """
-        queries = check_queries(features.original_hw, boxes_xyxy, prior_masks, points)
+        queries = check_queries(features.original_hw, boxes_xyxy, prior_masks, points, tight)
         by_small, rows = self._small, check_small_rows(small, len(queries), self.looks_small)
         if by_small is None or not rows.any():
             return self._predict(features, queries)

@@ -46,12 +46,14 @@ class ObjectQueries:
         boxes_xyxy: (N, 4) float32, original pixels, or None when every object has points only.
         points: N point prompts; None: the object has none.
         prior_masks: N masks of the image (M_spec); None: made from the box.
+        tight: (N,) bool, its region is a tight one; see `object_regions`.
     """
 
     image_hw: tuple[int, int]
     boxes_xyxy: np.ndarray | None
     points: tuple[PointPrompt | None, ...]
     prior_masks: tuple[CroppedMask | None, ...]
+    tight: np.ndarray
 
     def __len__(self) -> int:
         """Number of objects N."""
@@ -60,7 +62,9 @@ class ObjectQueries:
     def part(self, rows: slice) -> ObjectQueries:
         """Some of the objects."""
         boxes = None if self.boxes_xyxy is None else self.boxes_xyxy[rows]
-        return ObjectQueries(self.image_hw, boxes, self.points[rows], self.prior_masks[rows])
+        return ObjectQueries(
+            self.image_hw, boxes, self.points[rows], self.prior_masks[rows], self.tight[rows]
+        )
 
     def chosen(self, rows: np.ndarray) -> ObjectQueries:
         """The objects of some rows (K,)."""
@@ -71,7 +75,8 @@ class ObjectQueries:
         boxes = None if self.boxes_xyxy is None else self.boxes_xyxy[rows]
         chosen = rows.tolist()
         points = tuple(self.points[row] for row in chosen)
-        return ObjectQueries(self.image_hw, boxes, points, tuple(masks[row] for row in chosen))
+        priors = tuple(masks[row] for row in chosen)
+        return ObjectQueries(self.image_hw, boxes, points, priors, self.tight[rows])
 
 
 def check_queries(
@@ -79,6 +84,7 @@ def check_queries(
     boxes_xyxy: ArrayLike | None,
     prior_masks: Sequence[np.ndarray | CroppedMask | None] | None,
     points: Sequence[PointPrompt | None] | None,
+    tight: ArrayLike | None = None,
 ) -> ObjectQueries:
     """Checks what was asked of `AmodalPredictor.predict`.
 
@@ -102,7 +108,10 @@ def check_queries(
         _checked_prior(f"prior_masks[{index}]", prior, image_hw)
         for index, prior in enumerate(priors)
     )
-    return ObjectQueries(image_hw, boxes, prompts, masks)
+    close = np.zeros(count, bool) if tight is None else np.array(tight, bool)
+    if close.shape != (count,):
+        raise InvalidInputError(f"tight: expected {count} entries, got {close.shape}")
+    return ObjectQueries(image_hw, boxes, prompts, masks, close)
 
 
 def _checked_prior(name: str, prior: object, image_hw: tuple[int, int]) -> CroppedMask | None:

@@ -11,9 +11,12 @@ from amodal_ros.inference.prompts import ObjectQueries
 
 # Training shows squares of 1.3 to 1.9 times the longer side of the box, shifted by a normal
 # distribution whose standard deviation is 0.04 of the square's side (`training/data/config.py`).
-# Tracked objects may have some more: what of them is hidden needs the room (docs/experiment-log.md,
-# "Region and threshold").
+# Tracked objects may have some more: what of them is hidden needs the room
+# (docs/experiment-log.md, "Region and threshold").
 MAX_FACTOR = 2.2
+# Of an object whose mask of a moment ago is M_spec: that says how much room the object needs, and
+# what fills more of the input is cut out better (docs/experiment-log.md, as above).
+TIGHT_FACTOR = 1.35
 MAX_SHIFT = 0.08  # of the side: two standard deviations
 
 
@@ -27,7 +30,8 @@ def object_regions(
     square, the square moves towards it by up to `MAX_SHIFT` of its side and then grows to up to
     `MAX_FACTOR` times the box, a little farther than training has shown the model such regions,
     and never so that the box leaves it. What of M_spec lies farther out is cut off, and no amodal
-    mask can reach there.
+    mask can reach there. A tight square of an object with a prior mask begins at `TIGHT_FACTOR`
+    times the box, where `roi_factor` is larger.
 
     Args:
         queries: N objects with boxes, which lie within the image.
@@ -39,10 +43,17 @@ def object_regions(
     """
     if queries.boxes_xyxy is None:
         raise ValueError("object_regions: expected boxes, got none")
+    rows = zip(queries.boxes_xyxy, queries.prior_masks, queries.tight.tolist(), strict=True)
     return [
-        ResizeGeometry.roi(queries.image_hw, _region(box, prior, roi_factor), input_size)
-        for box, prior in zip(queries.boxes_xyxy, queries.prior_masks, strict=True)
+        ResizeGeometry.roi(
+            queries.image_hw, _region(box, prior, _factor(roi_factor, prior, tight)), input_size
+        )
+        for box, prior, tight in rows
     ]
+
+
+def _factor(roi_factor: float, prior: CroppedMask | None, tight: bool) -> float:
+    return min(roi_factor, TIGHT_FACTOR) if tight and prior is not None else roi_factor
 
 
 def _region(box: np.ndarray, prior: CroppedMask | None, factor: float) -> list[float]:

@@ -35,6 +35,7 @@ class Asked(Protocol):
         *,
         points: Points = None,
         small: np.ndarray | None = None,
+        tight: np.ndarray | None = None,
     ) -> AmodalPrediction:
         """Masks of N objects."""
 
@@ -66,8 +67,8 @@ def ask(predictor: Asked, features: ImageFeatures, plan: TrackPlan) -> AmodalPre
     if not predictor.remembers:
         wanted = features, plan.boxes_xyxy, plan.prior_masks
         if plan.small is None or not predictor.looks_small:  # it may have been exchanged
-            return predictor.predict(*wanted, points=points)
-        return predictor.predict(*wanted, points=points, small=plan.small)
+            return predictor.predict(*wanted, points=points, tight=plan.tight)
+        return predictor.predict(*wanted, points=points, small=plan.small, tight=plan.tight)
     return predictor.follow(
         *(features, plan.boxes_xyxy, plan.prior_masks, plan.model_memories, plan.prompted),
         points=points,

@@ -110,6 +110,16 @@ class TrackPlan:
         )
 
     @property
+    def tight(self) -> np.ndarray:
+        """(N,) bool: a detection says where the object is, and its last mask how much of it.
+
+        So its region needs no more room than that mask; see `AmodalPredictor.predict`. Where an
+        object without a detection lies is a forecast, which needs the room.
+        """
+        known = [prior is not None for prior in self.prior_masks]
+        return np.array(known, bool) & (self.detection_index >= 0)
+
+    @property
     def model_memories(self) -> tuple[ObjectMemory | None, ...]:
         """What the model remembers of N objects; None: nothing."""
         return tuple(None if one is None else one.track.model_memory for one in self.forecasts)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -30,8 +30,16 @@ Prior = NDArray[np.bool_] | CroppedMask
 TRUTH_LIKE = "the truth with small errors (no network)"
 
 
-Ask = Callable[[NDArray[np.float32], Sequence[Prior | None]], AmodalPrediction]
-"""Segments N objects of a frame, given by boxes (N, 4) and M_spec, None: the box."""
+class Ask(Protocol):
+    """Segments N objects of a frame, given by boxes (N, 4) and M_spec, None: the box."""
+
+    def __call__(
+        self,
+        boxes_xyxy: NDArray[np.float32],
+        priors: Sequence[Prior | None],
+        tight: NDArray[np.bool_] | None = None,
+    ) -> AmodalPrediction:
+        """With (N,) `tight` as in `AmodalPredictor.predict`."""
 
 
 class RememberingBackend:
@@ -78,7 +86,15 @@ class RememberingBackend:
 def asking(predictor: AmodalPredictor, frame: ClipFrame) -> Ask:
     """Asks a predictor as the node does; it sees the frame when it is first asked."""
     features = cache(lambda: predictor.encode(frame.image_rgb))
-    return lambda boxes_xyxy, priors: predictor.predict(features(), boxes_xyxy, priors)
+
+    def ask(
+        boxes_xyxy: NDArray[np.float32],
+        priors: Sequence[Prior | None],
+        tight: NDArray[np.bool_] | None = None,
+    ) -> AmodalPrediction:
+        return predictor.predict(features(), boxes_xyxy, priors, tight=tight)
+
+    return ask
 
 
 class ModelSegmenter:
@@ -120,7 +136,11 @@ class TruthLikeSegmenter:
         return partial(self._segment, frame)
 
     def _segment(
-        self, frame: ClipFrame, boxes_xyxy: NDArray[np.float32], priors: Sequence[Prior | None]
+        self,
+        frame: ClipFrame,
+        boxes_xyxy: NDArray[np.float32],
+        priors: Sequence[Prior | None],
+        tight: NDArray[np.bool_] | None = None,
     ) -> AmodalPrediction:
         if not len(boxes_xyxy):
             return AmodalPrediction.empty(frame.hw)

@@ -99,7 +99,7 @@ class Feedback:
 
     def _followed(self, plan: TrackPlan, ask: Ask) -> tuple[TrackedObject, ...]:
         """Asks for a plan's objects, for lost ones twice, as the node does."""
-        prediction = ask(plan.boxes_xyxy, self._specs(plan))
+        prediction = ask(plan.boxes_xyxy, self._specs(plan), plan.tight)
         again = self._tracker.look_again(plan, prediction)
         if again is not None:
             second = ask(again.boxes_xyxy, [None] * len(again.rows))

@@ -29,6 +29,7 @@ from tests.inference.test_predictor import BOXES, HW, MODES, encoded, make
         ({"boxes_xyxy": [1, 2, 3, 4]}, r"expected numbers of shape \(N, 4\)"),
         ({}, "boxes_xyxy, points: expected at least one"),
         ({"boxes_xyxy": BOXES, "prior_masks": [None]}, "prior_masks: expected 2 entries, got 1"),
+        ({"boxes_xyxy": BOXES, "tight": [True]}, r"tight: expected 2 entries, got \(1,\)"),
         (
             {"boxes_xyxy": BOXES, "prior_masks": [None, np.zeros((9, 9), bool)]},
             r"prior_masks\[1\]: expected a bool array of shape \(90, 120\), got bool array",

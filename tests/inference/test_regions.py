@@ -7,18 +7,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amodal_ros.inference.prompts import check_queries
-from amodal_ros.inference.regions import MAX_FACTOR, MAX_SHIFT, object_regions
+from amodal_ros.inference.regions import MAX_FACTOR, MAX_SHIFT, TIGHT_FACTOR, object_regions
 
 HW = (90, 160)
 
 
-def region(box: list[float], prior: list[int] | None = None, factor: float = 1.5) -> np.ndarray:
+def region(
+    box: list[float],
+    prior: list[int] | None = None,
+    factor: float = 1.5,
+    tight: bool = False,
+) -> np.ndarray:
     """The region (x0, y0, x1, y1) of one object; `prior` is the box of its mask."""
     mask = None
     if prior is not None:
         mask = np.zeros(HW, bool)
         mask[prior[1] : prior[3], prior[0] : prior[2]] = True
-    queries = check_queries(HW, [box], [mask], None)
+    queries = check_queries(HW, [box], [mask], None, [tight])
     return np.array(object_regions(queries, factor, 64)[0].source_xyxy)
 
 
@@ -54,6 +59,19 @@ def test_a_prior_beyond_both_ends_is_centred() -> None:
     assert x0 <= 50
     assert x1 >= 86
     assert (x0 + x1) / 2 == pytest.approx(68, abs=1)
+
+
+def test_a_tight_region_is_as_large_as_its_prior_needs() -> None:
+    x0, y0, x1, y1 = region([40, 30, 80, 50], [42, 32, 78, 48], tight=True)
+    assert x1 - x0 == y1 - y0 == pytest.approx(TIGHT_FACTOR * 40, abs=1)
+    wide = region([40, 30, 80, 50], [31, 12, 89, 68], factor=1.6, tight=True)
+    assert wide.tolist() == [31, 11, 89, 69]
+
+
+def test_a_tight_region_needs_a_prior_and_never_enlarges() -> None:
+    assert region([40, 30, 80, 50], tight=True).tolist() == [30, 10, 90, 70]
+    small = region([40, 30, 80, 50], [42, 32, 78, 48], factor=1.2, tight=True)
+    assert small.tolist() == region([40, 30, 80, 50], [42, 32, 78, 48], factor=1.2).tolist()
 
 
 def test_a_model_for_larger_regions_keeps_its_factor() -> None:

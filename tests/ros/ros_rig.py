@@ -73,7 +73,7 @@ class FakePredictor:
         raise AssertionError("a model without a memory was asked to follow")
 
     def predict(
-        self, features, boxes_xyxy=None, prior_masks=None, *, points=None, small=None
+        self, features, boxes_xyxy=None, prior_masks=None, *, points=None, small=None, tight=None
     ) -> AmodalPrediction:
         time.sleep(self.delay_s)
         if self.failures:

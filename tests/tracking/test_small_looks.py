@@ -109,3 +109,5 @@ def test_the_predictor_is_told_who_is_looked_at_small() -> None:
     ask(not_able, None, plan)
     assert able.asked["small"] is plan.small
     assert "small" not in not_able.asked
+    for one in (able, not_able):
+        assert one.asked["tight"].tolist() == plan.tight.tolist()

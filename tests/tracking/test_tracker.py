@@ -39,6 +39,16 @@ def test_previous_amodal_mask_grown_is_the_next_m_spec() -> None:
     assert plan.track_ids.tolist() == [0]
 
 
+def test_regions_of_detected_objects_with_a_mask_are_tight() -> None:
+    tracker = AmodalTracker()
+    plan, _ = step(tracker, 0.0, see(A), [A])
+    assert plan.tight.tolist() == [False]  # new: nothing says how much of it is hidden
+    step(tracker, 0.1, see(A, B), [A, B])
+    plan, _ = step(tracker, 0.2, see(B), [B, A])
+    assert plan.detection_index.tolist() == [0, -1]
+    assert plan.tight.tolist() == [True, False]  # where A lies now is a forecast
+
+
 def test_identities_stay_while_objects_swap_places_in_the_list() -> None:
     tracker = AmodalTracker()
     step(tracker, 0.0, see(A, B), [A, B])

@@ -48,6 +48,7 @@ class Predictor(Asked, Protocol):
         *,
         points: Sequence[PointPrompt | None] | None = None,
         small: np.ndarray | None = None,
+        tight: np.ndarray | None = None,
     ) -> AmodalPrediction:
         """Masks of N objects."""
 

@@ -54,7 +54,9 @@ class Model:
     def encode(self, image_rgb: np.ndarray) -> None:
         self._frame += 1
 
-    def predict(self, features: None, boxes_xyxy: np.ndarray, priors: object) -> AmodalPrediction:
+    def predict(
+        self, features: None, boxes_xyxy: np.ndarray, priors: object, **_: object
+    ) -> AmodalPrediction:
         both, strip = FRONT & BACK, rectangle(74, 80)
         seen = {True: (FRONT, BACK & ~FRONT), False: (FRONT & ~(both & strip), BACK)}
         chosen = np.stack(seen[self._frame != WRONG])

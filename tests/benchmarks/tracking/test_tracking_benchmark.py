@@ -158,7 +158,7 @@ class NotingSegmenter(TruthLikeSegmenter):
         self.boxes: list[np.ndarray] = []
         self.priors: list[list] = []
 
-    def _segment(self, frame, boxes_xyxy, priors):
+    def _segment(self, frame, boxes_xyxy, priors, tight=None):
         self.boxes.append(boxes_xyxy)
         self.priors.append(list(priors))
         return super()._segment(frame, boxes_xyxy, priors)

@@ -30,7 +30,7 @@ class FaultyPredictor(FakePredictor):
     """Obeys the commands, and forgets what it was given: the process runs for long."""
 
     def predict(
-        self, features, boxes_xyxy=None, prior_masks=None, *, points=None, small=None
+        self, features, boxes_xyxy=None, prior_masks=None, *, points=None, small=None, tight=None
     ) -> AmodalPrediction:
         self.delay_s = Engine.delay_s
         self.images.clear()
@@ -39,7 +39,9 @@ class FaultyPredictor(FakePredictor):
         if Engine.failures:
             Engine.failures -= 1
             raise BackendError("suffix failed: out of memory")
-        return super().predict(features, boxes_xyxy, prior_masks, points=points, small=small)
+        return super().predict(
+            features, boxes_xyxy, prior_masks, points=points, small=small, tight=tight
+        )
 
 
 def obey() -> None:

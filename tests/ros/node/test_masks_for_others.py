@@ -51,7 +51,7 @@ def test_cycles_are_counted(rig):
     upper[:65] = True
     seen = np.stack([cup & ~(spoon & upper), spoon & ~(cup & ~upper)])
 
-    def predict(features, boxes_xyxy=None, prior_masks=None, *, points=None):
+    def predict(features, boxes_xyxy=None, prior_masks=None, **_):
         return AmodalPrediction.from_masks(np.stack([cup, spoon]), seen, np.ones(2, np.float32))
 
     rig.predictor.predict = predict
@@ -74,7 +74,7 @@ def _turned_in_the_last(rig) -> list[int]:
     fronts = []
     for seen in (right, right, right, wrong):
 
-        def predict(features, boxes_xyxy=None, prior_masks=None, *, points=None, seen=seen):
+        def predict(features, boxes_xyxy=None, prior_masks=None, *, seen=seen, **_):
             return AmodalPrediction.from_masks(
                 np.stack([one, other]), seen, np.ones(2, np.float32)
             )

@@ -124,7 +124,7 @@ def test_frames_are_answered_while_a_service_computes(rig):
     begun, go_on = threading.Event(), threading.Event()
     predict = rig.predictor.predict
 
-    def slow_for_the_service(features, boxes_xyxy=None, prior_masks=None, *, points=None):
+    def slow_for_the_service(features, boxes_xyxy=None, prior_masks=None, *, points=None, **_):
         if prior_masks is None:
             begun.set()
             assert go_on.wait(30)

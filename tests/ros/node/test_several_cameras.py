@@ -81,7 +81,7 @@ def test_a_slow_frame_of_one_does_not_hold_up_the_other(rig, sides):
     go_on, begun = threading.Event(), threading.Event()
     predict = rig.predictor.predict
 
-    def wait_for_large_boxes(features, boxes_xyxy=None, prior_masks=None, *, points=None):
+    def wait_for_large_boxes(features, boxes_xyxy=None, prior_masks=None, *, points=None, **_):
         if boxes_xyxy[0][0] == 100.0:
             begun.set()
             assert go_on.wait(30)
