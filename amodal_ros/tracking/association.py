@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -20,7 +21,7 @@ _FILLED = 0.25
 # A box about several objects: least share of each inside, most IoU of two of them, least IoU of
 # the box with the one about them, and by how much that is more than with any single one of them.
 _HELD, _APART, _ABOUT, _BETTER = 0.75, 0.3, 0.6, 0.1
-_PREFERENCE = 0.1  # of IoU, for a track that rests on many boxes
+_HALF = 0.5
 _REPEATED = 0.4  # least IoU of two boxes of one object
 
 
@@ -34,7 +35,6 @@ class TrackCandidate:
         boxes_xyxy: (3, 4) original pixels, where it may be found: last detection, visible part,
             whole shape; zeros where unknown.
         whole: where the whole object should be; None: not known.
-        is_young: it rests on few boxes: of two tracks the other one is preferred.
         reach_px: how far off `whole` may be: the longer an object is not seen, the further.
     """
 
@@ -42,7 +42,6 @@ class TrackCandidate:
     detection_id: str
     boxes_xyxy: np.ndarray
     whole: CroppedMask | None = None
-    is_young: bool = False
     reach_px: float = 0.0
 
 
@@ -66,7 +65,8 @@ def associate(
     A detection's `track_ids` entry decides first, then its own identity. What is left is assigned
     so that the sum of IoU is greatest, and what is still left, so that the boxes lie most in where
     the whole objects should be: a part that comes out from behind an occluder is much smaller
-    than its object. Identities that contradict each other never match.
+    than its object. At last so that they lie most in where the whole objects may be: nobody saw
+    where a hidden one went. Identities that contradict each other never match.
 
     Args:
         detections: N of them.
@@ -91,8 +91,10 @@ def associate(
             if matches[row] < 0 <= column and column not in taken:
                 matches[row] = column
                 taken.add(column)
-    for score in (_overlap, _containment):
+    for score in (_overlap, _containment, _nearness):
         free = (matches < 0) & (detections.track_ids < 0)
+        if score is _nearness:  # the second box of one object is not another one
+            free &= ~repeat_others(detections, matches)
         rows = np.flatnonzero(free).tolist()
         columns = [column for column in range(len(candidates)) if column not in taken]
         if rows and columns:
@@ -161,13 +163,9 @@ def _shares_inside(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _overlap(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
-    """(R,) greatest IoU of each box (R, 4) with one of the track's; 0 below `min_iou`.
-
-    A track that rests on many boxes is preferred.
-    """
+    """(R,) greatest IoU of each box (R, 4) with one of the track's; 0 below `min_iou`."""
     iou = box_iou(boxes, candidate.boxes_xyxy).max(axis=1, initial=0.0)
-    preferred = iou + (0.0 if candidate.is_young else _PREFERENCE)
-    return np.where(iou >= min_iou, preferred, 0.0)
+    return np.where(iou >= min_iou, iou, 0.0)
 
 
 def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
@@ -187,6 +185,35 @@ def _containment(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -
             # Of two objects behind which it may be, the part is that of the smaller one.
             size = (right - left) * (bottom - top) / candidate.whole.area
             shares[row] = filled * math.sqrt(size) if filled >= _FILLED else 0.0
+    return shares
+
+
+def _nearness(boxes: np.ndarray, candidate: TrackCandidate, min_iou: float) -> np.ndarray:
+    """(R,) share of each box (R, 4) that the whole object may fill, less the further off it is.
+
+    The object is moved to where it fills most of the box, no further than it may be off, nor by
+    more than half its own box. 0 where it is little.
+
+    `min_iou` has no part in it.
+    """
+    shares = np.zeros(len(boxes))
+    whole, reach_px = candidate.whole, candidate.reach_px
+    if whole is None or reach_px < 1:
+        return shares
+    across, down = _reach(whole, reach_px)
+    y, x = np.mgrid[-down : down + 1, -across : across + 1]
+    worth = 1 - np.hypot(x, y) / (2 * reach_px)
+    worth[worth < _HALF] = 0.0
+    for row, box in enumerate(boxes):
+        left, top, right, bottom = _pixels(box)
+        if _is_near((left, top, right, bottom), whole, reach_px):
+            part = whole.cut((left - across, top - down, right + across, bottom + down))
+            filled = cv2.blur(
+                *(part.astype(np.float32), (right - left, bottom - top)),
+                anchor=(0, 0),
+                borderType=cv2.BORDER_CONSTANT,
+            )[: 2 * down + 1, : 2 * across + 1]
+            shares[row] = (filled * worth)[filled >= _FILLED].max(initial=0.0)
     return shares
 
 

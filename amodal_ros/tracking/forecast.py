@@ -139,9 +139,7 @@ class Forecast:
         """What detections of a frame of this time are compared with."""
         track, whole = self.track, self.amodal
         reach_px = 0.0 if whole is None else spread_px(whole, stamp_s - track.trusted_s)
-        return TrackCandidate(
-            *(track.track_id, track.identity, self.boxes_xyxy, whole, track.is_young, reach_px)
-        )
+        return TrackCandidate(track.track_id, track.identity, self.boxes_xyxy, whole, reach_px)
 
 
 def forecast(

@@ -135,9 +135,41 @@ def test_second_box_of_an_object_begins_nothing() -> None:
     assert not repeat_others(named, np.array([-1, -1])).any()
 
 
+def test_part_beside_a_hidden_object_is_its_own_as_far_as_it_may_be_off() -> None:
+    part = Detections.from_boxes([[30, 20, 36, 40]])
+    whole: Box = (40, 10, 60, 50)
+    assert associate(part, [hidden(0, whole, 12)], 0.3).tolist() == [0]
+    assert associate(part, [hidden(0, whole, 5)], 0.3).tolist() == [-1]
+    further = Detections.from_boxes([[20, 20, 26, 40]])  # by more than half its width
+    assert associate(further, [hidden(0, whole, 90)], 0.3).tolist() == [-1]
+    larger = Detections.from_boxes([[0, 10, 46, 58]])
+    assert associate(larger, [hidden(0, whole, 90)], 0.3).tolist() == [-1]
+
+
 def test_box_beside_an_object_that_was_seen_a_moment_ago_is_no_part_of_it() -> None:
     """Its place is known: a box that reaches far beyond shows something else."""
     beside = Detections.from_boxes([[50, 30, 66, 44]])
     whole: Box = (40, 10, 60, 50)
     assert associate(beside, [hidden(0, whole, 1)], 0.3).tolist() == [-1]
     assert associate(beside, [hidden(0, whole, 6)], 0.3).tolist() == [0]
+
+
+def test_second_box_of_a_neighbour_is_no_part_of_a_hidden_object() -> None:
+    boxes = Detections.from_boxes([[20, 10, 36, 40], [22, 12, 38, 42]], [0.9, 0.6])
+    seen = candidate(0, [20, 10, 36, 40])
+    assert associate(boxes, [seen, hidden(1, (40, 10, 60, 50), 12)], 0.3).tolist() == [0, -1]
+
+
+def test_part_beside_two_hidden_objects_is_the_nearer_ones() -> None:
+    part = Detections.from_boxes([[30, 20, 34, 40]])
+    near, far = hidden(0, (36, 10, 56, 50), 20), hidden(1, (39, 15, 59, 45), 20)
+    assert associate(part, [near, far], 0.3).tolist() == [0]
+    assert associate(part, [far, near], 0.3).tolist() == [1]
+
+
+def test_part_is_moved_to_where_a_slanted_object_fills_it() -> None:
+    """The corner of its box that lies nearest to the part is empty."""
+    slanted = filled((40, 10, 60, 50)) & (np.add.outer(np.arange(60), np.arange(100)) > 85)
+    bare = np.zeros((3, 4), np.float32)
+    one = TrackCandidate(0, "", bare, CroppedMask.of(slanted), reach_px=15)
+    assert associate(Detections.from_boxes([[35, 24, 39, 36]]), [one], 0.3).tolist() == [0]

@@ -10,7 +10,7 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import dilate_mask
 from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import Detections
-from tests.tracking.tracker_support import HW, A, B, answer, filled, see, step
+from tests.tracking.tracker_support import HW, A, B, Box, answer, filled, see, step
 
 
 def test_new_objects_start_from_their_boxes() -> None:
@@ -96,6 +96,19 @@ def test_hidden_object_coasts_and_keeps_its_identity() -> None:
         assert item.occlusion_rate == 1.0
     plan, (item,) = step(tracker, 1.2, see(A, detection_ids=["d"]), [A])
     assert (item.track_id, item.coasting, item.coasting_s) == (0, False, 0)
+
+
+def test_part_beside_a_hidden_object_is_its_own_once_it_may_have_gone_there() -> None:
+    """Whoever is not seen for a second may be some pixels off."""
+    part: Box = (4, 15, 9, 35)
+    for unseen_s, is_same in ((0.1, False), (1.1, True)):
+        tracker = AmodalTracker()
+        for stamp in (0.0, 0.1, 0.2):
+            step(tracker, stamp, see(A), [A])
+        for stamp in np.arange(0.3, 0.2 + unseen_s, 0.1):
+            step(tracker, float(stamp), Detections.empty(), [B])
+        plan = tracker.plan(see(part), 0.2 + unseen_s, HW)
+        assert (plan.track_ids[0] == 0) == is_same
 
 
 def test_coasting_box_follows_the_predicted_mask() -> None:
