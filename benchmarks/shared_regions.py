@@ -2,7 +2,7 @@
 """How many objects of a still could share one region, and so one pass of the prefix.
 
 ``python -m benchmarks.shared_regions --stills FOLDER`` pairs the objects of each picture. Two may
-share a square if it is for both what training has shown: 1.5 to 2.2 times the longer side of the
+share a square if it is for both what training has shown: 1.3 to 1.9 times the longer side of the
 box, its centre at most 0.08 of its side from the box's on each axis. No model is run: with the
 prefix's share of an object's time this says what sharing could save at most.
 """
