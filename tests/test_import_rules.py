@@ -126,7 +126,11 @@ def executed_at_import(tree: ast.Module) -> Iterator[ast.stmt]:
             yield node
 
 
-@pytest.mark.parametrize("module", SOURCES)
+# It must load other libraries before the one that it is there to import; its docstring says why.
+LOADS_FIRST = "training.rendering.mujoco_beside_torch"
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if name != LOADS_FIRST])
 def test_modules_only_define(module: str) -> None:
     found = [f"line {n.lineno}: {ast.unparse(n)}" for n in executed_at_import(SOURCES[module])]
     assert found == []

@@ -49,9 +49,8 @@ class SceneRenderer:
     ) -> None:
         os.environ.setdefault("MUJOCO_GL", "osmesa")  # read when mujoco is first imported
         try:
-            import mujoco
-
             from training.rendering.canvas import Canvas, current_context
+            from training.rendering.mujoco_beside_torch import mujoco
 
             current_context()
         # AttributeError: libOSMesa is missing.

@@ -143,8 +143,7 @@ def build_stage(
     names = [item.name for item in objects]
     if len(set(names)) != len(names):
         raise InvalidInputError(f"expected objects with different names, got {names}")
-    import mujoco
-
+    from training.rendering.mujoco_beside_torch import mujoco
     from training.rendering.spec import use_corner_normals
 
     spec = mujoco.MjSpec()
@@ -176,8 +175,7 @@ def _set_up(spec: Any, max_hw: tuple[int, int]) -> None:
 
 
 def _add_slab(spec: Any, slab: Slab) -> None:
-    import mujoco
-
+    from training.rendering.mujoco_beside_torch import mujoco
     from training.rendering.spec import add_texture
 
     material = spec.add_material(
@@ -192,8 +190,7 @@ def _add_slab(spec: Any, slab: Slab) -> None:
 def _add_part(
     spec: Any, body: Any, name: str, part: MaterialMesh, read: Callable[[str], bytes]
 ) -> None:
-    import mujoco
-
+    from training.rendering.mujoco_beside_torch import mujoco
     from training.rendering.spec import add_mesh, add_shown_geom, add_texture, read_texture
 
     normals = None if part.normals is None else part.normals[part.faces]

@@ -127,9 +127,8 @@ def _true_boxes(stage: Stage) -> list[TrueBox]:
 
 def _corners(stage: Stage, geom: int) -> NDArray[np.float64]:
     """(P, 3) vertices of a geom's mesh, or the corners of a primitive, in the world."""
-    import mujoco
-
     from benchmarks.tabletop.standing import mesh_vertices
+    from training.rendering.mujoco_beside_torch import mujoco
 
     model, data = stage.model, stage.data
     if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from amodal_ros.depth.camera import PinholeCamera, RigidTransform
 from benchmarks.tabletop.stage import ROOM_GROUP, VISUAL_GROUP, Stage
 from benchmarks.tabletop.standing import Standing
 from training.rendering.canvas import Canvas, current_context
+from training.rendering.mujoco_beside_torch import mujoco
 
 Answer = TypeVar("Answer")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,6 +19,7 @@ from benchmarks.tabletop.cameraman import Cameraman, View
 from benchmarks.tabletop.catalog import FrameRecord, Shot
 from benchmarks.tabletop.shots import FRAME_RATE_HZ, HW, MIN_VISIBLE_PX, record
 from benchmarks.tabletop.stage import Stage, build_stage
+from training.rendering.mujoco_beside_torch import mujoco
 
 OBJECTS = 6  # the one that is carried included: few, so that a clip is cheap to evaluate
 HOLD_S = (1.25, 1.6)

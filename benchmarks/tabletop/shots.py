@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,6 +13,7 @@ from PIL import Image
 from benchmarks.tabletop.cameraman import Cameraman, Picture, View
 from benchmarks.tabletop.catalog import FrameRecord, Shot
 from benchmarks.tabletop.stage import TIME_STEP_S, Stage, build_stage
+from training.rendering.mujoco_beside_torch import mujoco
 
 HW = (480, 640)
 FRAME_RATE_HZ = 12.0

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +17,7 @@ from benchmarks.tabletop.catalog import (
     WALL_TEXTURES,
     TabletopObject,
 )
+from training.rendering.mujoco_beside_torch import mujoco
 
 TIME_STEP_S = 0.002  # the objects' stiff contacts explode with a larger one
 SETTLE_S = 1.5

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tabletop.stage import TABLE_HALF_M, VISUAL_GROUP, Stage
+from training.rendering.mujoco_beside_torch import mujoco
 
 # What lies deeper has fallen off the table, or through it; the assets' errors are below 8 mm.
 _MAX_DEPTH_M = 0.015

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from training.rendering.camera import Camera
+from training.rendering.mujoco_beside_torch import mujoco
 
 Image = NDArray[np.uint8]
 Float = NDArray[np.float32]

@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import cv2
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
+
+from training.rendering.mujoco_beside_torch import mujoco
 
 Array = NDArray[np.float64]
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from training.rendering.canvas import Canvas
 from training.rendering.environment import Environment, Lights
+from training.rendering.mujoco_beside_torch import mujoco
 from training.rendering.shading import Light, add_glass, shade, take_buffers
 from training.scenes.dressing import PropMaker
 from training.scenes.meshes import Rng

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
+from training.rendering.mujoco_beside_torch import mujoco
 from training.scenes.meshes import Array, Rng, about
 from training.scenes.placement import Placed, any_rotation
 from training.scenes.props import Prop

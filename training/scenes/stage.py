@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from training.rendering.mujoco_beside_torch import mujoco
 from training.rendering.shading import SHADOW_SIDE
 from training.rendering.shading import Surfaces as Reflection
 from training.rendering.spec import add_mesh, add_shown_geom, add_texture, use_corner_normals

@@ -47,9 +47,8 @@ def render_views(
         CorruptRecordError: if a texture cannot be read.
     """
     os.environ.setdefault("MUJOCO_GL", "osmesa")  # read when mujoco is imported
-    import mujoco
-
     from training.rendering.canvas import Canvas, current_context
+    from training.rendering.mujoco_beside_torch import mujoco
 
     side = size * _OVERSAMPLING
     model = _spec(meshes, read, side).compile()
@@ -64,7 +63,7 @@ def render_views(
 
 
 def _view(model: Any, data: Any, canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    import mujoco
+    from training.rendering.mujoco_beside_torch import mujoco
 
     camera = mujoco.MjvCamera()
     camera.lookat[:] = 0.0
@@ -90,8 +89,7 @@ def _view(model: Any, data: Any, canvas: Canvas, rng: np.random.Generator) -> np
 
 def _spec(meshes: list[MaterialMesh], read: Callable[[str], bytes], side: int) -> Any:
     """The model centred, in a ball of radius 1, z up, under one light."""
-    import mujoco
-
+    from training.rendering.mujoco_beside_torch import mujoco
     from training.rendering.spec import add_mesh, add_shown_geom, add_texture, read_texture
 
     points = np.concatenate([mesh.vertices for mesh in meshes])
