@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 _EPSILON = 1e-6
 _COLOUR_WEIGHT = 0.5  # of colours beside embeddings, where they tell the object from all around
-_TOLD = 0.25  # of `colour_margin`: from which on colours stand in for embeddings
 _SURPLUS = 0.1  # share of colours
 _LEARNT_COLOURS = 0.75
-_PART_COLOURS = 0.25  # share of the object's that a part of it has at least
 LEARNT_CELLS = 0.65  # share of a mask that is learnt: of less a part is something else
 
 
@@ -116,9 +114,6 @@ class Likeness:
     def shows(self, mask: CroppedMask, *, lost: bool = False) -> bool:
         """Whether a mask shows the object: most of it, its mean and its colours are like it.
 
-        A thing that moves fast is blurred, and its embeddings are others. Its colours are the
-        same: where nothing around has them they count in place of the mean.
-
         Args:
             mask: what may be visible of it.
             lost: it was not seen in the frame before; then more is asked for.
@@ -129,13 +124,11 @@ class Likeness:
         least = _FOUND if lost else _GOING_ON
         near = float((self.memory.on @ look.on).max())
         far = float((self.memory.off @ look.on).max())
-        is_like = near >= least.mean and near > far
-        if not is_like and not lost:
-            is_like = self.colours_told(mask) >= least.cells
         if lost and self._has_colours_of_cover(look):
             return False
         return (
-            is_like
+            near >= least.mean
+            and near > far
             and self.colours(look) >= least.colours
             and self.share(mask, lost=lost) >= least.cells
         )
@@ -159,11 +152,6 @@ class Likeness:
         cover = self.surroundings.cover(mask)
         margin = self.strict_margin if lost else self.margin
         return float(cover[margin > 0].sum() / max(cover.sum(), _EPSILON))
-
-    def colours_told(self, mask: CroppedMask) -> float:
-        """Share of what a mask covers that has colours of the object which nothing around has."""
-        cover = self.surroundings.cover(mask)
-        return float(cover[self.colour_margin >= _TOLD].sum() / max(cover.sum(), _EPSILON))
 
     def mean_margin(self, mask: CroppedMask) -> float:
         """Mean of `margin` under a mask."""
@@ -215,8 +203,3 @@ class Likeness:
         if cover is None or cover.colours is None:
             return False
         return shared_colours(look.colours, cover.colours) > self.colours(look) + _SURPLUS
-
-    def shares_colours(self, mask: CroppedMask) -> bool:
-        """Whether a mask has enough of the object's colours to be a part of it."""
-        look = self.surroundings.look(mask)
-        return look is None or self.colours(look) >= _PART_COLOURS

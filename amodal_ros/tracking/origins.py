@@ -18,7 +18,6 @@ _CREPT = 0.05  # likewise, that is new since the object was surely seen
 _AS_LIKE = 0.3  # of the margin of the rest: less have parts that were added, up to that share
 _AS_LIKE_IF_MUCH = 0.6  # likewise, of more than that
 _LEAST_S = 1e-3  # between two frames
-_WHOLE = 0.3  # of what was visible at best: so large a part may be a thing by itself
 
 
 def joined_thing(
@@ -48,8 +47,6 @@ def joined_thing(
         unlike = _much(likeness.unlike(visible, visible), _MUCH * visible.area)
         return unlike if 0 < unlike.area <= _SAME * visible.area else None
     fresh = beyond(visible, one.visible)
-    if not fresh.is_empty and _is_large(fresh, one) and not likeness.shares_colours(fresh):
-        return fresh
     foreign = _much(likeness.unlike(fresh, visible), _MUCH * visible.area)
     if one.sure is not None:
         crept = likeness.unlike(beyond(visible, one.sure), visible)
@@ -119,7 +116,3 @@ def _much(part: CroppedMask, least: float) -> CroppedMask:
 def beyond(visible: CroppedMask, own: CroppedMask) -> CroppedMask:
     """What of a mask lies beyond an object's place."""
     return visible - own.dilated(_NEAR * math.sqrt(own.area))
-
-
-def _is_large(new: CroppedMask, one: Forecast) -> bool:
-    return new.area >= _WHOLE * one.evidence

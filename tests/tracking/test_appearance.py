@@ -135,16 +135,6 @@ def test_more_is_asked_of_what_may_be_a_lost_object() -> None:
         assert likeness.shows(mask(BOX), lost=True) is lost
 
 
-def test_a_blurred_thing_is_known_by_colours_that_nothing_around_has() -> None:
-    blurred = surroundings({BOX: 0.5 * OBJECT + TABLE + HAND}, scene=painted((200, 20, 40)))
-    for around, shows in (((128, 128, 128), True), ((210, 30, 50), False)):
-        memory = in_colour(200, 20, 40, around=around)
-        likeness = Likeness.of(blurred, memory)
-        assert likeness is not None
-        assert likeness.shows(mask(BOX)) is shows
-        assert not likeness.shows(mask(BOX), lost=True)
-
-
 def test_cells_of_another_colour_are_not_like_the_object_though_embeddings_are() -> None:
     hand, alike = (40, 30, 60, 40), OBJECT + 0.4 * HAND
     picture = np.full((*HW, 3), 128, np.uint8)
