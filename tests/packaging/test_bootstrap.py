@@ -185,6 +185,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[environment.E
     steps: list[str] = []
     for module in (environment, workspace):
         monkeypatch.setattr(module, "run", lambda title, *_, **__: steps.append(title))
+    # Nothing is installed, so no space is needed.
+    monkeypatch.setattr(environment.prerequisites, "check_disk", lambda *_: None)
     return environment.Environment(tmp_path, WHEELS, dict(os.environ)), steps
 
 
