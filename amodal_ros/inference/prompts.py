@@ -108,10 +108,21 @@ def check_queries(
         _checked_prior(f"prior_masks[{index}]", prior, image_hw)
         for index, prior in enumerate(priors)
     )
-    close = np.zeros(count, bool) if tight is None else np.array(tight, bool)
-    if close.shape != (count,):
-        raise InvalidInputError(f"tight: expected {count} entries, got {close.shape}")
-    return ObjectQueries(image_hw, boxes, prompts, masks, close)
+    return ObjectQueries(image_hw, boxes, prompts, masks, check_rows("tight", tight, count))
+
+
+def check_rows(name: str, values: ArrayLike | None, count: int) -> np.ndarray:
+    """Which of N objects something holds for: (N,) bool; None: for none of them.
+
+    Raises:
+        InvalidInputError: naming the argument, for another number.
+    """
+    if values is None:
+        return np.zeros(count, bool)
+    rows = np.array(values, bool)
+    if rows.shape != (count,):
+        raise InvalidInputError(f"{name}: expected {count} entries, got {rows.shape}")
+    return rows
 
 
 def _checked_prior(name: str, prior: object, image_hw: tuple[int, int]) -> CroppedMask | None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.inference.prompts import ObjectQueries
+from amodal_ros.inference.prompts import ObjectQueries, check_rows
 from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.types import AmodalPrediction
 
@@ -28,11 +28,7 @@ def check_small_rows(small: ArrayLike | None, count: int, available: bool) -> np
     Raises:
         InvalidInputError: for another number, or where the model has one size.
     """
-    if small is None:
-        return np.zeros(count, bool)
-    rows = np.array(small, bool)
-    if rows.shape != (count,):
-        raise InvalidInputError(f"small: expected {count} entries, got {rows.shape}")
+    rows = check_rows("small", small, count)
     if rows.any() and not available:
         raise InvalidInputError("small: expected a model with a smaller size, got one without")
     return rows
