@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shlex
 import shutil
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.count_tests import count, main
+from scripts.closing_line import main
 
 # Without these no machine runs a shell script.
 BASICS = ("bash", "cat", "dirname", "env", "id", "readlink", "sed", "uname")
@@ -115,6 +117,7 @@ def test_help_of_test(repository_root: Path) -> None:
 def test_shell_scripts_are_clean(repository_root: Path) -> None:
     result = call(repository_root / "scripts" / "check", "shell")
     assert result.returncode == 0, result.stdout
+    assert result.stdout.endswith("\nstatic checks passed\n")
     assert all(name in result.stdout for name in ("scripts/demo", "scripts/test", ".ci/run"))
 
 
@@ -135,21 +138,73 @@ JUNIT = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
-def test_closing_line_counts_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results = tmp_path / "results.xml"
-    results.write_text(JUNIT)
-    assert count(results) == (2, 3, 1)
-    assert main([str(results)]) == 1
-    assert capsys.readouterr().out == "2 passed, 3 failed, 1 skipped\n"
+GOOD = '<testsuite><testcase classname="a" name="good"/></testsuite>'
 
 
-def test_closing_line_of_a_good_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results = tmp_path / "results.xml"
-    results.write_text('<testsuite><testcase classname="a" name="good"/></testsuite>')
-    assert main([str(results)]) == 0
-    assert capsys.readouterr().out == "1 passed, 0 failed\n"
+def closing_line(folder: Path, junit: str, checks: str) -> tuple[int, str]:
+    """Exit status and line; `junit` "" is a run that wrote no results."""
+    results, checked = folder / "results.xml", folder / "checks.txt"
+    if junit:
+        results.write_text(junit)
+    checked.write_text(checks)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        status = main([str(results), str(checked)])
+    return status, printed.getvalue()
 
 
-def test_no_tests_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "missing.xml")]) == 1
-    assert capsys.readouterr().out == "0 passed, 0 failed\n"
+@pytest.mark.parametrize(
+    ("junit", "checks", "expected"),
+    [
+        (GOOD, "passed", (0, "1 passed, 0 failed; static checks passed\n")),
+        (GOOD, "failed: types", (1, "1 passed, 0 failed; static checks failed: types\n")),
+        (JUNIT, "passed", (1, "2 passed, 3 failed, 1 skipped; static checks passed\n")),
+        ("", "passed", (1, "0 passed, 0 failed; static checks passed\n")),
+    ],
+    ids=["good", "a check failed", "tests failed", "no tests"],
+)
+def test_closing_line(tmp_path: Path, junit: str, checks: str, expected: tuple[int, str]) -> None:
+    assert closing_line(tmp_path, junit, f"$ mypy\nstatic checks {checks}\n") == expected
+
+
+@pytest.mark.parametrize("checks", ["", "$ mypy\n"])
+def test_checks_that_broke_off_have_failed(tmp_path: Path, checks: str) -> None:
+    assert closing_line(tmp_path, GOOD, checks) == (
+        1,
+        "1 passed, 0 failed; static checks broke off\n",
+    )
+
+
+def test_checks_say_by_name_what_failed(repository_root: Path, tmp_path: Path) -> None:
+    unused = tmp_path / "unused.py"
+    unused.write_text("import os\n")
+    result = call(repository_root / "scripts" / "check", "lint", "format", str(unused))
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1] == "static checks failed: lint"
+
+
+def test_last_line_of_test_says_all_that_failed(repository_root: Path, tmp_path: Path) -> None:
+    """Checks, weights and pytest are played; the script and its line are the real ones."""
+    (tmp_path / "scripts").mkdir()
+    for name in ("test", "closing_line.py"):
+        shutil.copy(repository_root / "scripts" / name, tmp_path / "scripts")
+    programs = {
+        "scripts/environment.sh": f"use_environment() {{ :; }}\nproject_root={tmp_path}\n",
+        "scripts/check": "#!/bin/sh\necho static checks failed: types\nexit 1\n",
+        "python": f"""#!/bin/sh
+case "$*" in
+  *fetch_base_weights) exit 1 ;;
+  *pytest*) echo '{GOOD}' > .ros/log/tests.xml; exit 1 ;;
+  *) exec {shlex.quote(sys.executable)} "$@" ;;
+esac
+""",
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    result = call(tmp_path / "scripts" / "test", env=environ)
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1] == (
+        "1 passed, 0 failed; static checks failed: types; base weights missing; "
+        "pytest ended with status 1"
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the closing line of scripts/test from pytest's JUnit file: ``N passed, N failed``."""
+"""Prints the closing line of scripts/test: ``N passed, N failed; static checks passed``."""
 
 from __future__ import annotations
 
@@ -30,12 +30,18 @@ def count(junit_xml: Path) -> tuple[int, int, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the line; returns 1 where a test failed or none passed."""
+    """Prints the line; returns 1 where a test or check failed, or no test passed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("junit_xml", type=Path)
-    passed, failed, skipped = count(parser.parse_args(argv).junit_xml)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed or not passed else 0
+    parser.add_argument("junit_xml", type=Path, help="pytest's results")
+    parser.add_argument("checks", type=Path, help="what scripts/check printed")
+    arguments = parser.parse_args(argv)
+    passed, failed, skipped = count(arguments.junit_xml)
+    checks = arguments.checks.read_text(encoding="utf-8").strip().rpartition("\n")[2]
+    if not checks.startswith("static checks "):
+        checks = "static checks broke off"
+    tests = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+    print(f"{tests}; {checks}")
+    return 0 if passed and not failed and checks == "static checks passed" else 1
 
 
 if __name__ == "__main__":
