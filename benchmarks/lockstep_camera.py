@@ -6,9 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import repeat
 
-import cv2
 import numpy as np
 import rclpy
 from amodal_msgs.msg import AmodalMaskArray
@@ -144,32 +142,3 @@ def boxes_message(scene: Scene, header: Header) -> Detection2DArray:
         detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
         boxes.detections.append(detection)
     return boxes
-
-
-def ellipses(width: int, height: int, objects: int, seed: int) -> Iterator[Scene]:
-    """A still picture of ellipses side by side, for ever.
-
-    Args:
-        width: of the picture in pixels.
-        height: of the picture in pixels.
-        objects: number of ellipses.
-        seed: of their places and colours.
-    """
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(60, 180, (9, 16, 3), dtype=np.uint8)
-    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    boxes = {}
-    for index in range(objects):
-        center = (width * (index + 1) / (objects + 1), height * rng.uniform(0.4, 0.6))
-        half = (width * rng.uniform(0.08, 0.15), height * rng.uniform(0.15, 0.25))
-        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
-        middle = (round(center[0]), round(center[1]))
-        axes = (round(half[0]), round(half[1]))
-        cv2.ellipse(picture, middle, axes, 0, 0, 360, colour, cv2.FILLED, cv2.LINE_AA)
-        boxes[str(index)] = (
-            center[0] - half[0],
-            center[1] - half[1],
-            center[0] + half[0],
-            center[1] + half[1],
-        )
-    return repeat(Scene(picture, boxes))

@@ -58,7 +58,9 @@ class NodeProcess:
 
     def rss_mib(self) -> float:
         """Its resident memory in MiB."""
-        return self._status_mib("VmRSS")
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) / 1024
 
     def cpu_s(self) -> float:
         """Processor seconds that it has used so far."""
@@ -72,15 +74,6 @@ class NodeProcess:
     def open_files(self) -> int:
         """Number of its open files and sockets."""
         return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
-
-    def peak_rss_mib(self) -> float:
-        """The most that its resident memory ever was, in MiB; also within a frame."""
-        return self._status_mib("VmHWM")
-
-    def _status_mib(self, field: str) -> float:
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith(f"{field}:"))
-        return int(line.split()[1]) / 1024
 
     def close(self) -> None:
         """Interrupt it and wait."""

@@ -129,14 +129,8 @@ def tracking() -> Iterator[tuple[str, str]]:
 
 
 def occlusion() -> Iterator[tuple[str, str]]:
-    names = {
-        "true masks": "true masks",
-        "true masks, depth": "true masks and depth",
-        "model": "model",
-        "model, depth": "model and depth",
-    }
-    for key, name in names.items():
-        one = results("occlusion")[key]
+    for key in ("true masks", "true masks, depth", "model", "model, depth"):
+        one, name = results("occlusion")[key], key.replace(",", " and")
         pair = f"{one['occluder_recall']:.1f} / {one['occluder_precision']:.1f}"
         row = f"| {name} | {one['order_accuracy']:.1f} | {pair} | {one['cycles']} |"
         yield "docs/occlusion.md", row

@@ -24,7 +24,6 @@ from amodal_ros.reporting import git_commit
 from amodal_ros.ros.convert.box_plan import plan_from_annotations
 from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO, open_source
 from benchmarks.common import RESULTS, ROOT, model_facts, print_marks, write_result
-from benchmarks.latency import GROUPS
 from benchmarks.lockstep_camera import LockstepCamera, Scene
 from benchmarks.node_process import NodeProcess, node_and_camera, own_network
 
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 # A slow node sees every n-th frame of a camera. With 5, no divisor of the clip's length, any ten
 # frames in a row are spread over the whole clip, and all parts of a run show the same.
 _STRIDE = 5
+# The engine's parts of `amodal/timing`.
+_ENGINE = ("prefix", "suffix", "decoder")
 
 
 def replayed_clip(objects: int) -> Iterator[Scene]:
@@ -98,7 +99,7 @@ def _sample(node: NodeProcess, timing: dict[str, float], minute: float) -> Sampl
         minute=minute,
         rss_mib=node.rss_mib(),
         total_ms=timing["total"],
-        engine_ms=sum(timing[part] for part in GROUPS["engine"]),
+        engine_ms=sum(timing[part] for part in _ENGINE),
         objects=int(timing["objects"]),
         threads=node.threads(),
         open_files=node.open_files(),

@@ -11,7 +11,6 @@ import pytest
 from amodal_ros.files import file_sha256
 from amodal_ros.model_folder.manifest import default_model_dir
 from benchmarks.common import model_facts, write_result
-from benchmarks.latency import main
 
 
 def test_the_model_is_named_by_its_digests():
@@ -36,10 +35,3 @@ def test_result_file_says_where_it_came_from(tmp_path):
 def test_a_result_that_json_cannot_hold_is_refused(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_result(tmp_path / "x.json", "a benchmark", {}, {"median": math.nan})
-
-
-def test_help_of_the_latency_benchmark(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    assert ended.value.code == 0
-    assert "--minutes" in capsys.readouterr().out

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accuracy by region size and box size, and which objects could share a region."""
+"""Accuracy by region size and box size."""
 
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from amodal_ros.image.rle import encode_rle
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.metrics import Overlap
 from benchmarks.region_sizes import STILLS_FILE, Looked, look_at_all, summary, table
-from benchmarks.shared_regions import main, may_share, paired
 from tests.fakes import FakeBackend, fake_manifest
 
 HW = (120, 160)
@@ -71,14 +69,3 @@ def test_means_are_those_of_boxes_of_a_size() -> None:
     text = table(rows)
     assert "| 0 to 80 | 2 (1) | 448 | 80.0 | 50.0 | 10.0 |" in text
     assert "| 0 and more | 3 (1) | 448 | 70.0 |" in text
-
-
-def test_who_may_share_a_region(stills: Path, caplog: pytest.LogCaptureFixture) -> None:
-    box = np.array([20.0, 20, 60, 60])
-    assert may_share(box, box + 10)
-    assert not may_share(box, box + 20)  # too far for a square about both
-    assert not may_share(box, np.array([10.0, 10, 70, 70]) * 1.2)  # too large beside it
-    assert paired([box, box + 2, box + 4, box + 200]) == 2
-    with caplog.at_level(logging.INFO):
-        assert main(["--stills", str(stills)]) == 0
-    assert "2 of 3 objects could share a region" in caplog.text

@@ -240,7 +240,6 @@ def test_a_command_that_is_none_is_found(command: str, monkeypatch: pytest.Monke
         "python export/to_trt.py",
         "python export/benchmark.py",
         "python -m amodal_ros.verify",
-        "python -m benchmarks.latency",
         "python -m benchmarks.model_family",
         "python -m benchmarks.soak",
         "python -m benchmarks.tensorrt_builds",
