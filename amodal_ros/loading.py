@@ -195,12 +195,6 @@ def _load_small(
 
     Its engine is that of the full size, and passes the same gate on a reference of its own.
 
-    Args:
-        small: None: the folder has none, or none is wanted.
-        options: by which the engine of the full size was loaded.
-        second_look: see `AmodalPredictor`.
-        ask_twice: likewise.
-
     Raises:
         BackendError: when it cannot be loaded in that engine.
         RefusedEngineError: when its masks are wrong.
@@ -225,11 +219,6 @@ def load_engine(
     manifest: ModelManifest, options: EngineOptions, memory: MemoryManifest | None = None
 ) -> Engine:
     """The engine that was asked for, its masks compared with fp32's; or the reason for none.
-
-    Args:
-        manifest: of the model folder.
-        options: which engine.
-        memory: of a SAM 2 whose video path is loaded as well.
 
     Raises:
         BackendError: when it cannot be loaded as asked; with `auto`, when none can.

@@ -39,11 +39,7 @@ class Scene:
 
 
 class LockstepCamera:
-    """Publishes scenes, each with one box for each object.
-
-    Args:
-        scenes: one for each frame.
-    """
+    """Publishes scenes, each with one box for each object."""
 
     def __init__(self, scenes: Iterator[Scene]) -> None:
         rclpy.init()

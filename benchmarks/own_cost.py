@@ -39,11 +39,7 @@ TRACKING = ("plan", "update")
 
 
 class StandIn:
-    """An engine for a model of mode `roi`: ellipses in the boxes, the whole ones grown by M_spec.
-
-    Args:
-        manifest: of the model whose tensors it gives.
-    """
+    """An engine for mode `roi`: ellipses in the boxes, the whole ones grown by M_spec."""
 
     name = "stand-in"
 

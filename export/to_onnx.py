@@ -89,13 +89,6 @@ def fill_folder(
 ) -> ParityReport:
     """Write a model folder and verify it.
 
-    Args:
-        folder: Empty.
-        source: The model.
-        components: ``prefix``, ``suffix`` and ``decoder``.
-        options: What they were exported with.
-        video: Graphs of the video path.
-
     Raises:
         BackendError: The graphs do not agree with torch.
     """

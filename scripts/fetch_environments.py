@@ -35,10 +35,6 @@ _LARGEST = 60_000.0  # float16 ends at 65,504; the sun of one map is brighter
 def fetch_environments(folder: Path = DEFAULT_FOLDER, *, npm: str = "npm") -> Path:
     """Make sure that the maps lie in a folder.
 
-    Args:
-        folder: where to put them.
-        npm: the command to fetch the package with.
-
     Returns:
         The folder.
 

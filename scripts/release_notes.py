@@ -16,10 +16,6 @@ ROOT = Path(__file__).resolve().parents[1]
 def release_notes(tag: str, root: Path = ROOT) -> str:
     """The text of a release.
 
-    Args:
-        tag: ``v`` and the version.
-        root: of the checkout.
-
     Raises:
         ValueError: the package has another version, or the changelog's newest release is another.
     """

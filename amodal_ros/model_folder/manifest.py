@@ -187,11 +187,6 @@ def _check_prior_from(fields: FieldReader) -> None:
 def parse_manifest(content: object, directory: Path, name: str = MANIFEST_NAME) -> ModelManifest:
     """Builds a manifest from the decoded JSON; touches no file.
 
-    Args:
-        content: the JSON.
-        directory: the model folder.
-        name: of the manifest's file, for messages.
-
     Raises:
         ManifestError: for a missing, unknown or wrong field, named by its path, or another
             schema version.

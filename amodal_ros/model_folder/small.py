@@ -21,9 +21,6 @@ _EQUAL = (
 def load_small(manifest: ModelManifest) -> ModelManifest | None:
     """Reads `small.json` and checks every file it names; None: the folder has one size alone.
 
-    Args:
-        manifest: of the full size.
-
     Raises:
         ManifestError: naming the file or field, what was expected and what came.
     """

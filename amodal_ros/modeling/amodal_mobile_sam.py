@@ -128,12 +128,7 @@ class AmodalMobileSam(AmodalModel):
     def from_state(
         cls, config: AmodalConfig, state: Mapping[str, torch.Tensor]
     ) -> AmodalMobileSam:
-        """Build the model on base weights, in evaluation mode.
-
-        Args:
-            config: What to build.
-            state: From :func:`~amodal_ros.modeling.mobile_sam_base.load_mobile_sam_state`.
-        """
+        """Build the model on base weights, in evaluation mode."""
         base = build_mobile_sam(config.image_size)
         load_into(base, state)
         return cls(config, base).eval()

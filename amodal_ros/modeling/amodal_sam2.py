@@ -49,10 +49,6 @@ class AmodalSam2(AmodalModel):
     def __init__(self, config: AmodalConfig, base: SAM2Base) -> None:
         """Put adapters into ``base``.
 
-        Args:
-            config: Kind, width and place of the adapters.
-            base: The official model, built for ``config.image_size``.
-
         Raises:
             InvalidInputError: A position is no stage, or the base's neck is not SAM 2's.
         """

@@ -65,10 +65,6 @@ def read_official_checkpoint(path: Path | str) -> OfficialCheckpoint:
 def infer_member(state: Mapping[str, torch.Tensor], origin: str) -> str:
     """Tell from names and shapes which member of the family a state belongs to.
 
-    Args:
-        state: Tensors by the official names.
-        origin: What an error calls the state.
-
     Raises:
         CheckpointError: It belongs to none.
     """

@@ -55,10 +55,6 @@ def load_amodal(
 ) -> tuple[AmodalModel, CheckpointHeader]:
     """Build the model that a checkpoint of ours was made for, and load it.
 
-    Args:
-        checkpoint: A file written by :func:`~amodal_ros.modeling.checkpoint.save_checkpoint`.
-        weights: Of the base model that it names.
-
     Returns:
         The model, in evaluation mode, and the checkpoint's header.
 

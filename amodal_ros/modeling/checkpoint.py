@@ -46,14 +46,7 @@ def save_checkpoint(
     *,
     training: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write what training changes (``model.trainable_state()``); never a half-written file.
-
-    Args:
-        path: The file, by custom ``*.safetensors``.
-        model: The trained model.
-        base: The weights it was built on.
-        training: About the run: anything JSON can hold.
-    """
+    """Write what training changes (``model.trainable_state()``); never a half-written file."""
     path = Path(path)
     state = {n: t.detach().cpu().contiguous() for n, t in model.trainable_state().items()}
     header = {

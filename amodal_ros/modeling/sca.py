@@ -229,11 +229,6 @@ class ConventionalAdapter(nn.Module):
     def __init__(self, channels: int, *, prior_stride: int, hidden_dim: int = 64) -> None:
         """Build the adapter; its output equals its input until it is trained.
 
-        Args:
-            channels: Channels C of the encoder's features at this place.
-            prior_stride: Kept for the common interface.
-            hidden_dim: Width of the bottleneck.
-
         Raises:
             InvalidInputError: ``channels`` or ``hidden_dim`` is not positive.
         """

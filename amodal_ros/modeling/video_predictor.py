@@ -51,12 +51,7 @@ class AmodalVideoPredictor:
     """
 
     def __init__(self, model: AmodalModel, options: VideoOptions | None = None) -> None:
-        """Start a stream.
-
-        Args:
-            model: Any member of the family. It is put into evaluation mode.
-            options: How to work.
-        """
+        """Start a stream."""
         self.model = model.eval()
         self.options = VideoOptions() if options is None else options
         self._device = next(model.base.parameters()).device

@@ -146,13 +146,6 @@ def verify_engines(
 ) -> GateReport:
     """Runs the gate against ONNX Runtime on the CPU; a pass is written to the engine set.
 
-    Args:
-        manifest: of the model folder.
-        backend: with the engines.
-        scenes: to compare on, beside the reference.
-        limits: what passes.
-        memory: of a SAM 2 whose video path the backend has loaded as well.
-
     Raises:
         BackendError: when an engine fails.
         ManifestError: when the reference cannot be read.

@@ -127,14 +127,6 @@ def compare_video(
 ) -> list[GateRow]:
     """Compares each graph of the video path alone, then everything.
 
-    Args:
-        manifest: of the model.
-        memory: likewise.
-        candidate: the engine under test, with all graphs of both.
-        fp32: computes them in fp32.
-        scene: the image of all frames.
-        max_batch: rows in one call.
-
     Raises:
         BackendError: when an engine fails.
         InvalidInputError: for a scene without objects, or unusable ones.

@@ -78,10 +78,6 @@ def measure_clips(
 ) -> Iterator[Mapping[str, ClipOrderScore]]:
     """Follow the objects of one clip after another.
 
-    Args:
-        sources: rendered ones.
-        predictor: as the node has it.
-
     Yields:
         After each clip the scores of all so far: `ALONE` and `REMEMBERED`.
 

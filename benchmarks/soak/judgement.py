@@ -69,10 +69,6 @@ def largest_change(values: Sequence[float]) -> float:
 def judge(samples: Sequence[Sample], losses: dict[str, int]) -> dict[str, Any]:
     """Figures and marks of a run.
 
-    Args:
-        samples: in their order.
-        losses: the node's fault counters at the end, those that are not 0.
-
     Raises:
         ValueError: if the run was too short to say anything.
     """
@@ -115,10 +111,6 @@ def write_picture(path: Path, samples: Sequence[Sample]) -> None:
 
     The green band is the allowed range around the first tenth after the warm-up; red are the
     medians of the tenths.
-
-    Args:
-        path: its suffix says the format; folders are made.
-        samples: of the whole run, in their order.
 
     Raises:
         ValueError: if the run was too short, or matplotlib does not know the format.

@@ -24,12 +24,7 @@ Masks = tuple[np.ndarray, np.ndarray]
 def scene_scores(
     scene: RgbdScene, masks: Sequence[Masks]
 ) -> Iterator[tuple[int, dict[str, BoxScore | None]]]:
-    """Number of each object and its scores by contestant; None: no box, too little depth.
-
-    Args:
-        scene: with the true boxes.
-        masks: of each of its objects.
-    """
+    """Number of each object and its scores by contestant; None: no box, too little depth."""
     for number, boxes in scene_boxes(scene, masks):
         scores = [_score(scene, number, box) for box in boxes]
         yield number, dict(zip(CONTESTANTS, scores, strict=True))

@@ -18,11 +18,6 @@ Row = dict[str, Any]
 class Cells:
     """Rows by contestant, number of objects and rate; the file holds all that are known.
 
-    Args:
-        path: of the file.
-        settings: by which the cells are played.
-        resume: go on with what the file has.
-
     Raises:
         InvalidInputError: the file was played with other settings.
     """

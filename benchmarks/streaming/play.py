@@ -52,11 +52,6 @@ class NodePlayer:
 
     It has the node's processors: pictures and boxes are serialised before they are played, and
     masks are read afterwards.
-
-    Args:
-        mosaic: the clip.
-        parameters: of the node.
-        topic: whose masks are scored.
     """
 
     def __init__(

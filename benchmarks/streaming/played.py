@@ -73,12 +73,7 @@ def detections(boxes: Mapping[str, tuple[int, int, int, int]]) -> Detections:
 
 
 def named(objects: Iterable[TrackedObject], names: dict[int, str]) -> dict[str, Masks]:
-    """The masks of tracks by the objects' names, which detections bring and tracks keep.
-
-    Args:
-        objects: of an answer.
-        names: of the tracks so far; new ones are added.
-    """
+    """The masks of tracks by the objects' names, which detections bring and tracks keep."""
     found = {}
     for one in objects:
         if one.detection_id:
@@ -90,14 +85,7 @@ def named(objects: Iterable[TrackedObject], names: dict[int, str]) -> dict[str, 
 
 
 def offline(mosaic: Mosaic, predictor: AmodalPredictor, seconds: float, stride: int) -> Played:
-    """Every so manieth frame, with all the time that it takes: what the model can do.
-
-    Args:
-        mosaic: the clip.
-        predictor: the model.
-        seconds: of the clip.
-        stride: 1: every frame.
-    """
+    """Every so manieth frame, with all the time that it takes: what the model can do."""
     tracker, names = AmodalTracker(), dict[int, str]()
     frames, answers = [], []
     for number in range(0, int(seconds * FPS), stride):

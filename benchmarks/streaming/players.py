@@ -37,11 +37,7 @@ Player = Callable[[float], Played]  # at a rate in Hz
 
 
 class Players:
-    """Opens what is asked for, and the model once.
-
-    Args:
-        options: of the command line.
-    """
+    """Opens what is asked for, and the model once."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options

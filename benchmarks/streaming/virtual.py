@@ -34,10 +34,6 @@ _SURE = 0.9  # estimate of masks that are true
 class VirtualLooks:
     """Looks that take so long for each object, by a clock that only they and the caller move.
 
-    Args:
-        object_s: seconds of a look in full size.
-        small_s: likewise in a smaller region.
-
     Attributes:
         now_s: the clock.
     """
@@ -99,11 +95,7 @@ class Model(Protocol):
 
 
 class RealModel:
-    """The masks of a predictor, whatever time these take it.
-
-    Args:
-        predictor: the model.
-    """
+    """The masks of a predictor, whatever time these take it."""
 
     def __init__(self, predictor: AmodalPredictor) -> None:
         self._predictor = predictor
@@ -115,11 +107,7 @@ class RealModel:
 
 
 class TrueModel:
-    """The true masks of the object that is most like what is asked for.
-
-    Args:
-        mosaic: the clip.
-    """
+    """The true masks of the object that is most like what is asked for."""
 
     def __init__(self, mosaic: Mosaic) -> None:
         self._mosaic = mosaic
@@ -227,14 +215,7 @@ class VirtualNode:
 
 
 class VirtualBase:
-    """The base model: an encoder that takes so long, then its decoder for each box.
-
-    Args:
-        mosaic: the clip.
-        contestant: gives its masks.
-        encoder_s: seconds for an image.
-        box_s: seconds for a box.
-    """
+    """The base model: an encoder that takes so long, then its decoder for each box."""
 
     warm_s = 0.0
 

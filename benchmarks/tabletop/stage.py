@@ -65,14 +65,7 @@ def build_stage(
     rng: np.random.Generator,
     hw: tuple[int, int],
 ) -> Stage:
-    """Choose objects, place them, drop them and let them come to rest.
-
-    Args:
-        assets: folder that the catalogue's paths are relative to.
-        catalogue: objects to choose from.
-        rng: the only source of randomness.
-        hw: size of the pictures to come.
-    """
+    """Choose objects, place them, drop them and let them come to rest."""
     count = min(int(rng.integers(9, 14)), len(catalogue))
     weights = np.array([item.weight for item in catalogue])
     picks = rng.choice(len(catalogue), size=count, replace=False, p=weights / weights.sum())

@@ -19,12 +19,7 @@ _TRUTH = (255, 255, 255)
 
 
 class Strip:
-    """Collects tiles and writes them: visible masks filled, whole shapes and the truth outlined.
-
-    Args:
-        frames: of the clip, of which some are shown.
-        columns: how many.
-    """
+    """Collects tiles and writes them: visible masks filled, whole shapes and truth outlined."""
 
     def __init__(self, frames: Sequence[ClipFrame], columns: int = 8) -> None:
         picked = np.linspace(0, len(frames) - 1, min(columns, len(frames))).round().astype(int)

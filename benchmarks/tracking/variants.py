@@ -130,11 +130,7 @@ class NoFeedback:
 
 
 class BoxPropagation:
-    """The box of the last visible mask, a little larger, is the next prompt; no M_spec.
-
-    Args:
-        growth: by how much a box grows.
-    """
+    """The box of the last visible mask, a little larger, is the next prompt; no M_spec."""
 
     def __init__(self, growth: float = 1.06) -> None:
         self._growth = growth

@@ -18,11 +18,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 def peak_rss_mb(entry: Entry, objects: int, frames: int = 2) -> float:
     """The most memory, in megabytes of a million bytes, that a process with the contestant needs.
 
-    Args:
-        entry: the contestant.
-        objects: in each frame.
-        frames: how many it answers.
-
     Raises:
         RuntimeError: when the process fails.
     """

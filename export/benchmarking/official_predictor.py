@@ -13,13 +13,7 @@ from amodal_ros.modeling.mobile_sam_base import load_into, load_mobile_sam_state
 
 
 class OfficialPredictor:
-    """``mobile_sam.SamPredictor``: the image set once, then asked for each box by itself.
-
-    Args:
-        weights: official checkpoint, or folder of the two ONNX files.
-        threads: of torch.
-        device: ``cpu`` or ``cuda``.
-    """
+    """``mobile_sam.SamPredictor``: the image set once, then asked for each box by itself."""
 
     def __init__(self, weights: Path, threads: int, device: str) -> None:
         torch.set_num_threads(threads)

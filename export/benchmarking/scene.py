@@ -14,10 +14,6 @@ ASPECT_RATIOS = (0.5, 2.0)
 def draw_scene(objects: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draws ellipses in random boxes.
 
-    Args:
-        objects: how many.
-        seed: of everything random.
-
     Returns:
         The image (720, 1280, 3) uint8 and the boxes (N, 4) float32, all inside it.
     """

@@ -21,11 +21,6 @@ def time_side_by_side(
     """Milliseconds of each function in each of `repeats` rounds.
 
     Each round begins with another function, so that none always runs after the same one.
-
-    Args:
-        functions: by name.
-        warm_up: rounds before, which do not count.
-        repeats: rounds.
     """
     names = list(functions)
     samples: Samples = {name: [] for name in names}

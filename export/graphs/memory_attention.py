@@ -130,12 +130,7 @@ class RotaryAttention(nn.Module):
     """``RoPEAttention`` of ``sam2``; keys may follow that are not rotated."""
 
     def __init__(self, attention: Any, side: int) -> None:
-        """Take over the official attention.
-
-        Args:
-            attention: ``RoPEAttention``.
-            side: Cells per side of the image.
-        """
+        """Take over the official attention."""
         super().__init__()
         self.heads = int(attention.num_heads)
         width = int(attention.internal_dim) // self.heads

@@ -194,12 +194,7 @@ def prepare(module: Module) -> Module:
 
 
 def bake_positions(trunk: Any, grid: int) -> None:
-    """Replace the interpolation of a prepared Hiera's position embedding by its result.
-
-    Args:
-        trunk: ``Hiera``.
-        grid: Side of its tokens.
-    """
+    """Replace the interpolation of a prepared Hiera's position embedding by its result."""
     with torch.no_grad():
         positions = trunk._get_pos_embed((grid, grid)).contiguous()
     trunk.__dict__["_get_pos_embed"] = lambda _: positions

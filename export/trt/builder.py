@@ -68,14 +68,6 @@ def build_engine(
 ) -> BuiltEngine:
     """Builds an engine.
 
-    Args:
-        library: TensorRT.
-        name: of the graph.
-        graph: to build from.
-        shapes: of `profile_shapes`.
-        options: how to build.
-        folder: for temporary files.
-
     Raises:
         InvalidInputError: for a target that this library does not know.
         BackendError: when TensorRT cannot parse or build it, with TensorRT's reason, or would
@@ -195,13 +187,7 @@ def _save_timing_cache(cache: Any, path: Path | None) -> None:
 
 @contextmanager
 def progress_monitor(trt: Any, name: str, show: bool) -> Iterator[Any]:
-    """A monitor to give to a builder's configuration; None: TensorRT has none (8.6), or not asked.
-
-    Args:
-        trt: the library's module.
-        name: what is built.
-        show: draw bars.
-    """
+    """A monitor for a builder's configuration; None: TensorRT has none (8.6), or not asked."""
     if not show or not hasattr(trt, "IProgressMonitor"):
         yield None
         return

@@ -70,10 +70,6 @@ class PrecisionPlan:
 def plan_precision(graph: ReadGraph, precision: str) -> PrecisionPlan:
     """Decides node by node, in the order of computation.
 
-    Args:
-        graph: of a model folder.
-        precision: `fp32`: no node is low.
-
     Raises:
         InvalidInputError: for an unknown precision.
     """

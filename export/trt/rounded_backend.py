@@ -23,11 +23,6 @@ class RoundedBackend:
     """Runs typed graphs in ONNX Runtime with their rounding spelt out; see `rounding_graph`.
 
     Sums within a product are exact to float32, as they are on a GPU's tensor cores.
-
-    Args:
-        manifest: of the model folder.
-        graphs: of the model folder, with what is low in each.
-        folder: for temporary files, while this is made.
     """
 
     def __init__(

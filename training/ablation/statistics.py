@@ -67,9 +67,6 @@ class SeedNoise:
         noise that is alike everywhere; least squares over all runs leave the noise. (Pooling the
         differences from the reference instead would count the reference's noise once a row.)
 
-        Args:
-            figures: By configuration and seed.
-
         Returns:
             None where no two configurations have two seeds in common.
         """
@@ -101,10 +98,6 @@ class SeedNoise:
 
 def verdict(differences: Sequence[float], noise: SeedNoise | None) -> str:
     """Say whether an ablation differs from the reference.
-
-    Args:
-        differences: Its figure less the reference's, seed by seed.
-        noise: Of such differences.
 
     Returns:
         ``better``, ``worse``, ``inside the seed noise``, or ``seed noise unknown``.

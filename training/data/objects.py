@@ -69,10 +69,6 @@ class ObjectSource(ABC):
     def draw(self, number: int, rng: np.random.Generator) -> tuple[Picture, ...] | None:
         """The frames of a clip, or one picture.
 
-        Args:
-            number: of the item in the run.
-            rng: of this item.
-
         Returns:
             None where what was drawn cannot be used; the caller draws again.
         """

@@ -28,10 +28,6 @@ class CocoStyleDataset(AmodalDataset):
     def __init__(self, root: Path, annotations: Path) -> None:
         """Read the tables; masks and images are decoded later, one record at a time.
 
-        Args:
-            root: folder of the images, in the official layout or directly.
-            annotations: the official annotation file.
-
         Raises:
             DatasetError: a file is missing or is not of this kind.
         """

@@ -57,10 +57,6 @@ class RegionsDataset(CocoStyleDataset):
     def __init__(self, root: Path, annotations: Path) -> None:
         """Read the tables and number the regions of all images.
 
-        Args:
-            root: folder of the images, in the official layout or directly.
-            annotations: the official annotation file.
-
         Raises:
             DatasetError: a file is missing or is not of this kind.
         """

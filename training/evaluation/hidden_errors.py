@@ -54,9 +54,6 @@ def without_errors(predicted: Mask, amodal: Mask, visible: Mask) -> dict[str, fl
 def hidden_errors(records: Iterable[dict[str, Any]]) -> str:
     """Both tables as Markdown, over the records of partly hidden objects.
 
-    Args:
-        records: lines of ``instances.jsonl``.
-
     Raises:
         InvalidInputError: none is partly hidden.
     """

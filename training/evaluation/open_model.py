@@ -66,13 +66,6 @@ def open_model_folder(
 ) -> OpenedModel:
     """Open a model folder, to be run as the node runs it.
 
-    Args:
-        folder: with ``manifest.json``.
-        adapter_gain: see `ModelDescription`.
-        threads: within an operator; 0: the number of cores.
-        second_look: see `AmodalPredictor`.
-        ask_twice: likewise.
-
     Raises:
         ManifestError: a file is missing, altered or unusable.
         BackendError: the engine cannot be loaded.

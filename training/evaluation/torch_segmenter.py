@@ -28,12 +28,6 @@ def open_checkpoint(
 ) -> OpenedModel:
     """Build the model on its base weights and load the checkpoint.
 
-    Args:
-        checkpoint: ``.safetensors`` with a header of ours.
-        base: the base weights the checkpoint says it belongs to.
-        adapter_gain: factor on the adapters' residual.
-        ask_twice: see `AmodalPredictor`.
-
     Raises:
         CheckpointError: files are unreadable or do not belong together.
     """

@@ -31,12 +31,6 @@ def make_held_back(
     A photo's object stays in its photo; cut-outs and views are put into a picture. Others hide
     some of them. Half of what covers them is general material, of which no object is counted.
 
-    Args:
-        settings: of the user.
-        material: opened.
-        folder: to write.
-        wanted: objects, at most.
-
     Returns:
         The annotation file, `amodal_coco`.
 

@@ -51,13 +51,7 @@ class Figures:
 
 
 def measure(folder: Path, annotations: Path, kept: Path) -> Figures:
-    """Evaluate a model folder as the node runs it, unless the figures are kept already.
-
-    Args:
-        folder: the model folder.
-        annotations: of the set, `amodal_coco`, its pictures beside it.
-        kept: file of the figures.
-    """
+    """Evaluate a model folder as the node runs it, unless the figures are kept already."""
     if kept.is_file():
         return Figures(**json.loads(kept.read_text(encoding="utf-8")))
     dataset = open_dataset("amodal_coco", annotations.parent, annotations)

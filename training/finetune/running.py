@@ -35,14 +35,7 @@ _REGION = (0.8, 1.15)  # of the model's own region: what training sees about it
 def recipe(
     start: Start, material: Material, settings: FinetuneSettings, device: dict[str, Any]
 ) -> dict[str, Any]:
-    """Everything that `training.train` needs.
-
-    Args:
-        start: the older model.
-        material: to learn from.
-        settings: of the user.
-        device: the section `devices`.
-    """
+    """Everything that `training.train` needs."""
     model = {**start.header.config.to_dict(), "image_size": start.manifest.image_size}
     two_masks = bool(model.get("visible_output"))
     factor = start.manifest.roi_factor or 1.0
@@ -179,10 +172,6 @@ def seconds_of_step(config: dict[str, Any]) -> tuple[float, str]:
 
 def train(file: Path, run: Path) -> Path | None:
     """Train, or go on where a signal or a kill ended it.
-
-    Args:
-        file: the configuration.
-        run: folder of the run.
 
     Returns:
         The adapters; None where a signal stopped the run, which the same call continues.

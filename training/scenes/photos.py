@@ -17,11 +17,7 @@ Image = NDArray[np.uint8]
 
 
 class Photos:
-    """Draws from a folder's photos.
-
-    Args:
-        photos: the files; there may be none.
-    """
+    """Draws from a folder's photos."""
 
     def __init__(self, photos: Sequence[Path] = ()) -> None:
         self._photos = photos

@@ -32,14 +32,7 @@ class Painter:
     """Draws one stage under one light; holds its graphics memory until closed."""
 
     def __init__(self, stage: Stage, environment: Environment, count: int, rng: Rng) -> None:
-        """Load a stage into graphics memory; a GL context must be current.
-
-        Args:
-            stage: the scene.
-            environment: its light.
-            count: number of props.
-            rng: for the hardness of shadows.
-        """
+        """Load a stage into graphics memory; a GL context must be current."""
         data = mujoco.MjData(stage.model)
         mujoco.mj_forward(stage.model, data)
         self._stage, self._count = stage, count

@@ -84,12 +84,6 @@ def compose_clip(
     the overlap range, and in no frame more than the range allows. Other clips have no
     occluder at all.
 
-    Args:
-        rng: of this attempt.
-        plan: what is to come of it.
-        materials: sources to draw from.
-        config: settings.
-
     Raises:
         RejectedError: if this attempt came to nothing.
         CorruptRecordError: if a record drawn cannot be read.

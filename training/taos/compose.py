@@ -144,12 +144,6 @@ def compose_still(
 ) -> TaosSample:
     """One composite.
 
-    Args:
-        rng: of this attempt.
-        plan: what is to come of it.
-        materials: sources to draw from.
-        config: settings.
-
     Raises:
         RejectedError: if this attempt came to nothing.
         CorruptRecordError: if a record drawn cannot be read.

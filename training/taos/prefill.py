@@ -26,11 +26,6 @@ logger = logging.getLogger(__name__)
 def prefill_renders(materials: Sequence[str], config: TaosConfig, cache: Path) -> None:
     """Render the `render:` sources among the materials in a process of its own.
 
-    Args:
-        materials: ``KIND:PATH`` strings.
-        config: decides which models and views.
-        cache: folder of the views.
-
     Raises:
         InvalidInputError: the process failed; its message is on standard error.
     """

@@ -32,11 +32,6 @@ ENGINES = ("local", "ray")
 def run_taos(run: TaosRun, *, workers: int = 1, engine: str = "local") -> TaosStatistics:
     """Makes all missing shards, then the run's statistics.
 
-    Args:
-        run: what to make.
-        workers: processes (local) or Ray actors.
-        engine: "local" or "ray".
-
     Raises:
         InvalidInputError: if `out` holds another run, or an argument is out of range.
         CorruptRecordError: for a corrupt record, unless ``run.skip_bad``.
@@ -114,15 +109,7 @@ def _is_complete(run: TaosRun, shard: int) -> bool:
 def finish(
     run: TaosRun, left_out: Mapping[str, int], *, made: int, seconds: float, workers: int
 ) -> TaosStatistics:
-    """Writes ``statistics.json`` (the same for any workers) and ``timing.json`` (not).
-
-    Args:
-        run: with all its shards.
-        left_out: annotations that mark no object, by source.
-        made: pictures made in this call.
-        seconds: that it took.
-        workers: that it had.
-    """
+    """Writes ``statistics.json`` (the same for any workers) and ``timing.json`` (not)."""
     parts = [
         json.loads(shard_path(run, shard).with_suffix(".json").read_text(encoding="utf-8"))
         for shard in range(run.shards)

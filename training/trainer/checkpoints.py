@@ -51,12 +51,7 @@ class CheckpointFolder:
     """Writes, finds and prunes checkpoints."""
 
     def __init__(self, folder: Path, keep: int) -> None:
-        """Look at a folder, which need not exist.
-
-        Args:
-            folder: ``checkpoints`` of a run.
-            keep: Newest checkpoints that stay, beside the best.
-        """
+        """Look at a folder, which need not exist."""
         self._folder = folder
         self._keep = keep
 

@@ -47,13 +47,7 @@ class StepCost:
 
 
 def measure_steps(run: Run, warm_up: int = _WARM_UP, measured: int = _MEASURED) -> StepCost:
-    """Do some steps and measure them; the run's state is changed.
-
-    Args:
-        run: Ready for its first step.
-        warm_up: Steps that do not count.
-        measured: Steps that do.
-    """
+    """Do some steps and measure them; the run's state is changed."""
     count, first = warm_up + measured, run.span.first_step
     run.state.step = first
     steps = run.load_steps(first, first + count)

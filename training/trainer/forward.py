@@ -51,13 +51,7 @@ def frames_of(batch: Batch) -> tuple[TrainBatch, ...]:
 
 
 def predict(model: AmodalModel, batch: Batch, video: VideoConfig) -> list[FramePrediction]:
-    """Run the model, one prediction per frame.
-
-    Args:
-        model: Any member of the family.
-        batch: N objects of images, or of a clip's frames.
-        video: How clips are run.
-    """
+    """Run the model, one prediction per frame."""
     if isinstance(batch, TrainClip):
         return [
             FramePrediction(frame, logits.float(), embeddings)

@@ -31,15 +31,7 @@ class Recipe:
         world: World,
         folder: RunFolder,
     ) -> None:
-        """Prepare, without a change to the folder.
-
-        Args:
-            config: The whole run's.
-            phases: Of ``config``.
-            source: Of the data.
-            world: The processes.
-            folder: Of the run.
-        """
+        """Prepare, without a change to the folder."""
         self._config, self._phases = config, phases
         self._source, self._world, self._folder = source, world, folder
         self._number = 0

@@ -32,14 +32,7 @@ class Records:
     def __init__(
         self, folder: RunFolder, *, steps: int, first_step: int, tensorboard: bool
     ) -> None:
-        """Open what is written to.
-
-        Args:
-            folder: Of the run.
-            steps: Of the whole run.
-            first_step: Steps done when this process began.
-            tensorboard: Whether to write it.
-        """
+        """Open what is written to."""
         self._steps = steps
         self._first_step = first_step
         self._started = time.monotonic()
@@ -63,13 +56,7 @@ class Records:
             self._writer.close()
 
     def step(self, step: int, values: Mapping[str, float], *, to_tensorboard: bool) -> None:
-        """Show a step.
-
-        Args:
-            step: Steps done.
-            values: The terms of the loss and what else is told.
-            to_tensorboard: Whether this step becomes a point there.
-        """
+        """Show a step."""
         text = f"loss {values['loss']:.4f} iou {values['iou_full']:.3f}/{values['iou_occ']:.3f}"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, description=text)
@@ -142,10 +129,6 @@ _GREY = 0.5
 
 def picture_rows(frames: Sequence[FramePrediction], rows: int) -> torch.Tensor:
     """Draw the first objects, one per row.
-
-    Args:
-        frames: Predictions, on the CPU.
-        rows: At most so many objects.
 
     Returns:
         ``(3, rows x 192, 5 x 192)`` float32 in [0, 1], RGB.

@@ -68,11 +68,6 @@ class RunFolder:
         Where and how often things happen may differ, and so may phases that are to come; anything
         else makes another run of it.
 
-        Args:
-            config: Of the process that resumes.
-            allow_changes: Accept all differences.
-            begun: Phases of ``config`` of which a step was done.
-
         Returns:
             The differences.
 

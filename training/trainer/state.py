@@ -207,10 +207,6 @@ def round_state(state: TrainState) -> None:
 def write_kept(path: Path, state: Mapping[str, Any]) -> None:
     """Write a state of a step after which it was rounded.
 
-    Args:
-        path: The file.
-        state: From :meth:`TrainState.to_dict` or a checkpoint.
-
     Raises:
         CheckpointError: It was not rounded: it would not come back as it is.
     """

@@ -94,10 +94,6 @@ class GradientStep:
     def run(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Add the step's gradients to the parameters and sum them over the devices.
 
-        Args:
-            batches: This device's micro-batches, on the device.
-            step: Of the run.
-
         Returns:
             The terms of the loss and what is told beside them: means over the step's objects.
         """

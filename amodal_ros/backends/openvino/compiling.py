@@ -145,13 +145,6 @@ def core_of(openvino: Any) -> Any:
 class Compiler:
     """Compiles the graphs of a model folder for one device.
 
-    Args:
-        openvino: the library.
-        device: its name.
-        precision: asked for.
-        threads: of the CPU; 0: OpenVINO's choice.
-        cache_dir: see `OpenVinoBackend`.
-
     Raises:
         BackendError: when there is no such device.
     """

@@ -26,9 +26,6 @@ def forget_pages(cache_dir: Path) -> int:
 
     Pages that are read again come from the file again. Only mappings that cannot be written to
     are touched: nothing can be lost. On other systems than Linux there is nothing to do.
-
-    Args:
-        cache_dir: where the graphs are kept.
     """
     if sys.platform != "linux":
         return 0

@@ -33,13 +33,6 @@ _KERNELS = "{graph}.kernels"  # what TensorRT for RTX compiled on this machine
 class TensorRtBackend:
     """One engine per graph. `run` may be called from several threads.
 
-    Args:
-        manifest: of the model folder.
-        engines: built for this machine.
-        library: TensorRT.
-        cuda: of the GPU.
-        machine: what it all runs on.
-
     Raises:
         BackendError: when an engine cannot be loaded.
         ManifestError: when an engine's file is missing or altered.

@@ -15,12 +15,7 @@ from amodal_ros.errors import BackendError
 
 
 class BufferPool:
-    """Device buffers of one size, used again when the tensors in them are gone.
-
-    Args:
-        cuda: of the GPU.
-        size: of each buffer, in bytes.
-    """
+    """Device buffers of one size, used again when the tensors in them are gone."""
 
     def __init__(self, cuda: CudaPython, size: int) -> None:
         self._cuda, self._size = cuda, size

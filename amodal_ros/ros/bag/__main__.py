@@ -25,10 +25,6 @@ MakePredictor = Callable[[Any], Any]
 def main(argv: Sequence[str] | None = None, make_predictor: MakePredictor | None = None) -> int:
     """Runs the command.
 
-    Args:
-        argv: the command line; None: this process's.
-        make_predictor: loads the model; None: as the node does.
-
     Returns:
         0; 2: wrong arguments or input; 1: the engine or the disk failed; 130: interrupted.
     """

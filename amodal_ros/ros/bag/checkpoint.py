@@ -56,12 +56,7 @@ class Progress:
 
 
 class Checkpoints:
-    """The folder of an unfinished run.
-
-    Args:
-        out: where the result will lie; the folder is beside it.
-        identity: what makes this run another than others; JSON.
-    """
+    """The folder of an unfinished run."""
 
     def __init__(self, out: Path, identity: Mapping[str, Any]) -> None:
         self.folder = out.with_name(f"{out.name}.part")
@@ -69,9 +64,6 @@ class Checkpoints:
 
     def begin(self, anew: bool = False) -> Progress:
         """Makes the folder, or finds what an earlier run has done.
-
-        Args:
-            anew: forget what there is.
 
         Raises:
             InvalidInputError: the folder is another run's, or damaged.
@@ -90,10 +82,6 @@ class Checkpoints:
 
     def save(self, progress: Progress, answers: bytes) -> None:
         """Adds a file of answers and notes the progress.
-
-        Args:
-            progress: after these answers; its `segments` is counted up.
-            answers: a whole MCAP file.
 
         Raises:
             OSError: they cannot be written.

@@ -44,9 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def write_dataset(arguments: argparse.Namespace) -> tuple[int, int]:
     """Number of frames written, and of mask messages that found no image.
 
-    Args:
-        arguments: of this module's command line.
-
     Raises:
         InvalidInputError: a topic is missing or must be chosen, no image has masks, or ``out`` is
             not empty.

@@ -29,9 +29,6 @@ Decoder = Callable[[bytes], Any]
 def installed_definition(type_name: str) -> str:
     """The definition of an installed type and of all types within, as MCAP's `ros2msg` has it.
 
-    Args:
-        type_name: as `sensor_msgs/msg/Image`.
-
     Returns:
         Empty where the type is not installed.
     """

@@ -22,10 +22,6 @@ _NO_DEPTH = "none"
 def open_inputs(arguments: argparse.Namespace, stack: ExitStack) -> BagFrames:
     """The frames of the recording with their boxes.
 
-    Args:
-        arguments: of `arguments.parse_arguments`.
-        stack: closes the recordings.
-
     Raises:
         InvalidInputError: nothing can be read, a topic is missing or must be chosen, there are no
             boxes, or none belong to any image.
@@ -64,12 +60,6 @@ def open_depth(
     stack: ExitStack,
 ) -> tuple[RecordedDepth | None, str]:
     """The depth that belongs to the frames, and what was found, in words.
-
-    Args:
-        arguments: of `arguments.parse_arguments`.
-        parameters: the frame of what is written.
-        frames: of `open_inputs`.
-        stack: closes the recording.
 
     Returns:
         None where there is no depth, or none that can be used: then nobody asked for 3D.

@@ -51,14 +51,7 @@ class AnswerTopics:
 
 
 class BagRun:
-    """Answers the frames of a recording, from where an earlier run was interrupted.
-
-    Args:
-        frames: of the recording.
-        checkpoints: keep what is done.
-        progress: of an earlier run, or none.
-        topics: that are written.
-    """
+    """Answers the frames of a recording, from where an earlier run was interrupted."""
 
     def __init__(
         self,
@@ -124,11 +117,6 @@ class BagRun:
 
     def write_result(self, out: Path, copied: list[BagTopic], notes: dict[str, str]) -> None:
         """Writes the answers, with topics of the recording between them, and ends the run.
-
-        Args:
-            out: the file.
-            copied: topics of the recording that are copied; of damaged ones what can be read.
-            notes: of the file.
 
         Raises:
             OSError: it cannot be written.

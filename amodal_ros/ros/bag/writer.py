@@ -34,13 +34,7 @@ class BagWriter(Generic[File]):
             self._writer.add_metadata("amodal_ros", notes)
 
     def write(self, topic: BagTopic, log_ns: int, data: bytes) -> None:
-        """Writes a message's bytes.
-
-        Args:
-            topic: where it goes, with the definition of its type.
-            log_ns: when it was recorded.
-            data: in CDR.
-        """
+        """Writes a message's bytes."""
         channel = self._channels.get(topic.name)
         if channel is None:
             channel = self._channels[topic.name] = self._new_channel(topic)

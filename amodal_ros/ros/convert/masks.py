@@ -88,12 +88,7 @@ def encode_masks(
 
 
 def amodal_boxes_message(objects: Sequence[TrackedObject], header: Header) -> Detection2DArray:
-    """The amodal box of each object whose mask is not empty; ``id`` is the track's.
-
-    Args:
-        objects: of one image.
-        header: the source image's.
-    """
+    """The amodal box of each object whose mask is not empty; ``id`` is the track's."""
     boxes = []
     for one in objects:
         if one.amodal.is_empty:
@@ -143,10 +138,6 @@ def decode_mask(mask: AmodalMask, image_hw: tuple[int, int]) -> tuple[np.ndarray
 
 def decode_cropped(mask: AmodalMask, image_hw: tuple[int, int]) -> tuple[CroppedMask, CroppedMask]:
     """Read one object of a mask message.
-
-    Args:
-        mask: an entry of ``AmodalMaskArray.masks``.
-        image_hw: the array's ``height`` and ``width``.
 
     Returns:
         Visible and amodal mask.

@@ -94,10 +94,6 @@ class DemoCamera(DemoNode):
     def give(self, boxes: Sequence[PromptBox], timeout_s: float) -> None:
         """Gives the objects of the first frame to the node.
 
-        Args:
-            boxes: Of the objects, in pixels of the frame that comes next.
-            timeout_s: Seconds to wait for an answer.
-
         Raises:
             InvalidInputError: The node refused one, or did not answer.
         """

@@ -212,12 +212,7 @@ _TICK = Fraction(1, 90000)  # seconds
 
 
 class VideoWriter:
-    """Encodes picture by picture; the first one gives the size.
-
-    Args:
-        path: Of the MP4 file; it is written from the first picture on.
-        frame_rate: Pictures per second.
-    """
+    """Encodes picture by picture; the first one gives the size."""
 
     def __init__(self, path: Path, frame_rate: float) -> None:
         self._path = path

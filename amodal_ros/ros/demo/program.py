@@ -43,12 +43,6 @@ def run_node(
 ) -> int:
     """Runs a node's work between the start and the end of ROS.
 
-    Args:
-        command_line: of the process, with its ROS arguments.
-        make_node: makes the node.
-        work: what it does; returns the exit status.
-        written: what it writes, for the message where it cannot be written.
-
     Returns:
         The exit status: what `work` returned, or 1 after an error, which is logged.
     """

@@ -47,13 +47,7 @@ class _Kept:
 
 
 class Recording:
-    """Collects what arrives and writes `overlay.mp4` on the way, the other files at the end.
-
-    Args:
-        out: Existing folder.
-        frame_rate: Of the overlay video, pictures per second.
-        title: Of the contact sheet.
-    """
+    """Collects what arrives and writes `overlay.mp4` on the way, the other files at the end."""
 
     def __init__(self, out: Path, frame_rate: float, title: str) -> None:
         self._out = out

@@ -23,12 +23,7 @@ _IDS_ARE_NONE_FOR = 100
 
 
 class BoxReader:
-    """Turns messages into usable boxes. Not thread-safe: one thread reads.
-
-    Args:
-        faults: boxes left out are counted there, doubts are alarms.
-        units: what boxes are measured in.
-    """
+    """Turns messages into usable boxes. Not thread-safe: one thread reads."""
 
     def __init__(self, faults: FaultLog, units: BoxUnits) -> None:
         self._faults = faults
@@ -57,14 +52,7 @@ class BoxReader:
         min_score: float,
         max_objects: int,
     ) -> Detections:
-        """The usable boxes of a message, in pixels of its image.
-
-        Args:
-            message: of the detector.
-            image_hw: height and width of the image.
-            min_score: boxes below it are left out.
-            max_objects: at most so many are kept, by score.
-        """
+        """The usable boxes of a message, in pixels of its image."""
         found = detections_from_message(message, image_hw, min_score, max_objects, self._units)
         self._report_rejected(found, len(message.detections))
         if not message.detections:

@@ -62,14 +62,6 @@ class _Received(NamedTuple):
 class CameraInputs:
     """Subscribes from construction to ``close``; all callbacks run in the node's executor.
 
-    Args:
-        node: owns the subscriptions.
-        camera: name that prefixes the topics; empty: none.
-        parameters: topics, types, reliability, pairing.
-        faults: where losses are counted and alarms go.
-        statistics: counts the images.
-        on_frame: gets each image that has found its boxes.
-
     Raises:
         InvalidInputError: if the type of the boxes is not installed.
     """

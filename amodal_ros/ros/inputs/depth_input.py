@@ -34,11 +34,6 @@ class DepthInput:
         separate: depth is another camera's, and not aligned with the images.
         target_frame: of what is published; empty: the image's.
 
-    Args:
-        node: owns the subscriptions.
-        camera: name that prefixes the topics; empty: none.
-        parameters: topics, reliability, slop, how many are kept (as many as images).
-
     Raises:
         InvalidInputError: if transforms are needed, and their messages are not installed.
     """

@@ -87,13 +87,7 @@ class FramePairer(Generic[ImageT, DetectionsT]):
     def add_image(
         self, stamp_ns: int, image: ImageT, now_s: float
     ) -> FramePair[ImageT, DetectionsT] | None:
-        """Take an image; returns its pair if the detections are already here.
-
-        Args:
-            stamp_ns: the header's stamp in nanoseconds.
-            image: passed through.
-            now_s: monotonic time of reception in seconds.
-        """
+        """Take an image; returns its pair if the detections are already here."""
         self.expire(now_s)
         if stamp_ns == 0:
             self._faults.report(Fault.UNSTAMPED, "an image has stamp 0: its driver must stamp it")
@@ -125,13 +119,7 @@ class FramePairer(Generic[ImageT, DetectionsT]):
     def add_detections(
         self, stamp_ns: int, detections: DetectionsT, now_s: float
     ) -> FramePair[ImageT, DetectionsT] | None:
-        """Take a detection message; returns its pair if the image is already here.
-
-        Args:
-            stamp_ns: the header's stamp in nanoseconds.
-            detections: passed through.
-            now_s: monotonic time of reception in seconds.
-        """
+        """Take a detection message; returns its pair if the image is already here."""
         self.expire(now_s)
         if stamp_ns == 0:
             self._faults.report(

@@ -68,16 +68,7 @@ def offered_qos(node: Node, topic: str, reliability: str) -> Offer | None:
 
 
 class InputSubscription:
-    """Takes each stamped message of a topic once; follows what its publishers offer.
-
-    Args:
-        node: owns the subscription.
-        message_type: of a message with a header.
-        topic: its name.
-        callback: gets each message, in the node's executor.
-        reliability: ``automatic``, ``best_effort`` or ``reliable``.
-        depth: messages that wait for the executor.
-    """
+    """Takes each stamped message of a topic once; follows what its publishers offer."""
 
     def __init__(
         self,

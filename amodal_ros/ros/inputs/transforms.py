@@ -121,11 +121,7 @@ def wait_for_transform(
 
 
 class OwnTransforms:
-    """Our own buffer over ``/tf`` and ``/tf_static``.
-
-    Args:
-        node: owns the subscriptions; its executor receives.
-    """
+    """Our own buffer over ``/tf`` and ``/tf_static``."""
 
     def __init__(self, node: Node) -> None:
         from tf2_msgs.msg import TFMessage
@@ -158,11 +154,7 @@ class OwnTransforms:
 
 
 class Tf2Transforms:
-    """tf2_ros's buffer and listener.
-
-    Args:
-        node: owns the subscriptions; its executor receives.
-    """
+    """tf2_ros's buffer and listener."""
 
     def __init__(self, node: Node) -> None:
         import tf2_ros
@@ -198,13 +190,7 @@ class Tf2Transforms:
 
 
 def put_transforms(buffer: TransformBuffer, message: Any, fixed: bool) -> None:
-    """Put a `TFMessage`, or what has its fields, into our own buffer.
-
-    Args:
-        buffer: to put into.
-        message: of ``/tf`` or ``/tf_static``.
-        fixed: it is of ``/tf_static``.
-    """
+    """Put a `TFMessage`, or what has its fields, into our own buffer."""
     for entry in message.transforms:
         turn, shift = entry.transform.rotation, entry.transform.translation
         try:

@@ -25,13 +25,7 @@ _PERIOD_S = 0.25
 
 
 class Camera:
-    """Publishes from ``configure`` on, is active from ``start`` to ``stop``.
-
-    Args:
-        node: owns publishers and subscriptions.
-        name: prefixes topics and services; empty: the only camera.
-        host: lends the model.
-    """
+    """Publishes from ``configure`` on, is active from ``start`` to ``stop``."""
 
     def __init__(self, node: LifecycleNode, name: str, host: ModelHost) -> None:
         self._node = node
@@ -114,14 +108,6 @@ class CameraSession:
     The node's executor receives and pairs messages (``inputs``); a worker takes the newest pair
     through the pipeline, which publishes. Where the engine gains from it, the image of the next
     pair is encoded meanwhile.
-
-    Args:
-        node: owns the subscriptions.
-        name: of the camera.
-        parameters: topics and pairing.
-        pipeline: answers frames.
-        statistics: of the session.
-        faults: where losses are counted.
 
     Raises:
         InvalidInputError: if the type of the boxes is not installed.

@@ -80,15 +80,6 @@ class FramePipeline:
     """Answers a camera's frames in their order; holds the tracks between them.
 
     ``begin`` and ``finish`` run in threads of a worker, one call of each at a time.
-
-    Args:
-        host: lends the model.
-        parameters: limits and tracking.
-        outputs: where answers go.
-        outputs_3d: where go those with depth; None: there is no depth.
-        statistics: counts the answers.
-        faults: what is lost and left out is counted there.
-        tracker: goes on with its tracks; None: begin without any.
     """
 
     def __init__(

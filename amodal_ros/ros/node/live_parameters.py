@@ -37,11 +37,6 @@ class LiveParameters:
 
     rclpy tells of a change before it is made, and Humble not afterwards: the values are read
     again in the executor's next turn, and once a second in case that was too early.
-
-    Args:
-        node: with the parameter table declared.
-        host: loads and exchanges the model that parameters name.
-        cameras: gives those of the configured node.
     """
 
     def __init__(

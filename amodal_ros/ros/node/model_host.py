@@ -236,10 +236,6 @@ class EngineHealth:
     """Counts frames that the engine lost; after too many in a row it gives up, once.
 
     Thread-safe: the worker tells, the node's executor asks.
-
-    Args:
-        faults: each lost frame is counted there; giving up is an alarm.
-        on_broken: called in the worker's thread when the engine is given up.
     """
 
     def __init__(self, faults: FaultLog, on_broken: Callable[[], object]) -> None:

@@ -28,10 +28,6 @@ NODE_NAME = "amodal_perception"
 class PerceptionNode(LifecycleNode):
     """``configure`` loads and warms up the model, ``activate`` answers frames.
 
-    Args:
-        make_predictor: loads the model; tests give a fast one.
-        node_options: as for ``rclpy.node.Node``: ``context``, ``parameter_overrides`` and so on.
-
     Raises:
         InvalidInputError: if a parameter override has an unknown name or a wrong value.
     """

@@ -122,15 +122,7 @@ def _refusing(node: LifecycleNode, change_state: Any) -> Any:
 
 
 class PerceptionServices:
-    """Offers the services of a configured node.
-
-    Args:
-        node: owns the services.
-        cameras: names of its cameras; one empty name for the only one.
-        host: lends the model.
-        sessions: the cameras of the active node, by name; none while it is not active.
-        parameters: gives those in force.
-    """
+    """Offers the services of a configured node."""
 
     def __init__(
         self,

@@ -19,13 +19,7 @@ from amodal_ros.tracking.types import TrackedObject
 
 
 class AheadOutput:
-    """Publishes ``amodal/masks_ahead`` while somebody subscribes.
-
-    Args:
-        node: owns the publisher; it publishes only while the node is active.
-        camera: name that prefixes the topic; empty: none.
-        depth: of the publisher's queue.
-    """
+    """Publishes ``amodal/masks_ahead`` while somebody subscribes."""
 
     def __init__(self, node: LifecycleNode, camera: str, depth: int) -> None:
         self._node = node

@@ -61,11 +61,7 @@ class Frame3D:
 
 
 class Maker3D:
-    """Makes them of a camera's frames; counts what is missing. On every frame it is an alarm.
-
-    Args:
-        faults: where alarms go.
-    """
+    """Makes them of a camera's frames; counts what is missing. On every frame it is an alarm."""
 
     def __init__(self, faults: FaultLog) -> None:
         self._reader = GeometryReader(faults)
@@ -88,13 +84,7 @@ class Maker3D:
         frame: DepthFrame,
         wanted: Wanted3D,
     ) -> Frame3D | None:
-        """One frame's; None where something is missing, which is counted and told.
-
-        Args:
-            objects: of the frame.
-            frame: it, and its depth.
-            wanted: what is made.
-        """
+        """One frame's; None where something is missing, which is counted and told."""
         self._begin(wanted=True)
         try:
             geometry = self._reader.read(frame)
@@ -124,9 +114,6 @@ class Maker3D:
 
         Who hides whom is found by depth as well, and the robot is put together before somebody
         subscribes.
-
-        Args:
-            frame: its depth.
         """
         self._begin(wanted=False)
         try:

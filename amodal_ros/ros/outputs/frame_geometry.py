@@ -68,11 +68,7 @@ class FrameGeometry:
 
 
 class GeometryReader:
-    """Reads it, and tells what is implausible of it.
-
-    Args:
-        faults: where alarms go.
-    """
+    """Reads it, and tells what is implausible of it."""
 
     def __init__(self, faults: FaultLog) -> None:
         self._frames = {

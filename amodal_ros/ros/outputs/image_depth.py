@@ -88,13 +88,6 @@ def read_image_depth(
 ) -> ImageDepth:
     """Depth in an image's pixels.
 
-    Args:
-        header: of the image.
-        image_hw: height and width of the image.
-        depth: of the same moment.
-        inputs: knows intrinsics and transforms, and why something has not come.
-        timeout_s: how long a transform that is late is waited for.
-
     Raises:
         MissingError: with what is missing, why, and what to do.
     """
@@ -144,10 +137,6 @@ def transform_at(
 
 def metric_depth(depth: DepthImage, parameters: PerceptionParameters) -> MetricDepth:
     """A depth image in metres.
-
-    Args:
-        depth: the message.
-        parameters: unit and range of depth.
 
     Raises:
         MissingError: it cannot be read; says why.

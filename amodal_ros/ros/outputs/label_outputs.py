@@ -30,12 +30,7 @@ _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class LabelOutputs:
-    """Publishes while somebody subscribes; an image and its info together.
-
-    Args:
-        node: owns the publishers; they publish only while it is active.
-        camera: name that prefixes the topics; empty: none.
-    """
+    """Publishes while somebody subscribes; an image and its info together."""
 
     def __init__(self, node: LifecycleNode, camera: str) -> None:
         self._node = node
@@ -61,13 +56,7 @@ class LabelOutputs:
     def publish(
         self, objects: Sequence[TrackedObject], header: Header, image_hw: tuple[int, int]
     ) -> None:
-        """Publish one frame's.
-
-        Args:
-            objects: of the frame; no two see the same pixel.
-            header: of its image.
-            image_hw: its height and width.
-        """
+        """Publish one frame's."""
         if _wanted(*self._labels):
             _publish(self._labels, label_messages(objects, header, image_hw))
         if _wanted(*self._classes):
@@ -100,10 +89,6 @@ _TOLERANCE_PX = 1.0  # a tenth of the points
 
 def outline_marker(objects: Sequence[TrackedObject], header: Header) -> ImageMarker:
     """The amodal outline of each object in its colour, and thinly that of what is seen.
-
-    Args:
-        objects: of one image.
-        header: the source image's.
 
     Returns:
         A ``LINE_LIST``: ``points`` has two for each line, in pixels; ``outline_colors`` has one

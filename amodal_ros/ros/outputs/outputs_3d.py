@@ -34,11 +34,6 @@ class Outputs3D:
     """Publishes 3D boxes, points and markers while somebody subscribes.
 
     What is missing on every frame is an alarm.
-
-    Args:
-        node: owns the publishers; they publish only while it is active.
-        camera: name that prefixes the topics; empty: none.
-        faults: where alarms go.
     """
 
     def __init__(self, node: LifecycleNode, camera: str, faults: FaultLog) -> None:

@@ -72,12 +72,7 @@ class FrameAnswer:
 
 
 class Outputs:
-    """Publishes a frame's answer: masks always, all else for who listens.
-
-    Args:
-        node: owns the publishers; they publish only while it is active.
-        camera: name that prefixes the topics; empty: none.
-    """
+    """Publishes a frame's answer: masks always, all else for who listens."""
 
     def __init__(self, node: LifecycleNode, camera: str = "") -> None:
         self._node = node
@@ -98,11 +93,6 @@ class Outputs:
         self, answer: FrameAnswer, waited_ms: dict[str, float], faults: FaultLog
     ) -> dict[str, float]:
         """Publish one answer.
-
-        Args:
-            answer: of the pipeline.
-            waited_ms: milliseconds before the pipeline took the frame: ``transport``, ``wait``.
-            faults: its counters go along with the timing.
 
         Returns:
             All times of the frame in milliseconds, as on ``amodal/timing``.

@@ -85,13 +85,7 @@ class ModelState:
 
 
 class DiagnosticsPublisher:
-    """Asks for the state and publishes it, from construction to the node's end.
-
-    Args:
-        node: owns timer and publisher.
-        model: gives the model's state.
-        cameras: gives that of each camera; ``recent`` is filled in here.
-    """
+    """Asks for the state and publishes it, from construction to the node's end."""
 
     def __init__(
         self,
@@ -136,13 +130,7 @@ class DiagnosticsPublisher:
 def camera_status(
     node_name: str, state: CameraState, recent: Mapping[str, int]
 ) -> DiagnosticStatus:
-    """The status of one camera.
-
-    Args:
-        node_name: its full name without the first slash.
-        state: of the camera.
-        recent: what its counters grew by in the last seconds.
-    """
+    """The status of one camera."""
     level, message = _judge(state, recent)
     values = [*_rates(state.summary)]
     values += [*_tracks(state.tracker), *_budget(state.budget)]

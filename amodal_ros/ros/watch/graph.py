@@ -44,13 +44,7 @@ class Endpoint:
 
 
 def mismatch_text(topic: str, publisher: Endpoint, subscriber: Endpoint) -> str | None:
-    """Why a publisher and a subscriber of a topic are not connected; None if they are.
-
-    Args:
-        topic: full name.
-        publisher: of the topic.
-        subscriber: of the topic.
-    """
+    """Why a publisher and a subscriber of a topic are not connected; None if they are."""
     who = f"{topic}: {publisher.node} publishes to {subscriber.node}"
     if publisher.message_type != subscriber.message_type:
         return (
@@ -177,13 +171,7 @@ def shared_output_text(topic: str, own: str, others: Counter[str]) -> str:
 
 
 def silence_cause(node: Node, topic: str, came_before: bool) -> str:
-    """Why no message arrives on an input, as far as the graph tells, and what to do.
-
-    Args:
-        node: subscribes to it.
-        topic: its full name.
-        came_before: whether messages have arrived on it.
-    """
+    """Why no message arrives on an input, as far as the graph tells, and what to do."""
     publishers = [_endpoint(info) for info in node.get_publishers_info_by_topic(topic)]
     own = {s.topic_name: s for s in node.subscriptions}.get(topic)
     if own is None:
