@@ -25,14 +25,7 @@ POINT_COUNTS = (2, 5)
 
 @dataclass(frozen=True)
 class GraphDifference:
-    """How far one output of one graph is from torch, at worst over all sizes tried.
-
-    Attributes:
-        graph: Its name.
-        output: The output's name.
-        absolute: Greatest difference.
-        relative: The same over the greatest value.
-    """
+    """How far one output of one graph is from torch, at worst over all sizes tried."""
 
     graph: str
     output: str

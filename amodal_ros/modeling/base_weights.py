@@ -176,12 +176,7 @@ class BaseIdentity:
 
 @dataclass(frozen=True, eq=False)
 class BaseWeights:
-    """Weights in the official layout.
-
-    Attributes:
-        identity: Where they come from.
-        state: Tensors by the official names.
-    """
+    """Weights in the official layout."""
 
     identity: BaseIdentity
     state: Mapping[str, torch.Tensor]

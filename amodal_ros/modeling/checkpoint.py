@@ -26,13 +26,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class CheckpointHeader:
-    """What a checkpoint says about itself.
-
-    Attributes:
-        base: The weights it was trained on.
-        config: The model it fits.
-        training: How it was trained; free form, empty for an untrained one.
-    """
+    """What a checkpoint says about itself."""
 
     base: BaseIdentity
     config: AmodalConfig

@@ -88,11 +88,6 @@ class HieraLayout:
     four spatial scales. The first block of stages 2 to 4 is what halves the resolution; their
     adapter follows it, and is the first thing that happens at the stage's own scale. The first
     stage's adapter comes before its first block. Every output of a stage has passed its adapter.
-
-    Attributes:
-        first_blocks: Index of each stage's first block.
-        last_blocks: Index of each stage's last block.
-        channels: Channels of each stage.
     """
 
     first_blocks: tuple[int, ...]

@@ -32,12 +32,7 @@ RULES_VERSION = 1  # of what the gate asks: a pass of other rules does not count
 
 @dataclass(frozen=True)
 class PassNote:
-    """A file that says that an engine passed.
-
-    Attributes:
-        folder: of such files.
-        key: what the pass depends on: library, device, precision, rows in one call.
-    """
+    """A file that says that an engine passed."""
 
     folder: Path
     key: Mapping[str, Any]

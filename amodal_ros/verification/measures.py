@@ -187,14 +187,7 @@ class GateRow:
 
 @dataclass(frozen=True, eq=False)
 class GateReport:
-    """What the gate found.
-
-    Attributes:
-        engine: what was under test.
-        rows: the comparisons.
-        random_weights: the masks mean nothing; logits are judged in their place.
-        limits: what passes.
-    """
+    """What the gate found."""
 
     engine: str
     rows: tuple[GateRow, ...]

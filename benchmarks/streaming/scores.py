@@ -29,12 +29,7 @@ class Masks:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What was published at one moment.
-
-    Attributes:
-        arrival_s: when it came, by the clock of the frames' times.
-        objects: by name.
-    """
+    """What was published at one moment."""
 
     arrival_s: float
     objects: Mapping[str, Masks]

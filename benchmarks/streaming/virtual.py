@@ -128,11 +128,7 @@ class TrueModel:
 
 
 class VirtualContestant(Protocol):
-    """Answers frames on virtual time.
-
-    Attributes:
-        warm_s: so long the first picture is shown before the clip begins.
-    """
+    """Answers frames on virtual time."""
 
     warm_s: float
 

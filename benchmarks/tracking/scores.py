@@ -44,13 +44,7 @@ class _Seen:
 
 @dataclass
 class _Life:
-    """One true object through the clip.
-
-    Attributes:
-        ids: the identity it was given at each of its detections: (frame, identity).
-        unseen: frames in which it is annotated, and too little of it is visible for a box.
-        visible: frames in which enough of it is.
-    """
+    """One true object through the clip."""
 
     ids: list[tuple[int, int]] = field(default_factory=list)
     unseen: list[int] = field(default_factory=list)

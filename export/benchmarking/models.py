@@ -29,13 +29,7 @@ class ExportFailedError(AmodalError):
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder.
-
-    Attributes:
-        folder: where it lies.
-        manifest: its manifest.
-        exported: made for this run, with untrained adapters; they cost as much as trained ones.
-    """
+    """A model folder."""
 
     folder: Path
     manifest: ModelManifest

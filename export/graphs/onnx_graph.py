@@ -32,12 +32,7 @@ CHECKED_BYTES = 64 * 1024  # constants that shapes may depend on are smaller
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of a graph as the manifest has it.
-
-    Attributes:
-        name: Its name.
-        shape: Sizes; a string names one that is free.
-    """
+    """An input or output of a graph as the manifest has it."""
 
     name: str
     shape: tuple[int | str, ...]

@@ -89,12 +89,7 @@ ONE_PASS_ROWS = (
 
 @dataclass(frozen=True)
 class Series:
-    """Ablations that share a reference.
-
-    Attributes:
-        rows: Of the table.
-        configs: Folder of the configurations.
-    """
+    """Ablations that share a reference."""
 
     rows: tuple[Row, ...]
     configs: Path

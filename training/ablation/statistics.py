@@ -22,13 +22,7 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over several seeds.
-
-    Attributes:
-        mean: Over the seeds.
-        std: Sample standard deviation; None for one seed.
-        n: Seeds.
-    """
+    """A figure over several seeds."""
 
     mean: float
     std: float | None

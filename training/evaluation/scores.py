@@ -26,12 +26,7 @@ from training.metrics.miou import (
 
 @dataclass(frozen=True)
 class InstanceScore:
-    """One prediction of one instance.
-
-    Attributes:
-        overlap: pixel counts.
-        boundary_f: in [0, 1].
-    """
+    """One prediction of one instance."""
 
     overlap: Overlap
     boundary_f: float
@@ -53,12 +48,7 @@ UNOCCLUDED_METRIC = "unoccluded"
 
 @dataclass
 class ScoreBoard:
-    """Every metric for one predictor, in percent and rounded to 0.01.
-
-    Attributes:
-        scores: of all instances.
-        clips: pixel counts by object of a video.
-    """
+    """Every metric for one predictor, in percent and rounded to 0.01."""
 
     scores: list[InstanceScore] = field(default_factory=list)
     clips: dict[Hashable, list[Overlap]] = field(default_factory=dict)

@@ -30,15 +30,7 @@ _BASE = Path(__file__).resolve().parents[2] / ".cache" / "base_weights"
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """What is known of the older model.
-
-    Attributes:
-        folder: the model folder.
-        manifest: of it.
-        adapters: the file it was exported from.
-        header: of that file.
-        base: weights of the base model, a file or a folder.
-    """
+    """What is known of the older model."""
 
     folder: Path
     manifest: ModelManifest

@@ -36,12 +36,7 @@ _BEST_RECORD = "best.json"
 
 @dataclass(frozen=True)
 class Best:
-    """The best checkpoint so far.
-
-    Attributes:
-        step: Its step.
-        score: What it was chosen by; larger is better.
-    """
+    """The best checkpoint so far."""
 
     step: int
     score: float

@@ -64,13 +64,6 @@ class BatchPlan:
     """How the items of a step are spread: step s consumes items ``s * size`` and following.
 
     The set of items of a step does not depend on the number of devices.
-
-    Attributes:
-        size: Items per step, over all devices.
-        per_device: Items that go through a device at once.
-        world_size: Devices.
-        start_step: Step at which the plan begins: those before it had another (a phase's).
-        start_item: Items that they consumed.
     """
 
     size: int

@@ -34,12 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a process ended.
-
-    Attributes:
-        step: Steps done.
-        is_finished: Whether the phase is over; if not, a signal stopped it.
-    """
+    """How a process ended."""
 
     step: int
     is_finished: bool

@@ -27,14 +27,7 @@ _MODEL_CHANGEABLE = "image_size"
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a run that one configuration covers.
-
-    Attributes:
-        first_step: Steps done when it begins.
-        last_step: Steps done when it ends.
-        first_item: Items consumed when it begins.
-        total_steps: Of the whole run.
-    """
+    """The part of a run that one configuration covers."""
 
     first_step: int
     last_step: int
@@ -44,12 +37,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Phase:
-    """A configuration and the part of the run for which it holds.
-
-    Attributes:
-        config: Complete; ``steps`` are those of the phase, ``phases`` is empty.
-        span: When.
-    """
+    """A configuration and the part of the run for which it holds."""
 
     config: TrainConfig
     span: Span

@@ -42,13 +42,7 @@ _ALL_TERMS = ("visible_dice", "visible_bce", "visible", "intrusion", "iou_visibl
 
 @dataclass(frozen=True)
 class _Counts:
-    """Objects of a step over all devices; none of the three is below 1.
-
-    Attributes:
-        objects: All of them.
-        known: Those whose whole is known.
-        pairs: Those with a visible and an occluded part.
-    """
+    """Objects of a step over all devices; none of the three is below 1."""
 
     objects: float
     known: float

@@ -64,14 +64,7 @@ class EngineKey:
 
 @dataclass(frozen=True)
 class Machine:
-    """What an engine runs on.
-
-    Attributes:
-        flavor: `tensorrt` or `tensorrt_rtx`.
-        library_version: of TensorRT.
-        gpu_name: as CUDA gives it.
-        compute_capability: as `8.9`.
-    """
+    """What an engine runs on."""
 
     flavor: str
     library_version: str

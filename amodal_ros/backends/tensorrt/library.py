@@ -24,13 +24,7 @@ _CONSTRAINED = (8, 6)
 
 @dataclass(frozen=True, eq=False)
 class TensorRtLibrary:
-    """An imported library.
-
-    Attributes:
-        flavor: `tensorrt` or `tensorrt_rtx`.
-        module: the Python module.
-        version: as the module gives it.
-    """
+    """An imported library."""
 
     flavor: str
     module: Any

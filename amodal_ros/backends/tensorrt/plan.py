@@ -22,14 +22,7 @@ MAX_CUDA_GRAPHS = 64
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """What an engine's buffers must hold, and what one call needs of them.
-
-    Attributes:
-        name: of the graph.
-        spec: of the graph.
-        max_batch: rows at most.
-        max_points: points of an object at most.
-    """
+    """What an engine's buffers must hold, and what one call needs of them."""
 
     name: str
     spec: GraphSpec

@@ -41,11 +41,7 @@ class Lack(Enum):
 
 
 class NoTransformError(Exception):
-    """There is no transform; says why, and what to do.
-
-    Attributes:
-        lack: of what kind.
-    """
+    """There is no transform; says why, and what to do."""
 
     def __init__(self, lack: Lack, text: str) -> None:
         super().__init__(text)
