@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
 
-from tests.ros.ros_rig import PerceptionRig
+from tests.ros.faults.fault_rig import NodeProcess
+from tests.ros.ros_rig import Camera, PerceptionRig
 
 
 @pytest.fixture
@@ -54,3 +56,26 @@ def make_rig(context: Context) -> Iterator[Callable[..., PerceptionRig]]:
     yield make
     for rig in rigs:
         rig.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Starts node processes of the test's own."""
+    processes: list[NodeProcess] = []
+
+    def make(*command: str, **parameters: object) -> NodeProcess:
+        log = tmp_path / f"node{len(processes)}.log"
+        processes.append(NodeProcess(log, *command, **parameters))
+        return processes[-1]
+
+    yield make
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture
+def camera(context: Context) -> Iterator[Camera]:
+    """A camera of the test's own."""
+    own = Camera(context)
+    yield own
+    own.close()

@@ -177,6 +177,14 @@ class Camera:
         self.wait(lambda: bool(found()), f"the answer to {header.stamp}")
         return found()[0]
 
+    def connect(self) -> None:
+        """Send frames without objects until one is answered: then both directions are matched."""
+        deadline = time.monotonic() + START_S
+        while not self.answers:
+            assert time.monotonic() < deadline, "no answer"
+            self.send(picture(), [])
+            self.spin_for(0.2)
+
     def wait(
         self, condition: Callable[[], object], what: str, timeout_s: float = TIMEOUT_S
     ) -> None:

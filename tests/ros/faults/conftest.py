@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import rclpy
 from rclpy.context import Context
 
-from tests.ros.faults.fault_rig import FaultRig, NodeProcess
-from tests.ros.ros_rig import Camera
+from tests.ros.faults.fault_rig import FaultRig
 
 
 @pytest.fixture(scope="module")
@@ -46,26 +44,3 @@ def rig(module_rig: FaultRig) -> Iterator[FaultRig]:
     module_rig.counters()
     assert module_rig.process.popen.poll() is None
     assert "Traceback" not in module_rig.process.output
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
-    """Starts node processes of the test's own."""
-    processes: list[NodeProcess] = []
-
-    def make(*module: str, **parameters: object) -> NodeProcess:
-        log = tmp_path / f"node{len(processes)}.log"
-        processes.append(NodeProcess(log, *module, **parameters))
-        return processes[-1]
-
-    yield make
-    for process in processes:
-        process.kill()
-
-
-@pytest.fixture
-def camera(context: Context) -> Iterator[Camera]:
-    """A camera of the test's own."""
-    own = Camera(context)
-    yield own
-    own.close()

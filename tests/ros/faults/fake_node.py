@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real perception node as a process, with an engine that misbehaves when told to.
 
-`python -m tests.ros.faults.fake_node --ros-args ...` reads commands from standard input, one a
-line: `delay SECONDS` of each engine call, `fail NUMBER` of engine calls (-1: all of them), and
-`silence SECONDS` after which an input counts as silent, from the next activation on.
+`python -m tests.ros.faults.fake_node [WARM_UP_SECONDS] --ros-args ...` reads commands from its
+input, one a line: `delay SECONDS` of each engine call, `fail NUMBER` of engine calls (-1: all of
+them), and `silence SECONDS` after which an input counts as silent, from the next activation on.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+import time
 
 from amodal_ros.errors import BackendError
 from amodal_ros.ros.inputs import camera_inputs
@@ -28,6 +29,10 @@ class Engine:
 
 class FaultyPredictor(FakePredictor):
     """Obeys the commands, and forgets what it was given: the process runs for long."""
+
+    def warm_up(self) -> None:
+        if sys.argv[1] != "--ros-args":
+            time.sleep(float(sys.argv[1]))
 
     def predict(
         self, features, boxes_xyxy=None, prior_masks=None, *, points=None, small=None, tight=None

@@ -39,16 +39,17 @@ BOX: Box = (20.0, 30.0, 60.0, 80.0)
 class NodeProcess:
     """A node's process, in a session of its own, with its output in a file."""
 
-    def __init__(self, log: Path, module: str = FAKE_NODE, **parameters: object) -> None:
+    def __init__(self, log: Path, *command: str, **parameters: object) -> None:
+        """`command`: Python's arguments; by default the fake node."""
         # Every image is answered by the model, unless a test says otherwise.
         parameters = {"frame_budget": 0.0, **parameters}
-        arguments = ["--ros-args"]
+        arguments = [*(command or ("-m", FAKE_NODE)), "--ros-args"]
         for name, value in parameters.items():
             arguments += ["-p", f"{name}:={json.dumps(value)}"]
         self._log = log
         with log.open("wb") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, *arguments],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=output,

@@ -63,24 +63,6 @@ def test_an_inactive_node_is_silent_and_holds_no_thread(rig):
 
 
 @pytest.mark.parametrize(
-    ("way", "impossible"),
-    [
-        ([], [ACTIVATE, DEACTIVATE, CLEANUP]),
-        ([CONFIGURE], [CONFIGURE, DEACTIVATE]),
-        ([CONFIGURE, ACTIVATE], [CONFIGURE, ACTIVATE, CLEANUP]),
-    ],
-)
-def test_an_impossible_transition_is_refused_and_survived(rig, way, impossible):
-    for transition in way:
-        assert rig.camera.change_state(transition)
-    before = state(rig)
-    for transition in impossible:
-        assert not rig.camera.change_state(transition)
-        assert not rig.camera.change_state(transition)
-    assert state(rig) == before
-
-
-@pytest.mark.parametrize(
     ("way", "shutdown"),
     [
         ([], Transition.TRANSITION_UNCONFIGURED_SHUTDOWN),
