@@ -18,6 +18,7 @@ from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, OnnxRuntimeBackend, Provider
 from amodal_ros.backends.onnxruntime.session import provider_name
 from amodal_ros.backends.openvino.backend import OpenVinoBackend, PrecisionHint
+from amodal_ros.backends.openvino.mapped_cache import usable_cache
 from amodal_ros.backends.tensorrt.backend import TensorRtBackend
 from amodal_ros.backends.tensorrt.engine_cache import default_cache_dir
 from amodal_ros.backends.tensorrt.library import FLAVORS
@@ -272,7 +273,7 @@ def open_backend(manifest: ModelManifest, options: EngineOptions) -> Backend:
     if options.backend == ONNXRUNTIME:
         return OnnxRuntimeBackend(manifest, options.providers, options.threads)
     if options.backend == OPENVINO:
-        cache = _usable_cache(options.cache_dir)
+        cache = usable_cache(options.cache_dir)
         return OpenVinoBackend(manifest, options.device, options.precision, options.threads, cache)
     folder = options.cache_dir or default_cache_dir(manifest)
     return TensorRtBackend.open(manifest, options.backend, folder, options.rows)
@@ -319,7 +320,7 @@ def _load_verified(
 
 def _pass_note(backend: Backend, options: EngineOptions) -> PassNote | None:
     """Where it is noted that an engine passed; None: it is compared at each load."""
-    folder = _usable_cache(options.cache_dir)
+    folder = usable_cache(options.cache_dir)
     if folder is None or not isinstance(backend, OpenVinoBackend):
         return None
     key = {
@@ -329,19 +330,3 @@ def _pass_note(backend: Backend, options: EngineOptions) -> PassNote | None:
         "rows": options.rows,
     }
     return PassNote(folder, key)
-
-
-def _usable_cache(folder: Path | None) -> Path | None:
-    """OpenVINO's cache folder, made where it is missing; None: it cannot be written."""
-    if folder is None:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        folder = Path(base).expanduser() / "amodal_ros" / OPENVINO
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        logger.warning("%s: %s: nothing compiled is kept for the next start", folder, error)
-        return None
-    if not os.access(folder, os.W_OK):
-        logger.warning("%s cannot be written: nothing compiled is kept for the next start", folder)
-        return None
-    return folder

@@ -13,7 +13,7 @@ import numpy as np
 from amodal_ros.checks import check_array, check_hw, check_image
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.boxes import as_boxes, check_boxes
-from amodal_ros.image.cropped import CroppedMask, full_masks, tight_boxes
+from amodal_ros.image.cropped import CroppedMask, full_masks
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.object_features import ObjectFeatures
 from amodal_ros.object_memory import ObjectMemory
@@ -336,12 +336,6 @@ class AmodalPrediction:
         return full_masks(self.amodal, self.image_hw)
 
     @cached_property
-    def occluded_masks(self) -> np.ndarray:
-        """Amodal and not visible, (N, H, W) bool."""
-        hidden = [whole - seen for whole, seen in zip(self.amodal, self.visible, strict=True)]
-        return full_masks(hidden, self.image_hw)
-
-    @cached_property
     def occlusion_rate(self) -> np.ndarray:
         """1 - |visible| / |amodal|, (N,) float32 in [0, 1]; 0 for an empty amodal mask."""
         amodal, visible = (
@@ -358,13 +352,3 @@ class AmodalPrediction:
             upright: whether the image's lower side is the ground's.
         """
         return occlusion_graph(self.visible, self.amodal, depth_m, upright)
-
-    @cached_property
-    def amodal_boxes_xyxy(self) -> np.ndarray:
-        """Tight half-open boxes (N, 4) int32 of the amodal masks; zeros when empty."""
-        return tight_boxes(self.amodal)
-
-    @cached_property
-    def visible_boxes_xyxy(self) -> np.ndarray:
-        """Tight half-open boxes (N, 4) int32 of the visible masks; zeros when empty."""
-        return tight_boxes(self.visible)

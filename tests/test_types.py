@@ -109,20 +109,16 @@ def test_derived_masks() -> None:
     got = prediction()
     assert np.array_equal(got.amodal_masks, got.raw_amodal_masks | got.visible_masks)
     assert not (got.visible_masks & ~got.amodal_masks).any()
-    assert got.occluded_masks.sum(axis=(1, 2)).tolist() == [8, 1, 0]
     assert got.occlusion_rate == pytest.approx([8 / 18, 1, 0])
     assert got.occlusion_rate.dtype == np.float32
-    assert got.amodal_boxes_xyxy.tolist() == [[0, 0, 5, 5], [2, 2, 3, 3], [0, 0, 0, 0]]
-    assert got.visible_boxes_xyxy.tolist() == [[0, 0, 5, 5], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert got.amodal_masks is got.amodal_masks  # computed once
 
 
 def test_empty_prediction() -> None:
     got = AmodalPrediction.empty((6, 8))
     assert len(got) == 0
-    assert got.amodal_masks.shape == got.occluded_masks.shape == (0, 6, 8)
+    assert got.amodal_masks.shape == (0, 6, 8)
     assert got.occlusion_rate.shape == (0,)
-    assert got.amodal_boxes_xyxy.shape == (0, 4)
 
 
 def test_predictions_refuse_arrays_that_do_not_fit() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets go of the pages of kept graphs that were read while weights were packed.
+"""Compiled graphs that are kept: their folder, and the pages of them that are read once.
 
 OpenVINO maps a kept graph's file and reads weights in f32 from it, which it then packs as the
 device needs them. It does not read them again, but the mapping lasts as long as the compiled
@@ -19,6 +19,26 @@ logger = logging.getLogger(__name__)
 _MAPS = Path("/proc/self/maps")
 _SUFFIX = ".blob"
 _DONT_NEED = 4  # MADV_DONTNEED of Linux
+
+
+def usable_cache(folder: Path | None) -> Path | None:
+    """The folder of kept graphs, made where it is missing; None: it cannot be written.
+
+    Args:
+        folder: asked for; None: one of the user's cache.
+    """
+    if folder is None:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        folder = Path(base).expanduser() / "amodal_ros" / "openvino"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        logger.warning("%s: %s: nothing compiled is kept for the next start", folder, error)
+        return None
+    if not os.access(folder, os.W_OK):
+        logger.warning("%s cannot be written: nothing compiled is kept for the next start", folder)
+        return None
+    return folder
 
 
 def forget_pages(cache_dir: Path) -> int:

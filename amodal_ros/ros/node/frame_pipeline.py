@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from contextlib import closing
+from dataclasses import dataclass, fields
 from time import monotonic, perf_counter
 from typing import Protocol
 
@@ -20,7 +20,8 @@ from amodal_ros.ros.convert.masks import encode_masks
 from amodal_ros.ros.inputs.box_reader import BoxReader
 from amodal_ros.ros.inputs.camera_inputs import Frame
 from amodal_ros.ros.inputs.depth_source import DepthImage
-from amodal_ros.ros.node.model_host import ModelHost, Predictor
+from amodal_ros.ros.node.frame_model import FrameModel
+from amodal_ros.ros.node.model_host import ModelHost
 from amodal_ros.ros.outputs.frame_geometry import DepthFrame
 from amodal_ros.ros.outputs.image_depth import depth_at_once
 from amodal_ros.ros.outputs.outputs_3d import Taker3D
@@ -31,9 +32,9 @@ from amodal_ros.ros.watch.frame_statistics import FrameStatistics
 from amodal_ros.ros.watch.plausibility import exposure
 from amodal_ros.tracking.asking import ask
 from amodal_ros.tracking.budget import BudgetStatus
-from amodal_ros.tracking.frames import BudgetedFrames, Look
+from amodal_ros.tracking.frames import BudgetedFrames
 from amodal_ros.tracking.tracker import AmodalTracker, TrackedObject, TrackerConfig, TrackPlan
-from amodal_ros.types import AmodalPrediction, Detections, ImageFeatures
+from amodal_ros.types import AmodalPrediction, Detections
 
 _LONGEST_LOOK_S = 60.0
 
@@ -47,9 +48,7 @@ class BegunFrame:
         rgb: (H, W, 3) uint8, maybe a view of the message.
         detections: its usable boxes.
         depth: its depth image, if that is there already: a slow engine outlasts their queue.
-        features: of the image, where it was encoded ahead.
-        predictor: that encoded it.
-        lent: gives the predictor back when it is closed.
+        model: asked for it; it may have encoded it ahead.
         watch: the times so far.
         taken_s: monotonic time when the frame was taken.
         ready_s: monotonic time since when it waits for its turn.
@@ -59,9 +58,7 @@ class BegunFrame:
     rgb: np.ndarray
     detections: Detections
     depth: DepthImage | None
-    features: ImageFeatures | None
-    predictor: Predictor | None
-    lent: ExitStack
+    model: FrameModel
     watch: Stopwatch
     taken_s: float
     ready_s: float
@@ -159,15 +156,10 @@ class FramePipeline:
                 self._parameters.min_score,
                 self._parameters.max_objects,
             )
-        with ExitStack() as stack:
-            predictor, features = None, None
-            if self.encodes_ahead() and (len(found) or len(self.tracker)):
-                predictor = stack.enter_context(self._host.lend())
-                features = predictor.encode(rgb)
-            return BegunFrame(
-                *(frame, rgb, found, depth, features, predictor, stack.pop_all(), watch),
-                *(taken_s, monotonic()),
-            )
+        model = FrameModel(self._host, rgb)
+        if self.encodes_ahead() and (len(found) or len(self.tracker)):
+            model.encoded()
+        return BegunFrame(frame, rgb, found, depth, model, watch, taken_s, monotonic())
 
     def finish(self, begun: BegunFrame | None) -> None:
         """Answer a frame in its turn and publish the answer.
@@ -205,7 +197,7 @@ class FramePipeline:
         budget_s = self._budget_s()
         # A look that began under a budget is taken in before there is none.
         self._frames.begin(wait_s=0.0 if budget_s > 0 else _LONGEST_LOOK_S)
-        with begun.lent:
+        with closing(begun.model):
             with watch.measure("track"):
                 plan = self.tracker.plan(
                     begun.detections, begun.frame.stamp_ns / 1e9, image_hw, rgb
@@ -213,14 +205,14 @@ class FramePipeline:
             if budget_s > 0:
                 predictor = self._host.predictor
                 objects, prediction = self._frames.answer(
-                    *(plan, self._looker(begun), budget_s),
+                    *(plan, begun.model.look, budget_s),
                     begun_s=image_taken_s(begun.frame, budget_s),
                     small=predictor is not None and predictor.looks_small,
                 )
                 looked_ms = {} if prediction is None else prediction.timings_ms
                 return self._encoded(begun, objects, looked_ms)
             prediction = AmodalPrediction.empty(image_hw)
-            engine_ms = {} if begun.features is None else begun.features.timings_ms
+            engine_ms = begun.model.encoded_ms
             if len(plan.boxes_xyxy):
                 predicted = self._predict(begun, plan)
                 if predicted is None:
@@ -266,22 +258,6 @@ class FramePipeline:
         given_s = self._parameters.frame_budget
         return given_s if given_s >= 0 else self._statistics.interval_s()
 
-    def _looker(self, begun: BegunFrame) -> Look:
-        """Runs the model for some objects of a frame, in a thread that may outlast the frame."""
-        encoded = begun.predictor, begun.features
-
-        def look(part: TrackPlan) -> AmodalPrediction:
-            nonlocal encoded
-            with self._host.lend() as predictor:
-                by, features = encoded
-                if features is None or predictor is not by:
-                    features = predictor.encode(begun.rgb)
-                    encoded = predictor, features
-                found = ask(predictor, features, part)
-            return replace(found, timings_ms={**features.timings_ms, **found.timings_ms})
-
-        return look
-
     def _predict(
         self, begun: BegunFrame, plan: TrackPlan
     ) -> tuple[TrackPlan, AmodalPrediction, Mapping[str, float]] | None:
@@ -289,10 +265,7 @@ class FramePipeline:
 
         Objects that were lost in the frame are asked for once more; the plan is then another one.
         """
-        predictor, features = begun.predictor, begun.features
-        if predictor is None or features is None:
-            predictor = begun.lent.enter_context(self._host.lend())
-            features = predictor.encode(begun.rgb)
+        predictor, features = begun.model.encoded()
         if self._cancelled:
             return None
         with begun.watch.measure("track"):

@@ -20,6 +20,7 @@ from amodal_ros.ros.node.node_process import run_lifecycle_node
 from amodal_ros.ros.node.services import PerceptionServices, refuse_impossible_transitions
 from amodal_ros.ros.parameters.declaration import declare_parameters
 from amodal_ros.ros.parameters.table import PerceptionParameters
+from amodal_ros.ros.parameters.topic_names import camera_names
 from amodal_ros.ros.watch.diagnostics import CameraState, DiagnosticsPublisher, ModelState
 
 NODE_NAME = "amodal_perception"
@@ -71,7 +72,7 @@ class PerceptionNode(LifecycleNode):
         started = perf_counter()
         self._cameras = {}
         try:
-            names = self._live.configure().camera_names
+            names = camera_names(self._live.configure())
         except AmodalError as error:
             self.get_logger().fatal(f"cannot configure: {error}")
             self._release()

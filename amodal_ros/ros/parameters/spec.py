@@ -85,12 +85,5 @@ def parameter(
     choices: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field with everything that its ``ParameterSpec`` needs."""
-    details = {
-        "default": default,
-        "description": description,
-        "effect": effect,
-        "minimum": minimum,
-        "maximum": maximum,
-        "choices": choices,
-    }
-    return field(default=default, metadata=details)
+    details = (default, description, effect, minimum, maximum, choices)
+    return field(default=default, metadata={"spec": details})

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -17,10 +16,10 @@ from amodal_ros.errors import InvalidInputError
 from amodal_ros.loading import AUTO, BACKENDS
 from amodal_ros.ros.convert.box_units import BoxUnits
 from amodal_ros.ros.parameters.spec import Effect, ParameterSpec, parameter
+from amodal_ros.ros.parameters.topic_names import check_cameras
 from amodal_ros.tracking.settings import TrackerConfig
 
 _MOST_OBJECTS = 256
-_CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def _of_tracker(name: str, maximum: float | None = None) -> Any:
@@ -292,14 +291,7 @@ class PerceptionParameters:
             if not getattr(self, name):
                 raise InvalidInputError(f"parameter {name} is '', expected the name of a topic")
         BoxUnits.parse(self.box_units)
-        self._check_cameras()
-
-    @property
-    def camera_names(self) -> tuple[str, ...]:
-        """The cameras' prefixes; one empty name where ``cameras`` names none."""
-        if not self.cameras:
-            return ("",)
-        return tuple(name.strip() for name in self.cameras.split(","))
+        check_cameras(self)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> PerceptionParameters:
@@ -324,25 +316,7 @@ class PerceptionParameters:
             if spec.effect is effect and getattr(self, spec.name) != getattr(other, spec.name)
         )
 
-    def _check_cameras(self) -> None:
-        names = self.camera_names
-        wrong = [name for name in names if name and not _CAMERA_NAME.fullmatch(name)]
-        if wrong or len(set(names)) < len(names) or ("" in names and len(names) > 1):
-            raise InvalidInputError(
-                f"parameter cameras is {self.cameras!r}, expected different names of letters, "
-                "digits and _ with commas between them"
-            )
-        for name in (
-            *("image_topic", "detections_topic", "depth_topic", "camera_info_topic"),
-            "depth_camera_info_topic",
-        ):
-            if self.cameras and getattr(self, name).startswith(("/", "~")):
-                raise InvalidInputError(
-                    f"parameter {name} is {getattr(self, name)!r}, expected a relative name: "
-                    "with cameras, each camera prefixes it"
-                )
-
 
 PARAMETERS: tuple[ParameterSpec, ...] = tuple(
-    ParameterSpec(name=entry.name, **entry.metadata) for entry in fields(PerceptionParameters)
+    ParameterSpec(entry.name, *entry.metadata["spec"]) for entry in fields(PerceptionParameters)
 )

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from amodal_ros.ros.parameters.table import PerceptionParameters
+from amodal_ros.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from amodal_ros.ros.parameters.table import PerceptionParameters
 
 OUTPUTS = (
     "masks",
@@ -22,6 +27,40 @@ OUTPUTS = (
     "points",
     "box_markers",
 )
+
+_CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def camera_names(parameters: PerceptionParameters) -> tuple[str, ...]:
+    """The cameras' prefixes; one empty name where ``cameras`` names none."""
+    if not parameters.cameras:
+        return ("",)
+    return tuple(name.strip() for name in parameters.cameras.split(","))
+
+
+def check_cameras(parameters: PerceptionParameters) -> None:
+    """Refuses names of cameras that cannot prefix topics, and topics that they cannot prefix.
+
+    Raises:
+        InvalidInputError: naming the parameter.
+    """
+    names = camera_names(parameters)
+    wrong = [name for name in names if name and not _CAMERA_NAME.fullmatch(name)]
+    if wrong or len(set(names)) < len(names) or ("" in names and len(names) > 1):
+        raise InvalidInputError(
+            f"parameter cameras is {parameters.cameras!r}, expected different names of letters, "
+            "digits and _ with commas between them"
+        )
+    for name in (
+        *("image_topic", "detections_topic", "depth_topic", "camera_info_topic"),
+        "depth_camera_info_topic",
+    ):
+        topic = getattr(parameters, name)
+        if parameters.cameras and topic.startswith(("/", "~")):
+            raise InvalidInputError(
+                f"parameter {name} is {topic!r}, expected a relative name: with cameras, each "
+                "camera prefixes it"
+            )
 
 
 def of_camera(camera: str, name: str) -> str:
@@ -65,11 +104,8 @@ def belongs_to(
         parameters.depth_camera_info_topic,
         *(f"amodal/{output}" for output in OUTPUTS),
     ]
+    cameras = camera_names(parameters)
     owners = {
-        resolve(of_camera(owner, name)): owner
-        for owner in parameters.camera_names
-        for name in names
-        if name
+        resolve(of_camera(owner, name)): owner for owner in cameras for name in names if name
     }
-    first = parameters.camera_names[0]
-    return lambda topic: owners.get(topic, first) == camera
+    return lambda topic: owners.get(topic, cameras[0]) == camera

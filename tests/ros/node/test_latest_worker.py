@@ -84,21 +84,6 @@ def test_stop_forgets_what_waits_and_lets_the_item_in_work_end():
     assert worker.stop(60)
 
 
-def test_stop_reports_an_item_that_takes_too_long():
-    busy, go_on = threading.Event(), threading.Event()
-
-    def handle(item):
-        busy.set()
-        go_on.wait(60)
-
-    worker = LatestWorker(same, handle, lambda item: None, lambda error: None)
-    worker.submit(1)
-    assert busy.wait(60)
-    assert not worker.stop(0.05)
-    go_on.set()
-    assert worker.stop(60)
-
-
 def test_it_tells_since_when_it_is_idle():
     busy, go_on = threading.Event(), threading.Event()
 

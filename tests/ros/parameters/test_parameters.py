@@ -21,7 +21,7 @@ from amodal_ros.ros.parameters.declaration import (
 )
 from amodal_ros.ros.parameters.spec import Effect
 from amodal_ros.ros.parameters.table import PARAMETERS, PerceptionParameters
-from amodal_ros.ros.parameters.topic_names import depth_topic, image_topic
+from amodal_ros.ros.parameters.topic_names import camera_names, depth_topic, image_topic
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "config" / "perception.yaml"
@@ -204,8 +204,8 @@ def test_changes_are_checked_and_told(make_node):
 def test_names_of_cameras(values, text):
     with pytest.raises(InvalidInputError, match=re.escape(text)):
         PerceptionParameters.from_mapping(values)
-    assert PerceptionParameters(cameras="left, right").camera_names == ("left", "right")
-    assert PerceptionParameters().camera_names == ("",)
+    assert camera_names(PerceptionParameters(cameras="left, right")) == ("left", "right")
+    assert camera_names(PerceptionParameters()) == ("",)
 
 
 def test_changes_are_told_by_their_effect():
