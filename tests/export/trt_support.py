@@ -16,6 +16,7 @@ from amodal_ros.files import file_sha256
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import load_manifest, parse_manifest
 from amodal_ros.verification.reference import ReferenceFrame, save_reference
+from tests.fakes import manifest_content
 
 SIZE, LOW, CHANNELS = 64, 32, 8
 BOXES = np.array([[6, 8, 40, 44], [20, 4, 58, 30]], dtype=np.float32)
@@ -208,22 +209,14 @@ def write_manifest(folder: Path, graphs: dict[str, Any], random_weights: bool) -
         ]
 
     content = {
-        "schema_version": 1,
+        **manifest_content(),
         "name": "tiny",
         "family": "sam",
-        "mode": "full",
-        "geometry": "letterbox",
         "image_size": SIZE,
         "embedding_size": SIZE,
         "low_res_size": LOW,
         "mean": [127.0, 127.0, 127.0],
         "std": [60.0, 60.0, 60.0],
-        "mask_threshold": 0.0,
-        "prior_expand": 1.2,
-        "weights_precision": "fp32",
-        "compute_precision": "fp32",
-        "opset": 17,
-        "trained": False,
         "graphs": {
             name: {
                 **entry(f"{name}.onnx"),

@@ -25,8 +25,10 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 from amodal_ros.image.boxes import check_boxes
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.ros.convert.stamps import ns_to_stamp
 from amodal_ros.ros.node.perception_node import PerceptionNode
+from amodal_ros.tracking.tracker import TrackedObject
 from amodal_ros.types import AmodalPrediction, ImageFeatures, PointPrompt
 
 START_S = 120.0
@@ -121,6 +123,20 @@ def boxes_message(
         detection.bbox.size_x, detection.bbox.size_y = float(x1 - x0), float(y1 - y0)
         message.detections.append(detection)
     return message
+
+
+def tracked_object(visible: np.ndarray, amodal: np.ndarray, **fields: object) -> TrackedObject:
+    """An object with these masks (H, W) bool; what is not given is as of a sure mug."""
+    named = {
+        "track_id": 1,
+        "class_id": "mug",
+        "detection_id": "",
+        "score": 1.0,
+        "predicted_iou": 0.876,
+        "coasting": False,
+        **fields,
+    }
+    return TrackedObject(visible=CroppedMask.of(visible), amodal=CroppedMask.of(amodal), **named)
 
 
 class Camera:

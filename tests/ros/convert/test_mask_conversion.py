@@ -14,7 +14,6 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.ros.convert.masks import (
     amodal_boxes_message,
     decode_crop,
@@ -23,23 +22,14 @@ from amodal_ros.ros.convert.masks import (
     encode_masks,
 )
 from amodal_ros.tracking.tracker import TrackedObject
+from tests.ros.ros_rig import tracked_object
 
 HW = (40, 60)
 
 
 def make_object(visible_mask: np.ndarray, amodal_mask: np.ndarray, **fields) -> TrackedObject:
-    named = {
-        "track_id": 3,
-        "class_id": "mug",
-        "detection_id": "d7",
-        "score": 0.5,
-        "predicted_iou": 0.25,
-        "coasting": False,
-        **fields,
-    }
-    return TrackedObject(
-        visible=CroppedMask.of(visible_mask), amodal=CroppedMask.of(amodal_mask), **named
-    )
+    named = {"track_id": 3, "detection_id": "d7", "score": 0.5, "predicted_iou": 0.25, **fields}
+    return tracked_object(visible_mask, amodal_mask, **named)
 
 
 def header() -> Header:

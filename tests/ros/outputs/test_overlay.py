@@ -7,26 +7,10 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.ros.outputs.overlay import PALETTE, draw_overlay, label_of, object_colour
-from amodal_ros.tracking.tracker import TrackedObject
+from tests.ros.ros_rig import tracked_object
 
 HW = (240, 320)
-
-
-def make_object(visible_mask: np.ndarray, amodal_mask: np.ndarray, **fields) -> TrackedObject:
-    named = {
-        "track_id": 1,
-        "class_id": "mug",
-        "detection_id": "",
-        "score": 1.0,
-        "predicted_iou": 0.876,
-        "coasting": False,
-        **fields,
-    }
-    return TrackedObject(
-        visible=CroppedMask.of(visible_mask), amodal=CroppedMask.of(amodal_mask), **named
-    )
 
 
 def rectangle(x0, y0, x1, y1):
@@ -48,7 +32,7 @@ def test_nothing_to_draw_gives_an_equal_copy(grey):
 
 def test_visible_is_tinted_hidden_is_hatched_the_rest_untouched(grey):
     before = grey.copy()
-    tracked = make_object(rectangle(50, 100, 100, 200), rectangle(50, 100, 200, 200))
+    tracked = tracked_object(rectangle(50, 100, 100, 200), rectangle(50, 100, 200, 200))
     drawn = draw_overlay(grey, [tracked]).astype(int)
     np.testing.assert_array_equal(grey, before)
     inside = (slice(110, 190), slice(55, 95))
@@ -65,46 +49,46 @@ def test_visible_is_tinted_hidden_is_hatched_the_rest_untouched(grey):
 
 def test_outline_has_the_objects_colour(grey):
     mask = rectangle(50, 100, 100, 200)
-    drawn = draw_overlay(grey, [make_object(mask, mask, track_id=3)])
+    drawn = draw_overlay(grey, [tracked_object(mask, mask, track_id=3)])
     assert tuple(drawn[150, 50]) == PALETTE[3]
     assert tuple(drawn[199, 75]) == PALETTE[3]
 
 
 def test_an_object_at_every_border(grey):
     whole = np.ones(HW, bool)
-    assert draw_overlay(grey, [make_object(whole, whole)]).shape == grey.shape
+    assert draw_overlay(grey, [tracked_object(whole, whole)]).shape == grey.shape
     corner = rectangle(319, 239, 320, 240)
-    assert (draw_overlay(grey, [make_object(corner, corner)])[239, 319] != 128).any()
+    assert (draw_overlay(grey, [tracked_object(corner, corner)])[239, 319] != 128).any()
 
 
 def test_an_empty_object_leaves_no_trace(grey):
     nothing = np.zeros(HW, bool)
-    np.testing.assert_array_equal(draw_overlay(grey, [make_object(nothing, nothing)]), grey)
+    np.testing.assert_array_equal(draw_overlay(grey, [tracked_object(nothing, nothing)]), grey)
 
 
 def test_a_tiny_picture():
     picture, mask = np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), bool)
-    assert draw_overlay(picture, [make_object(mask, mask)]).any()
+    assert draw_overlay(picture, [tracked_object(mask, mask)]).any()
 
 
 def test_a_read_only_picture(grey):
     grey.flags.writeable = False
     mask = rectangle(10, 10, 60, 60)
-    assert (draw_overlay(grey, [make_object(mask, mask)]) != grey).any()
+    assert (draw_overlay(grey, [tracked_object(mask, mask)]) != grey).any()
 
 
 def test_label():
     nothing = np.zeros(HW, bool)
-    assert label_of(make_object(nothing, nothing)) == "#1 mug 0.88"
-    unknown = make_object(nothing, nothing, track_id=-1, class_id="", coasting=True)
+    assert label_of(tracked_object(nothing, nothing)) == "#1 mug 0.88"
+    unknown = tracked_object(nothing, nothing, track_id=-1, class_id="", coasting=True)
     assert label_of(unknown) == "0.88 coasting"
-    assert label_of(make_object(nothing, nothing, class_id="Bär")) == "#1 B?r 0.88"
+    assert label_of(tracked_object(nothing, nothing, class_id="Bär")) == "#1 B?r 0.88"
 
 
 def test_another_size_is_refused(grey):
     mask = np.ones((240, 321), bool)
     with pytest.raises(InvalidInputError, match=r"mask \(240, 321\) on a picture \(240, 320\)"):
-        draw_overlay(grey, [make_object(mask, mask)])
+        draw_overlay(grey, [tracked_object(mask, mask)])
 
 
 def test_a_track_keeps_its_colour_and_shares_it_with_none():

@@ -12,7 +12,7 @@ import torch
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import AmodalConfig
-from tests.training.taos.taos_drawings import HW, draw_photo, jpeg, outline
+from tests.training.taos.taos_drawings import write_yolo
 from training.data.config import DataConfig, SourceConfig
 from training.data.dataset import build_dataset, collate
 from training.taos.config import TaosConfig
@@ -26,18 +26,7 @@ MODEL = AmodalConfig(base="mobile_sam", image_size=64)
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
-    root = tmp_path_factory.mktemp("yolo")
-    for folder in ("images/train", "labels/train"):
-        (root / folder).mkdir(parents=True)
-    for seed in range(6):
-        image, masks = draw_photo(seed)
-        (root / f"images/train/{seed:03d}.jpg").write_bytes(jpeg(image))
-        lines = []
-        for mask in masks:
-            points = outline(mask) / (HW[1], HW[0])
-            lines.append("0 " + " ".join(f"{v:.6f}" for v in points.ravel()))
-        (root / f"labels/train/{seed:03d}.txt").write_text("\n".join(lines) + "\n")
-    return f"yolo:{root}"
+    return f"yolo:{write_yolo(tmp_path_factory.mktemp('yolo'))}"
 
 
 @pytest.fixture(scope="module")

@@ -19,24 +19,14 @@ from tests.training.taos.taos_drawings import (
     outline,
     rle,
     sa1b_record,
+    write_yolo,
 )
 from training.taos.config import TaosConfig
 
 
 @pytest.fixture(scope="session")
 def yolo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("yolo")
-    for folder in ("images/train", "labels/train"):
-        (root / folder).mkdir(parents=True)
-    for seed in range(6):
-        image, masks = draw_photo(seed)
-        (root / f"images/train/{seed:03d}.jpg").write_bytes(jpeg(image))
-        lines = []
-        for category, mask in enumerate(masks):
-            points = outline(mask) / (HW[1], HW[0])
-            lines.append(f"{category} " + " ".join(f"{v:.6f}" for v in points.ravel()))
-        (root / f"labels/train/{seed:03d}.txt").write_text("\n".join(lines) + "\n")
-    return root
+    return write_yolo(tmp_path_factory.mktemp("yolo"))
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -80,6 +82,30 @@ def sa1b_record(number: int, seed: int) -> tuple[bytes, bytes]:
         "annotations": annotations,
     }
     return jpeg(image), json.dumps(content).encode("utf-8")
+
+
+def write_yolo(root: Path) -> Path:
+    """Six photos with their outlines, in YOLO's layout; of each photo a class for each object."""
+    for folder in ("images/train", "labels/train"):
+        (root / folder).mkdir(parents=True)
+    for seed in range(6):
+        image, masks = draw_photo(seed)
+        (root / f"images/train/{seed:03d}.jpg").write_bytes(jpeg(image))
+        lines = []
+        for category, mask in enumerate(masks):
+            points = outline(mask) / (HW[1], HW[0])
+            lines.append(f"{category} " + " ".join(f"{v:.6f}" for v in points.ravel()))
+        (root / f"labels/train/{seed:03d}.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Content of everything a run leaves, but the time it took."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name != "timing.json"
+    }
 
 
 def add_member(archive: tarfile.TarFile, name: str, data: bytes) -> None:

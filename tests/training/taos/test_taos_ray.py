@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.taos.taos_drawings import digests
 from training.taos.config import TaosConfig
 from training.taos.runner import TaosRun, run_taos
 from training.untrusted import CorruptRecordError
@@ -34,14 +34,6 @@ def cluster() -> Iterator[None]:
     yield
     ray.shutdown()
     nodes.shutdown()
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
-        if path.is_file() and path.name != "timing.json"
-    }
 
 
 @pytest.mark.usefixtures("cluster")

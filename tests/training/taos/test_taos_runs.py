@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 
 from amodal_ros.errors import InvalidInputError
+from tests.training.taos.taos_drawings import digests
 from training.taos.__main__ import main
 from training.taos.config import TaosConfig
 from training.taos.runner import TaosRun, prepare, run_taos
@@ -33,15 +33,6 @@ def make_run(sources: list[str], out: Path, count: int = 12, **config: object) -
     return TaosRun(
         config=settings, sources=tuple(sources), count=count, out=out, cache=out.parent / "cache"
     )
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Content of everything a run leaves, but the time it took."""
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.name != "timing.json"
-    }
 
 
 @pytest.fixture

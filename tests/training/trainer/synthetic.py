@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -20,6 +21,7 @@ from torch.utils.data import Dataset
 from amodal_ros.modeling.amodal_model import AmodalModel
 from amodal_ros.modeling.config import AmodalConfig
 from training.batch import TrainBatch, TrainClip
+from training.train import main
 from training.trainer.loading import DataSource
 
 _VALIDATION_SEED = 12345
@@ -140,9 +142,25 @@ def write_config(path: Path, **changes: Any) -> Path:
     return path
 
 
+def train(config: Path, run: Path, *more: str) -> int:
+    """Train in this process; the command's status."""
+    return main(["--config", str(config), "--run", str(run), *more], SOURCE)
+
+
+def trained(folder: Path, **changes: Any) -> Path:
+    """The folder of a whole run; ``changes`` as of `write_config`."""
+    config = write_config(folder / "c.yaml", **changes)
+    torch.set_num_threads(1)
+    assert train(config, folder / "run") == 0
+    return folder / "run"
+
+
+def log_lines(run: Path, name: str = "losses.jsonl") -> list[dict]:
+    """Lines of a log."""
+    return [json.loads(line) for line in (run / name).read_text().splitlines()]
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from training.train import main
-
     sys.exit(main(source=SOURCE))

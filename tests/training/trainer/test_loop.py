@@ -14,33 +14,20 @@ from amodal_ros.modeling.base_weights import identify
 from amodal_ros.modeling.build import build_amodal
 from amodal_ros.modeling.checkpoint import load_checkpoint, read_header
 from amodal_ros.modeling.config import AmodalConfig
-from tests.training.trainer.synthetic import SOURCE, write_config
-from training.train import main
+from tests.training.trainer.synthetic import log_lines, train, trained, write_config
 from training.trainer.checkpoints import CheckpointFolder
-
-
-def train(config: Path, run: Path, *more: str) -> int:
-    return main(["--config", str(config), "--run", str(run), *more], SOURCE)
-
-
-def losses(run: Path) -> list[dict]:
-    return [json.loads(line) for line in (run / "losses.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with everything switched on."""
-    folder = tmp_path_factory.mktemp("finished")
-    config = write_config(
-        folder / "c.yaml",
+    return trained(
+        tmp_path_factory.mktemp("finished"),
         steps=7,
         data={"validation": 4},
         ema={"decay": 0.9},
         log={"tensorboard": True, "every_steps": 1},
     )
-    torch.set_num_threads(1)
-    assert train(config, folder / "run") == 0
-    return folder / "run"
 
 
 def test_the_run_folder_says_what_was_done(finished):
@@ -53,7 +40,7 @@ def test_the_run_folder_says_what_was_done(finished):
 
 
 def test_every_step_is_in_the_loss_log(finished):
-    lines = losses(finished)
+    lines = log_lines(finished)
     assert [line["step"] for line in lines] == list(range(1, 8))
     assert lines[0]["lr"] == pytest.approx(1e-3)
     assert lines[-1]["lr"] == pytest.approx(5e-4)
@@ -68,9 +55,7 @@ def test_every_step_is_in_the_loss_log(finished):
 
 def test_newest_and_best_checkpoints_are_kept(finished):
     folder = CheckpointFolder(finished / "checkpoints", keep=2)
-    validations = [
-        json.loads(line) for line in (finished / "validation.jsonl").read_text().splitlines()
-    ]
+    validations = log_lines(finished, "validation.jsonl")
     assert [v["step"] for v in validations] == [3, 6, 7]
     best = max(validations, key=lambda v: v["score"])
     assert folder.best().step == best["step"]
@@ -104,7 +89,7 @@ def test_tensorboard_has_losses_metrics_and_pictures(finished):
     assert {"train/loss", "train/d_true", "validation/miou_occ"} <= set(tags["scalars"])
     points = events.Scalars("train/loss")
     assert [p.step for p in points] == list(range(1, 8))
-    assert points[3].value == pytest.approx(losses(finished)[3]["loss"], rel=1e-5)
+    assert points[3].value == pytest.approx(log_lines(finished)[3]["loss"], rel=1e-5)
     (tag,) = tags["images"]
     picture = events.Images(tag)[-1]
     assert (picture.width, picture.height) == (5 * 192, 2 * 192)
@@ -114,7 +99,7 @@ def test_nan_stops_the_run_and_keeps_the_batch(tmp_path, caplog):
     # Step 3 consumes items 8 to 11.
     config = write_config(tmp_path / "c.yaml", data={"broken_item": 9})
     assert train(config, tmp_path / "run") == 1
-    assert len(losses(tmp_path / "run")) == 2
+    assert len(log_lines(tmp_path / "run")) == 2
     saved = tmp_path / "run" / "diverged" / "step_00000003_rank_0.pt"
     assert str(saved) in caplog.text
     assert "is nan" in caplog.text
@@ -144,7 +129,7 @@ def test_it_learns(tmp_path):
         checkpoint={"every_steps": 0, "every_minutes": 0},
     )
     assert train(config, tmp_path / "run") == 0
-    lines = losses(tmp_path / "run")
+    lines = log_lines(tmp_path / "run")
     first = sum(line["segmentation"] for line in lines[:3]) / 3
     last = sum(line["segmentation"] for line in lines[-3:]) / 3
     assert last < 0.7 * first
@@ -161,13 +146,13 @@ def test_it_learns(tmp_path):
 def test_a_term_can_be_switched_off(tmp_path, loss, absent):
     config = write_config(tmp_path / "c.yaml", steps=1, loss=loss)
     assert train(config, tmp_path / "run") == 0
-    assert not absent & losses(tmp_path / "run")[0].keys()
+    assert not absent & log_lines(tmp_path / "run")[0].keys()
 
 
 def test_the_term_of_the_hidden_part_is_in_the_loss(tmp_path):
     config = write_config(tmp_path / "c.yaml", steps=1, loss={"occlusion": 2.0, "adversarial": 0})
     assert train(config, tmp_path / "run") == 0
-    line = losses(tmp_path / "run")[0]
+    line = log_lines(tmp_path / "run")[0]
     assert 0 < line["occlusion"] <= 1
     total = line["segmentation"] + line["consistency"] + 2 * line["occlusion"]
     assert line["loss"] == pytest.approx(total, rel=1e-6)
@@ -184,7 +169,7 @@ def test_closed_domain_needs_no_original_and_open_world_says_so(tmp_path, caplog
 def test_objects_without_a_hidden_part_train_too(tmp_path):
     config = write_config(tmp_path / "c.yaml", steps=1, data={"unoccluded": True})
     assert train(config, tmp_path / "run") == 0
-    line = losses(tmp_path / "run")[0]
+    line = log_lines(tmp_path / "run")[0]
     assert line["consistency"] == 0.0
     assert line["segmentation"] > 0
 
@@ -197,14 +182,14 @@ def test_clips_and_bf16_train(tmp_path):
         devices={"accelerator": "cpu", "devices": "1", "precision": "bf16-mixed"},
     )
     assert train(config, tmp_path / "run") == 0
-    assert all(0 < line["loss"] < 100 for line in losses(tmp_path / "run"))
+    assert all(0 < line["loss"] < 100 for line in log_lines(tmp_path / "run"))
 
 
 def test_accumulation_and_workers_change_no_item(tmp_path):
     config = write_config(tmp_path / "c.yaml", steps=2, loss={"adversarial": 0})
     assert train(config, tmp_path / "a") == 0
     assert train(config, tmp_path / "b", "batch.per_device=4", "batch.num_workers=2") == 0
-    for one, other in zip(losses(tmp_path / "a"), losses(tmp_path / "b"), strict=True):
+    for one, other in zip(log_lines(tmp_path / "a"), log_lines(tmp_path / "b"), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
 
 
@@ -213,7 +198,7 @@ def test_another_run_starts_from_its_adapters(finished, tmp_path):
     adapters = finished / "checkpoints" / "last" / "adapters.safetensors"
     assert train(config, tmp_path / "fresh") == 0
     assert train(config, tmp_path / "run", f"init_from={adapters}") == 0
-    fresh, continued = losses(tmp_path / "fresh")[0], losses(tmp_path / "run")[0]
+    fresh, continued = log_lines(tmp_path / "fresh")[0], log_lines(tmp_path / "run")[0]
     assert continued["segmentation"] < fresh["segmentation"]
 
 

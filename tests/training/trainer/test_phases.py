@@ -5,11 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from amodal_ros.errors import CheckpointError, InvalidInputError
-from tests.training.trainer.synthetic import SyntheticConfig, write_config
-from tests.training.trainer.test_resume import assert_same, lines, train, weights
+from tests.training.trainer.synthetic import (
+    SyntheticConfig,
+    log_lines,
+    train,
+    trained,
+    write_config,
+)
+from tests.training.trainer.test_resume import assert_same, weights
 from training.data.config import DataConfig
 from training.keep import keep
 from training.trainer.config_files import load_config
@@ -34,11 +39,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("phases")
-    config = write_config(folder / "c.yaml", **SETTINGS)
-    torch.set_num_threads(1)
-    assert train(config, folder / "run") == 0
-    return folder / "run"
+    return trained(tmp_path_factory.mktemp("phases"), **SETTINGS)
 
 
 def test_phases_follow_one_another_in_steps_and_items(tmp_path):
@@ -79,7 +80,7 @@ def test_what_cannot_change_is_refused(tmp_path, phase, message):
 
 
 def test_a_run_goes_through_all_phases(whole):
-    log = lines(whole)
+    log = log_lines(whole)
     assert [line["step"] for line in log] == [1, 2, 3, 4, 5, 6]
     assert ["occlusion" in line for line in log] == [False, False, True, True, True, False]
     assert log[5]["lr"] == pytest.approx(1e-4)
@@ -93,7 +94,7 @@ def test_resumed_within_or_between_phases_it_ends_the_same(whole, tmp_path, step
         shutil.rmtree(run / "checkpoints" / f"step_{later:08d}")
     config = write_config(tmp_path / "c.yaml", **SETTINGS)
     assert train(config, run, "--resume") == 0
-    assert lines(run) == lines(whole)
+    assert log_lines(run) == log_lines(whole)
     assert_same(weights(run, 6), weights(whole, 6))
 
 
@@ -108,7 +109,7 @@ def test_a_kept_state_is_small_and_goes_on_exactly(whole, tmp_path):
     assert kept.stat().st_size < 0.75 * full.stat().st_size
     config = write_config(tmp_path / "c.yaml", **SETTINGS)
     assert train(config, tmp_path / "run", "--from-state", str(kept)) == 0
-    assert lines(tmp_path / "run") == lines(whole)[4:]
+    assert log_lines(tmp_path / "run") == log_lines(whole)[4:]
     assert_same(weights(tmp_path / "run", 6), weights(whole, 6))
 
 
@@ -124,7 +125,7 @@ def test_phases_to_come_may_change_and_those_begun_may_not(whole, tmp_path, capl
     later = [*PHASES[:2], {"samples": 8}]
     config = write_config(tmp_path / "c.yaml", **{**SETTINGS, "phases": later})
     assert train(config, run, "--resume") == 0
-    assert lines(run)[-1]["step"] == 7
+    assert log_lines(run)[-1]["step"] == 7
     early = [{"samples": 4}, *PHASES[1:]]
     config = write_config(tmp_path / "c.yaml", **{**SETTINGS, "phases": early})
     assert train(config, run, "--resume") == 1

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,21 +13,18 @@ import torch
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.files import unfinished_name
-from tests.training.trainer.synthetic import SOURCE, SyntheticConfig, write_config
-from training.train import main
+from tests.training.trainer.synthetic import (
+    SyntheticConfig,
+    log_lines,
+    train,
+    trained,
+    write_config,
+)
 from training.trainer.config_files import load_config
 from training.trainer.run_folder import CONFIG, RunFolder
 
 STEPS = 8
 DATA = {"validation": 4}
-
-
-def train(config: Path, run: Path, *more: str) -> int:
-    return main(["--config", str(config), "--run", str(run), *more], SOURCE)
-
-
-def lines(run: Path, name: str = "losses.jsonl") -> list[dict]:
-    return [json.loads(line) for line in (run / name).read_text().splitlines()]
 
 
 def weights(run: Path, step: int) -> dict:
@@ -73,10 +69,7 @@ def wait_for_steps(process: subprocess.Popen, run: Path, steps: int) -> None:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    config = write_config(folder / "c.yaml", steps=STEPS, data=DATA, ema={"decay": 0.9})
-    torch.set_num_threads(1)
-    assert train(config, folder / "run") == 0
-    return folder / "run"
+    return trained(folder, steps=STEPS, data=DATA, ema={"decay": 0.9})
 
 
 def test_a_run_of_before_a_setting_was_gone_goes_on(tmp_path):
@@ -101,11 +94,11 @@ def test_killed_in_the_middle_it_continues_as_if_nothing_had_happened(uninterrup
     wait_for_steps(process, run, 5)  # checkpoints are at steps 2, 3 and 4
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    killed_at = len(lines(run))
+    killed_at = len(log_lines(run))
     assert killed_at < STEPS
     assert train(config, run, "--resume") == 0
-    assert lines(run) == lines(uninterrupted)
-    assert lines(run, "validation.jsonl") == lines(uninterrupted, "validation.jsonl")
+    assert log_lines(run) == log_lines(uninterrupted)
+    assert log_lines(run, "validation.jsonl") == log_lines(uninterrupted, "validation.jsonl")
     assert_same(weights(run, STEPS), weights(uninterrupted, STEPS))
     best = (run / "checkpoints" / "best").readlink()
     assert best == (uninterrupted / "checkpoints" / "best").readlink()
@@ -125,10 +118,10 @@ def test_a_signal_saves_and_ends_cleanly(uninterrupted, tmp_path, number):
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 0, errors
     assert "--resume continues" in errors
-    done = len(lines(run))
+    done = len(log_lines(run))
     assert (run / "checkpoints" / f"step_{done:08d}" / "state.pt").exists()
     assert train(config, run, "--resume") == 0
-    assert lines(run) == lines(uninterrupted)
+    assert log_lines(run) == log_lines(uninterrupted)
 
 
 def test_a_torn_checkpoint_and_a_torn_log_line_are_passed_over(uninterrupted, tmp_path):
@@ -141,7 +134,7 @@ def test_a_torn_checkpoint_and_a_torn_log_line_are_passed_over(uninterrupted, tm
     with (run / "losses.jsonl").open("a") as log:
         log.write('{"step": 9, "los')
     assert train(config, run, "--resume") == 0
-    assert lines(run) == lines(uninterrupted)
+    assert log_lines(run) == log_lines(uninterrupted)
     assert not list(checkpoints.glob(".*"))
 
 
