@@ -65,7 +65,7 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--without",
         choices=("torch",),
-        help="leave out the official predictor and the counts of operations",
+        help="leave out the official predictor",
     )
     options = parser.parse_args(argv)
     for name in ("objects", "repeats", "threads"):

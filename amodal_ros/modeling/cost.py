@@ -106,12 +106,12 @@ class Cost:
         return (self.prefix_flops + rows * self.suffix_flops) / naive
 
 
-def cost_of(variant: Variant, image_size: int = 1024) -> Cost:
+def cost_of(variant: Variant) -> Cost:
     """Count one variant; it is built without weights, and nothing is computed."""
-    config = AmodalConfig(base=variant.base, positions=variant.positions, image_size=image_size)
+    config = AmodalConfig(base=variant.base, positions=variant.positions)
     adapted = _build(config)
     wide = _build(AmodalConfig(**{**config.to_dict(), "hidden_dim": None}))
-    whole = _build(AmodalConfig(base=variant.base, place="decoder", image_size=image_size))
+    whole = _build(AmodalConfig(base=variant.base, place="decoder"))
     prefix_flops, suffix_flops, decoder_flops = _count(adapted)
     return Cost(
         variant=variant,

@@ -10,16 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.inference.graph_runner import gives_visible
 from amodal_ros.loading import EngineOptions, load_engine
 from amodal_ros.model_folder.manifest import load_manifest
 from amodal_ros.model_folder.small import load_small
 from amodal_ros.reporting import mark, provenance, summarise
 from export.benchmarking.contestants import Contestant, Entry, Ours, open_contestant
 from export.benchmarking.memory import peak_rss_mb
-from export.benchmarking.models import Model, family_shares, folder_flops
+from export.benchmarking.models import Model
 from export.benchmarking.scene import HW, draw_scene
-from export.benchmarking.timing import Samples, floor_ms, gemm_gflops, ratios, time_side_by_side
+from export.benchmarking.timing import Samples, ratios, time_side_by_side
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class Settings:
             Runtime, all run in that as well.
         provider: ONNX Runtime's execution provider, of all contestants in ONNX Runtime.
         threads: of every contestant.
-        without_torch: leave out the official predictor and the counts of operations.
+        without_torch: leave out the official predictor.
         base: folder of the base weights.
     """
 
@@ -78,13 +77,11 @@ def compare(models: Sequence[Model], settings: Settings) -> dict[str, Any]:
     entries = _entries(models, settings)
     timed = _time_all(entries, settings)
     memory = _memory(models, entries, settings)
-    gflops = gemm_gflops(entries["base"])
-    counted = {} if settings.without_torch else _flops(models)
     rows = [
         [_row(index, models, timed[n], memory, n) for n in settings.objects]
         for index in range(len(models))
     ]
-    document: dict[str, Any] = {
+    return {
         "benchmark": "many objects",
         **provenance(),
         "settings": {
@@ -108,13 +105,8 @@ def compare(models: Sequence[Model], settings: Settings) -> dict[str, Any]:
             for name in entries
             if (name, max(settings.objects)) in memory and not name.startswith("ours")
         },
-        "gemm_gflops": round(gflops, 1),
         "marks": _marks(rows[0]),
     }
-    if counted:
-        document["operations"] = _floors(models, counted, settings, gflops)
-        document["encoders"] = counted["family"]
-    return document
 
 
 def _entries(models: Sequence[Model], settings: Settings) -> dict[str, Entry]:
@@ -256,33 +248,3 @@ def _marks(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             both = by_count[16]["rss_both_mb"]
             marks["rss_of_16_objects_at_both_sizes"] = mark(both, RSS_LIMIT_16_MB, "MB")
     return marks
-
-
-def _flops(models: Sequence[Model]) -> dict[str, Any]:
-    return {
-        "models": [folder_flops(model.manifest) for model in models],
-        "family": family_shares(),
-    }
-
-
-def _floors(
-    models: Sequence[Model], counted: Mapping[str, Any], settings: Settings, gflops: float
-) -> list[dict[str, Any]]:
-    """Operations of each model, and the time they take at the rate of a matrix product."""
-    return [
-        {
-            "mode": model.manifest.mode,
-            **flops,
-            "suffix_share": round(
-                flops["suffix_gflop"] / (flops["prefix_gflop"] + flops["suffix_gflop"]), 4
-            ),
-            "floor_ms": {
-                str(n): floor_ms(
-                    *(flops, model.manifest.mode, n, gflops),
-                    one_pass=gives_visible(model.manifest),
-                )
-                for n in settings.objects
-            },
-        }
-        for model, flops in zip(models, counted["models"], strict=True)
-    ]

@@ -6,16 +6,13 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amodal_ros.errors import AmodalError
 from amodal_ros.model_folder.manifest import MODES, ModelManifest, load_manifest
-
-if TYPE_CHECKING:
-    from amodal_ros.modeling.cost import Cost
 
 logger = logging.getLogger(__name__)
 
@@ -88,39 +85,3 @@ def export_mode(like: Path, mode: str, base: Path, out: Path) -> Path:
             " give --models a folder of it"
         )
     return out
-
-
-def folder_flops(manifest: ModelManifest) -> dict[str, float]:
-    """GFLOP, counted (a multiply-add is two): an image's prefix, an object's suffix, decoder."""
-    from amodal_ros.modeling.cost import Variant, cost_of
-
-    config: Mapping[str, Any] = manifest.source["config"]
-    variant = Variant(config["base"], config["base"], tuple(config["positions"]), "")
-    return _giga(cost_of(variant, manifest.image_size))
-
-
-def family_shares() -> list[dict[str, Any]]:
-    """For each encoder of the family at 1024 px, what part of it runs once per object."""
-    from amodal_ros.modeling.cost import VARIANTS, cost_of
-
-    rows = []
-    for variant in VARIANTS:
-        cost = cost_of(variant)
-        rows.append(
-            {
-                "encoder": variant.encoder,
-                "adapters_before": variant.where.format(", ".join(map(str, cost.positions))),
-                **_giga(cost),
-                "suffix_share": round(cost.suffix_share, 4),
-                "eight_objects_over_naive": round(cost.shared_ratio, 4),
-            }
-        )
-    return rows
-
-
-def _giga(cost: Cost) -> dict[str, float]:
-    return {
-        "prefix_gflop": round(cost.prefix_flops / 1e9, 3),
-        "suffix_gflop": round(cost.suffix_flops / 1e9, 3),
-        "decoder_gflop": round(cost.decoder_flops / 1e9, 3),
-    }

@@ -52,18 +52,15 @@ def _sections(document: Mapping[str, Any]) -> Iterator[str]:
         f"{machine['load_average_1min']}; {versions}. {settings['repeats']} rounds; medians, "
         "quartiles in brackets."
     )
-    operations = {entry["mode"]: entry for entry in document.get("operations", [])}
     for model, rows in _models(document):
         yield f"**{_title(model)}**"
         yield markdown_table(_comparison(rows))
-        yield markdown_table(_stages(rows, operations.get(model["mode"])))
+        yield markdown_table(_stages(rows))
     yield markdown_table(_marks(document["marks"]))
     others = document["rss_mb_of_others"]
     most = max(settings["objects"])
     told = ", ".join(f"{name} {value:.0f} MB" for name, value in others.items())
     yield wrapped(f"Peak memory of the others with {most} objects: {told}.")
-    if "encoders" in document:
-        yield markdown_table(_encoders(document["encoders"]))
 
 
 def _models(
@@ -117,19 +114,13 @@ def _cell(row: Mapping[str, Any], key: str, digits: int) -> str:
     return f"{text} ({spread['q1']:.{digits}f}–{spread['q3']:.{digits}f})"
 
 
-def _stages(rows: Sequence[Mapping[str, Any]], operations: Mapping[str, Any] | None) -> list[Row]:
-    """Where the time goes; with the counted operations also the floor."""
+def _stages(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Where the time goes."""
     steps = [step for step in _STEPS if step in rows[0]["steps_ms"]]
-    head = ["objects", *(f"{step} ms" for step in steps)]
-    table: list[Row] = [[*head, "floor of the graphs ms", "of the floor"] if operations else head]
+    table: list[Row] = [["objects", *(f"{step} ms" for step in steps)]]
     for row in rows:
         spent = row["steps_ms"]
-        cells = [str(row["n_objects"]), *(f"{spent[step]:.1f}" for step in steps)]
-        if operations:
-            floor = operations["floor_ms"][str(row["n_objects"])]
-            least, engine = sum(floor.values()), sum(spent[step] for step in floor)
-            cells += [f"{least:.0f}", f"{engine / least:.2f}"]
-        table.append(cells)
+        table.append([str(row["n_objects"]), *(f"{spent[step]:.1f}" for step in steps)])
     return table
 
 
@@ -140,19 +131,3 @@ def _marks(marks: Mapping[str, Any]) -> list[Row]:
         verdict = "met" if entry["met"] else "missed"
         rows.append([name.replace("_", " "), f"{entry['value']:g}", limit, verdict])
     return [["mark", "measured", "at most", ""], *rows]
-
-
-def _encoders(encoders: Sequence[Mapping[str, Any]]) -> list[Row]:
-    rows = [
-        [
-            entry["encoder"],
-            entry["adapters_before"],
-            f"{entry['prefix_gflop']:.1f}",
-            f"{entry['suffix_gflop']:.1f}",
-            f"{100 * entry['suffix_share']:.0f} %",
-            f"{entry['eight_objects_over_naive']:.2f}",
-        ]
-        for entry in encoders
-    ]
-    head = ["encoder", "adapters before", "prefix GFLOP", "suffix GFLOP", "suffix share"]
-    return [[*head, "8 objects / naive"], *rows]
