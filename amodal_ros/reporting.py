@@ -14,7 +14,7 @@ import platform
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,13 @@ def summarise(samples: Iterable[float]) -> dict[str, float]:
 def mark(value: float, limit: float, unit: str) -> dict[str, Any]:
     """A value that must not exceed a limit, and whether it does."""
     return {"value": _rounded(value), "limit": limit, "unit": unit, "met": value <= limit}
+
+
+def print_marks(marks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prints each mark, and whether it is met."""
+    for name, entry in marks.items():
+        verdict = "met" if entry["met"] else "MISSED"
+        print(f"{name}: {entry['value']} {entry['unit']}, limit {entry['limit']}: {verdict}")
 
 
 def provenance(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:

@@ -91,7 +91,6 @@ class Detections:
         return cls.from_boxes(())
 
     def __len__(self) -> int:
-        """Number of detections N."""
         return len(self.boxes_xyxy)
 
     def select(self, index: Any) -> Detections:
@@ -312,7 +311,6 @@ class AmodalPrediction:
         )
 
     def __len__(self) -> int:
-        """Number of objects N."""
         return len(self.raw_amodal)
 
     @cached_property

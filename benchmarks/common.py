@@ -63,13 +63,6 @@ def percent(values: Sequence[float]) -> float | None:
     return round(100 * float(np.mean(values)), 2) if values else None
 
 
-def print_marks(marks: Mapping[str, Mapping[str, Any]]) -> None:
-    """Prints each mark of `amodal_ros.reporting.mark`, and whether it is met."""
-    for name, entry in marks.items():
-        verdict = "met" if entry["met"] else "MISSED"
-        print(f"{name}: {entry['value']} {entry['unit']}, limit {entry['limit']}: {verdict}")
-
-
 def time_frames(
     predictor: AmodalPredictor, objects: Sequence[int], repeats: int
 ) -> dict[str, dict[str, float]]:

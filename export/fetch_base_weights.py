@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from amodal_ros.files import file_sha256
@@ -114,12 +114,22 @@ def _is_verified(path: Path) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
+    return fetch_command(argv, __doc__, DEFAULT_FOLDER, fetch_base_weights)
+
+
+def fetch_command(
+    argv: Sequence[str] | None,
+    description: str | None,
+    default: Path,
+    fetch: Callable[[Path], object],
+) -> int:
+    """A command that fetches into the folder that it is given; returns the exit status."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("folder", nargs="?", type=Path, default=default)
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        fetch_base_weights(options.folder)
+        fetch(options.folder)
     except FetchError as error:
         logger.error("%s", error)
         return 1

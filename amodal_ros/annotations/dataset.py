@@ -59,7 +59,6 @@ class RunDataset:
         self._frames = 0
 
     def __len__(self) -> int:
-        """Number of frames so far."""
         return self._frames
 
     def add(self, image_rgb: np.ndarray, objects: Sequence[TrackedObject]) -> str:

@@ -194,7 +194,6 @@ class CroppedMask:
         return self.at(self.image_hw, inside[:2], part)
 
     def __or__(self, other: CroppedMask) -> CroppedMask:
-        """The pixels that one of both has."""
         if self.is_empty or other.is_empty:
             return other if self.is_empty else self
         box = box_about(self.box_xyxy, other.box_xyxy)
@@ -207,14 +206,12 @@ class CroppedMask:
         return CroppedMask(self.image_hw, box, union)
 
     def __and__(self, other: CroppedMask) -> CroppedMask:
-        """The pixels that both have."""
         common = common_box(self.box_xyxy, other.box_xyxy)
         if common is None:
             return self.empty(self.image_hw)
         return self.at(self.image_hw, common[:2], self._view(common) & other._view(common))
 
     def __sub__(self, other: CroppedMask) -> CroppedMask:
-        """The pixels that the other does not have."""
         if common_box(self.box_xyxy, other.box_xyxy) is None:
             return self
         rest = self.crop & ~other.cut(self.box_xyxy)

@@ -170,7 +170,6 @@ class BaseIdentity:
     files: Mapping[str, str]
 
     def __str__(self) -> str:
-        """Name it in a message."""
         return f"{self.name} ({self.member}, tensors {self.state_sha256[:12]})"
 
 

@@ -80,7 +80,6 @@ class AmodalConfig:
         return "sam" if self.base in SAM_MEMBERS else "sam2"
 
     def __post_init__(self) -> None:
-        """Check every value; see the class for what is allowed."""
         _check_choice("base", self.base, MEMBERS)
         _check_choice("adapter", self.adapter, ADAPTERS)
         _check_choice("place", self.place, PLACES)

@@ -27,7 +27,6 @@ class Prompts:
     labels: torch.Tensor
 
     def __post_init__(self) -> None:
-        """Check the shapes."""
         if self.coords.ndim != 3 or self.coords.shape[-1] != 2:
             raise InvalidInputError(f"coords must be (N, P, 2), got {tuple(self.coords.shape)}")
         if tuple(self.labels.shape) != tuple(self.coords.shape[:2]):
@@ -37,7 +36,6 @@ class Prompts:
             )
 
     def __len__(self) -> int:
-        """Return N."""
         return int(self.coords.shape[0])
 
     @classmethod

@@ -34,7 +34,6 @@ class TwoMaskHead(nn.Module):
     """
 
     def __init__(self, mask_channels: int) -> None:
-        """Build the head."""
         super().__init__()
         self.mask_channels = mask_channels
         self.hidden = nn.Linear(2 * _TOKEN_DIM, _HIDDEN_DIM)

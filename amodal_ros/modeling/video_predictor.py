@@ -51,7 +51,6 @@ class AmodalVideoPredictor:
     """
 
     def __init__(self, model: AmodalModel, options: VideoOptions | None = None) -> None:
-        """Start a stream."""
         self.model = model.eval()
         self.options = VideoOptions() if options is None else options
         self._device = next(model.base.parameters()).device

@@ -69,7 +69,6 @@ class VideoOptions:
     clip_length: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         for name in ("prior_expand", "max_conditioning_frames", "max_objects_per_batch"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -106,7 +106,6 @@ class Comparison:
         )
 
     def __str__(self) -> str:
-        """One line."""
         truth = "" if self.truth_lost is None else f"; truth lost {self.truth_lost:+.4f}"
         return (
             f"mask IoU with fp32: mean {self.mean_iou:.4f}, {LOW_PERCENTILE}th percentile"
@@ -176,7 +175,6 @@ class GateRow:
     not_finite: tuple[str, ...]
 
     def __str__(self) -> str:
-        """One line."""
         text = f"{self.scene}, {self.part}: {self.comparison}"
         if self.logit_error is not None:
             text += f"; logits by {self.logit_error:.1e} of the greatest"
@@ -209,7 +207,6 @@ class GateReport:
         }
 
     def __str__(self) -> str:
-        """A line per row, and what they prove."""
         lines = [f"{'passed' if not self.failures() else 'FAILED'}: {self.engine}"]
         lines += [f"  {'' if self._passes(row) else 'FAILED '}{row}" for row in self.rows]
         return "\n".join([*lines, RANDOM_WEIGHTS] if self.random_weights else lines)

@@ -42,7 +42,6 @@ class ReferenceFrame:
     true_visible: np.ndarray | None = None
 
     def __len__(self) -> int:
-        """Number of objects N."""
         return len(self.boxes_xyxy)
 
     def priors(self) -> list[np.ndarray | None]:

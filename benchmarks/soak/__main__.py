@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amodal_ros.annotations.amodal_coco import load_annotations
-from amodal_ros.reporting import git_commit
+from amodal_ros.reporting import git_commit, print_marks
 from amodal_ros.ros.convert.box_plan import plan_from_annotations
 from amodal_ros.ros.demo.sources import CLIP_ANNOTATIONS, CLIP_VIDEO, open_source
-from benchmarks.common import RESULTS, ROOT, model_facts, print_marks, write_result
+from benchmarks.common import RESULTS, ROOT, model_facts, write_result
 from benchmarks.lockstep_camera import LockstepCamera, Scene
 from benchmarks.node_process import NodeProcess, node_and_camera, own_network
 

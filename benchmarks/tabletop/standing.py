@@ -26,7 +26,6 @@ class Standing:
     """Lifts a stage's objects by what they sink, while they are rendered."""
 
     def __init__(self, stage: Stage) -> None:
-        """Collect the geoms of each object, and the vertices of those that are seen."""
         self._stage = stage
         model = stage.model
         self._owner = stage.geom_owners()

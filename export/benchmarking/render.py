@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.reporting import markdown_table, put_block, wrapped
+from amodal_ros.reporting import markdown_table, print_marks, put_block, wrapped
 
 _STEPS = ("preprocess", "prefix", "prior", "suffix", "decoder", "postprocess")
 
@@ -35,11 +35,7 @@ def print_results(document: Mapping[str, Any]) -> None:
         for line in lines:
             table.add_row(*line)
         console.print(table)
-    for name, entry in document["marks"].items():
-        verdict = "met" if entry["met"] else "MISSED"
-        console.print(
-            f"{name}: {entry['value']} {entry['unit']}, limit {entry['limit']}: {verdict}"
-        )
+    print_marks(document["marks"])
 
 
 def _sections(document: Mapping[str, Any]) -> Iterator[str]:

@@ -25,7 +25,6 @@ class MemoryAttentionGraph(nn.Module):
     """``embeddings, memories, memory_ages, object_pointers, pointer_ages -> embeddings``."""
 
     def __init__(self, base: Any) -> None:
-        """Take over the weights of an official ``SAM2Base``."""
         super().__init__()
         attention = base.memory_attention
         side = int(base.sam_image_embedding_size)
@@ -130,7 +129,6 @@ class RotaryAttention(nn.Module):
     """``RoPEAttention`` of ``sam2``; keys may follow that are not rotated."""
 
     def __init__(self, attention: Any, side: int) -> None:
-        """Take over the official attention."""
         super().__init__()
         self.heads = int(attention.num_heads)
         width = int(attention.internal_dim) // self.heads

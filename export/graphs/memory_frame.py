@@ -33,7 +33,6 @@ class MemoryDecoderGraph(nn.Module):
     """
 
     def __init__(self, base: Any, two_masks: TwoMaskHead | None = None) -> None:
-        """Take over the weights of an official ``SAM2Base``, and a model's head."""
         super().__init__()
         decoder = base.sam_mask_decoder
         self.masks = Sam2Masks(base, decoder.num_mask_tokens, two_masks)
@@ -126,7 +125,6 @@ class MemoryEncoderGraph(nn.Module):
     """
 
     def __init__(self, base: Any) -> None:
-        """Take over the weights of an official ``SAM2Base``."""
         super().__init__()
         self.encoder = base.memory_encoder
         self.scale = float(base.sigmoid_scale_for_mem_enc)

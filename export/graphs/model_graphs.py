@@ -32,7 +32,6 @@ class PrefixGraph(nn.Module):
     """``image -> features``."""
 
     def __init__(self, model: AmodalModel, layout: FeatureLayout) -> None:
-        """Wrap a model prepared for export."""
         super().__init__()
         self.model = model
         self.layout = layout
@@ -69,7 +68,6 @@ class SuffixGraph(nn.Module):
     """``features, prior_masks, adapter_gain -> embeddings``, and high-resolution maps, if any."""
 
     def __init__(self, model: AmodalModel, layout: FeatureLayout) -> None:
-        """Wrap a model prepared for export."""
         super().__init__()
         self.model = model
         self.layout = layout

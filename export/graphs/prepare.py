@@ -44,7 +44,6 @@ class VitBlock(nn.Module):
     """``segment_anything.modeling.image_encoder.Block``."""
 
     def __init__(self, block: Any) -> None:
-        """Take over the official block."""
         super().__init__()
         self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
         self.window = int(block.window_size)
@@ -84,7 +83,6 @@ class HieraBlock(nn.Module):
     """``sam2.modeling.backbones.hieradet.MultiScaleBlock``."""
 
     def __init__(self, block: Any) -> None:
-        """Take over the official block."""
         super().__init__()
         self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
         self.window = int(block.window_size)
@@ -156,7 +154,6 @@ class ChannelLayerNorm(nn.Module):
     """
 
     def __init__(self, norm: nn.Module) -> None:
-        """Take over weight, bias and epsilon of a ``LayerNorm2d``."""
         super().__init__()
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
 

@@ -87,7 +87,6 @@ class StableChoice(nn.Module):
     """``MaskDecoder._dynamic_multimask_via_stability``: the best of three for an unstable mask."""
 
     def __init__(self, decoder: Any) -> None:
-        """Take over the thresholds."""
         super().__init__()
         self.delta = float(decoder.dynamic_multimask_stability_delta)
         self.threshold = float(decoder.dynamic_multimask_stability_thresh)
@@ -125,7 +124,6 @@ class Sam2DecoderGraph(nn.Module):
     """
 
     def __init__(self, base: Any, two_masks: TwoMaskHead | None = None) -> None:
-        """Take over the weights of an official ``SAM2Base``, and a model's head."""
         super().__init__()
         decoder = base.sam_mask_decoder
         self.choice: StableChoice | None = None

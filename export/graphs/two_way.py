@@ -25,7 +25,6 @@ class TokenToImage(nn.Module):
     """
 
     def __init__(self, attention: nn.Module) -> None:
-        """Take over the weights of an official ``Attention``."""
         super().__init__()
         self.heads = attention.num_heads
         self.query, self.out = attention.q_proj, attention.out_proj
@@ -54,7 +53,6 @@ class ImageToToken(nn.Module):
     """SAM's attention of all image cells to T tokens, with folded projections."""
 
     def __init__(self, attention: nn.Module) -> None:
-        """Take over the weights of an official ``Attention``."""
         super().__init__()
         self.heads = attention.num_heads
         self.key, self.value = attention.k_proj, attention.v_proj
@@ -86,7 +84,6 @@ class TwoWay(nn.Module):
     """``TwoWayTransformer`` on cells as rows, for the tokens that are asked for."""
 
     def __init__(self, transformer: Any) -> None:
-        """Take over the official transformer."""
         super().__init__()
         self.layers = transformer.layers
         self.to_image = nn.ModuleList(

@@ -37,7 +37,6 @@ class CachedFeatures(Dataset[Item]):
     """The first `count` items of a dataset, over and over, with features in place of images."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        """Open a finished cache."""
         self._folder, self._count = folder, count
         self._chunks: dict[int, dict[str, NDArray[Any]]] = {}
 

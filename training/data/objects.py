@@ -108,7 +108,6 @@ class DatasetObjects(ObjectSource):
                 self._groups.setdefault((which, place), []).append(record)
 
     def __len__(self) -> int:
-        """Number of records."""
         return len(self._hidden) + len(self._whole)
 
     def draw(self, number: int, rng: np.random.Generator) -> tuple[Picture, ...] | None:
@@ -214,7 +213,6 @@ class TaosShardObjects(ObjectSource):
     """TAOS samples from shards, in random order."""
 
     def __init__(self, source: SourceConfig) -> None:
-        """Index the shards."""
         self._index = TaosShards(Path(source.path), source.limit)
 
     def draw(self, number: int, rng: np.random.Generator) -> tuple[Picture, ...]:

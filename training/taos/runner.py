@@ -147,7 +147,6 @@ class ShardMaker:
     """A Ray actor: opens the sources once, then makes the shards it is given."""
 
     def __init__(self, run: TaosRun) -> None:
-        """Opens the sources."""
         self._run = run
         self._sampler = run.sampler()
 

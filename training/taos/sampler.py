@@ -174,7 +174,6 @@ class TaosDataset:
         self._sampler: TaosSampler | None = None
 
     def __len__(self) -> int:
-        """Samples (clips) in an epoch."""
         return self._count
 
     def __getitem__(self, index: int) -> TaosSample | TaosClip:
@@ -226,7 +225,6 @@ class TaosShards:
         ]
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self._samples)
 
     def __getitem__(self, index: int) -> TaosSample:

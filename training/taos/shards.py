@@ -69,7 +69,6 @@ class ShardWriter:
     """Writes samples into one tar with fixed metadata (no time, no owner)."""
 
     def __init__(self, file: BinaryIO, config: TaosConfig) -> None:
-        """Starts a USTAR archive in an open binary file."""
         self._config = config
         self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
 

@@ -28,7 +28,6 @@ class DivergenceGuard:
     """Judges every step before the weights change."""
 
     def __init__(self, config: StopConfig) -> None:
-        """Start with nothing seen."""
         self._config = config
         self._steps = 0
         self._mean = 0.0

@@ -32,7 +32,6 @@ class Records:
     def __init__(
         self, folder: RunFolder, *, steps: int, first_step: int, tensorboard: bool
     ) -> None:
-        """Open what is written to."""
         self._steps = steps
         self._first_step = first_step
         self._started = time.monotonic()

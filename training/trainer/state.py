@@ -37,7 +37,6 @@ class WeightAverage:
     """
 
     def __init__(self, model: AmodalModel, decay: float) -> None:
-        """Start from the model as it is."""
         self._decay = decay
         self._updates = 0
         self._average = {n: t.detach().clone() for n, t in model.trainable_state().items()}

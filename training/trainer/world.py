@@ -26,7 +26,6 @@ class World:
     """The processes of a run, seen from one of them."""
 
     def __init__(self, fabric: Fabric) -> None:
-        """Wrap a launched Fabric."""
         self._fabric = fabric
         self.rank = int(fabric.global_rank)
         self.size = int(fabric.world_size)

@@ -83,7 +83,6 @@ class BagFrames:
     unreadable: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
-        """Number of frames."""
         return len(self._order)
 
     def stamps_ns(self) -> list[int]:

@@ -45,6 +45,7 @@ ADD_OBJECT_SERVICE = "amodal_perception/add_object"
 FRAME_ID = "demo_camera"
 _DEPTH = 10
 _SETTLE_S = 1.5  # between finding the others and the first picture: they must find us too
+_START_S = 120.0  # the perception node may load its model first
 
 
 class DemoCamera(DemoNode):
@@ -219,13 +220,6 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--wait-for", type=Path, metavar="FILE", help="wait until this file exists as well"
     )
-    parser.add_argument(
-        "--start-timeout",
-        type=float,
-        default=120.0,
-        metavar="S",
-        help="seconds to wait for the perception node (default %(default)g)",
-    )
     parser.add_argument("--report", type=Path, help="file for indices and stamps of all frames")
     parser.add_argument("--events", action="store_true", help="tell the progress on stdout")
     return parser.parse_args(argv)
@@ -254,14 +248,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(camera: DemoCamera, stage: Stage, arguments: argparse.Namespace) -> int:
-    if not camera.wait_for_partners(
-        arguments.image_subscribers, arguments.wait_for, arguments.start_timeout
-    ):
+    if not camera.wait_for_partners(arguments.image_subscribers, arguments.wait_for, _START_S):
         if camera.stopping:
             return 0
         boxes = ADD_OBJECT_SERVICE if stage.given else DETECTIONS_TOPIC
         camera.get_logger().error(
-            f"no perception node within {arguments.start_timeout:g} s: expected subscribers of "
+            f"no perception node within {_START_S:g} s: expected subscribers of "
             f"{IMAGE_TOPIC}, one that takes boxes by {boxes}, and a publisher of {MASKS_TOPIC}"
         )
         return 1

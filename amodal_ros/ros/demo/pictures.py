@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
-from amodal_ros.image.masks import mask_box
-from amodal_ros.ros.demo.results import PublishedObject
 from amodal_ros.ros.outputs.overlay import draw_masks, object_colour
+from amodal_ros.tracking.tracker import TrackedObject
 
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _INK = (38, 42, 48)
@@ -29,7 +28,7 @@ _SMALLEST_SIDE = 480  # smaller pictures are enlarged, so that labels can be rea
 
 def overlay_frame(
     image_rgb: np.ndarray,
-    objects: Sequence[PublishedObject] | None,
+    objects: Sequence[TrackedObject] | None,
     names: Mapping[int, str],
     caption: str,
 ) -> np.ndarray:
@@ -58,7 +57,7 @@ def overlay_frame(
 
 
 def contact_sheet(
-    rows: Sequence[tuple[str, np.ndarray, Sequence[PublishedObject]]],
+    rows: Sequence[tuple[str, np.ndarray, Sequence[TrackedObject]]],
     names: Mapping[int, str],
     title: str,
 ) -> np.ndarray:
@@ -117,12 +116,12 @@ def choose_rows(frames: Sequence[int], hidden_pixels: Sequence[int], count: int)
 
 
 def _draw_objects(
-    canvas: np.ndarray, objects: Sequence[PublishedObject], names: Mapping[int, str], kind: str
+    canvas: np.ndarray, objects: Sequence[TrackedObject], names: Mapping[int, str], kind: str
 ) -> None:
     """Draws masks and name tags into `canvas` (any size), "visible" or "amodal" ones."""
     hw = canvas.shape[:2]
     drawn = []
-    for found in sorted(objects, key=lambda found: _bottom(found.amodal_mask)):
+    for found in sorted(objects, key=lambda found: found.amodal_box_xyxy[3]):
         amodal = visible = CroppedMask.of(_resized(found.visible_mask, hw))
         if kind == "amodal":
             amodal |= CroppedMask.of(_resized(found.amodal_mask, hw))
@@ -138,10 +137,6 @@ def _draw_objects(
             place = _free_place(canvas, text, mask.box_xyxy, taken)
             colour = object_colour(found.track_id)
             _tag(canvas, text, place, colour, (255, 255, 255) if sum(colour) < 400 else (0, 0, 0))
-
-
-def _bottom(mask: np.ndarray) -> int:
-    return int(mask_box(mask)[3])
 
 
 def _resized(mask: np.ndarray, hw: tuple[int, ...]) -> np.ndarray:

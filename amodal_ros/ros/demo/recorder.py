@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import rclpy
-from amodal_msgs.msg import AmodalMask, AmodalMaskArray
+from amodal_msgs.msg import AmodalMaskArray
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from rclpy.utilities import remove_ros_args
@@ -23,12 +23,12 @@ from sensor_msgs.msg import Image
 from amodal_ros.annotations.amodal_coco import Truth, load_annotations
 from amodal_ros.errors import AmodalError, InvalidInputError
 from amodal_ros.ros.convert.images import image_to_rgb
-from amodal_ros.ros.convert.masks import decode_mask
+from amodal_ros.ros.convert.masks import decode_masks
 from amodal_ros.ros.convert.stamps import stamp_to_ns
 from amodal_ros.ros.demo.processes import send_event
 from amodal_ros.ros.demo.program import IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC, DemoNode, run_node
 from amodal_ros.ros.demo.recording import Recording
-from amodal_ros.ros.demo.results import CameraReport, PublishedObject, print_summary
+from amodal_ros.ros.demo.results import CameraReport, print_summary
 from amodal_ros.ros.outputs.publishers import read_timing
 
 TOPICS = (IMAGE_TOPIC, MASKS_TOPIC, TIMING_TOPIC)
@@ -73,9 +73,8 @@ class DemoRecorder(DemoNode):
 
     def _on_masks(self, message: AmodalMaskArray) -> None:
         self.last_message_s = time.monotonic()
-        hw = (message.height, message.width)
         try:
-            objects = [published_object(mask, hw) for mask in message.masks]
+            objects = decode_masks(message)
         except InvalidInputError as error:
             self.get_logger().error(f"answer left out: {error}")
             return
@@ -85,26 +84,6 @@ class DemoRecorder(DemoNode):
         self.last_message_s = time.monotonic()
         stamp_ns = stamp_to_ns(message.header.stamp)
         self._recording.add_latency(stamp_ns, read_timing(message)["total"])
-
-
-def published_object(mask: AmodalMask, image_hw: tuple[int, int]) -> PublishedObject:
-    """One object of an answer with its masks at the picture's size.
-
-    Raises:
-        InvalidInputError: Box, crop and picture do not fit together.
-    """
-    visible, amodal = decode_mask(mask, image_hw)
-    return PublishedObject(
-        track_id=mask.track_id,
-        class_id=mask.class_id,
-        detection_id=mask.detection_id,
-        score=mask.score,
-        predicted_iou=mask.predicted_iou,
-        occlusion_rate=mask.occlusion_rate,
-        coasting=mask.coasting,
-        visible_mask=visible,
-        amodal_mask=amodal,
-    )
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:

@@ -20,12 +20,12 @@ from amodal_ros.metrics import MiouResult, c2f, measure_overlap
 from amodal_ros.ros.demo.pictures import VideoWriter, choose_rows, contact_sheet, overlay_frame
 from amodal_ros.ros.demo.results import (
     CameraReport,
-    PublishedObject,
     build_summary,
     object_from_record,
     object_record,
     write_result,
 )
+from amodal_ros.tracking.tracker import TrackedObject
 
 # Pictures that wait for their answer; beyond this the oldest is given up.
 _PENDING_BYTES = 512 * 2**20
@@ -54,7 +54,7 @@ class Recording:
         self._title = title
         self._video = VideoWriter(out / "overlay.mp4", frame_rate)
         self._pending: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._early: dict[int, Sequence[PublishedObject]] = {}
+        self._early: dict[int, Sequence[TrackedObject]] = {}
         self._stamps: dict[int, int] = {}
         self._answers: dict[int, list[dict[str, Any]]] = {}
         self._latencies_ms: dict[int, float] = {}
@@ -71,7 +71,7 @@ class Recording:
         while sum(picture.nbytes for picture in self._pending.values()) > _PENDING_BYTES:
             self._write_unanswered(*self._pending.popitem(last=False))
 
-    def add_answer(self, stamp_ns: int, objects: Sequence[PublishedObject]) -> None:
+    def add_answer(self, stamp_ns: int, objects: Sequence[TrackedObject]) -> None:
         """Takes the answer to the picture of that stamp, whichever of the two came first."""
         if stamp_ns in self._answers or stamp_ns in self._early:
             return
@@ -131,7 +131,7 @@ class Recording:
         self._write_sheet(index_of)
         return summary
 
-    def _settle(self, stamp_ns: int, objects: Sequence[PublishedObject]) -> None:
+    def _settle(self, stamp_ns: int, objects: Sequence[TrackedObject]) -> None:
         """Answers come in order: older pictures that still wait will never be answered."""
         while next(iter(self._pending)) != stamp_ns:
             self._write_unanswered(*self._pending.popitem(last=False))
@@ -143,7 +143,7 @@ class Recording:
         caption = self._caption(stamp_ns)
         self._video.add(overlay_frame(image_rgb, objects, self._names, caption), stamp_ns / 1e9)
         self._answers[stamp_ns] = [object_record(stamp_ns, found) for found in objects]
-        hidden = sum(int((o.amodal_mask & ~o.visible_mask).sum()) for o in objects)
+        hidden = sum((found.amodal - found.visible).area for found in objects)
         self._keep(stamp_ns, image_rgb, hidden)
 
     def _write_unanswered(self, stamp_ns: int, image_rgb: np.ndarray) -> None:

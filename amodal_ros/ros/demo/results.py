@@ -12,23 +12,9 @@ from typing import Any
 import numpy as np
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.image.masks import mask_box
+from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.image.rle import decode_rle, encode_rle
-
-
-@dataclass(frozen=True, eq=False)
-class PublishedObject:
-    """One object of an answer; masks (H, W) bool of the picture's size, visible inside amodal."""
-
-    track_id: int
-    class_id: str
-    detection_id: str
-    score: float
-    predicted_iou: float
-    occlusion_rate: float
-    coasting: bool
-    visible_mask: np.ndarray
-    amodal_mask: np.ndarray
+from amodal_ros.tracking.tracker import TrackedObject
 
 
 @dataclass
@@ -83,7 +69,7 @@ def write_result(path: Path, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def object_record(stamp_ns: int, found: PublishedObject) -> dict[str, Any]:
+def object_record(stamp_ns: int, found: TrackedObject) -> dict[str, Any]:
     """An entry of `masks.json` but for its frame; boxes are x, y, width, height in pixels."""
     return {
         "stamp": {"sec": stamp_ns // 10**9, "nanosec": stamp_ns % 10**9},
@@ -94,25 +80,24 @@ def object_record(stamp_ns: int, found: PublishedObject) -> dict[str, Any]:
         "predicted_iou": round(found.predicted_iou, 6),
         "occlusion_rate": round(found.occlusion_rate, 6),
         "coasting": found.coasting,
-        "visible_bbox": _xywh(found.visible_mask),
-        "amodal_bbox": _xywh(found.amodal_mask),
+        "visible_bbox": _xywh(found.visible_box_xyxy),
+        "amodal_bbox": _xywh(found.amodal_box_xyxy),
         "visible_mask": encode_rle(found.visible_mask),
         "amodal_mask": encode_rle(found.amodal_mask),
     }
 
 
-def object_from_record(record: Mapping[str, Any]) -> PublishedObject:
+def object_from_record(record: Mapping[str, Any]) -> TrackedObject:
     """The reverse of `object_record`."""
-    return PublishedObject(
+    return TrackedObject(
         track_id=record["track_id"],
         class_id=record["class_id"],
         detection_id=record["detection_id"],
         score=record["score"],
         predicted_iou=record["predicted_iou"],
-        occlusion_rate=record["occlusion_rate"],
         coasting=record["coasting"],
-        visible_mask=decode_rle(record["visible_mask"]),
-        amodal_mask=decode_rle(record["amodal_mask"]),
+        visible=CroppedMask.of(decode_rle(record["visible_mask"])),
+        amodal=CroppedMask.of(decode_rle(record["amodal_mask"])),
     )
 
 
@@ -161,6 +146,6 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     Console().print(table)
 
 
-def _xywh(mask: np.ndarray) -> list[int]:
-    x0, y0, x1, y1 = (int(value) for value in mask_box(mask))
+def _xywh(box_xyxy: BoxXyxy) -> list[int]:
+    x0, y0, x1, y1 = box_xyxy
     return [x0, y0, x1 - x0, y1 - y0]

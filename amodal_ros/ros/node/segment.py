@@ -32,7 +32,6 @@ class PromptedObjects:
     points: tuple[PointPrompt | None, ...]
 
     def __len__(self) -> int:
-        """Number of objects N."""
         return len(self.points)
 
     @classmethod

@@ -10,18 +10,19 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from amodal_ros.annotations.amodal_coco import Truth
+from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.image.rle import encode_rle
 from amodal_ros.ros.demo.pictures import choose_rows, contact_sheet, overlay_frame
 from amodal_ros.ros.demo.recording import NothingAnsweredError, Recording
 from amodal_ros.ros.demo.results import (
     CameraReport,
-    PublishedObject,
     SentFrame,
     object_from_record,
     object_record,
 )
 from amodal_ros.ros.demo.run import FILES
 from amodal_ros.ros.demo.sources import open_source
+from amodal_ros.tracking.tracker import TrackedObject
 
 HW = (60, 80)
 SUMMARY_KEYS = [
@@ -41,15 +42,12 @@ def rectangle(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
 
 def published(
     amodal: np.ndarray, visible: np.ndarray, track_id: int = 0, detection_id: str = "cup"
-) -> PublishedObject:
-    rate = 1 - visible.sum() / amodal.sum()
-    coasting = not detection_id
-    return PublishedObject(
-        track_id, "", detection_id, 1.0, 0.9, float(rate), coasting, visible, amodal
-    )
+) -> TrackedObject:
+    masks = CroppedMask.of(visible), CroppedMask.of(amodal)
+    return TrackedObject(track_id, "", detection_id, 1.0, 0.9, not detection_id, *masks)
 
 
-def half_hidden(track_id: int = 0, detection_id: str = "cup") -> PublishedObject:
+def half_hidden(track_id: int = 0, detection_id: str = "cup") -> TrackedObject:
     return published(rectangle(10, 10, 50, 50), rectangle(10, 10, 30, 50), track_id, detection_id)
 
 
