@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,18 +45,14 @@ def measure_memory(
     seed: int,
 ) -> list[GraphDifference]:
     """Compare each graph with the official method that it stands for."""
-    backend = OnnxRuntimeBackend(replace(manifest, graphs=memory.graphs))
     generator = torch.Generator().manual_seed(seed)
     worst: dict[tuple[str, str], GraphDifference] = {}
-    try:
-        with torch.inference_mode():
-            for graph, inputs, expected in memory_cases(base, generator, two_masks):
-                names = {spec.name for spec in memory.graphs[graph].inputs}
-                arrays = {k: v.contiguous().numpy() for k, v in inputs.items() if k in names}
-                found = backend.run(graph, arrays)
-                worst_difference(worst, graph, found, _arrays(expected))
-    finally:
-        backend.close()
+    engine = OnnxRuntimeBackend(replace(manifest, graphs=memory.graphs))
+    with closing(engine) as backend, torch.inference_mode():
+        for graph, inputs, expected in memory_cases(base, generator, two_masks):
+            names = {spec.name for spec in memory.graphs[graph].inputs}
+            arrays = {k: v.contiguous().numpy() for k, v in inputs.items() if k in names}
+            worst_difference(worst, graph, backend.run(graph, arrays), _arrays(expected))
     return list(worst.values())
 
 
@@ -248,10 +245,7 @@ def check_parity(
 
 def _end_to_end(manifest: ModelManifest) -> Comparison:
     """The reference's frames through the whole chain."""
-    backend = OnnxRuntimeBackend(manifest)
-    try:
+    with closing(OnnxRuntimeBackend(manifest)) as backend:
         predictor = AmodalPredictor(manifest, backend)
         frames = load_reference(manifest.reference_path)
         return Comparison.of([compare_with_reference(predictor, frame) for frame in frames])
-    finally:
-        backend.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,14 +41,11 @@ def graph_differences(
     manifest: ModelManifest, torch_backend: Backend, seed: int
 ) -> list[GraphDifference]:
     """Compare each output of each graph of a folder with that of the torch model."""
-    backend = OnnxRuntimeBackend(manifest)
     worst: dict[tuple[str, str], GraphDifference] = {}
-    try:
+    with closing(OnnxRuntimeBackend(manifest)) as backend:
         for graph, inputs in _cases(manifest, np.random.default_rng(seed)):
             expected = torch_backend.run(graph, inputs)
             worst_difference(worst, graph, backend.run(graph, inputs), expected)
-    finally:
-        backend.close()
     return list(worst.values())
 
 

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from amodal_ros.backends.base import Backend
-from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.backends.tensorrt.backend import TensorRtBackend
 from amodal_ros.errors import RefusedEngineError
 from amodal_ros.model_folder.manifest import ModelManifest
 from amodal_ros.model_folder.memory import MemoryManifest, with_memory
-from amodal_ros.verification.gate import run_gate
+from amodal_ros.verification.gate import gate_on_cpu, run_gate
 from amodal_ros.verification.measures import GateReport, Limits
 from amodal_ros.verification.reference import Scene, load_reference
 
@@ -88,21 +87,11 @@ def ensure_true(
     if note is not None and note.stands(whole):
         return False
     logger.info("%s: first load on this machine; comparing its masks with fp32", backend.name)
-    reference = load_reference(manifest.reference_path)
-    fp32 = None if memory is None else OnnxRuntimeBackend(whole)
-    try:
-        report = run_gate(
-            manifest,
-            backend,
-            fp32,
-            [] if memory is None else [Scene.of_reference(reference[0])],
-            reference=reference,
-            memory=memory,
-            max_batch=max_batch,
-        )
-    finally:
-        if fp32 is not None:
-            fp32.close()
+    if memory is None:
+        reference = load_reference(manifest.reference_path)
+        report = run_gate(manifest, backend, None, [], reference=reference, max_batch=max_batch)
+    else:
+        report = gate_on_cpu(manifest, backend, memory=memory, max_batch=max_batch)
     if report.failures():
         raise RefusedEngineError(f"{backend.name} fails the precision gate:\n{report}")
     logger.info("%s", report)
@@ -145,25 +134,12 @@ def verify_engines(
         BackendError: when an engine fails.
         ManifestError: when the reference cannot be read.
     """
-    reference = load_reference(manifest.reference_path)
-    whole = with_memory(manifest, memory)
-    fp32 = OnnxRuntimeBackend(whole)
-    try:
-        report = run_gate(
-            manifest,
-            backend,
-            fp32,
-            [Scene.of_reference(reference[0]), *scenes],
-            reference=reference,
-            limits=limits,
-            memory=memory,
-            max_batch=backend.max_batch,
-        )
-    finally:
-        fp32.close()
+    report = gate_on_cpu(
+        *(manifest, backend, scenes), limits=limits, memory=memory, max_batch=backend.max_batch
+    )
     if not report.failures():
         engines = backend.engines.with_verification(
-            backend.machine, report.to_json(), whole.graphs
+            *(backend.machine, report.to_json(), with_memory(manifest, memory).graphs)
         )
         try:
             engines.save()

@@ -7,13 +7,15 @@ A graph's own error is so told from that of the others, in what counts: the mask
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 
 from amodal_ros.backends.base import Backend
+from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.model_folder.manifest import ModelManifest
-from amodal_ros.model_folder.memory import MemoryManifest
+from amodal_ros.model_folder.memory import MemoryManifest, with_memory
 from amodal_ros.types import AmodalPrediction
 from amodal_ros.verification.measures import (
     AGAINST_TORCH,
@@ -25,7 +27,7 @@ from amodal_ros.verification.measures import (
     MaskErrors,
     compare_masks,
 )
-from amodal_ros.verification.reference import Reference, ReferenceFrame, Scene
+from amodal_ros.verification.reference import Reference, ReferenceFrame, Scene, load_reference
 from amodal_ros.verification.video_gate import MixedEngine, compare_video
 
 
@@ -73,6 +75,40 @@ def run_gate(
                 rows += compare_video(manifest, memory, candidate, fp32, scene, max_batch)
     random_weights = manifest.source.get("random_weights") is True
     return GateReport(candidate.name, tuple(rows), random_weights, limits or Limits())
+
+
+def gate_on_cpu(
+    manifest: ModelManifest,
+    candidate: Backend,
+    scenes: Sequence[Scene] = (),
+    *,
+    limits: Limits | None = None,
+    memory: MemoryManifest | None = None,
+    max_batch: int = 8,
+) -> GateReport:
+    """Compares an engine with the same graphs in ONNX Runtime on the CPU; see `run_gate`.
+
+    Args:
+        manifest: of the model folder, whose reference counts too.
+        candidate: the engine under test.
+        scenes: to compare on, beside the reference's first.
+        limits: what passes.
+        memory: of a SAM 2 whose video path is under test as well.
+        max_batch: rows in one call.
+
+    Raises:
+        BackendError: when an engine fails.
+        ManifestError: when the reference cannot be read.
+    """
+    reference = load_reference(manifest.reference_path)
+    with closing(OnnxRuntimeBackend(with_memory(manifest, memory))) as fp32:
+        return run_gate(
+            *(manifest, candidate, fp32, [Scene.of_reference(reference[0]), *scenes]),
+            reference=reference,
+            limits=limits,
+            memory=memory,
+            max_batch=max_batch,
+        )
 
 
 def compare_with_reference(predictor: AmodalPredictor, frame: ReferenceFrame) -> MaskErrors:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from amodal_ros.backends.onnxruntime.backend import OnnxRuntimeBackend
 from amodal_ros.backends.tensorrt.backend import TensorRtBackend, this_machine
 from amodal_ros.backends.tensorrt.cuda import CudaPython
 from amodal_ros.backends.tensorrt.engine_cache import (
@@ -25,9 +25,8 @@ from amodal_ros.files import file_sha256, replace_folder, work_folder
 from amodal_ros.model_folder.manifest import FileSpec, ModelManifest, load_manifest
 from amodal_ros.model_folder.memory import MemoryManifest, load_memory, with_memory
 from amodal_ros.verification.first_load import verify_engines
-from amodal_ros.verification.gate import run_gate
+from amodal_ros.verification.gate import gate_on_cpu
 from amodal_ros.verification.measures import GateReport
-from amodal_ros.verification.reference import Scene, load_reference
 from export.trt.builder import BuildOptions, BuiltEngine, build_engine
 from export.trt.graph_reading import ReadGraph, read_graph
 from export.trt.options import EngineOptions, engine_key, profile_shapes
@@ -134,23 +133,10 @@ def check_rounding(
     """
     if options.precision == "fp32":
         return None
-    reference = load_reference(manifest.reference_path)
-    whole = with_memory(manifest, memory)
-    candidate = RoundedBackend(whole, plans, folder)
-    fp32 = OnnxRuntimeBackend(whole)
-    try:
-        report = run_gate(
-            manifest,
-            candidate,
-            fp32,
-            [Scene.of_reference(reference[0]), *options.scenes],
-            reference=reference,
-            limits=options.gate,
-            memory=memory,
+    with closing(RoundedBackend(with_memory(manifest, memory), plans, folder)) as candidate:
+        report = gate_on_cpu(
+            manifest, candidate, options.scenes, limits=options.gate, memory=memory
         )
-    finally:
-        candidate.close()
-        fp32.close()
     if report.failures():
         raise BackendError(f"no engine is built, the graphs fail the precision gate:\n{report}")
     logger.info("%s", report)
