@@ -182,16 +182,23 @@ class CroppedMask:
         middle = background[margin : margin + height, margin : margin + width]
         np.logical_not(coarse, out=middle)
         near = near_zeros(background.view(np.uint8), radius / step)
-        if step > 1:
-            size = near.shape[1] * step, near.shape[0] * step
-            fine = cv2.resize(near.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-            near = fine.view(bool)
         x0, y0, x1, y1 = self.box_xyxy
-        reach, (height, width) = margin * step, self.image_hw
-        left, top = x0 - reach, y0 - reach
-        inside = max(left, 0), max(top, 0), min(x1 + reach, width), min(y1 + reach, height)
-        part = near[inside[1] - top : inside[3] - top, inside[0] - left : inside[2] - left]
-        return self.at(self.image_hw, inside[:2], part)
+        reach = margin * step
+        left, top, right, bottom = x0 - reach, y0 - reach, x1 + reach, y1 + reach
+        if step > 1:  # what lies between the pixels that are looked at may be missed
+            first_x, first_y, past_x, past_y = mask_box(near)
+            if past_x == 0:
+                return self.empty(self.image_hw)
+            coarse = near[first_y:past_y, first_x:past_x].view(np.uint8)
+            size = coarse.shape[1] * step, coarse.shape[0] * step
+            near = cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST).view(bool)
+            left, top = left + first_x * step, top + first_y * step
+            right, bottom = min(right, left + size[0]), min(bottom, top + size[1])
+        # It is as tight as the mask was: nobody has to look for its box.
+        height, width = self.image_hw
+        box = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        part = near[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
+        return CroppedMask(self.image_hw, box, np.ascontiguousarray(part))
 
     def __or__(self, other: CroppedMask) -> CroppedMask:
         if self.is_empty or other.is_empty:

@@ -148,8 +148,9 @@ def answer_to(
         evidence=0.0 if one is None else one.evidence,
         likeness=likeness,
         lost=one is not None and one.track.missed > 0,
-        staying=None if one is None else one.staying(plan.scene),
     )
+    if one is not None and (plan.coasting[row] or answer.visible.is_empty):
+        answer = replace(answer, staying=one.staying(plan.scene))
     if one is not None and plan.coasting[row]:
         beside = [other for other in plan.forecasts if other is not None and other is not one]
         another, joined = False, None

@@ -82,9 +82,9 @@ class Likeness:
 
         What is unlike all that is known is not like the object.
         """
-        around, least = self.surroundings, LIKE_CELL * self.memory.first.own
-        other = around.most_like(self.memory.off_parts).clip(least)
-        return np.asarray(around.most_like(self.memory.on) - other)
+        memory, least = self.memory, LIKE_CELL * self.memory.first.own
+        own, other = self.surroundings.most_like(memory.on, memory.off_parts)
+        return np.asarray(own - other.clip(least))
 
     @cached_property
     def margin(self) -> np.ndarray:

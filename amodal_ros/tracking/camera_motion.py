@@ -10,7 +10,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.scene import SceneMotion
-from amodal_ros.tracking.track import IDENTITY, Track, move_box, move_points
+from amodal_ros.tracking.track import IDENTITY, Track, move_box
 
 _FEWEST_POINTS = 4
 _MANY_POINTS = 8
@@ -89,14 +89,14 @@ def own_motion(
         return None
     known, key = scene.own, (seen, camera.tobytes())
     if key not in known:
-        known[key] = _own_motion(*scene.points_on(seen), camera)
+        known[key] = _own_motion(scene.beside(camera)[scene.on(seen)])
     return known[key]
 
 
-def _own_motion(before: np.ndarray, after: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
-    if len(before) < _FEWEST_POINTS:
+def _own_motion(residuals: np.ndarray) -> np.ndarray | None:
+    """That of points (n, 2), by how each moved beside the camera."""
+    if len(residuals) < _FEWEST_POINTS:
         return None
-    residuals = after - move_points(before, camera)
     shifts = residuals.view(complex)[:, 0]  # numpy has one call for the lengths of these
     near = np.abs(shifts[:, None] - shifts) <= _AGREEING_PX + _DRAWN * np.abs(shifts)[:, None]
     counts = np.count_nonzero(near, axis=1)
@@ -139,7 +139,7 @@ def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> S
         if track.measured >= _STEADY_FRAMES:
             own[on_it] = track.velocity * passed_s
         else:
-            new |= on_it
+            new[on_it] = True
     return replace(scene, after_xy=scene.after_xy - own).part(~new)
 
 
@@ -172,7 +172,7 @@ def _surely_goes_on(
 
 def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:
     """The camera's expected motion (2, 3), shifted to the points that follow it; None: too few."""
-    residuals = scene.after_xy - move_points(scene.before_xy, expected)
+    residuals = scene.beside(expected)
     near = _lengths(residuals) <= _NEAR_PX * scene.pixel
     if np.count_nonzero(near) < _FEWEST_STEADY:
         return None
@@ -199,5 +199,5 @@ def _is_likely(
 
 def _following(scene: SceneMotion, motion: np.ndarray) -> int:
     """How many points move so."""
-    apart = _lengths(scene.after_xy - move_points(scene.before_xy, motion))
-    return int(np.count_nonzero(apart <= _NEAR_PX * scene.pixel))
+    near = _lengths(scene.beside(motion)) <= _NEAR_PX * scene.pixel
+    return int(np.count_nonzero(near))

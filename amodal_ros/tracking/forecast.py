@@ -17,7 +17,7 @@ from amodal_ros.tracking.camera_motion import own_motion
 from amodal_ros.tracking.growing import added_part
 from amodal_ros.tracking.scene import SceneMotion, SceneView
 from amodal_ros.tracking.staying import Staying
-from amodal_ros.tracking.track import Track, compose, move_box, move_mask, spread_px
+from amodal_ros.tracking.track import SureSight, Track, compose, move_box, move_mask, spread_px
 
 if TYPE_CHECKING:
     from amodal_ros.tracking.place import NextPlace
@@ -73,20 +73,27 @@ class Forecast:
     @cached_property
     def sure(self) -> CroppedMask | None:
         """What was visible of it when it was last surely seen, moved; None: it never was."""
+        known = self._sure_sight
+        return None if known is None else known.mask_now
+
+    @cached_property
+    def _sure_sight(self) -> SureSight | None:
+        """When it was surely seen, with the motion up to this frame."""
         known = self.track.sure
-        return None if known is None else known.moved(self.step).mask_now
+        return None if known is None else known.moved(self.step)
 
     def staying(self, scene: SceneView | None) -> Staying | None:
         """Its pixels when it was last surely seen beside a frame's; None: one is not known."""
-        known = self.track.sure
+        known = self._sure_sight
         if scene is None or known is None or known.pixels is None:
             return None
-        return Staying(known.pixels, known.moved(self.step).motion, scene, self.image_hw)
+        pixels = known.pixels.now
+        return None if pixels is None else Staying(pixels, known.motion, scene, self.image_hw)
 
     @property
     def whole(self) -> CroppedMask | None:
         """`sure` where that showed all of the object; None where it did not."""
-        known = self.track.sure
+        known = self._sure_sight
         return self.sure if known is not None and known.is_whole else None
 
     def added(self, visible: CroppedMask) -> CroppedMask:
@@ -121,17 +128,19 @@ class Forecast:
             return None
         radius = dilation * math.sqrt(self.amodal.area)
         grown = self.amodal.dilated(radius, 1 if radius < _LARGE_PX else 2)
-        x0, y0 = np.floor(np.maximum(box[:2], 0)).astype(int)
-        x1, y1 = np.ceil(box[2:]).astype(int)
-        return grown if grown.area_in((x0, y0, x1, y1)) else None
+        x0, y0, x1, y1 = box.tolist()
+        whole = (
+            *(math.floor(max(x0, 0.0)), math.floor(max(y0, 0.0))),
+            math.ceil(x1),
+            math.ceil(y1),
+        )
+        return grown if grown.area_in(whole) else None
 
     def advance(self) -> None:
         """Brings the track to the present frame."""
         self.track.pose = compose(self.step, self.track.pose)
         self.track.detected_box = move_box(self.track.detected_box, self.step)
-        self.track.velocity = self.velocity
-        if self.track.sure is not None:
-            self.track.sure = self.track.sure.moved(self.step)
+        self.track.velocity, self.track.sure = self.velocity, self._sure_sight
         self.track.measured += self.is_measured
         self.track.extent = self.track.extent * 0.5 ** (self.passed_s / _FORGET_S)
 

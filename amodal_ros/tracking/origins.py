@@ -46,15 +46,13 @@ def joined_thing(
     if one.track.missed or one.visible is None:
         unlike = _much(likeness.unlike(visible, visible), _MUCH * visible.area)
         return unlike if 0 < unlike.area <= _SAME * visible.area else None
-    fresh = beyond(visible, one.visible)
-    foreign = _much(likeness.unlike(fresh, visible), _MUCH * visible.area)
+    foreign = unlike_beyond(visible, one.visible, likeness, _MUCH)
     if one.sure is not None:
-        crept = likeness.unlike(beyond(visible, one.sure), visible)
-        foreign = foreign | _much(crept, _CREPT * visible.area)
+        foreign = foreign | unlike_beyond(visible, one.sure, likeness, _CREPT)
     if one.whole is not None:
         foreign = foreign | _grown_on(one, visible - foreign, likeness)
-    new = fresh if one.amodal is None else beyond(visible, one.visible | one.amodal)
-    new = _much(new - foreign, _MUCH * visible.area)
+    place = one.visible if one.amodal is None else one.visible | one.amodal
+    new = _much(_beyond(visible, place, _MUCH) - foreign, _MUCH * visible.area)
     if not new.is_empty and any(new.share_in(other) >= _SAME for other in others):
         foreign = foreign | new
     return or_none(foreign)
@@ -113,6 +111,27 @@ def _much(part: CroppedMask, least: float) -> CroppedMask:
     return part if part.area >= least else part.empty(part.image_hw)
 
 
-def beyond(visible: CroppedMask, own: CroppedMask) -> CroppedMask:
-    """What of a mask lies beyond an object's place."""
-    return visible - own.dilated(_NEAR * math.sqrt(own.area))
+def unlike_beyond(
+    visible: CroppedMask, own: CroppedMask, likeness: Likeness, share: float
+) -> CroppedMask:
+    """What of a mask lies beyond an object's place and is unlike it; empty where that is little.
+
+    Args:
+        visible: the mask.
+        own: the place.
+        likeness: of the frame to the object.
+        share: of the mask, that it is at least.
+    """
+    unlike = likeness.unlike(_beyond(visible, own, share), visible)
+    return _much(unlike, share * visible.area)
+
+
+def _beyond(visible: CroppedMask, own: CroppedMask, share: float) -> CroppedMask:
+    """What of a mask lies beyond an object's place; empty where that is less than a share of it.
+
+    Mostly so little lies outside that nobody has to know where the place, grown, ends.
+    """
+    least, outside = share * visible.area, visible - own
+    if outside.area >= least:
+        outside = visible - own.dilated(_NEAR * math.sqrt(own.area))
+    return _much(outside, least)

@@ -14,9 +14,9 @@ from amodal_ros.tracking.forecast import Forecast
 from amodal_ros.tracking.growing import added_part
 from amodal_ros.tracking.learning import PendingMemory
 from amodal_ros.tracking.look_memory import Memory
-from amodal_ros.tracking.origins import beyond
+from amodal_ros.tracking.origins import unlike_beyond
 from amodal_ros.tracking.place import NextPlace, Sight
-from amodal_ros.tracking.staying import Pixels
+from amodal_ros.tracking.staying import LatePixels
 from amodal_ros.tracking.track import SureSight, Track, move_box, or_none, spread_px
 from amodal_ros.tracking.types import TrackedObject, TrackPlan
 
@@ -168,12 +168,12 @@ def _surely_seen(
             return known
         if likeness.share(visible) < LEARNT_CELLS:
             return known
-        new = likeness.unlike(beyond(visible, known.mask_now), visible)
-        if new.area >= _LITTLE * visible.area:
+        before = known.mask_now
+        if not unlike_beyond(visible, before, likeness, _LITTLE).is_empty:
             return known
-        if known.is_whole and not added_part(known.mask_now, visible, 1.0).is_empty:
+        if known.is_whole and not added_part(before, visible, 1.0).is_empty:
             return known
-    pixels = None if plan.scene is None else Pixels.of(plan.scene, visible)
+    pixels = None if plan.scene is None else LatePixels(plan.scene, visible)
     return SureSight(visible, whole, plan.stamp_s, pixels)
 
 

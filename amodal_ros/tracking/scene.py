@@ -112,6 +112,7 @@ class SceneMotion:
     pixel: float = 1.0
     side_px: float = 0.0
     _on: dict[CroppedMask, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _beside: dict[bytes, np.ndarray] = field(default_factory=dict, init=False, repr=False)
     own: dict[tuple[CroppedMask, bytes], np.ndarray | None] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -132,15 +133,18 @@ class SceneMotion:
         return np.floor(self.before_xy).astype(np.int64)
 
     def on(self, mask: CroppedMask) -> np.ndarray:
-        """(K,) bool: which points of the earlier frame lie on a mask of it; found once."""
+        """(n,) int, which points of the earlier frame lie on a mask of it; found once."""
         if mask not in self._on:
-            self._on[mask] = mask.contains(self._pixels)
+            self._on[mask] = np.flatnonzero(mask.contains(self._pixels))
         return self._on[mask]
 
-    def points_on(self, mask: CroppedMask) -> tuple[np.ndarray, np.ndarray]:
-        """The points (n, 2) that lie on a mask of the earlier frame, and where they went."""
-        on_it = self.on(mask)
-        return self.before_xy[on_it], self.after_xy[on_it]
+    def beside(self, motion: np.ndarray) -> np.ndarray:
+        """(K, 2) float64, how the points moved beside a motion (2, 3); found once for each."""
+        key = motion.tobytes()
+        if key not in self._beside:
+            moved = self.before_xy @ motion[:, :2].T + motion[:, 2]
+            self._beside[key] = self.after_xy - moved
+        return self._beside[key]
 
     @classmethod
     def unknown(cls, cut: bool = False) -> SceneMotion:
@@ -149,6 +153,8 @@ class SceneMotion:
 
     def part(self, chosen: np.ndarray) -> SceneMotion:
         """That of some of the points alone, (K,) bool; what was looked for is in proportion."""
+        if chosen.all():
+            return self
         before_xy, after_xy = self.before_xy[chosen], self.after_xy[chosen]
         looked_for = round(self.looked_for * len(before_xy) / max(len(chosen), 1))
         return replace(self, before_xy=before_xy, after_xy=after_xy, looked_for=looked_for)

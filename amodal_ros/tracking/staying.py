@@ -76,6 +76,30 @@ class Pixels:
 
 
 @dataclass(frozen=True, eq=False)
+class LatePixels:
+    """An object's pixels in a frame, taken when they are first asked for.
+
+    While detections say where an object is nobody asks.
+
+    Attributes:
+        scene: of the frame.
+        mask: of the object in the original image.
+    """
+
+    scene: SceneView
+    mask: CroppedMask
+
+    @cached_property
+    def now(self) -> Pixels | None:
+        """The pixels; None: see `Pixels.of`."""
+        return Pixels.of(self.scene, self.mask)
+
+    def __getstate__(self) -> dict[str, Pixels | None]:
+        """The pixels alone: a tracker that is kept in a file keeps no pictures for them."""
+        return {"now": self.now}
+
+
+@dataclass(frozen=True, eq=False)
 class Staying:
     """An object's pixels of some time ago, compared with a frame; worked out when asked for.
 

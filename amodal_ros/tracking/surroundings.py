@@ -165,7 +165,8 @@ class Surroundings:
     def common(self) -> np.ndarray:
         """(C,) float32: mean of the cells in the image, each a unit vector."""
         weights = (self.scale * self.inside).ravel()
-        return np.asarray(self.cells @ weights / max(np.count_nonzero(self.inside), 1))
+        # As a plain number: divided by NumPy's integers they would be float64.
+        return np.asarray(self.cells @ weights / max(int(np.count_nonzero(self.inside)), 1))
 
     def _look(self, mask: CroppedMask, cover: np.ndarray) -> Look | None:
         beside = (cover < _OFF) & self.inside
@@ -189,32 +190,32 @@ class Surroundings:
     def _means(self, weights: np.ndarray) -> np.ndarray:
         """(K, C) float32, unit vectors: means of cells by weights (K, h * w), common mean off."""
         weights = weights.astype(np.float32, copy=False)
-        sums = (weights * self.scale.ravel()) @ self.cells.T
+        # The other way round, and not transposed, the product takes half as long again.
+        sums = (self.cells @ (weights * self.scale.ravel()).T).T
         return unit(sums / weights.sum(axis=1)[:, None] - self.common)
-
-    @cached_property
-    def _lengths(self) -> np.ndarray:
-        """(h * w,) float32, length of each cell's unit vector without the common mean."""
-        products = (self.common @ self.cells) * self.scale.ravel()
-        return np.asarray(np.sqrt((1 - 2 * products + self.common @ self.common).clip(_EPSILON)))
-
-    def _along(self, vectors: np.ndarray) -> np.ndarray:
-        """(K, h * w) float32: the cells, each a unit vector without the common mean, along (K, C).
-
-        In place: these arrays are large.
-        """
-        found = vectors @ self.cells
-        found *= self.scale.ravel()
-        found -= (vectors @ self.common)[:, None]
-        return np.asarray(found)
 
     def likeness(self, vector: np.ndarray) -> np.ndarray:
         """(h, w) float32: cosine of each cell with a unit vector (C,), the common mean off."""
-        return np.asarray((self._along(vector[None])[0] / self._lengths).reshape(self.hw))
+        return self.most_like(vector[None])[0]
 
-    def most_like(self, vectors: np.ndarray) -> np.ndarray:
-        """(h, w) float32: greatest such cosine of each cell with one of (K, C)."""
-        return np.asarray((self._along(vectors).max(axis=0) / self._lengths).reshape(self.hw))
+    def most_like(self, *groups: np.ndarray) -> list[np.ndarray]:
+        """Greatest such cosine of each cell with one of a group of unit vectors (K, C).
+
+        Returns:
+            (h, w) float32 for each group.
+        """
+        # All in one product: that with the common mean tells how long cells are without it.
+        vectors = np.concatenate([*groups, self.common[None]])
+        found = vectors @ self.cells
+        found *= self.scale.ravel()  # in place: these arrays are large
+        along = vectors @ self.common
+        lengths = np.sqrt((1 - 2 * found[-1] + along[-1]).clip(_EPSILON))
+        found -= along[:, None]
+        ends = np.cumsum([len(one) for one in groups])
+        return [
+            np.asarray((one.max(axis=0) / lengths).reshape(self.hw))
+            for one in np.split(found, ends)[:-1]
+        ]
 
 
 def unit(vector: np.ndarray) -> np.ndarray:

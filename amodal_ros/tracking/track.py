@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,7 +25,7 @@ from amodal_ros.inference.prompts import check_points_inside
 from amodal_ros.object_memory import ObjectMemory
 from amodal_ros.tracking.learning import PendingMemory
 from amodal_ros.tracking.look_memory import Memory
-from amodal_ros.tracking.staying import Pixels
+from amodal_ros.tracking.staying import LatePixels
 from amodal_ros.types import PointPrompt
 
 if TYPE_CHECKING:
@@ -138,17 +139,18 @@ class SureSight:
     mask: CroppedMask
     is_whole: bool
     stamp_s: float
-    pixels: Pixels | None = None
+    pixels: LatePixels | None = None
     motion: np.ndarray = field(default_factory=IDENTITY.copy)
 
-    @property
+    @cached_property
     def mask_now(self) -> CroppedMask:
         """The mask, moved."""
         return move_mask(self.mask, self.motion)
 
     def moved(self, step: np.ndarray) -> SureSight:
         """The sight after a motion (2, 3) of the object."""
-        return replace(self, motion=compose(step, self.motion))
+        motion = compose(step, self.motion)
+        return SureSight(self.mask, self.is_whole, self.stamp_s, self.pixels, motion)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from amodal_ros.tracking.judgement import judge_coasting
 from amodal_ros.tracking.scene import SceneView
 from amodal_ros.tracking.search import found_place
 from amodal_ros.tracking.settings import TrackerConfig
-from amodal_ros.tracking.staying import Pixels, Staying
+from amodal_ros.tracking.staying import LatePixels, Pixels, Staying
 from amodal_ros.tracking.track import IDENTITY, move_mask
 from amodal_ros.tracking.tracker import AmodalTracker
 from amodal_ros.types import Detections
@@ -41,6 +42,16 @@ def staying(now: SceneView, motion: np.ndarray = IDENTITY) -> Staying:
     pixels = Pixels.of(scene((BOX, RED)), mask(BOX))
     assert pixels is not None
     return Staying(pixels, motion, now, HW)
+
+
+def test_pixels_that_nobody_asked_for_are_kept_in_a_file_without_the_picture() -> None:
+    late = LatePixels(scene((BOX, RED)), mask(BOX))
+    assert "now" not in vars(late)
+    kept, taken = pickle.loads(pickle.dumps(late)), Pixels.of(scene((BOX, RED)), mask(BOX))
+    assert vars(kept).keys() == {"now"}
+    assert taken is not None
+    assert np.array_equal(kept.now.lab, taken.lab)
+    assert np.array_equal(kept.now.under, taken.under)
 
 
 def shifted(right: float, down: float) -> np.ndarray:
