@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,45 +159,6 @@ def test_the_predictor_runs_on_it(tmp_path: Path) -> None:
     predictor.close()
 
 
-def tensors() -> dict[str, np.ndarray]:
-    return {
-        "embeddings": np.zeros((2, 2, SIZE, SIZE), np.float32),
-        "point_coords": np.zeros((2, 3, 2), np.float32),
-        "point_labels": np.zeros((2, 3), np.float32),
-    }
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"point_labels": np.zeros((2, 3))},
-            "decoder input point_labels: expected float32, got float64",
-        ),
-        ({"point_labels": [[0.0] * 3] * 2}, "expected float32, got list"),
-        (
-            {"point_labels": np.zeros((2, 4), np.float32)},
-            r"decoder input point_labels: expected shape \(N=2, P=3\), got \(2, 4\)",
-        ),
-        (
-            {"point_coords": np.zeros((2, 6), np.float32)},
-            r"expected shape \(N=2, P, 2\), got \(2, 6\)",
-        ),
-        (
-            {"more": np.zeros(1, np.float32)},
-            r"decoder input: expected \['embeddings', 'point_coords'",
-        ),
-    ],
-)
-def test_inputs_that_do_not_match_are_named(tmp_path: Path, changes: dict, message: str) -> None:
-    backend = open_folder(write_folder(tmp_path))
-    with pytest.raises(BackendError, match=message):
-        backend.run("decoder", {**tensors(), **changes})
-    with pytest.raises(BackendError, match="graph 'encoder' is not loaded; loaded:"):
-        backend.run("encoder", {})
-    assert backend.run("decoder", tensors())["predicted_iou"].shape == (2,)
-
-
 def test_failure_inside_the_engine_names_graph_and_shapes(tmp_path: Path) -> None:
     """It takes the gain of the third object: with fewer it fails, and only running it shows."""
     graph = suffix_graph()
@@ -218,63 +178,6 @@ def test_failure_inside_the_engine_names_graph_and_shapes(tmp_path: Path) -> Non
     with pytest.raises(BackendError, match=r"suffix failed with inputs .*'adapter_gain': \(2,\)"):
         backend.run("suffix", inputs(2))
     assert backend.run("suffix", inputs(3))["embeddings"].shape == (3, 2, SIZE, SIZE)
-
-
-def test_output_of_another_shape_is_refused(tmp_path: Path) -> None:
-    """The file promises a number per object, and gives that of the first object only."""
-    graph = decoder_graph()
-    graph.node[-1].output[0] = "of_each"
-    graph.initializer.append(constant("start", [0], TensorProto.INT64))
-    graph.node.append(helper.make_node("Slice", ["of_each", "start", "one"], ["predicted_iou"]))
-    backend = open_folder(write_folder(tmp_path, decoder=graph))
-    with pytest.raises(BackendError, match=r"predicted_iou: expected shape \(N=2\), got \(1,\)"):
-        backend.run("decoder", tensors())
-
-
-@pytest.mark.parametrize(
-    ("graph", "side", "index", "changes", "message"),
-    [
-        (
-            "prefix",
-            "inputs",
-            0,
-            {"name": "picture"},
-            r"inputs: the manifest says \['picture'\], the file",
-        ),
-        ("prefix", "inputs", 0, {"dtype": "float16"}, "says float16 .* the file has float32"),
-        (
-            "prefix",
-            "inputs",
-            0,
-            {"shape": [1, 3, 32, 32]},
-            r"says float32 \[1, 3, 32, 32\], the file has",
-        ),
-        (
-            "suffix",
-            "inputs",
-            1,
-            {"shape": [4, 1, SIZE, SIZE]},
-            r"prior_masks: .* has float32 \['[^']+', 1",
-        ),
-        ("suffix", "inputs", 2, {"shape": ["N", 1]}, r"adapter_gain: the manifest says"),
-        ("prefix", "inputs", 0, {"shape": ["N", 3, SIZE, SIZE]}, r"image: the manifest says"),
-        (
-            "decoder",
-            "outputs",
-            0,
-            {"shape": ["N", 1, 8, 8]},
-            "output low_res_logits: the manifest says",
-        ),
-        ("decoder", "outputs", 1, {"name": "iou"}, "outputs: the manifest says"),
-    ],
-)
-def test_file_that_is_not_what_the_manifest_says(
-    tmp_path: Path, graph: str, side: str, index: int, changes: dict, message: str
-) -> None:
-    content = manifest_content()
-    content["graphs"][graph][side][index].update(changes)
-    with pytest.raises(BackendError, match=f"{graph}.onnx: .*{message}"):
-        open_folder(write_folder(tmp_path, content))
 
 
 def test_file_that_is_no_graph(tmp_path: Path) -> None:
@@ -330,12 +233,3 @@ def test_unusable_options(tmp_path: Path, options: dict, message: str) -> None:
     write_folder(tmp_path)
     with pytest.raises(InvalidInputError, match=message):
         open_folder(tmp_path, **options)
-
-
-def test_missing_library_is_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_folder(tmp_path)
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(BackendError, match="install it with: pip install onnxruntime"):
-        open_folder(tmp_path)

@@ -21,11 +21,10 @@ from amodal_ros.errors import BackendError, InvalidInputError
 from amodal_ros.model_folder.manifest import load_manifest
 from tests.backends.test_onnxruntime_backend import (
     constant,
-    decoder_graph,
     suffix_graph,
     write_folder,
 )
-from tests.fakes import SIZE, manifest_content
+from tests.fakes import SIZE
 
 
 def open_folder(folder: Path, **options: Any) -> OpenVinoBackend:
@@ -153,50 +152,6 @@ def test_several_threads_get_their_own_answers(tmp_path: Path) -> None:
     assert wrong == []
 
 
-def test_inputs_that_do_not_match_are_named(tmp_path: Path) -> None:
-    backend = open_folder(write_folder(tmp_path))
-    inputs = suffix_inputs(2)
-    with pytest.raises(BackendError, match="suffix input adapter_gain: expected float32"):
-        backend.run("suffix", {**inputs, "adapter_gain": np.zeros(2)})
-    with pytest.raises(BackendError, match=r"adapter_gain: expected shape \(N=2\), got \(3,\)"):
-        backend.run("suffix", {**inputs, "adapter_gain": np.zeros(3, np.float32)})
-    with pytest.raises(BackendError, match="graph 'encoder' is not loaded; loaded:"):
-        backend.run("encoder", {})
-
-
-def test_output_of_another_shape_is_refused(tmp_path: Path) -> None:
-    graph = decoder_graph()
-    graph.node[-1].output[0] = "of_each"
-    graph.initializer.append(constant("start", [0], TensorProto.INT64))
-    graph.node.append(helper.make_node("Slice", ["of_each", "start", "one"], ["predicted_iou"]))
-    backend = open_folder(write_folder(tmp_path, decoder=graph))
-    prompts = {
-        "embeddings": np.zeros((2, 2, SIZE, SIZE), np.float32),
-        "point_coords": np.zeros((2, 3, 2), np.float32),
-        "point_labels": np.zeros((2, 3), np.float32),
-    }
-    with pytest.raises(BackendError, match=r"predicted_iou: expected shape \(N=2\), got \(1,\)"):
-        backend.run("decoder", prompts)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"name": "picture"}, r"inputs: the manifest says \['picture'\], the file"),
-        ({"dtype": "float16"}, "says float16 .* the file has float32"),
-        ({"shape": [1, 3, 32, 32]}, r"says float32 \[1, 3, 32, 32\], the file has"),
-        ({"shape": ["N", 3, SIZE, SIZE]}, r"image: the manifest says"),
-    ],
-)
-def test_file_that_is_not_what_the_manifest_says(
-    tmp_path: Path, changes: dict, message: str
-) -> None:
-    content = manifest_content()
-    content["graphs"]["prefix"]["inputs"][0].update(changes)
-    with pytest.raises(BackendError, match=f"prefix.onnx: .*{message}"):
-        open_folder(write_folder(tmp_path, content))
-
-
 def test_a_run_in_progress_can_be_interrupted(tmp_path: Path) -> None:
     """A cancelled request ends after the operator it is at; later runs are refused at once."""
     backend = open_folder(write_folder(tmp_path))
@@ -286,15 +241,6 @@ def test_precision_is_what_runs_or_the_start_fails(tmp_path: Path) -> None:
             continue
         with pytest.raises(BackendError, match=f"precision {asked} was asked for, but CPU"):
             open_folder(folder, precision=asked)
-
-
-def test_missing_library_is_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_folder(tmp_path)
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(BackendError, match="install it with: pip install openvino"):
-        open_folder(tmp_path)
 
 
 def test_a_signal_after_models_were_exchanged_is_survived(tmp_path: Path) -> None:

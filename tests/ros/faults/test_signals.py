@@ -16,6 +16,14 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 LIMIT_S = 2.0
 
 
+def running(start, camera, *command, **parameters):
+    """A node's process that answers the camera."""
+    process = start(*command, **parameters)
+    process.wait_for("active")
+    camera.connect()
+    return process
+
+
 def check_end(process, camera, number):
     """It ends in time, says nothing bad, and leaves neither a process nor a ghost node."""
     code, seconds = process.end(number)
@@ -28,9 +36,7 @@ def check_end(process, camera, number):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_in_a_burst_of_frames(start, camera, number):
-    process = start()
-    process.wait_for("active")
-    camera.connect()
+    process = running(start, camera)
     for _ in range(60):
         camera.send(picture(), [BOX])
     check_end(process, camera, number)
@@ -38,9 +44,7 @@ def test_in_a_burst_of_frames(start, camera, number):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_in_an_engine_call_of_many_seconds(start, camera, number):
-    process = start()
-    process.wait_for("active")
-    camera.connect()
+    process = running(start, camera)
     process.tell("delay 30")
     camera.send(picture(), [BOX])
     camera.spin_for(0.5)
@@ -48,9 +52,7 @@ def test_in_an_engine_call_of_many_seconds(start, camera, number):
 
 
 def test_in_a_service_call_of_many_seconds(start, camera):
-    process = start()
-    process.wait_for("active")
-    camera.connect()
+    process = running(start, camera)
     process.tell("delay 30")
     client = camera.node.create_client(SegmentAmodal, "amodal_perception/segment")
     camera.wait(client.service_is_ready, "the service")
@@ -61,9 +63,7 @@ def test_in_a_service_call_of_many_seconds(start, camera):
 
 
 def test_again_and_again_while_it_ends(start, camera):
-    process = start()
-    process.wait_for("active")
-    camera.connect()
+    process = running(start, camera)
     process.tell("delay 30")
     camera.send(picture(), [BOX])
     camera.spin_for(0.3)
@@ -89,9 +89,7 @@ def test_before_it_is_up(start):
 
 
 def test_the_real_engine_is_interrupted(start, camera):
-    process = start("-m", REAL_NODE, threads=1)
-    process.wait_for("active")
-    camera.connect()
+    process = running(start, camera, "-m", REAL_NODE, threads=1)
     for _ in range(3):
         camera.send(picture(720, 1280), [(100 * n, 50, 100 * n + 200, 500) for n in range(8)])
         camera.spin_for(0.1)
