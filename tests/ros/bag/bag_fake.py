@@ -12,7 +12,7 @@ import sys
 
 from amodal_ros.ros.bag import __main__ as command
 from amodal_ros.ros.bag import run
-from tests.ros.ros_rig import FakePredictor
+from tests.ros.fake_predictor import FakePredictor
 
 
 class Killed(FakePredictor):

@@ -36,7 +36,7 @@ from tests.ros.bag.bag_rig import (
     write_mcap,
     write_sqlite,
 )
-from tests.ros.ros_rig import FakePredictor
+from tests.ros.fake_predictor import FakePredictor
 
 ROOT = Path(__file__).parents[3]
 MASKS, FOUND = "/amodal/masks", "/amodal/detections"

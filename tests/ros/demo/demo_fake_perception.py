@@ -19,7 +19,7 @@ def perceive(command_line: list[str]) -> int:
     """The real node and process with a fake predictor."""
     from amodal_ros.ros.node.node_process import run_lifecycle_node
     from amodal_ros.ros.node.perception_node import PerceptionNode
-    from tests.ros.ros_rig import FakePredictor
+    from tests.ros.fake_predictor import FakePredictor
 
     predictor = FakePredictor()
     predictor.delay_s = float(os.environ.get("FAKE_DELAY_S", "0"))

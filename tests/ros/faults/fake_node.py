@@ -17,7 +17,7 @@ from amodal_ros.ros.inputs import camera_inputs
 from amodal_ros.ros.node.node_process import run_lifecycle_node
 from amodal_ros.ros.node.perception_node import PerceptionNode
 from amodal_ros.types import AmodalPrediction
-from tests.ros.ros_rig import FakePredictor
+from tests.ros.fake_predictor import FakePredictor
 
 
 class Engine:

@@ -11,7 +11,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 
 from amodal_ros.errors import BackendError
-from tests.ros.ros_rig import SETTLE_S, START_S, FakePredictor, picture, timing_values
+from tests.ros.fake_predictor import FakePredictor
+from tests.ros.ros_rig import SETTLE_S, START_S, picture, timing_values
 
 BOX = (20.0, 30.0, 60.0, 80.0)
 

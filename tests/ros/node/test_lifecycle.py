@@ -16,7 +16,8 @@ from rclpy.parameter import Parameter
 
 from amodal_ros.errors import BackendError, InvalidInputError, ManifestError
 from amodal_ros.ros.node.perception_node import PerceptionNode
-from tests.ros.ros_rig import FakePredictor, picture
+from tests.ros.fake_predictor import FakePredictor
+from tests.ros.ros_rig import picture
 
 BOX = (20.0, 30.0, 60.0, 80.0)
 CONFIGURE = Transition.TRANSITION_CONFIGURE

@@ -9,7 +9,8 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from amodal_ros.errors import BackendError
-from tests.ros.ros_rig import START_S, Camera, FakePredictor, picture
+from tests.ros.fake_predictor import FakePredictor
+from tests.ros.ros_rig import START_S, Camera, picture
 
 BOX = (20.0, 30.0, 60.0, 80.0)
 

@@ -19,7 +19,8 @@ from amodal_ros.ros.watch.diagnostics import (
 from amodal_ros.ros.watch.faults import Fault
 from amodal_ros.ros.watch.frame_statistics import WINDOW_S, FrameStatistics, StatisticsSummary
 from amodal_ros.tracking.tracker import TrackerStatus
-from tests.ros.ros_rig import FakePredictor, picture
+from tests.ros.fake_predictor import FakePredictor
+from tests.ros.ros_rig import picture
 
 BOX = (20.0, 30.0, 60.0, 80.0)
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
