@@ -16,8 +16,6 @@ from amodal_ros.modeling.amodal_model import (
     Features,
     MaskPrediction,
     ObjectEmbeddings,
-    adapters_in_decoder,
-    build_adapter,
 )
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.decoder_adapters import (
@@ -26,12 +24,13 @@ from amodal_ros.modeling.decoder_adapters import (
     MASK_POSITION,
     MaskAdapter,
     adapter_name,
+    adapters_in_decoder,
     mask_adapter,
 )
 from amodal_ros.modeling.mobile_sam_base import build_mobile_sam, load_into
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_objects
-from amodal_ros.modeling.sca import SpatialCompletionAdapter
+from amodal_ros.modeling.sca import SpatialCompletionAdapter, build_adapter
 from amodal_ros.modeling.tiny_vit import AmodalTinyViT, adapter_steps, step_shape
 from amodal_ros.modeling.two_mask_head import two_mask_heads
 

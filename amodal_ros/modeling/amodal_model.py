@@ -20,14 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.modeling.config import AmodalConfig
-from amodal_ros.modeling.decoder_adapters import (
-    DECODER_DIM,
-    DECODER_STRIDE,
-    adapter_name,
-    decoder_positions,
-)
 from amodal_ros.modeling.prompts import Prompts
-from amodal_ros.modeling.sca import ConventionalAdapter, SpatialCompletionAdapter
 
 Features = tuple[torch.Tensor, ...]
 
@@ -277,46 +270,3 @@ class AmodalModel(nn.Module, ABC):
             raise InvalidInputError(
                 f"image_index is needed for {count} objects in {images} images"
             )
-
-
-def build_adapter(
-    config: AmodalConfig, position: int, channels: int, prior_stride: int
-) -> nn.Module:
-    """Build one adapter as ``config`` asks.
-
-    Args:
-        config: Kind, width and iterations.
-        position: Its place, as ``config.positions`` counts.
-        channels: Channels of the features at its place.
-        prior_stride: Input pixels per feature cell at its place.
-
-    Raises:
-        InvalidInputError: A conventional adapter without a ``hidden_dim``.
-    """
-    if config.adapter == "conventional":
-        width = config.conventional_dim or config.hidden_dim
-        if width is None:
-            raise InvalidInputError("a conventional adapter needs a hidden_dim, got None")
-        return ConventionalAdapter(channels, prior_stride=prior_stride, hidden_dim=width)
-    return SpatialCompletionAdapter(
-        channels,
-        prior_stride=prior_stride,
-        hidden_dim=config.hidden_dim,
-        iterations=config.iterations,
-        dilated=position in config.dilated_positions,
-        open_gates=config.open_gates,
-    )
-
-
-def adapters_in_decoder(config: AmodalConfig) -> nn.ModuleDict:
-    """Build the adapters of ``place: decoder``, as ``config`` asks.
-
-    Raises:
-        InvalidInputError: There is no such position.
-    """
-    return nn.ModuleDict(
-        {
-            adapter_name(position): build_adapter(config, position, DECODER_DIM, DECODER_STRIDE)
-            for position in decoder_positions(config)
-        }
-    )

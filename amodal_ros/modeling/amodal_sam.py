@@ -23,15 +23,15 @@ from amodal_ros.modeling.amodal_model import (
     Features,
     MaskPrediction,
     ObjectEmbeddings,
-    adapters_in_decoder,
-    build_adapter,
 )
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.decoder_adapters import (
     DECODER_DIM,
+    adapters_in_decoder,
 )
 from amodal_ros.modeling.prompts import Prompts
 from amodal_ros.modeling.sam_decoder import decode_objects
+from amodal_ros.modeling.sca import build_adapter
 from amodal_ros.modeling.two_mask_head import two_mask_heads
 
 PATCH_SIZE = 16

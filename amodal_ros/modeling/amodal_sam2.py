@@ -18,16 +18,16 @@ from amodal_ros.modeling.amodal_model import (
     Features,
     MaskPrediction,
     ObjectEmbeddings,
-    adapters_in_decoder,
-    build_adapter,
 )
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.decoder_adapters import (
     DECODER_DIM,
     adapted_transformer,
+    adapters_in_decoder,
 )
 from amodal_ros.modeling.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PADDING, Prompts
 from amodal_ros.modeling.sam2_base import STAGES, STRIDES, HieraLayout
+from amodal_ros.modeling.sca import build_adapter
 from amodal_ros.modeling.two_mask_head import (
     SecondMask,
     two_mask_head,

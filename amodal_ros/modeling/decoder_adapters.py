@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.modeling.config import AmodalConfig
-from amodal_ros.modeling.sca import GatedConvolution, resize_prior
+from amodal_ros.modeling.sca import GatedConvolution, build_adapter, resize_prior
 
 MASK_STRIDE = 4
 _LOGIT_SCALE = 8.0  # brings the decoder's logits near the size of its features
@@ -215,3 +215,17 @@ def adapted_transformer(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def adapters_in_decoder(config: AmodalConfig) -> nn.ModuleDict:
+    """Build the adapters of ``place: decoder``, as ``config`` asks.
+
+    Raises:
+        InvalidInputError: There is no such position.
+    """
+    return nn.ModuleDict(
+        {
+            adapter_name(position): build_adapter(config, position, DECODER_DIM, DECODER_STRIDE)
+            for position in decoder_positions(config)
+        }
+    )

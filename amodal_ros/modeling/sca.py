@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from amodal_ros.errors import InvalidInputError
+from amodal_ros.modeling.config import AmodalConfig
 
 LEAKY_SLOPE = 0.01
 _OPEN = 2.0  # sigmoid(2) = 0.88
@@ -263,3 +264,32 @@ class ConventionalAdapter(nn.Module):
         hidden = self.activation(self.mix(self.activation(self.reduce(features))))
         change = self.expand(hidden)
         return features + change * gain.view(-1, 1, 1, 1).to(change.dtype)
+
+
+def build_adapter(
+    config: AmodalConfig, position: int, channels: int, prior_stride: int
+) -> nn.Module:
+    """Build one adapter as ``config`` asks.
+
+    Args:
+        config: Kind, width and iterations.
+        position: Its place, as ``config.positions`` counts.
+        channels: Channels of the features at its place.
+        prior_stride: Input pixels per feature cell at its place.
+
+    Raises:
+        InvalidInputError: A conventional adapter without a ``hidden_dim``.
+    """
+    if config.adapter == "conventional":
+        width = config.conventional_dim or config.hidden_dim
+        if width is None:
+            raise InvalidInputError("a conventional adapter needs a hidden_dim, got None")
+        return ConventionalAdapter(channels, prior_stride=prior_stride, hidden_dim=width)
+    return SpatialCompletionAdapter(
+        channels,
+        prior_stride=prior_stride,
+        hidden_dim=config.hidden_dim,
+        iterations=config.iterations,
+        dilated=position in config.dilated_positions,
+        open_gates=config.open_gates,
+    )

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from amodal_ros.errors import InvalidInputError
-from amodal_ros.modeling.amodal_model import build_adapter
 from amodal_ros.modeling.config import AmodalConfig
 from amodal_ros.modeling.cost import count_flops
+from amodal_ros.modeling.sca import build_adapter
 from training.ablation.paper import ONE_PASS, PAPER, REFERENCE, Series
 from training.ablation.statistics import SeedNoise, verdict
 from training.ablations import main
