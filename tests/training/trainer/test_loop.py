@@ -113,8 +113,8 @@ def test_nan_stops_the_run_and_keeps_the_batch(tmp_path, caplog):
 
 def test_it_learns(tmp_path):
     """Whole ellipses, from random weights, in seconds; so the decoder is trained too."""
-    config = write_config(
-        tmp_path / "c.yaml",
+    run = trained(
+        tmp_path,
         model={
             "base": "mobile_sam",
             "image_size": 64,
@@ -128,8 +128,7 @@ def test_it_learns(tmp_path):
         validation={"every_steps": 0},
         checkpoint={"every_steps": 0, "every_minutes": 0},
     )
-    assert train(config, tmp_path / "run") == 0
-    lines = log_lines(tmp_path / "run")
+    lines = log_lines(run)
     first = sum(line["segmentation"] for line in lines[:3]) / 3
     last = sum(line["segmentation"] for line in lines[-3:]) / 3
     assert last < 0.7 * first
@@ -144,15 +143,13 @@ def test_it_learns(tmp_path):
     ],
 )
 def test_a_term_can_be_switched_off(tmp_path, loss, absent):
-    config = write_config(tmp_path / "c.yaml", steps=1, loss=loss)
-    assert train(config, tmp_path / "run") == 0
-    assert not absent & log_lines(tmp_path / "run")[0].keys()
+    run = trained(tmp_path, steps=1, loss=loss)
+    assert not absent & log_lines(run)[0].keys()
 
 
 def test_the_term_of_the_hidden_part_is_in_the_loss(tmp_path):
-    config = write_config(tmp_path / "c.yaml", steps=1, loss={"occlusion": 2.0, "adversarial": 0})
-    assert train(config, tmp_path / "run") == 0
-    line = log_lines(tmp_path / "run")[0]
+    run = trained(tmp_path, steps=1, loss={"occlusion": 2.0, "adversarial": 0})
+    line = log_lines(run)[0]
     assert 0 < line["occlusion"] <= 1
     total = line["segmentation"] + line["consistency"] + 2 * line["occlusion"]
     assert line["loss"] == pytest.approx(total, rel=1e-6)
@@ -167,22 +164,20 @@ def test_closed_domain_needs_no_original_and_open_world_says_so(tmp_path, caplog
 
 
 def test_objects_without_a_hidden_part_train_too(tmp_path):
-    config = write_config(tmp_path / "c.yaml", steps=1, data={"unoccluded": True})
-    assert train(config, tmp_path / "run") == 0
-    line = log_lines(tmp_path / "run")[0]
+    run = trained(tmp_path, steps=1, data={"unoccluded": True})
+    line = log_lines(run)[0]
     assert line["consistency"] == 0.0
     assert line["segmentation"] > 0
 
 
 def test_clips_and_bf16_train(tmp_path):
-    config = write_config(
-        tmp_path / "c.yaml",
+    run = trained(
+        tmp_path,
         steps=2,
         data={"frames": 2, "validation": 2},
         devices={"accelerator": "cpu", "devices": "1", "precision": "bf16-mixed"},
     )
-    assert train(config, tmp_path / "run") == 0
-    assert all(0 < line["loss"] < 100 for line in log_lines(tmp_path / "run"))
+    assert all(0 < line["loss"] < 100 for line in log_lines(run))
 
 
 def test_accumulation_and_workers_change_no_item(tmp_path):
