@@ -20,6 +20,7 @@ from benchmarks.streaming.virtual import (
     VirtualNode,
     play_virtually,
 )
+from tests.benchmarks.test_streaming import BoxMasks
 
 OBJECT_S = 0.2
 CELLS = ["--virtual", "0.05", "--truth", "--rates", "10", "--contestants", "budget"]
@@ -86,21 +87,8 @@ def test_fewer_objects_take_less_time(mosaic: Mosaic) -> None:
     assert found.miou_full < 55  # of two objects one is never asked for
 
 
-class Filled:
-    """A base model that gives the boxes themselves."""
-
-    def run(self, image_rgb: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
-        masks = np.zeros((len(boxes_xyxy), *image_rgb.shape[:2]), bool)
-        for mask, (x0, y0, x1, y1) in zip(masks, boxes_xyxy.astype(int), strict=True):
-            mask[y0:y1, x0:x1] = True
-        return masks
-
-    def close(self) -> None:
-        pass
-
-
 def test_the_base_model_takes_an_image_and_each_box(mosaic: Mosaic) -> None:
-    came_s, found = played(mosaic, VirtualBase(mosaic, Filled(), 0.25, 0.05))
+    came_s, found = played(mosaic, VirtualBase(mosaic, BoxMasks(), 0.25, 0.05))
     assert np.diff(came_s) == pytest.approx([0.35] * (len(came_s) - 1), abs=0.051)
     assert 0 < found.visible_iou < 90
 

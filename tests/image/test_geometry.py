@@ -78,14 +78,22 @@ def test_boxes_land_where_the_matrix_puts_them(geometry: ResizeGeometry, seed: i
     assert geometry.boxes_to_input(boxes).reshape(-1, 2) == pytest.approx(expected, abs=1e-2)
 
 
-@given(geometries(), st.integers(0, 2**32 - 1))
-def test_mask_lands_where_its_box_does(geometry: ResizeGeometry, seed: int) -> None:
+def filled_box(
+    geometry: ResizeGeometry, seed: int
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """A mask (1, H, W) of the original image, and the box that it fills."""
     rng = np.random.default_rng(seed)
     height, width = geometry.original_hw
     x0, y0 = rng.integers(width), rng.integers(height)
     x1, y1 = rng.integers(x0, width) + 1, rng.integers(y0, height) + 1
     mask = np.zeros((1, height, width), bool)
     mask[0, y0:y1, x0:x1] = True
+    return mask, (int(x0), int(y0), int(x1), int(y1))
+
+
+@given(geometries(), st.integers(0, 2**32 - 1))
+def test_mask_lands_where_its_box_does(geometry: ResizeGeometry, seed: int) -> None:
+    mask, (x0, y0, x1, y1) = filled_box(geometry, seed)
     carried = geometry.masks_to_input(mask)
     assert carried.shape == (1, 1, *geometry.input_hw)
     assert set(np.unique(carried)) <= {0.0, 1.0}
@@ -101,12 +109,7 @@ def test_mask_lands_where_its_box_does(geometry: ResizeGeometry, seed: int) -> N
 @given(geometries(), st.integers(0, 2**32 - 1))
 def test_full_resolution_mask_comes_back(geometry: ResizeGeometry, seed: int) -> None:
     """From original to input and back, through logits as fine as the input, within a pixel."""
-    rng = np.random.default_rng(seed)
-    height, width = geometry.original_hw
-    x0, y0 = rng.integers(width), rng.integers(height)
-    x1, y1 = rng.integers(x0, width) + 1, rng.integers(y0, height) + 1
-    mask = np.zeros((1, height, width), bool)
-    mask[0, y0:y1, x0:x1] = True
+    mask, (x0, y0, x1, y1) = filled_box(geometry, seed)
     logits = geometry.masks_to_input(mask) * 2 - 1
     back = mask_box(geometry.logits_to_original(logits)[0])
     left, top, right, bottom = geometry.source_xyxy
