@@ -73,11 +73,12 @@ def check_boxes(
         InvalidInputError: for a wrong shape, or a box not finite, inverted, empty or outside.
     """
     boxes = as_boxes(name, boxes_xyxy)
-    for index, fault in enumerate(box_faults(boxes, image_hw)):
+    for index, box in enumerate(boxes.tolist()):
+        fault = box_fault(box, image_hw)
         if fault is not None:
             image = "" if image_hw is None else f" of an image of {image_hw[1]}x{image_hw[0]}"
             raise InvalidInputError(
-                f"{name}[{index}]: {fault}: got {boxes[index].tolist()}, expected finite"
+                f"{name}[{index}]: {fault}: got {box}, expected finite"
                 f" x0 < x1, y0 < y1 in pixels{image}"
             )
     return boxes

@@ -9,7 +9,6 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike
 
 from amodal_ros.checks import check_array
 from amodal_ros.image.masks import mask_box, near_zeros
@@ -124,15 +123,13 @@ class CroppedMask:
         x0, y0, x1, y1 = common
         return self.area_in(box_xyxy) / ((x1 - x0) * (y1 - y0))
 
-    def contains(self, points_xy: ArrayLike) -> np.ndarray:
-        """Which of the points (K, 2) lie on it: (K,) bool."""
-        x0, y0, x1, y1 = self.box_xyxy
-        points = np.asarray(points_xy)
-        whole = points if points.dtype.kind == "i" else np.floor(points).astype(np.int64)
-        x, y = whole.reshape(-1, 2).T
-        inside = np.asarray((x >= x0) & (x < x1) & (y >= y0) & (y < y1))
-        inside[inside] = self.crop[y[inside] - y0, x[inside] - x0]
-        return inside
+    def which(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """(n,) int, which of the pixels in columns x (K,) and rows y (K,), int64, it has."""
+        height, width = self.crop.shape
+        x, y = x - self.box_xyxy[0], y - self.box_xyxy[1]
+        # Without a sign what lies before the box lies far behind it: one comparison for both ends.
+        near = np.flatnonzero((x.view(np.uint64) < width) & (y.view(np.uint64) < height))
+        return np.asarray(near[self.crop[y[near], x[near]]])
 
     def shared(self, other: CroppedMask) -> int:
         """Number of pixels that both have."""
@@ -157,8 +154,12 @@ class CroppedMask:
         height, width = self.image_hw
         box = x0 + right, y0 + down, x1 + right, y1 + down
         inside = common_box(box, (0, 0, width, height))
+        if shift_xy == (0, 0):
+            return self
         if inside == box:
-            return self if shift_xy == (0, 0) else CroppedMask(self.image_hw, box, self.crop)
+            moved = CroppedMask(self.image_hw, box, self.crop)
+            vars(moved)["area"] = self.area  # of the same pixels, which are counted once
+            return moved
         if inside is None:
             return self.empty(self.image_hw)
         left, top, past, below = inside

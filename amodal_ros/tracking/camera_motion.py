@@ -99,12 +99,12 @@ def _own_motion(residuals: np.ndarray) -> np.ndarray | None:
         return None
     shifts = residuals.view(complex)[:, 0]  # numpy has one call for the lengths of these
     near = np.abs(shifts[:, None] - shifts) <= _AGREEING_PX + _DRAWN * np.abs(shifts)[:, None]
-    counts = np.count_nonzero(near, axis=1)
+    counts = near.sum(axis=1)
     most = int(counts.argmax())
     if counts[most] < max(_FEWEST_POINTS, len(residuals) / 3):
         many = len(residuals) >= _MANY_POINTS
         return np.median(residuals, axis=0) if many else None
-    return np.asarray(residuals[near[most]].mean(axis=0))
+    return np.asarray(residuals[near[most]].sum(axis=0) / counts[most])
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
@@ -146,8 +146,9 @@ def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> S
 def _places(tracks: Sequence[Track], scene: SceneMotion) -> np.ndarray:
     """(P, 2) where the camera's motion counts: the middles of the objects, and of the points."""
     boxes = [move_box(one.shape.box_xyxy, one.pose) for one in tracks if one.shape is not None]
-    middles = [(box[:2] + box[2:]) / 2 for box in boxes]
-    return np.array([*middles, scene.middle] if len(scene.before_xy) else middles).reshape(-1, 2)
+    ends = np.array(boxes).reshape(-1, 2, 2)
+    middles = (ends[:, 0] + ends[:, 1]) / 2
+    return np.append(middles, scene.middle[None], axis=0) if len(scene.before_xy) else middles
 
 
 def _surely_goes_on(
@@ -161,23 +162,25 @@ def _surely_goes_on(
     near_px, rest_px = _NEAR_PX * scene.pixel, _REST_PX * scene.pixel
     if _apart(places, motion, expected) > near_px:
         return False
-    following, count = _following(scene, motion), len(scene.before_xy)
+    near = _near(scene, motion)
+    following, count = np.count_nonzero(near), len(scene.before_xy)
     if following >= _MOST * count:
         return True
     if following < _MANY * count or _apart(places, expected, IDENTITY) > rest_px:
         return False
     others = [one for one in scene.shared if _apart(places, one, motion) > near_px]
-    return following >= _FAR_MORE * max((_following(scene, one) for one in others), default=0)
+    # A turn fits many points of a picture at rest: those that follow both tell nothing.
+    theirs = [np.count_nonzero(_near(scene, one) & ~near) for one in others]
+    return bool(following >= _FAR_MORE * max(theirs, default=0))
 
 
 def _going_on(scene: SceneMotion, expected: np.ndarray) -> np.ndarray | None:
     """The camera's expected motion (2, 3), shifted to the points that follow it; None: too few."""
-    residuals = scene.beside(expected)
-    near = _lengths(residuals) <= _NEAR_PX * scene.pixel
+    near = _near(scene, expected)
     if np.count_nonzero(near) < _FEWEST_STEADY:
         return None
     motion = expected.copy()
-    motion[:, 2] += residuals[near].mean(axis=0)
+    motion[:, 2] += scene.beside(expected)[near].mean(axis=0)
     return motion
 
 
@@ -197,7 +200,11 @@ def _is_likely(
     return _following(scene, motion) >= most
 
 
+def _near(scene: SceneMotion, motion: np.ndarray) -> np.ndarray:
+    """(K,) bool: which points move so."""
+    return np.asarray(_lengths(scene.beside(motion)) <= _NEAR_PX * scene.pixel)
+
+
 def _following(scene: SceneMotion, motion: np.ndarray) -> int:
     """How many points move so."""
-    near = _lengths(scene.beside(motion)) <= _NEAR_PX * scene.pixel
-    return int(np.count_nonzero(near))
+    return int(np.count_nonzero(_near(scene, motion)))

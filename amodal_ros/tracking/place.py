@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -88,7 +88,7 @@ class NextPlace:
 
     def moved(self, step: np.ndarray) -> NextPlace:
         """The place after a motion (2, 3) of the object."""
-        return replace(self, motion=compose(step, self.motion))
+        return NextPlace(self.sight, compose(step, self.motion))
 
 
 def _middle(box: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ _POINT_GAP = 5
 _CELLS_HW = (6, 8)  # points are spread, or one object of much texture would have them all
 _CELL_POINTS = 8
 # Corners are looked for every so many frames, and at once where fewer of them are still found.
-_FRAMES, _STILL_FOUND = 3, 0.8
+_FRAMES, _STILL_FOUND = 3, 0.9
 # OpenCV takes eight columns in one step and what is left of a row one by one: a window of 11 x 11
 # pixels takes one and a half times as long.
 _WINDOW = (16, 8)
@@ -21,9 +21,9 @@ _LEVELS = 3
 _STEPS = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 10, 0.03)
 _RETURN_PX = 1.0  # a point must come back this close when it is followed backwards
 # A point about which the picture hardly changed (grey levels) is followed backwards from where it
-# should come back to: that takes a fifth of the time. Of 260 pairs of unlike scenes hardly a point
-# in a thousand is taken for found by that.
-_ALIKE = 6.0
+# should come back to: that takes a fifth of the time. Between unlike clips hardly a point in a
+# thousand comes back so.
+_ALIKE = 5.0
 _NEAR_LEVELS = 0
 _NEAR_STEPS = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 10, 0.1)
 

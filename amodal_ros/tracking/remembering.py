@@ -24,6 +24,7 @@ _LOOK_EVERY = 3  # so many sights of an object that is detected: it hardly chang
 _CLEAR = 0.7  # of what was visible of an object at best: enough to tell its own motion by
 _SLIVER = 0.25  # likewise: points on so little lie at the rim of what hides the rest
 _SURE_S = 1.0  # what creeps in comes more slowly than this
+_SURE_IF_DETECTED_S = 2.0  # nobody asks before the detections end
 _LONG_S = 4.0  # so long a sure sight is worth more than one less sure, or of a part
 _WHOLE = 0.9  # share of the whole object that is visible of it where nothing hides it
 _COVERS = 5  # frames of a loss in which it is looked at what is in its place
@@ -127,7 +128,8 @@ def _take_in_look(track: Track, outcome: Outcome, plan: TrackPlan, detected: boo
         known = PendingMemory.of(likeness.known)
         likeness = Likeness(likeness.surroundings, known.before)
     before = track.sure
-    track.sure = _surely_seen(before, outcome, likeness, plan)
+    every_s = _SURE_IF_DETECTED_S if detected else _SURE_S
+    track.sure = _surely_seen(before, outcome, likeness, plan, every_s)
     if around is None or visible.is_empty:
         return
     if track.memory is None or likeness is None:
@@ -144,7 +146,11 @@ def _take_in_look(track: Track, outcome: Outcome, plan: TrackPlan, detected: boo
 
 
 def _surely_seen(
-    known: SureSight | None, outcome: Outcome, likeness: Likeness | None, plan: TrackPlan
+    known: SureSight | None,
+    outcome: Outcome,
+    likeness: Likeness | None,
+    plan: TrackPlan,
+    every_s: float,
 ) -> SureSight | None:
     """When the object was surely seen last.
 
@@ -156,6 +162,7 @@ def _surely_seen(
         outcome: of this frame.
         likeness: of this frame to the object; None: nothing is known.
         plan: of this frame.
+        every_s: seconds between two sure sights, at least.
     """
     judgement, answer, visible = outcome.judgement, outcome.answer, outcome.judgement.visible
     if outcome.surroundings is None or visible.is_empty or judgement.drifted:
@@ -164,7 +171,7 @@ def _surely_seen(
     if known is not None and plan.stamp_s - known.stamp_s < _LONG_S:
         joined = answer is not None and answer.joined is not None
         is_less = known.is_whole and not whole
-        if joined or is_less or likeness is None or plan.stamp_s - known.stamp_s < _SURE_S:
+        if joined or is_less or likeness is None or plan.stamp_s - known.stamp_s < every_s:
             return known
         if likeness.share(visible) < LEARNT_CELLS:
             return known

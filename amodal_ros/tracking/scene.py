@@ -10,18 +10,9 @@ import cv2
 import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
+from amodal_ros.tracking.points import Points, corners, follow
 
 _SIDE = 320  # longer side of the thumbnail, pixels
-_MOST_CORNERS = 800
-_POINT_GAP = 5
-_CELLS_HW = (6, 8)  # points are spread, or one object of much texture would have them all
-_CELL_POINTS = 8
-# OpenCV takes eight columns in one step and what is left of a row one by one: a window of 11 x 11
-# pixels takes one and a half times as long.
-_FLOW_WINDOW = (16, 8)
-_FLOW_LEVELS = 3
-_FLOW_STEPS = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 10, 0.03)
-_RETURN_PX = 1.0  # a point must come back this close when it is followed backwards
 _INLIER_PX = 0.75
 _FEWEST_INLIERS = 12
 _LEAST_SHARE = 0.1
@@ -52,30 +43,29 @@ class SceneView:
     grey: np.ndarray
     scale_xy: np.ndarray
 
-    @cached_property
-    def _tiny(self) -> np.ndarray:
-        """(s, t, 3) uint8: a smaller picture, in which a cut is told."""
+    def _smaller(self, picture: np.ndarray) -> np.ndarray:
+        """(s, t, ...) uint8: a smaller one of a thumbnail, in which a cut is told."""
         height, width = self.grey.shape
         size = max(width // _SMALLER, 1), max(height // _SMALLER, 1)
-        return np.asarray(cv2.resize(self.rgb, size, interpolation=cv2.INTER_AREA))
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
     @cached_property
     def is_flat(self) -> bool:
         """Whether nothing can be told from it."""
-        grey = cv2.cvtColor(self._tiny, cv2.COLOR_RGB2GRAY)
-        return bool(cv2.meanStdDev(grey)[1][0, 0] < _FLAT)
+        return bool(cv2.meanStdDev(self._smaller(self.grey))[1][0, 0] < _FLAT)
 
     @cached_property
     def small(self) -> np.ndarray:
         """(s, t) float32: a smaller grey picture without mean and with length 1; zeros if flat."""
-        small = cv2.cvtColor(self._tiny, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        small = self._smaller(self.grey).astype(np.float32)
         small -= small.mean()
         return np.zeros_like(small) if self.is_flat else small / np.linalg.norm(small)
 
     @cached_property
     def colours(self) -> np.ndarray:
         """(216,) float32, histogram with sum 1."""
-        found = cv2.calcHist([self._tiny], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3).ravel()
+        tiny = self._smaller(self.rgb)
+        found = cv2.calcHist([tiny], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3).ravel()
         return np.asarray(found / found.sum())
 
     @classmethod
@@ -102,6 +92,7 @@ class SceneMotion:
         looked_for: number of points that were looked for.
         pixel: of the thumbnail in which they were followed, in original ones.
         side_px: longer side of the picture, original pixels.
+        points: of the later frame that are worth following on; None: they are to be looked for.
         own: what `own_motion` found for masks and motions of the camera.
     """
 
@@ -111,6 +102,7 @@ class SceneMotion:
     looked_for: int = 0
     pixel: float = 1.0
     side_px: float = 0.0
+    points: Points | None = None
     _on: dict[CroppedMask, np.ndarray] = field(default_factory=dict, init=False, repr=False)
     _beside: dict[bytes, np.ndarray] = field(default_factory=dict, init=False, repr=False)
     own: dict[tuple[CroppedMask, bytes], np.ndarray | None] = field(
@@ -128,14 +120,15 @@ class SceneMotion:
         return np.asarray(self.before_xy.mean(axis=0))
 
     @cached_property
-    def _pixels(self) -> np.ndarray:
-        """(K, 2) int64: those that the points of the earlier frame lie in."""
-        return np.floor(self.before_xy).astype(np.int64)
+    def _pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """(K,) int64, columns and rows of those that the points of the earlier frame lie in."""
+        x, y = np.floor(self.before_xy.T).astype(np.int64)
+        return x, y
 
     def on(self, mask: CroppedMask) -> np.ndarray:
         """(n,) int, which points of the earlier frame lie on a mask of it; found once."""
         if mask not in self._on:
-            self._on[mask] = np.flatnonzero(mask.contains(self._pixels))
+            self._on[mask] = mask.which(*self._pixels)
         return self._on[mask]
 
     def beside(self, motion: np.ndarray) -> np.ndarray:
@@ -160,7 +153,7 @@ class SceneMotion:
         return replace(self, before_xy=before_xy, after_xy=after_xy, looked_for=looked_for)
 
 
-def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
+def scene_motion(before: SceneView, after: SceneView, points: Points | None = None) -> SceneMotion:
     """Compares two frames of one size.
 
     A cut: hardly a point can be followed, and the small pictures do not correlate or the colours
@@ -168,72 +161,29 @@ def scene_motion(before: SceneView, after: SceneView) -> SceneMotion:
     large thing that comes before the lens, or goes, from one frame to the next leaves the colours,
     too, and few points, but those move as one; of two scenes hardly three points do.
     A frame without contrast is never a cut.
+
+    Args:
+        before: the earlier frame.
+        after: the later one.
+        points: of the earlier one, to be followed on; None: they are looked for.
     """
     if before.is_flat or after.is_flat:
         return SceneMotion.unknown()
-    points, moved, looked_for = _follow(before.grey, after.grey)
-    if len(points) < _FOLLOWED * looked_for:
+    points = corners(before.grey) if points is None else points
+    there, moved = follow(points.xy, before.grey, after.grey)
+    looked_for = len(points.xy)
+    if len(there) < _FOLLOWED * looked_for:
         likeness = float(np.vdot(before.small, after.small))
         same_colours = float(np.minimum(before.colours, after.colours).sum()) >= _COLOURS
         unlike = likeness < _LIKE or (likeness < _SAME and not same_colours)
-        if unlike and not (same_colours and shared_motions(points, moved, 1.0)):
+        if unlike and not (same_colours and shared_motions(there, moved, 1.0)):
             return SceneMotion.unknown(cut=True)
-    before_xy = (points + 0.5) * before.scale_xy
+    before_xy = (there + 0.5) * before.scale_xy
     after_xy = (moved + 0.5) * before.scale_xy
-    pixel = float(before.scale_xy.max())
-    side_px = float((np.array(before.grey.shape[::-1]) * before.scale_xy).max())
-    return SceneMotion(False, before_xy, after_xy, looked_for, pixel, side_px)
-
-
-def _follow(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Corners of a thumbnail that are found in another and from there found back.
-
-    Returns:
-        Points (K, 2) float64 of `before` and of `after`, OpenCV's pixels, and how many corners
-        were looked for.
-    """
-    corners = cv2.goodFeaturesToTrack(before, _MOST_CORNERS, 0.003, _POINT_GAP)
-    if corners is None:
-        return np.zeros((0, 2)), np.zeros((0, 2)), 0
-    corners = _spread(corners, before.shape)
-    there, found = _flow(before, after, corners)
-    back, found_back = _flow(after, before, there)
-    away = np.square((back - corners)[:, 0])
-    good = found & found_back & (away[:, 0] + away[:, 1] < _RETURN_PX**2)
-    return (
-        corners[good, 0].astype(np.float64),
-        there[good, 0].astype(np.float64),
-        len(corners),
-    )
-
-
-def _flow(
-    before: np.ndarray, after: np.ndarray, points: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where points (K, 1, 2) float32 went, and whether they were found (K,) bool."""
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
-        *(before, after, points, np.empty_like(points)),
-        winSize=_FLOW_WINDOW,
-        maxLevel=_FLOW_LEVELS,
-        criteria=_FLOW_STEPS,
-        # Else it computes by how much each point's window changed, in a tenth of the time, and
-        # drops those whose window lies outside the picture.
-        flags=cv2.OPTFLOW_LK_GET_MIN_EIGENVALS,
-    )
-    half = (np.array(_FLOW_WINDOW, np.float32) - 1) / 2
-    corner = there[:, 0] - half
-    inside = (corner >= -np.array(_FLOW_WINDOW)) & (corner < before.shape[::-1])
-    return there, found[:, 0].astype(bool) & inside[:, 0] & inside[:, 1]
-
-
-def _spread(corners: np.ndarray, hw: tuple[int, ...]) -> np.ndarray:
-    """The best corners (K, 1, 2) of each cell of the picture, from (N, 1, 2), best first."""
-    rows, columns = _CELLS_HW
-    x, y = corners[:, 0].T
-    cells = (y * rows // hw[0]) * columns + x * columns // hw[1]
-    order = np.argsort(cells.astype(np.int16), kind="stable")  # numbers so short take no time
-    first = np.searchsorted(cells[order], cells[order])
-    return corners[np.sort(order[np.arange(len(order)) - first < _CELL_POINTS])]
+    (height, width), (scale_x, scale_y) = before.grey.shape, before.scale_xy.tolist()
+    pixel, side_px = max(scale_x, scale_y), max(width * scale_x, height * scale_y)
+    following = points.followed(moved)
+    return SceneMotion(False, before_xy, after_xy, looked_for, pixel, side_px, following)
 
 
 def shared_motions(

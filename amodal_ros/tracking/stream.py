@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amodal_ros.tracking.points import Points
 from amodal_ros.tracking.scene import SceneMotion, SceneView, scene_motion
 from amodal_ros.tracking.track import IDENTITY
 
@@ -26,6 +27,7 @@ class Stream:
         answered_s: of the newest one that was answered.
         image_hw: (height, width) of the newest one planned; None before the first.
         scene: of the last one answered; None: not known.
+        points: of that one, to be followed on; None: they are to be looked for.
         camera: (2, 3), the camera's last motion; None: not known.
         camera_s: seconds that it took.
     """
@@ -34,6 +36,7 @@ class Stream:
     answered_s: float = -math.inf
     image_hw: tuple[int, int] | None = None
     scene: SceneView | None = None
+    points: Points | None = None
     camera: np.ndarray | None = None
     camera_s: float = 0.0
 
@@ -56,13 +59,26 @@ class Stream:
         if self.image_hw not in (None, image_hw):
             return motion, f"image size went from {self.image_hw} to {image_hw}"
         if self.scene is not None and scene is not None:
-            motion = scene_motion(self.scene, scene)
+            motion = scene_motion(self.scene, scene, self.points)
         return motion, "scene cut" if motion.cut else ""
 
-    def answered(self, stamp_s: float, scene: SceneView | None, camera: np.ndarray) -> None:
-        """Takes over a frame that was answered, and the camera's motion (2, 3) up to it."""
+    def answered(
+        self,
+        stamp_s: float,
+        scene: SceneView | None,
+        camera: np.ndarray,
+        points: Points | None = None,
+    ) -> None:
+        """Takes over a frame that was answered.
+
+        Args:
+            stamp_s: its time.
+            scene: of it; None: no image was given.
+            camera: (2, 3), the camera's motion up to it.
+            points: of it, to be followed on; None: they are to be looked for.
+        """
         self.camera, self.camera_s = camera, self.passed_s(stamp_s)
-        self.scene, self.answered_s = scene, stamp_s
+        self.scene, self.points, self.answered_s = scene, points, stamp_s
 
     def expected_camera(self, stamp_s: float) -> np.ndarray | None:
         """What the camera does until `stamp_s` if it goes on: (2, 3); None: not known."""

@@ -232,7 +232,8 @@ class AmodalTracker:
                 self._tracks.keep_memories(plan, prediction)
                 if carried is not None:
                     self._tracks.carry(carried)
-                self._stream.answered(plan.stamp_s, plan.scene, plan.camera)
+                points = plan.motion.points
+                self._stream.answered(plan.stamp_s, plan.scene, plan.camera, points)
         return objects if carried is None else (*objects, *carried_objects(carried))
 
     def poses(self, plan: TrackPlan) -> dict[int, np.ndarray]:

@@ -93,12 +93,12 @@ def test_while_an_object_is_detected_only_sure_sights_are_compared(
     monkeypatch.setattr(
         Likeness, "learnt", lambda *one: learnt.append(scene.stamp_s) or learn(*one)
     )
-    for _ in range(9):
+    for _ in range(19):
         scene.show([(AT, OBJECT)], [AT])
     assert learnt == []
     for _ in range(4):
         scene.show([(AT, OBJECT)], [AT])
-    assert len(learnt) == 1  # a second has passed
+    assert len(learnt) == 1  # two seconds have passed
     before = len(learnt)
     scene.show([(AT, OBJECT)], [AT])
     scene.show([(AT, OBJECT)])

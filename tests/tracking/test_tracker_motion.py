@@ -10,6 +10,7 @@ import pytest
 
 from amodal_ros.errors import InvalidInputError
 from amodal_ros.image.masks import mask_iou
+from amodal_ros.tracking import points
 from amodal_ros.tracking.tracker import AmodalTracker, TrackerConfig
 from amodal_ros.types import AmodalPrediction, Detections
 from tests.tracking.test_tracking_motion import SIZE, moved, scene
@@ -119,6 +120,24 @@ def test_edges_that_go_apart_tell_no_motion(left: int, right: int, goes: bool) -
     plan = tracker.plan(Detections.empty(), 0.5, SIZE, plain)
     moved_px = plan.boxes_xyxy[0, 0] - seen[0]
     assert (moved_px > 2) == goes
+
+
+def test_corners_are_looked_for_in_every_third_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    find = points.cv2.goodFeaturesToTrack
+    monkeypatch.setattr(
+        points.cv2, "goodFeaturesToTrack", lambda *one: looked.append(len(looked)) or find(*one)
+    )
+    tracker, counts = AmodalTracker(), []
+    for frame in range(8):
+        image = shift_image(scene(), 2 * frame)
+        run(tracker, frame / 10, image, OBJECT, answer(OBJECT, OBJECT))
+        counts.append(len(looked))
+    assert counts == [0, 1, 1, 1, 2, 2, 2, 3]
+    tracker.reset()
+    run(tracker, 0.8, scene(), OBJECT, answer(OBJECT, OBJECT))
+    run(tracker, 0.9, scene(), OBJECT, answer(OBJECT, OBJECT))
+    assert len(looked) == 4
 
 
 def test_cut_resets_and_the_next_identity_is_new(caplog: pytest.LogCaptureFixture) -> None:

@@ -162,6 +162,20 @@ def test_arms_that_move_apart_do_not_outvote_a_camera_at_rest() -> None:
     assert np.allclose(choose_camera(tracks, seen, FRAME_S, IDENTITY), IDENTITY, atol=0.01)
 
 
+def test_points_that_a_growing_picture_moves_as_little_do_not_speak_for_it() -> None:
+    """Hands come closer; about the middle of that motion what is at rest would hardly move."""
+    middle, grown = np.array([320.0, 50.0]), 0.03
+    first, second = (100, 250, 160, 330), (460, 250, 520, 330)
+    near, apart = ((290, 20, 350, 80), 60, (0.0, 0.0)), ((600, 420, 640, 480), 15, (-9.0, 7.0))
+    hands = [(box, count, (0.0, 0.0)) for box, count in ((first, 16), (second, 16))]
+    seen = scene(near, apart, *hands)
+    closer = np.arange(len(seen.before_xy)) >= 75
+    steps = grown * (seen.before_xy - middle) * closer[:, None]
+    seen = replace(seen, after_xy=seen.after_xy + steps)
+    tracks = [track(first), track(second)]
+    assert np.allclose(choose_camera(tracks, seen, FRAME_S, IDENTITY), IDENTITY, atol=0.01)
+
+
 def test_a_camera_that_moves_needs_more_points_to_go_on() -> None:
     """Where known objects would be at rest without it, it may have begun to move otherwise."""
     first, second = (100, 200, 160, 280), (300, 200, 360, 280)

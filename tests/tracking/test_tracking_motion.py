@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -48,6 +50,39 @@ def test_camera_motion_is_found(matrix: np.ndarray) -> None:
     assert not motion.cut
     points = np.array([[40.0, 40.0], [280.0, 60.0], [160.0, 200.0]])
     assert np.abs(move_points(points, motion.shared[0]) - move_points(points, matrix)).max() < 0.7
+
+
+def test_points_that_were_followed_are_followed_on_in_three_frames() -> None:
+    views = [SceneView.of(moved(scene(), turn(0, 1, (3.0 * n, n)))) for n in range(4)]
+    points, age = None, []
+    for before, after in pairwise(views):
+        motion = scene_motion(before, after, points)
+        assert np.abs(motion.shared[0][:, 2] - (3, 1)).max() < 0.3
+        if points is not None:
+            places = points.xy[:, 0].astype(np.float64) + 0.5
+            assert np.isin(motion.before_xy, places).all()
+        points = motion.points
+        age.append(None if points is None else points.age)
+    assert age == [1, 2, None]
+
+
+def test_where_points_are_lost_others_are_looked_for_at_once() -> None:
+    image = scene()
+    changed = image.copy()
+    changed[:, 200:] = scene(3)[:, 200:]
+    motion = scene_motion(SceneView.of(image), SceneView.of(changed))
+    assert 0.3 < len(motion.before_xy) / motion.looked_for < 0.8
+    assert motion.points is None
+
+
+def test_what_is_replaced_is_not_followed() -> None:
+    """Though some of its points seem to come back if they are looked for there alone."""
+    image = scene()
+    changed = image.copy()
+    changed[:, 100:] = scene(4)[:, 100:]
+    motion = scene_motion(SceneView.of(image), SceneView.of(changed))
+    assert np.count_nonzero(motion.before_xy[:, 0] < 100) > 100
+    assert np.count_nonzero(motion.before_xy[:, 0] > 116) < 10
 
 
 def test_motion_is_in_original_pixels() -> None:
