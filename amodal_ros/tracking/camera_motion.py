@@ -10,7 +10,7 @@ import numpy as np
 
 from amodal_ros.image.cropped import CroppedMask
 from amodal_ros.tracking.scene import SceneMotion
-from amodal_ros.tracking.track import IDENTITY, Track, move_box
+from amodal_ros.tracking.track import IDENTITY, Track
 
 _FEWEST_POINTS = 4
 _MANY_POINTS = 8
@@ -145,10 +145,15 @@ def _evidence(tracks: Sequence[Track], scene: SceneMotion, passed_s: float) -> S
 
 def _places(tracks: Sequence[Track], scene: SceneMotion) -> np.ndarray:
     """(P, 2) where the camera's motion counts: the middles of the objects, and of the points."""
-    boxes = [move_box(one.shape.box_xyxy, one.pose) for one in tracks if one.shape is not None]
-    ends = np.array(boxes).reshape(-1, 2, 2)
-    middles = (ends[:, 0] + ends[:, 1]) / 2
-    return np.append(middles, scene.middle[None], axis=0) if len(scene.before_xy) else middles
+    middles = [_middle(one.shape, one.pose) for one in tracks if one.shape is not None]
+    return np.array([*middles, scene.middle] if len(scene.before_xy) else middles).reshape(-1, 2)
+
+
+def _middle(shape: CroppedMask, motion: np.ndarray) -> tuple[float, float]:
+    """The middle of a mask's box after a motion (2, 3); in plain numbers, as `move_box`."""
+    (x0, y0, x1, y1), ((a, b, right), (c, d, down)) = shape.box_xyxy, motion.tolist()
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return x * a + y * b + right, x * c + y * d + down
 
 
 def _surely_goes_on(

@@ -52,6 +52,8 @@ def leave_room(
         pinned: number of pinned tracks, matched or not.
         limit: most objects.
     """
+    if len(matched) + pinned <= limit:
+        return np.arange(len(matched))
     found = np.array([one is not None and one.track.pinned for one in matched], bool)
     others = np.flatnonzero(~found)
     best = others[np.argsort(-scores[others], kind="stable")][: max(limit - pinned, 0)]
