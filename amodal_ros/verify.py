@@ -81,7 +81,7 @@ def verify_model_dir(
             manifest,
             candidate,
             fp32,
-            [Scene.of_reference(reference[0]), *scenes],
+            scenes,
             reference=reference,
             limits=limits,
             memory=memory,

@@ -48,9 +48,11 @@ def run_gate(
         manifest: of the model.
         candidate: the engine under test.
         fp32: an engine that computes the same model in fp32; None: `reference` alone counts.
-        scenes: what to compare on, graph by graph and end to end.
+        scenes: what to compare on with `fp32`, graph by graph and end to end, beside the
+            reference.
         reference: of the model folder: masks that torch computed, and the truth. Its objects are
             repeated until they fill a call, since an engine may be wrong in some of its rows.
+            Its frames together are compared with `fp32` as well; the video path on the first.
         limits: what passes.
         memory: of a SAM 2 whose video path is under test as well: both engines have its graphs.
         max_batch: rows in one call.
@@ -69,10 +71,14 @@ def run_gate(
         comparison = Comparison.of(errors)
         rows.append(GateRow("reference", AGAINST_TORCH, comparison, None, engine.not_finite))
     if fp32 is not None:
-        for scene in scenes:
-            rows += _compare_scene(manifest, candidate, fp32, scene, max_batch)
+        # An engine may be wrong in one frame and right in another, so the frames count as one.
+        together = [[scene] for scene in scenes]
+        if reference is not None:
+            together.insert(0, [Scene.of_reference(frame) for frame in reference])
+        for group in together:
+            rows += _compare_scenes(manifest, candidate, fp32, group, max_batch)
             if memory is not None:
-                rows += compare_video(manifest, memory, candidate, fp32, scene, max_batch)
+                rows += compare_video(manifest, memory, candidate, fp32, group[0], max_batch)
     random_weights = manifest.source.get("random_weights") is True
     return GateReport(candidate.name, tuple(rows), random_weights, limits or Limits())
 
@@ -91,7 +97,7 @@ def gate_on_cpu(
     Args:
         manifest: of the model folder, whose reference counts too.
         candidate: the engine under test.
-        scenes: to compare on, beside the reference's first.
+        scenes: to compare on, beside the reference.
         limits: what passes.
         memory: of a SAM 2 whose video path is under test as well.
         max_batch: rows in one call.
@@ -103,7 +109,7 @@ def gate_on_cpu(
     reference = load_reference(manifest.reference_path)
     with closing(OnnxRuntimeBackend(with_memory(manifest, memory))) as fp32:
         return run_gate(
-            *(manifest, candidate, fp32, [Scene.of_reference(reference[0]), *scenes]),
+            *(manifest, candidate, fp32, scenes),
             reference=reference,
             limits=limits,
             memory=memory,
@@ -121,23 +127,37 @@ def compare_with_reference(predictor: AmodalPredictor, frame: ReferenceFrame) ->
     )
 
 
-def _compare_scene(
-    manifest: ModelManifest, candidate: Backend, fp32: Backend, scene: Scene, max_batch: int
+def _compare_scenes(
+    manifest: ModelManifest,
+    candidate: Backend,
+    fp32: Backend,
+    scenes: Sequence[Scene],
+    max_batch: int,
 ) -> list[GateRow]:
-    """Each graph alone, then all."""
-    exact = MixedEngine(candidate, fp32, frozenset())
-    wanted = _predict(manifest, exact, scene, max_batch)
+    """Each graph alone, then all: the masks of all scenes, which have one name, in one row."""
+    exact = [MixedEngine(candidate, fp32, frozenset()) for _ in scenes]
+    wanted = [_predict(manifest, e, s, max_batch) for e, s in zip(exact, scenes, strict=True)]
     rows = []
     parts = {graph: frozenset({graph}) for graph in manifest.graphs}
     for part, graphs in {**parts, END_TO_END: frozenset(manifest.graphs)}.items():
-        engine = MixedEngine(candidate, fp32, graphs)
-        found = _predict(manifest, engine, scene, max_batch)
-        errors = compare_masks(
-            found, wanted.raw_amodal_masks, wanted.visible_masks, wanted.predicted_iou
-        )
-        comparison = Comparison.of([errors])
-        error = _logit_error(engine.logits, exact.logits)
-        rows.append(GateRow(scene.name, part, comparison, error, engine.not_finite))
+        errors, logit_errors = [], []
+        not_finite: set[str] = set()
+        for scene, prediction, engine in zip(scenes, wanted, exact, strict=True):
+            mixed = MixedEngine(candidate, fp32, graphs)
+            found = _predict(manifest, mixed, scene, max_batch)
+            errors.append(
+                compare_masks(
+                    found,
+                    *(prediction.raw_amodal_masks, prediction.visible_masks),
+                    prediction.predicted_iou,
+                    *(scene.true_amodal, scene.true_visible),
+                )
+            )
+            logit_errors.append(_logit_error(mixed.logits, engine.logits))
+            not_finite.update(mixed.not_finite)
+        comparison = Comparison.of(errors)
+        bad = tuple(sorted(not_finite))
+        rows.append(GateRow(scenes[0].name, part, comparison, max(logit_errors), bad))
     return rows
 
 

@@ -123,17 +123,24 @@ class Scene:
         image_rgb: (H, W, 3) uint8.
         boxes_xyxy: (N, 4) float32, original pixels, N at least 1.
         prior_masks: M_spec of each object; None: from its box.
+        true_amodal: (N, H, W) bool, the objects' whole shapes; None: not known.
+        true_visible: (N, H, W) bool, what is visible of them; None: not known.
     """
 
     name: str
     image_rgb: np.ndarray
     boxes_xyxy: np.ndarray
     prior_masks: Sequence[np.ndarray | None] | None = None
+    true_amodal: np.ndarray | None = None
+    true_visible: np.ndarray | None = None
 
     @classmethod
     def of_reference(cls, frame: ReferenceFrame) -> Scene:
         """The scene of a frame of a model folder's reference."""
-        return cls("reference", frame.image_rgb, frame.boxes_xyxy, tuple(frame.priors()))
+        return cls(
+            *("reference", frame.image_rgb, frame.boxes_xyxy, tuple(frame.priors())),
+            *(frame.true_amodal, frame.true_visible),
+        )
 
 
 def read_scenes(images: Sequence[Path], boxes: Sequence[Sequence[float]]) -> list[Scene]:

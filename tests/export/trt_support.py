@@ -185,11 +185,13 @@ def picture() -> np.ndarray:
     return np.uint8(127 + 120 * np.stack(channels, axis=-1))
 
 
-def reference(predictor: AmodalPredictor) -> ReferenceFrame:
-    found = predictor.predict(predictor.encode(picture()), BOXES)
+def reference(predictor: AmodalPredictor, image: np.ndarray | None = None) -> ReferenceFrame:
+    """What the model makes of an image, of `picture` unless another is given."""
+    image = picture() if image is None else image
+    found = predictor.predict(predictor.encode(image), BOXES)
     priors = np.zeros((len(BOXES), SIZE, SIZE), dtype=bool)
     return ReferenceFrame(
-        picture(), BOXES, priors, found.raw_amodal_masks, found.visible_masks, found.predicted_iou
+        image, BOXES, priors, found.raw_amodal_masks, found.visible_masks, found.predicted_iou
     )
 
 
