@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 from amodal_ros.backends.base import Backend
 from amodal_ros.backends.onnxruntime.backend import CPU_PROVIDER, OnnxRuntimeBackend, Provider
@@ -130,12 +131,21 @@ def cpu_rows(threads: int) -> int:
     return max(1, min(threads or len(os.sched_getaffinity(0)), DEFAULT_MAX_BATCH))
 
 
+class _Steps(TypedDict):
+    """What `AmodalPredictor` does behind the model, by its arguments' names."""
+
+    second_look: bool
+    ask_twice: bool
+    fine_edges: bool
+
+
 def load_predictor(
     model_dir: str | Path | None = None,
     options: EngineOptions | None = None,
     *,
     second_look: bool = False,
     ask_twice: bool = True,
+    fine_edges: bool = True,
     model_memory: bool = True,
     small_looks: bool = True,
 ) -> AmodalPredictor:
@@ -146,6 +156,7 @@ def load_predictor(
         options: which engine; None: the best one that this machine has.
         second_look: see `AmodalPredictor`.
         ask_twice: likewise.
+        fine_edges: likewise.
         model_memory: load the graphs of the model's own memory too, where the folder holds them.
         small_looks: load the graphs of the model's smaller size too, likewise. TensorRT has
             engines of the full size alone.
@@ -165,7 +176,8 @@ def load_predictor(
     engine = load_engine(manifest, options, memory)
     with ExitStack() as opened:
         opened.callback(engine.backend.close)
-        by_small, small_note = _load_small(small, engine.options, second_look, ask_twice)
+        steps = _Steps(second_look=second_look, ask_twice=ask_twice, fine_edges=fine_edges)
+        by_small, small_note = _load_small(small, engine.options, steps)
         if by_small is not None:
             opened.callback(by_small.close)
         notes = {
@@ -180,21 +192,25 @@ def load_predictor(
             engine.options.rows,
             parallel=not engine.options.on_cpu,
             notes=notes,
-            second_look=second_look,
-            ask_twice=ask_twice,
             memory=memory,
             small=by_small,
+            **steps,
         )
         opened.pop_all()  # the predictor closes them
     return predictor
 
 
 def _load_small(
-    small: ModelManifest | None, options: EngineOptions, second_look: bool, ask_twice: bool
+    small: ModelManifest | None, options: EngineOptions, steps: _Steps
 ) -> tuple[AmodalPredictor | None, str]:
     """The predictor of the smaller size, and what diagnostics say of it.
 
     Its engine is that of the full size, and passes the same gate on a reference of its own.
+
+    Args:
+        small: None: the folder has none, or none is wanted.
+        options: by which the engine of the full size was loaded.
+        steps: behind the model: see `AmodalPredictor`.
 
     Raises:
         BackendError: when it cannot be loaded in that engine.
@@ -210,8 +226,7 @@ def _load_small(
     predictor = AmodalPredictor(
         *(small, engine.backend, engine.options.rows),
         parallel=not engine.options.on_cpu,
-        second_look=second_look,
-        ask_twice=ask_twice,
+        **steps,
     )
     return predictor, "; ".join([f"{small.image_size} px", *engine.passed_over])
 

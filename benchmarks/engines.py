@@ -58,6 +58,7 @@ def measure_engine(
         engine.options.rows,
         parallel=not engine.options.on_cpu,
         ask_twice=True,  # as the node asks
+        fine_edges=True,
     )
     try:
         frames = time_frames(predictor, objects, repeats)

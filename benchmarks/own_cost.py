@@ -130,7 +130,7 @@ def run(objects: int, frames: int, hw: tuple[int, int]) -> list[dict[str, float]
     manifest = load_manifest(default_model_dir())
     engine, mosaic = StandIn(manifest), Mosaic(objects)
     tracker, memory = AmodalTracker(), OcclusionMemory()
-    predictor = AmodalPredictor(manifest, engine, max_batch=2, ask_twice=True)
+    predictor = AmodalPredictor(manifest, engine, max_batch=2, ask_twice=True, fine_edges=True)
     scale = np.tile(np.array(hw[::-1]) / mosaic.hw[::-1], 2)
 
     def answer(rgb: np.ndarray, plan: TrackPlan) -> AmodalPrediction:

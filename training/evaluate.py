@@ -48,6 +48,7 @@ def _run(arguments: argparse.Namespace) -> None:
         arguments.threads,
         second_look=arguments.second_look,
         ask_twice=not arguments.ask_once,
+        fine_edges=not arguments.plain_edges,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     bad: list[CorruptRecordError] = []
@@ -140,6 +141,11 @@ def _parser() -> argparse.ArgumentParser:
         "--ask-once",
         action="store_true",
         help="ask for each mask once, also where what is seen is cut out unsteadily",
+    )
+    parser.add_argument(
+        "--plain-edges",
+        action="store_true",
+        help="masks as the model gives them, without the edges of the picture",
     )
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime (0: all cores)")
     return parser

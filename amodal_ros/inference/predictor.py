@@ -52,6 +52,8 @@ class AmodalPredictor:
             looked at once more in a wider one (`inference/second_look.py`).
         ask_twice: the decoder is asked again for visible masks that are unsteady
             (`inference/second_question.py`); of a model that gives both masks in one pass.
+        fine_edges: masks end at the edges of the picture (`inference/fine_edges.py`); of a model
+            of mode `roi` that gives both masks in one pass.
         memory: of a SAM 2 whose video path the engine has loaded as well: `follow` uses it.
         small: the same model at a smaller size, for regions that `predict` is asked to look at in
             it. It is closed with this one.
@@ -72,6 +74,7 @@ class AmodalPredictor:
         notes: Mapping[str, str] | None = None,
         second_look: bool = False,
         ask_twice: bool = False,
+        fine_edges: bool = False,
         memory: MemoryManifest | None = None,
         small: AmodalPredictor | None = None,
     ) -> None:
@@ -90,6 +93,7 @@ class AmodalPredictor:
         self._parallel = parallel
         self._second_look = second_look
         self._ask_twice = ask_twice
+        self._fine_edges = fine_edges
         self._small = small
 
     @property
@@ -286,7 +290,7 @@ class AmodalPredictor:
 
     def _segmenter(self, watch: Stopwatch) -> ObjectSegmenter:
         runner = GraphRunner.of(self.manifest, self.backend, self._max_batch, watch)
-        return ObjectSegmenter(self.manifest, runner, self._ask_twice)
+        return ObjectSegmenter(self.manifest, runner, self._ask_twice, self._fine_edges)
 
     def _parts(
         self,

@@ -14,6 +14,7 @@ from amodal_ros.image.boxes import clip_boxes
 from amodal_ros.image.cropped import CroppedMask, tight_boxes
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.scratch import Scratch
+from amodal_ros.inference.fine_edges import fine_masks
 from amodal_ros.inference.graph_runner import Decoded, Embeddings, GraphRunner, gives_visible
 from amodal_ros.inference.postprocess import masks_from_logits, with_shared_outline
 from amodal_ros.inference.preprocess import preprocess_regions
@@ -44,11 +45,13 @@ class ObjectSegmenter:
         manifest: of the model folder.
         runner: runs its graphs, and measures all steps.
         ask_twice: see `AmodalPredictor`.
+        fine_edges: likewise.
     """
 
     manifest: ModelManifest
     runner: GraphRunner
     ask_twice: bool = False
+    fine_edges: bool = False
 
     def preprocess(self, image: np.ndarray, geometries: Sequence[ResizeGeometry]) -> np.ndarray:
         """One input (n, 3, S, S) float32 for each geometry of an image (H, W, 3) uint8.
@@ -144,7 +147,8 @@ class ObjectSegmenter:
                 RowRuns([features, features]), priors, [0.0] * count + [1.0] * count
             )
             unadapted, adapted = _split(both, count)
-        return self._masks(adapted, unadapted, None, prompts, geometries)
+        guide = image if self.fine_edges else None
+        return self._masks(adapted, unadapted, None, prompts, geometries, guide)
 
     @property
     def _in_one_pass(self) -> bool:
@@ -157,6 +161,7 @@ class ObjectSegmenter:
         visible: tuple[CroppedMask, ...] | None,
         prompts: Sequence[DecoderPrompts],
         geometries: Sequence[ResizeGeometry],
+        guide: np.ndarray | None = None,
     ) -> tuple[Masks, ObjectFeatures]:
         """Decodes both masks of n objects.
 
@@ -166,6 +171,7 @@ class ObjectSegmenter:
             visible: n masks, where they are decoded already: what the base model sees.
             prompts: of the objects.
             geometries: likewise.
+            guide: the image, at whose edges masks of one pass shall end.
 
         Returns:
             The masks, and the embeddings from which the visible ones were decoded.
@@ -173,7 +179,7 @@ class ObjectSegmenter:
         source = adapted if unadapted is None or self._in_one_pass else unadapted
         if visible is None and source is unadapted:
             visible = self._decode(unadapted, prompts, geometries)[0]
-        raw, iou, own_visible = self._decode(adapted, prompts, geometries, self.ask_twice)
+        raw, iou, own_visible = self._decode(adapted, prompts, geometries, self.ask_twice, guide)
         visible = visible if own_visible is None else own_visible
         if visible is None:
             raise InvalidInputError("expected unadapted embeddings of a model of two passes")
@@ -235,6 +241,7 @@ class ObjectSegmenter:
         prompts: Sequence[DecoderPrompts],
         geometries: Sequence[ResizeGeometry],
         ask_twice: bool = False,
+        guide: np.ndarray | None = None,
     ) -> tuple[tuple[CroppedMask, ...], np.ndarray, tuple[CroppedMask, ...] | None]:
         """N masks of the original image, predicted IoU (n,), and n visible masks."""
         found = self.runner.decoder(embeddings, prompts)
@@ -245,6 +252,10 @@ class ObjectSegmenter:
             logits, seen = found.logits, found.visible_logits
             if seen is not None and self.manifest.shared_outline:
                 logits = with_shared_outline(logits, seen)
+            if seen is not None and guide is not None:
+                both = fine_masks(guide, geometries, logits, seen, threshold)
+                amodal, visible = zip(*both, strict=True)
+                return amodal, found.predicted_iou, visible
             masks = masks_from_logits(logits, geometries, threshold)
             if seen is None:
                 return masks, found.predicted_iou, None

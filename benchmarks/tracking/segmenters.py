@@ -107,7 +107,9 @@ class ModelSegmenter:
         manifest = load_manifest(folder)
         self._backend = RememberingBackend(OnnxRuntimeBackend(manifest, intra_op_threads=threads))
         # Batches of one object, so that what two variants ask alike has the same inputs.
-        self._predictor = AmodalPredictor(manifest, self._backend, max_batch=1, ask_twice=True)
+        self._predictor = AmodalPredictor(
+            manifest, self._backend, max_batch=1, ask_twice=True, fine_edges=True
+        )
 
     def at(self, frame: ClipFrame) -> Ask:
         """What answers for a frame; those before it are forgotten."""

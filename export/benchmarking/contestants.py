@@ -149,6 +149,7 @@ def _opened(
         options.rows,
         parallel=not options.on_cpu,
         ask_twice=True,  # as the node asks
+        fine_edges=True,
         small=small,
     )
 

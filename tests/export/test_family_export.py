@@ -88,7 +88,9 @@ def test_one_pass_of_any_member_gives_both_masks(base, tmp_path):
     report = export_source(source, options)
     assert all(graph.relative < 1e-4 for graph in report.graphs)
     assert "decoder.visible_logits" in {f"{g.graph}.{g.output}" for g in report.graphs}
-    predictor = load_predictor(out, EngineOptions("onnxruntime"), ask_twice=False)
+    predictor = load_predictor(
+        out, EngineOptions("onnxruntime"), ask_twice=False, fine_edges=False
+    )
     found = predictor.predict(predictor.encode(data.chelsea()), BOXES)
     assert (found.raw_amodal_masks != found.visible_masks).any()
     reference = TorchBackend(source.model)

@@ -179,9 +179,9 @@ def test_adapters_in_the_decoder(base_weights, tmp_path):
     assert maps["prior_masks"] == ("N", 1, 256, 256)
     image = data.chelsea()
     engine = EngineOptions("onnxruntime", max_batch=3)
-    predictor = load_predictor(options.out, engine, ask_twice=False)
+    predictor = load_predictor(options.out, engine, ask_twice=False, fine_edges=False)
     found = predictor.predict(predictor.encode(image), BOXES)
-    segmenter = open_checkpoint(checkpoint, base, ask_twice=False)
+    segmenter = open_checkpoint(checkpoint, base, ask_twice=False, fine_edges=False)
     expected = segmenter.predictor.predict(
         segmenter.predictor.encode(image), BOXES, [None] * len(BOXES)
     )

@@ -59,7 +59,9 @@ def test_masks_of_ten_pictures(visitor_of_the_shipped_model: Visitor, tmp_path: 
     pictures = clip_pictures(5) + photos()
     assert len(pictures) == 10
     # The page runs ONNX Runtime too, and asks once.
-    predictor = load_predictor(MODEL, EngineOptions(backend="onnxruntime"), ask_twice=False)
+    predictor = load_predictor(
+        MODEL, EngineOptions(backend="onnxruntime"), ask_twice=False, fine_edges=False
+    )
     visitor.visit()
     agreements = []
     for index, (image, box) in enumerate(pictures):

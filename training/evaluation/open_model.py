@@ -22,6 +22,7 @@ def open_model(
     *,
     second_look: bool = False,
     ask_twice: bool = True,
+    fine_edges: bool = True,
 ) -> OpenedModel:
     """Open a model folder or a checkpoint.
 
@@ -33,6 +34,7 @@ def open_model(
         threads: for ONNX; 0: the number of cores.
         second_look: for ONNX; see `AmodalPredictor`.
         ask_twice: likewise, for checkpoints too.
+        fine_edges: likewise.
 
     Raises:
         InvalidInputError: neither, base weights are missing or not wanted, or a checkpoint is to
@@ -43,7 +45,12 @@ def open_model(
         if base is not None:
             raise InvalidInputError(f"{model} is a model folder and needs no base weights")
         return open_model_folder(
-            model, adapter_gain, threads, second_look=second_look, ask_twice=ask_twice
+            model,
+            adapter_gain,
+            threads,
+            second_look=second_look,
+            ask_twice=ask_twice,
+            fine_edges=fine_edges,
         )
     if not model.is_file():
         raise InvalidInputError(f"{model}: no such model folder or checkpoint")
@@ -53,7 +60,7 @@ def open_model(
         raise InvalidInputError(f"second_look: expected a model folder, {model} is a checkpoint")
     from training.evaluation.torch_segmenter import open_checkpoint
 
-    return open_checkpoint(model, base, adapter_gain, ask_twice=ask_twice)
+    return open_checkpoint(model, base, adapter_gain, ask_twice=ask_twice, fine_edges=fine_edges)
 
 
 def open_model_folder(
@@ -63,8 +70,17 @@ def open_model_folder(
     *,
     second_look: bool = False,
     ask_twice: bool = True,
+    fine_edges: bool = True,
 ) -> OpenedModel:
     """Open a model folder, to be run as the node runs it.
+
+    Args:
+        folder: with ``manifest.json``.
+        adapter_gain: see `ModelDescription`.
+        threads: within an operator; 0: the number of cores.
+        second_look: see `AmodalPredictor`.
+        ask_twice: likewise.
+        fine_edges: likewise.
 
     Raises:
         ManifestError: a file is missing, altered or unusable.
@@ -83,6 +99,7 @@ def open_model_folder(
             "mode": manifest.mode,
             **({"second_look": True} if second_look else {}),
             "ask_twice": ask_twice,
+            "fine_edges": fine_edges,
             "weights_precision": manifest.weights_precision,
             "graphs": {name: spec.file.sha256 for name, spec in manifest.graphs.items()},
             "source": dict(manifest.source),
@@ -94,5 +111,6 @@ def open_model_folder(
         cpu_rows(threads),
         second_look=second_look,
         ask_twice=ask_twice,
+        fine_edges=fine_edges,
     )
     return OpenedModel(predictor, description)

@@ -24,9 +24,21 @@ from training.evaluation.segmenters import (
 
 
 def open_checkpoint(
-    checkpoint: Path, base: Path, adapter_gain: float = 1.0, *, ask_twice: bool = True
+    checkpoint: Path,
+    base: Path,
+    adapter_gain: float = 1.0,
+    *,
+    ask_twice: bool = True,
+    fine_edges: bool = True,
 ) -> OpenedModel:
     """Build the model on its base weights and load the checkpoint.
+
+    Args:
+        checkpoint: ``.safetensors`` with a header of ours.
+        base: the base weights the checkpoint says it belongs to.
+        adapter_gain: factor on the adapters' residual.
+        ask_twice: see `AmodalPredictor`.
+        fine_edges: likewise.
 
     Raises:
         CheckpointError: files are unreadable or do not belong together.
@@ -44,6 +56,7 @@ def open_checkpoint(
             "base": str(weights.identity),
             "config": header.config.to_dict(),
             "ask_twice": ask_twice,
+            "fine_edges": fine_edges,
             "training": dict(header.training),
         },
     )
@@ -54,6 +67,7 @@ def open_checkpoint(
         roi_factor,
         with_prior=not trained_without_prior(header.training),
         ask_twice=ask_twice,
+        fine_edges=fine_edges,
     )
 
 
@@ -64,6 +78,7 @@ def segmenter_of(
     *,
     with_prior: bool = True,
     ask_twice: bool = False,
+    fine_edges: bool = False,
 ) -> OpenedModel:
     """Wrap a model in memory.
 
@@ -73,13 +88,14 @@ def segmenter_of(
         roi_factor: of one that looks at regions of interest.
         with_prior: False empties M_spec, for a model that was trained without.
         ask_twice: see `AmodalPredictor`.
+        fine_edges: likewise.
     """
     torch_engine = TorchBackend(model)
     manifest = torch_engine.manifest(description.name, roi_factor=roi_factor)
     engine: Backend = torch_engine if with_prior else without_prior(torch_engine)
     engine = with_scaled_gain(engine, description.adapter_gain)
     manifest = replace(manifest, trained=description.trained)
-    predictor = AmodalPredictor(manifest, engine, ask_twice=ask_twice)
+    predictor = AmodalPredictor(manifest, engine, ask_twice=ask_twice, fine_edges=fine_edges)
     return OpenedModel(predictor, description)
 
 

@@ -34,6 +34,7 @@ def load_predictor(parameters: PerceptionParameters) -> Predictor:
         options,
         second_look=parameters.second_look,
         ask_twice=parameters.ask_twice,
+        fine_edges=parameters.fine_edges,
         model_memory=parameters.model_memory,
         small_looks=parameters.small_looks,
     )

@@ -92,6 +92,12 @@ class PerceptionParameters:
         "where something seems to hide the object; for models that give both masks in one"
         " pass",
     )
+    fine_edges: bool = parameter(
+        True,
+        Effect.MODEL,
+        "Let masks end at the edges of the picture; for models of mode roi that give both "
+        "masks in one pass",
+    )
     model_memory: bool = parameter(
         True,
         Effect.MODEL,
