@@ -139,7 +139,11 @@ def test_tensorrt_has_the_full_size_alone_and_says_so(
 ) -> None:
     small = load_small(load_manifest(folder))
     with caplog.at_level(logging.INFO, "amodal_ros"):
-        found, note = loading._load_small(small, EngineOptions("tensorrt"), False, False)
+        found, note = loading._load_small(
+            small,
+            EngineOptions("tensorrt"),
+            {"second_look": False, "ask_twice": False, "fine_edges": False},
+        )
     assert found is None
     assert note == "no: tensorrt has engines of the full size alone"
     assert f"two has no engines of {HALF} px: all looks are full" in caplog.text
