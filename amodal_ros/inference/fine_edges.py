@@ -150,7 +150,8 @@ def _mixed(values: np.ndarray, positions: np.ndarray, axis: int = 0) -> np.ndarr
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-_SHARPNESS * logits))
+    # Far beyond what changes anything, where float32 would overflow.
+    return 1 / (1 + np.exp(-_SHARPNESS * np.clip(logits, -30, 30)))
 
 
 def guided_filter(

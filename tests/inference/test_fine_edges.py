@@ -132,9 +132,20 @@ def test_regions_may_leave_the_image(box: list[float]) -> None:
     assert amodal.image_hw == HW
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_very_sure_model_overflows_nothing() -> None:
+    geometry = ResizeGeometry.roi(HW, [10, 10, 60, 60], SIZE)
+    logits = np.full((1, 1, CELLS, CELLS), -90, np.float32)
+    logits[..., 30:80, 30:80] = 90
+    ((amodal, visible),) = fine_masks(picture(np.zeros(HW, bool)), [geometry], logits, logits, 0.0)
+    (plain,) = masks_from_logits(logits, [geometry])
+    assert iou(visible.full(), plain.full()) > 0.9
+    assert iou(amodal.full(), plain.full()) > 0.9
+
+
 def test_nothing_seen_and_nothing_whole_is_empty() -> None:
     geometry = ResizeGeometry.roi(HW, [10, 10, 60, 60], SIZE)
-    none = np.full((1, 1, CELLS, CELLS), -9, np.float32)
+    none = np.full((1, 1, CELLS, CELLS), -90, np.float32)
     ((amodal, visible),) = fine_masks(np.zeros((*HW, 3), np.uint8), [geometry], none, none, 0.0)
     assert amodal.is_empty
     assert visible.is_empty
