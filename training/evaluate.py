@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plain-edges",
         action="store_true",
-        help="masks as the model gives them, without the edges of the picture",
+        help="masks as the model gives them, without the edges of the picture; so with gain 0",
     )
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime (0: all cores)")
     return parser

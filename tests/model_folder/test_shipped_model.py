@@ -23,7 +23,7 @@ from amodal_ros.inference.predictor import AmodalPredictor
 from amodal_ros.loading import EngineOptions, load_predictor
 from amodal_ros.model_folder.manifest import default_model_dir
 from amodal_ros.types import PointPrompt
-from training.evaluation.open_model import open_model_folder
+from training.evaluation.open_model import open_model
 from training.evaluation.segmenters import OpenedModel
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_mobile_sam.json").read_text())
@@ -36,7 +36,7 @@ def predictor() -> AmodalPredictor:
 
 @pytest.fixture(scope="module")
 def base_model() -> OpenedModel:
-    return open_model_folder(default_model_dir(), adapter_gain=0.0, threads=2)
+    return open_model(default_model_dir(), adapter_gain=0.0, threads=2)
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=[entry["photo"] for entry in GOLDEN])

@@ -34,13 +34,14 @@ def open_model(
         threads: for ONNX; 0: the number of cores.
         second_look: for ONNX; see `AmodalPredictor`.
         ask_twice: likewise, for checkpoints too.
-        fine_edges: likewise.
+        fine_edges: likewise; gain 0 gives the base model's masks as they are.
 
     Raises:
         InvalidInputError: neither, base weights are missing or not wanted, or a checkpoint is to
             look twice.
         AmodalError: the files cannot be loaded.
     """
+    fine_edges = fine_edges and adapter_gain != 0
     if model.is_dir():
         if base is not None:
             raise InvalidInputError(f"{model} is a model folder and needs no base weights")
