@@ -26,7 +26,7 @@ from amodal_ros.errors import AmodalError
 # Not every engine can be interrupted in the middle of a call, and none while it loads a model. The
 # process does not wait longer than this for it: it has to be gone within two seconds, of which
 # leaving the ROS network took up to one on a slow machine.
-_PATIENCE_S = 0.5
+_PATIENCE_S = 1.0
 
 
 def run_lifecycle_node(
@@ -69,7 +69,12 @@ def run_lifecycle_node(
     forward_python_log(node)
     life = _NodeLife(node, autostart(node), on_end=lambda: os.write(wake_write, b"e"))
     os.read(wake_read, 1)
-    life.end(_PATIENCE_S)
+    if not life.end(_PATIENCE_S):
+        # What its thread still holds keeps the node in the network without a goodbye.
+        node.get_logger().warning(
+            f"the engine did not leave its work in {_PATIENCE_S:g} s: the process ends now, and "
+            "others may list the node until its DDS lease is over (20 s)"
+        )
     node.destroy_node()
     rclpy.try_shutdown()
     _leave(life.exit_code)
@@ -112,12 +117,13 @@ class _NodeLife:
         self._thread = threading.Thread(target=self._run, name="node", daemon=True)
         self._thread.start()
 
-    def end(self, timeout_s: float) -> None:
-        """Shut the node down; waits no longer than that."""
+    def end(self, timeout_s: float) -> bool:
+        """Shut the node down; waits no longer than that. Returns whether it was done by then."""
         self._ending = True
         self._node.interrupt()
         self._alarm.trigger()
         self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
