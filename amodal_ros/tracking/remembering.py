@@ -98,10 +98,10 @@ def remembered(
     known = np.maximum(track.extent, _sides(track))
     if judgement.trusted:
         track.extent = known
-    track.seen = or_none(judgement.visible)
+    before, track.seen = track.seen, or_none(judgement.visible)
     covered = judgement.covered or 0 < judgement.visible.area < _SLIVER * track.evidence
     if one is not None and plan.scene is not None:
-        track.velocity = _corrected(one, judgement.visible)
+        track.velocity = _corrected(one, before, judgement.visible)
         if track.missed == 1 or covered:
             track.velocity = track.clear_velocity
         elif judgement.visible.area >= _CLEAR * track.evidence:
@@ -194,25 +194,39 @@ def _behind(
     return known if look is None else known.now.behind(look)
 
 
-def _corrected(one: Forecast, visible: CroppedMask) -> np.ndarray:
-    """The object's own velocity (2,) after it was seen, where points on it told nothing."""
-    before = one.visible
-    if (
-        one.is_measured
-        or before is None
-        or one.passed_s <= 0
-        or before.is_empty
-        or visible.is_empty
-    ):
+def _corrected(one: Forecast, before: CroppedMask | None, visible: CroppedMask) -> np.ndarray:
+    """The object's own velocity (2,) after it was seen, where points on it told nothing.
+
+    Args:
+        one: where it should have been.
+        before: what was visible of it in the last frame; None: nothing.
+        visible: what is visible now.
+    """
+    if one.is_measured or before is None or one.passed_s <= 0 or visible.is_empty:
         return one.velocity
     ratio = visible.area / before.area
     if not 1 / _SAME_AREA <= ratio <= _SAME_AREA:
         return one.velocity
     # What moves takes both its edges along; what is covered or joined to something moves one.
-    low, high = (np.array(visible.box_xyxy) - before.box_xyxy).reshape(2, 2).astype(np.float64)
+    low, high = (_edges(visible) - move_box(_edges(before), one.step)).reshape(2, 2)
     nearer = np.where(np.abs(low) < np.abs(high), low, high)
     both = (low * high > 0) & (np.abs(low + high) <= _ALIKE * np.abs(nearer))
     return np.asarray(one.velocity + np.where(both, nearer, 0.0) / one.passed_s)
+
+
+def _edges(mask: CroppedMask) -> np.ndarray:
+    """(4,) float64: where a mask, not empty, begins and ends in the mean of its rows and columns.
+
+    A box has whole pixels, and many an object moves by less than one in a frame.
+    """
+    crop = mask.crop
+    x0, y0 = mask.box_xyxy[:2]
+    rows, columns = crop[crop.any(axis=1)], crop.T[crop.any(axis=0)]
+    low = rows.argmax(axis=1).mean(), columns.argmax(axis=1).mean()
+    high = rows[:, ::-1].argmax(axis=1).mean(), columns[:, ::-1].argmax(axis=1).mean()
+    return np.array(
+        [x0 + low[0], y0 + low[1], x0 + crop.shape[1] - high[0], y0 + crop.shape[0] - high[1]]
+    )
 
 
 def _sides(track: Track) -> np.ndarray:

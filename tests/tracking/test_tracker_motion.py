@@ -122,6 +122,24 @@ def test_edges_that_go_apart_tell_no_motion(left: int, right: int, goes: bool) -
     assert (moved_px > 2) == goes
 
 
+@pytest.mark.parametrize("per_frame", [0.4, 1.4])
+def test_a_motion_of_less_than_a_pixel_is_told_by_the_whole_edges(per_frame: float) -> None:
+    """A box has whole pixels: by its sides it would stand still, or go twice as fast."""
+    tracker = AmodalTracker(TrackerConfig(prior_dilation=0.0))
+    plain = scene()
+    plain[40:220, 40:300] = 128  # no points: edges alone tell
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    for frame in range(4):
+        middle = 150 + per_frame * frame
+        oval = ((x + 0.5 - middle) / 30) ** 2 + ((y + 0.5 - 115) / 35) ** 2 < 1
+        found = AmodalPrediction.from_masks(oval[None], oval[None], np.array([0.9], np.float32))
+        box = (middle - 30, 80.0, middle + 30, 150.0)
+        run(tracker, frame / 10, plain, box, found)
+    first = tracker.plan(Detections.empty(), 0.4, SIZE, plain).boxes_xyxy[0]
+    later = tracker.plan(Detections.empty(), 1.3, SIZE, plain).boxes_xyxy[0]
+    assert later[0] - first[0] == pytest.approx(9 * per_frame, abs=0.3 * 9 * per_frame)
+
+
 def test_corners_are_looked_for_in_every_third_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
     find = points.cv2.goodFeaturesToTrack
