@@ -22,6 +22,7 @@ import numpy as np
 from amodal_ros.image.cropped import BoxXyxy, CroppedMask
 from amodal_ros.image.geometry import ResizeGeometry
 from amodal_ros.image.masks import mask_box
+from amodal_ros.inference.region_colours import with_colours
 
 _SHARPNESS = 2.0  # factor of the logits: what is surely in or out stays so
 _NEAR = 2.0  # logits that differ by this much count a third as one (`with_shared_outline`)
@@ -78,9 +79,10 @@ def _fine(
         _sampled(logits, guide.shape[:2], box, geometry) for logits in (amodal, visible)
     )
     near = np.exp(-np.square((whole - seen) / np.float32(_NEAR)))
+    coloured = _probabilities(with_colours(guide, seen, _SHARPNESS))
     whole, seen = _probabilities(whole), _probabilities(seen)
     radius = max(_RADIUS_CELLS, round(_RADIUS_PX * min(1 / cell, 1.0)))
-    found = guided_filter(guide, seen, radius, _NOISE, fine)
+    found = guided_filter(guide, coloured, radius, _NOISE, fine)
     both = _enlarged(near, found.shape) * found + _enlarged(whole - near * seen, found.shape)
     masks = (
         CroppedMask.at(geometry.original_hw, (left, top), _enlarged(values, hw) > 0.5)

@@ -67,6 +67,21 @@ def test_the_filter_is_that_of_the_paper() -> None:
             assert found[row, column] == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_part_that_the_model_is_unsure_of_is_told_by_its_colour() -> None:
+    """It is too wide for the filter's windows to bring it back by themselves."""
+    geometry = ResizeGeometry.roi(HW, [20, 10, 120, 110], SIZE)
+    thing = np.zeros(HW, bool)
+    thing[40:80, 40:100] = True
+    logits = coarse(thing, geometry)
+    unsure = coarse(np.arange(HW[1])[None].repeat(HW[0], axis=0) < 75, geometry)
+    logits = np.where((logits > 0) & (unsure < 0), np.float32(-0.5), logits)
+    ((_, visible),) = fine_masks(picture(thing), [geometry], logits, logits, 0.0)
+    assert iou(visible.full(), thing) > 0.95
+    grey = np.full((*HW, 3), 128, np.uint8)
+    ((_, visible),) = fine_masks(grey, [geometry], logits, logits, 0.0)
+    assert iou(visible.full(), thing) < 0.7
+
+
 @pytest.mark.parametrize("side", [100, 400])
 def test_what_is_thin_comes_out_as_thin_as_it_is(side: int) -> None:
     hw = (side + 20, side + 60)
