@@ -2,8 +2,8 @@
 """What the colours of a region say of the pixels that a mask is unsure of.
 
 What is surely on an object and what surely lies beside it have their colours, and a pixel between
-them that has colours of the one is likelier on it: the ratio of the two shares joins the logits, as
-in the region term of Boykov and Jolly (Interactive Graph Cuts, ICCV 2001, Eq. 4) and in GrabCut
+them that has colours of the one is likelier on it: the ratio of the two shares joins the logits,
+as in the region term of Boykov and Jolly (Interactive Graph Cuts, ICCV 2001, Eq. 4) and in GrabCut
 (Rother, Kolmogorov, Blake, 2004). Nothing is cut, since the mask knows its surroundings already.
 """
 
@@ -47,7 +47,7 @@ def with_colours(picture: np.ndarray, logits: np.ndarray, sharpness: float) -> n
 
 
 def _shares(picture: np.ndarray, where: np.ndarray) -> np.ndarray | None:
-    """(C,) float32, the share that each colour has of some pixels (h, w) bool; None: of too few."""
+    """(C,) float32, the share of each colour among pixels (h, w) bool; None: of too few."""
     count = np.count_nonzero(where)
     if count < _FEWEST:
         return None
