@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 _BITS = 5  # of each channel: 32 colours of it
-_SURE = 0.9  # probability of what is surely on the object; beside it, likewise
+_SURE = 0.7  # probability of what is surely on the object; beside it, likewise
 _FEWEST = 20  # pixels on each side that tell its colours
 _RARE = 6e-5  # share of a side that every colour has, seen there or not
 _MOST = 3.0  # to which the logarithm of a ratio counts

@@ -26,7 +26,7 @@ def test_it_is_the_ratio_of_what_both_sides_have_of_a_colour() -> None:
         picture.reshape(-1, 3).tolist(), logits.ravel().tolist(), strict=True
     ):
         probability = 1 / (1 + math.exp(-SHARPNESS * logit))
-        if abs(probability - 0.5) > 0.4:
+        if abs(probability - 0.5) > 0.2:
             sides[probability > 0.5][tuple(value // 8 for value in colour)] += 1
     for row, column in np.ndindex(logits.shape):
         colour = tuple(value // 8 for value in picture[row, column].tolist())
