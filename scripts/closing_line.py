@@ -30,18 +30,23 @@ def count(junit_xml: Path) -> tuple[int, int, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the line; returns 1 where a test or check failed, or no test passed."""
+    """Prints the line; returns 1 where a test or check failed or broke off, or no test passed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("junit_xml", type=Path, help="pytest's results")
     parser.add_argument("checks", type=Path, help="what scripts/check printed")
     arguments = parser.parse_args(argv)
-    passed, failed, skipped = count(arguments.junit_xml)
+    try:
+        passed, failed, skipped = count(arguments.junit_xml)
+    except ElementTree.ParseError:  # pytest ended while it wrote them
+        tests, good = "tests broke off", False
+    else:
+        tests = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+        good = passed > 0 and not failed
     checks = arguments.checks.read_text(encoding="utf-8").strip().rpartition("\n")[2]
     if not checks.startswith("static checks "):
         checks = "static checks broke off"
-    tests = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
     print(f"{tests}; {checks}")
-    return 0 if passed and not failed and checks == "static checks passed" else 1
+    return 0 if good and checks == "static checks passed" else 1
 
 
 if __name__ == "__main__":

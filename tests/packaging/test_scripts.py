@@ -159,8 +159,9 @@ def closing_line(folder: Path, junit: str, checks: str) -> tuple[int, str]:
         (GOOD, "failed: types", (1, "1 passed, 0 failed; static checks failed: types\n")),
         (JUNIT, "passed", (1, "2 passed, 3 failed, 1 skipped; static checks passed\n")),
         ("", "passed", (1, "0 passed, 0 failed; static checks passed\n")),
+        (JUNIT[:200], "passed", (1, "tests broke off; static checks passed\n")),
     ],
-    ids=["good", "a check failed", "tests failed", "no tests"],
+    ids=["good", "a check failed", "tests failed", "no tests", "results cut off"],
 )
 def test_closing_line(tmp_path: Path, junit: str, checks: str, expected: tuple[int, str]) -> None:
     assert closing_line(tmp_path, junit, f"$ mypy\nstatic checks {checks}\n") == expected
