@@ -96,8 +96,9 @@ class LiveParameters:
                 if topic:
                     validate_topic_name(topic)
             except NameValidationException as error:
+                reason = str(error).partition("\n")[0].rstrip(":")  # below it the name, marked
                 raise InvalidInputError(
-                    f"parameter {name} is {topic!r}, expected the name of a topic: {error}"
+                    f"parameter {name} is {topic!r}, expected the name of a topic: {reason}"
                 ) from error
         if wanted.detections_type == "yolo_msgs":
             yolo_message_type()

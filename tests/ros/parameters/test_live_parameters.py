@@ -182,4 +182,5 @@ def test_another_image_topic_while_active_keeps_the_tracks(rig, context):
 def test_what_cannot_be_is_refused_and_nothing_changes(rig, values, text):
     (reason,) = rig.camera.set_parameters(**values)
     assert text in reason
+    assert "\n" not in reason
     assert len(rig.camera.ask(picture(), [BOX]).masks) == 1
