@@ -157,9 +157,14 @@ class _NodeLife:
         executor.shutdown()
 
     def _shut_down(self) -> None:
-        # RCLError, a RuntimeError: somebody shut it down before, it is finalized.
-        with contextlib.suppress(RuntimeError):
-            self._node.trigger_shutdown()
+        # Whatever goes wrong here, the main thread has to hear of the end.
+        try:
+            # RCLError, a RuntimeError: somebody shut it down before, it is finalized.
+            with contextlib.suppress(RuntimeError):
+                self._node.trigger_shutdown()
+        except Exception:
+            self._node.get_logger().fatal(traceback.format_exc())
+            self.exit_code = 1
 
 
 class _RosHandler(logging.Handler):

@@ -31,6 +31,16 @@ import runpy
 runpy.run_module("tests.ros.faults.fake_node", run_name="__main__")
 """
 
+CANNOT_END = """
+from amodal_ros.ros.node import perception_node
+
+def fails(node):
+    raise KeyError("a bug of the end")
+
+perception_node.PerceptionNode.trigger_shutdown = fails
+perception_node.main()
+"""
+
 
 def test_what_was_imported_is_not_searched_for_circles(start: Callable[..., NodeProcess]) -> None:
     """To search it stops all threads of the process for longer than half a frame."""
@@ -103,6 +113,12 @@ def test_what_cannot_start_says_why_and_ends_with_one(start, parameters, text):
     assert len(lines) == 1, process.output
     assert text in lines[0]
     assert "Traceback" not in process.output
+
+
+def test_a_process_whose_node_cannot_be_shut_down_ends(start):
+    process = start("-c", CANNOT_END, model_dir="/no/such/folder")
+    assert process.popen.wait(START_S) == 1
+    assert "a bug of the end" in process.output
 
 
 def test_ros_arguments_that_cannot_be_read(start):
