@@ -9,7 +9,6 @@ as in the region term of Boykov and Jolly (Interactive Graph Cuts, ICCV 2001, Eq
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 _BITS = 5  # of each channel: 32 colours of it
@@ -18,7 +17,7 @@ _FEWEST = 20  # pixels on each side that tell its colours
 _RARE = 6e-5  # share of a side that every colour has, seen there or not
 _MOST = 3.0  # to which the logarithm of a ratio counts
 _WEIGHT = 1.5  # of it, in logits that are 0
-_UNSURE, _NO_MORE = 3.0, 6.0  # logits so far from 0 count it for a third, and not at all
+_UNSURE, _NO_MORE = 3.0, 4.0  # logits so far from 0 count it for a third, and not at all
 
 
 def with_colours(picture: np.ndarray, logits: np.ndarray, sharpness: float) -> np.ndarray:
@@ -33,24 +32,29 @@ def with_colours(picture: np.ndarray, logits: np.ndarray, sharpness: float) -> n
         (h, w) float32; as they came, where too few pixels are surely on the object or beside it.
     """
     sure = np.float32(np.log(_SURE / (1 - _SURE)) / sharpness)
-    own, others = _shares(picture, logits > sure), _shares(picture, logits < -sure)
-    if own is None or others is None:
+    on, beside = logits > sure, logits < -sure
+    counts = np.count_nonzero(on), np.count_nonzero(beside)
+    if min(counts) < _FEWEST:
         return logits
+    colours = _colours(picture)
     unsure = np.abs(logits) < _NO_MORE
-    red, green, blue = (picture[unsure] >> (8 - _BITS)).astype(np.intp).T
-    colour = ((red << _BITS) + green << _BITS) + blue
-    ratio = np.log((own[colour] + np.float32(_RARE)) / (others[colour] + np.float32(_RARE)))
-    weight = np.float32(_WEIGHT) * np.exp(-np.square(logits[unsure] / np.float32(_UNSURE)))
+    wanted, values = colours[unsure], logits[unsure]
+    own, others = (
+        np.bincount(colours[side], minlength=1 << 3 * _BITS)[wanted] * np.float32(1 / count)
+        for side, count in zip((on, beside), counts, strict=True)
+    )
+    ratio = np.log((own + np.float32(_RARE)) / (others + np.float32(_RARE))).astype(np.float32)
+    weight = np.float32(_WEIGHT) * np.exp(-np.square(values / np.float32(_UNSURE)))
     found = logits.copy()
-    found[unsure] += weight * np.clip(ratio, -_MOST, _MOST)
+    found[unsure] = values + weight * np.clip(ratio, -_MOST, _MOST)
     return found
 
 
-def _shares(picture: np.ndarray, where: np.ndarray) -> np.ndarray | None:
-    """(C,) float32, the share of each colour among pixels (h, w) bool; None: of too few."""
-    count = np.count_nonzero(where)
-    if count < _FEWEST:
-        return None
-    side = 1 << _BITS
-    found = cv2.calcHist([picture], [0, 1, 2], where.view(np.uint8), [side] * 3, [0, 256] * 3)
-    return np.asarray(found.ravel() / np.float32(count))
+def _colours(picture: np.ndarray) -> np.ndarray:
+    """(h, w) int64: the number of each pixel's colour."""
+    coarse = picture >> (8 - _BITS)
+    number = coarse[..., 0].astype(np.int64)  # which `bincount` takes without a copy
+    for channel in (1, 2):
+        number <<= _BITS
+        number += coarse[..., channel]
+    return number

@@ -33,7 +33,7 @@ def test_it_is_the_ratio_of_what_both_sides_have_of_a_colour() -> None:
         own, others = (side[colour] / side.total() + 6e-5 for side in (sides[True], sides[False]))
         moved = min(max(math.log(own / others), -3.0), 3.0)
         logit = float(logits[row, column])
-        weight = 1.5 * math.exp(-((logit / 3) ** 2)) if abs(logit) < 6 else 0.0
+        weight = 1.5 * math.exp(-((logit / 3) ** 2)) if abs(logit) < 4 else 0.0
         assert found[row, column] == pytest.approx(logit + weight * moved, abs=1e-4)
 
 
