@@ -6,7 +6,8 @@ is thin comes out too fat by a pixel at each side, and gaps of a few pixels are 
 itself knows better where a thing ends: so the visible mask's probabilities are filtered with the
 region's own pixels as the guide (He, Sun, Tang: Guided Image Filtering, TPAMI 2013, with the
 colour guide of its Eqs. 14 to 16). Within each small window they become that linear function of
-the colour which is nearest to them, so that they change where the colour does.
+the colour which is nearest to them, so that they change where the colour does. Before that, what
+the model is unsure of goes to the side whose colours it has (`region_colours.py`).
 
 A hidden edge is in no picture. So the amodal mask takes what has changed where it agrees with the
 visible one, and stays as it is elsewhere. Nothing is trained for it.

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the colours of a region say of the pixels that a mask is unsure of.
 
-What is surely on an object and what surely lies beside it have their colours, and a pixel between
-them that has colours of the one is likelier on it: the ratio of the two shares joins the logits,
-as in the region term of Boykov and Jolly (Interactive Graph Cuts, ICCV 2001, Eq. 4) and in GrabCut
-(Rother, Kolmogorov, Blake, 2004). Nothing is cut, since the mask knows its surroundings already.
+What is likely on an object and what likely lies beside it have their colours, and a pixel of which
+the mask is unsure belongs rather to the one that has more of its colour: the ratio of the two
+shares joins the logits, as in the region term of Boykov and Jolly (Interactive Graph Cuts, ICCV
+2001, Eq. 4) and in GrabCut (Rother, Kolmogorov, Blake, 2004). Nothing is cut, since the mask knows
+its surroundings already.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 _BITS = 5  # of each channel: 32 colours of it
-_SURE = 0.7  # probability of what is surely on the object; beside it, likewise
+_LIKELY = 0.7  # probability from which on a pixel tells the colours of the object; beside it, too
 _FEWEST = 20  # pixels on each side that tell its colours
 _RARE = 6e-5  # share of a side that every colour has, seen there or not
 _MOST = 3.0  # to which the logarithm of a ratio counts
@@ -21,7 +22,7 @@ _UNSURE, _NO_MORE = 3.0, 4.0  # logits so far from 0 count it for a third, and n
 
 
 def with_colours(picture: np.ndarray, logits: np.ndarray, sharpness: float) -> np.ndarray:
-    """Logits of a mask, moved towards what the colours of its surely known pixels say.
+    """Logits of a mask, moved towards what the colours of its likely pixels say.
 
     Args:
         picture: (h, w, 3) uint8.
@@ -29,10 +30,10 @@ def with_colours(picture: np.ndarray, logits: np.ndarray, sharpness: float) -> n
         sharpness: factor of the logits that makes them those of a probability.
 
     Returns:
-        (h, w) float32; as they came, where too few pixels are surely on the object or beside it.
+        (h, w) float32; as they came, where too few pixels are likely on the object or beside it.
     """
-    sure = np.float32(np.log(_SURE / (1 - _SURE)) / sharpness)
-    on, beside = logits > sure, logits < -sure
+    likely = np.float32(np.log(_LIKELY / (1 - _LIKELY)) / sharpness)
+    on, beside = logits > likely, logits < -likely
     counts = np.count_nonzero(on), np.count_nonzero(beside)
     if min(counts) < _FEWEST:
         return logits

@@ -62,7 +62,7 @@ def test_a_colour_of_both_sides_says_nothing() -> None:
 
 @pytest.mark.parametrize(("left", "right"), [(8.0, 0.5), (-0.5, -8.0)])
 def test_colours_of_one_side_alone_say_nothing(left: float, right: float) -> None:
-    """Nothing is surely beside the object, or on it."""
+    """Nothing is likely beside the object, or on it."""
     picture = np.zeros((12, 30, 3), np.uint8)
     picture[:, :15], picture[:, 15:] = RED, BLUE
     logits = halves(left, right)

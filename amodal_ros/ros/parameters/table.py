@@ -95,8 +95,8 @@ class PerceptionParameters:
     fine_edges: bool = parameter(
         True,
         Effect.MODEL,
-        "Let masks end at the edges of the picture; for models of mode roi that give both "
-        "masks in one pass",
+        "Let masks end at the edges of the picture, and mind its colours; for models of mode roi"
+        " that give both masks in one pass",
     )
     model_memory: bool = parameter(
         True,
